@@ -1,0 +1,204 @@
+"""The adjoint method: the gradient of a solve by solving a second ODE backwards in time.
+
+Let L depend on y(t_1), .., y(t_T), with g_i = dL/dy(t_i) directly. The adjoint a(t) = dL/dy(t) obeys
+
+    da/dt = -a^T df/dy           between observations, integrated from t_T down to t_0,
+    a  <-  a + g_i               at each observation, on the way,
+    dL/dtheta = -integral from t_T to t_0 of a^T df/dtheta dt,
+    dL/dt_i = g_i^T f(t_i, y(t_i)),     dL/dt_0 = -a(t_0)^T f(t_0, y_0) for an autonomous f.
+
+The state is not kept: y is integrated backwards along with a, restarting from the kept y(t_i) at each observation. Hence
+memory that does not grow with the number of steps, and a gradient that is as good as both solves, not exact.
+
+Source: Chen, Rubanova, Bettencourt, Duvenaud 2018, "Neural ordinary differential equations", arXiv 1806.07366,
+Algorithm 1 and appendix B; the seminorm: Kidger, Chen, Lyons 2021, arXiv 2009.09457.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from ..solvers import inputs
+from ..solvers.control import rms_norm
+from ..solvers.inputs import State, unflatten
+from ..solvers.odeint import odeint
+
+_CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
+
+
+def odeint_adjoint(
+    func: Callable,
+    y0: State,
+    t: Tensor,
+    *,
+    rtol: Any = 1e-7,
+    atol: Any = 1e-9,
+    method: str | None = None,
+    options: dict | None = None,
+    event_fn: Callable | None = None,
+    adjoint_rtol: Any = None,
+    adjoint_atol: Any = None,
+    adjoint_method: str | None = None,
+    adjoint_options: dict | None = None,
+    adjoint_params: Iterable[Tensor] | None = None,
+) -> Any:
+    """As `odeint`, with the gradient by the adjoint method (module docstring): memory flat in the number of steps.
+
+    Args:
+        func: an `nn.Module`, whose parameters get gradients; any callable if `adjoint_params` is given.
+        y0, t, rtol, atol, method, options, event_fn: of the forward solve, see `odeint`.
+        adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options: of the backward solve; default: as forward. The
+            option "norm" may be "seminorm" (leave the parameters out of the error), or a function of the tuple
+            (dL/dt, y, a, *dL/dtheta); if y0 is a tuple, y and a are spread out in it.
+        adjoint_params: the tensors that get gradients, besides y0 and t; default: func's parameters.
+
+    Raises:
+        ValueError: if func is no module and `adjoint_params` is None, or adjoint_options cannot be inferred.
+    """
+    if adjoint_params is None:
+        if not isinstance(func, nn.Module):
+            raise ValueError(
+                f"func is a {type(func).__name__}, not an nn.Module, so that its parameters are unknown: give "
+                "adjoint_params=(...), the tensors that need gradients, or () if there are none"
+            )
+        adjoint_params = func.parameters()
+    given = tuple(adjoint_params)
+    params = tuple(p for p in given if p.requires_grad)
+    if adjoint_method not in (None, method) and options is not None and adjoint_options is None:
+        raise ValueError(
+            f"adjoint_method={adjoint_method!r} differs from method={method!r}, whose options need not fit it: "
+            "give adjoint_options too (possibly {})"
+        )
+    if adjoint_options is None:
+        adjoint_options = {name: value for name, value in (options or {}).items() if name != "norm"}
+    if len(params) < len(given) and callable(adjoint_options.get("norm")):
+        warnings.warn(
+            "an adjoint parameter does not require gradients; it is left out of the adjoint norm's argument too",
+            stacklevel=2,
+        )
+    flat, shapes = inputs.check_state(y0)
+    backward = {
+        "rtol": rtol if adjoint_rtol is None else adjoint_rtol,
+        "atol": atol if adjoint_atol is None else adjoint_atol,
+        "method": adjoint_method or method,
+    }
+    forward = {"rtol": rtol, "atol": atol, "method": method, "options": options, "event_fn": event_fn}
+    norm = adjoint_norm(adjoint_options.get("norm"), (options or {}).get("norm"), shapes)
+    ans = _Adjoint.apply(func, flat, t, shapes, forward, backward, {**adjoint_options, "norm": norm}, *params)
+    if event_fn is None:
+        return unflatten(ans, shapes)
+    return ans[0], unflatten(ans[1], shapes)
+
+
+class _Adjoint(torch.autograd.Function):
+    """Forward: a solve without a graph. Backward: the adjoint solve."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        func: Callable,
+        y0: Tensor,
+        t: Tensor,
+        shapes: Sequence[torch.Size] | None,
+        forward: dict,
+        backward: dict,
+        adjoint_options: dict,
+        *params: Tensor,
+    ) -> Any:
+        ans = odeint(func, unflatten(y0, shapes), t, **forward)  # grad mode is off in here
+        event_t, y = (None, ans) if forward["event_fn"] is None else ans
+        if shapes is not None:
+            y = torch.cat([part.reshape(len(part), -1) for part in y], dim=1)
+        ctx.func, ctx.shapes, ctx.adjoint_options, ctx.backward = func, shapes, adjoint_options, backward
+        ctx.is_event = event_t is not None
+        ctx.save_for_backward(t if event_t is None else torch.stack([t[0], event_t]), y, *params)
+        return y if event_t is None else (event_t, y)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple:
+        t, y, *params = ctx.saved_tensors
+        grad_y = grads[-1]
+        wants_t = ctx.needs_input_grad[2]
+        field = augmented_field(ctx.func, y[0], ctx.shapes, params, wants_t)
+
+        a = torch.zeros_like(y[0])
+        grad_t = torch.zeros_like(t) if wants_t else None
+        t_part = y.new_zeros(())
+        sums = [torch.zeros_like(p) for p in params]
+        for i in range(len(t) - 1, 0, -1):
+            a = a + grad_y[i]  # the jump at an observation: add, do not overwrite
+            if grad_t is not None:
+                slope = field.slope(t[i], y[i])
+                grad_t[i] = torch.sum(grad_y[i].conj() * slope).real
+                t_part = t_part - grad_t[i].to(t_part.dtype)
+            state = (t_part, y[i], a, *sums)
+            ends = torch.stack([t[i], t[i - 1]])
+            done = odeint(field, state, ends, options=ctx.adjoint_options, **ctx.backward)
+            t_part, _, a, *sums = (part[1] for part in done)
+        a = a + grad_y[0]
+        if grad_t is not None:
+            grad_t[0] = t_part.real
+            if ctx.is_event:  # the second time was found, not given
+                grad_t[1] = 0
+        return (None, a, grad_t, None, None, None, None, *sums)
+
+
+def augmented_field(
+    func: Callable, y_like: Tensor, shapes: Sequence[torch.Size] | None, params: Sequence[Tensor], wants_t: bool
+) -> Callable:
+    """The right-hand side for (dL/dt, y, a, *dL/dtheta): (-a^T df/dt, f, -a^T df/dy, -a^T df/dtheta).
+
+    One evaluation of func and one vector-Jacobian product.
+    """
+
+    def slope(t: Tensor, y: Tensor) -> Tensor:
+        dy = func(t.to(y.dtype.to_real()), unflatten(y, shapes))
+        return dy if shapes is None else torch.cat([part.reshape(-1) for part in dy])
+
+    def field(t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        _, y, a, *sums = state
+        with torch.enable_grad():
+            t = t.detach().requires_grad_(wants_t)
+            y = y.detach().requires_grad_()
+            dy = slope(t, y)
+            sources = (*((t,) if wants_t else ()), y, *params)
+            if dy.requires_grad:
+                vjps = list(torch.autograd.grad(dy, sources, -a, allow_unused=True))
+            else:
+                vjps = [None] * len(sources)
+        zero = y.new_zeros(())
+        dt = (vjps.pop(0) if wants_t else None) if vjps else None
+        # A parameter that func does not use, here or at all, has a zero gradient.
+        filled = [torch.zeros_like(x) if v is None else v for v, x in zip(vjps, (y, *sums), strict=True)]
+        return (zero if dt is None else dt.to(zero.dtype), dy.detach(), *filled)
+
+    field.slope = slope  # type: ignore[attr-defined]
+    for name in _CALLBACKS:
+        if hasattr(func, name + "_adjoint"):
+            setattr(field, name, getattr(func, name + "_adjoint"))
+    return field
+
+
+def adjoint_norm(norm: Any, state_norm: Callable | None, shapes: Sequence[torch.Size] | None) -> Callable:
+    """The norm of the augmented error (dL/dt, y, a, *dL/dtheta): the largest of the parts', in the forward norm for y, a."""
+    of_state = inputs.make_norm(state_norm, shapes)
+    if callable(norm):
+        if shapes is None:
+            return norm
+        return lambda parts: norm((parts[0], *unflatten(parts[1], shapes), *unflatten(parts[2], shapes), *parts[3:]))
+    if norm not in (None, "seminorm"):
+        raise ValueError(f"adjoint_options['norm'] must be 'seminorm' or a function, got {norm!r}")
+
+    def seminorm(parts: tuple[Tensor, ...]) -> Any:
+        t_part, y, a, *_ = parts
+        return torch.as_tensor(max(float(t_part.abs()), float(of_state(y)), float(of_state(a))))
+
+    def full(parts: tuple[Tensor, ...]) -> Any:
+        return torch.as_tensor(max(float(seminorm(parts)), *(rms_norm(part) for part in parts[3:]), 0.0))
+
+    return full if norm is None else seminorm

@@ -1,0 +1,223 @@
+"""Checks and normal forms of what `odeint` is given: every refusal names the argument, its value, and the remedy."""
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .control import CONTROLLERS, Controller, Norm, Tolerance, rms_norm
+from .integrate import Log, Stats
+
+State = Tensor | tuple[Tensor, ...]
+
+
+def check_times(t: Any, name: str = "t") -> list[float]:
+    """The times as floats.
+
+    Raises:
+        TypeError: unless t is a floating-point tensor.
+        ValueError: unless it is 1-d, not empty, finite, and strictly increasing or decreasing.
+    """
+    if not isinstance(t, Tensor):
+        raise TypeError(f"{name} must be a tensor of times, got {type(t).__name__}; use torch.tensor([...])")
+    if not t.is_floating_point():
+        raise TypeError(f"{name} must be of floating point, got {t.dtype}; use {name}.double() or torch.linspace")
+    if t.dim() != 1:
+        raise ValueError(f"{name} must be one dimensional, (T,), got shape {tuple(t.shape)}; use {name}.reshape(-1)")
+    times = t.tolist()
+    if not times:
+        raise ValueError(f"{name} is empty; its first entry is the initial time, the others are the output times")
+    if not all(map(math.isfinite, times)):
+        raise ValueError(f"{name} must be finite, got {_short(times)}")
+    steps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    if steps and not (all(s > 0 for s in steps) or all(s < 0 for s in steps)):
+        i = next(i for i, s in enumerate(steps) if s == 0 or (s > 0) != (steps[0] > 0))
+        raise ValueError(
+            f"{name} must be strictly increasing or decreasing, but {name}[{i}] = {times[i]:.6g} is followed by "
+            f"{times[i + 1]:.6g}; sort it, and drop duplicates, with torch.unique({name})"
+        )
+    return times
+
+
+def check_state(y0: Any) -> tuple[Tensor, list[torch.Size] | None]:
+    """The state as one tensor, and the shapes of its parts if it was a tuple (then it is flat).
+
+    Raises:
+        TypeError: unless y0 is a tensor, or a tuple of tensors of one dtype, real or complex floating point.
+        ValueError: if it is not finite.
+    """
+    parts = y0 if isinstance(y0, tuple) else (y0,)
+    for i, part in enumerate(parts):
+        name = f"y0[{i}]" if isinstance(y0, tuple) else "y0"
+        if not isinstance(part, Tensor):
+            hint = "use tuple(y0)" if isinstance(y0, list) else f"use torch.as_tensor({name})"
+            raise TypeError(f"{name} must be a tensor (y0: a tensor or a tuple of them), got {type(part).__name__}; {hint}")
+        if not (part.is_floating_point() or part.is_complex()):
+            raise TypeError(f"{name} must be of floating point, got {part.dtype}; use {name}.float() or {name}.double()")
+        if not torch.isfinite(part).all():
+            raise ValueError(f"{name} is not finite: it holds NaN or inf; look at torch.isfinite({name})")
+    if not parts:
+        raise ValueError("y0 is an empty tuple; it needs at least one tensor")
+    if len({part.dtype for part in parts}) > 1:
+        raise TypeError(f"the tensors of y0 must have one dtype, got {', '.join(str(p.dtype) for p in parts)}; cast them")
+    if isinstance(y0, tuple):
+        return torch.cat([part.reshape(-1) for part in parts]), [part.shape for part in parts]
+    return y0, None
+
+
+def unflatten(y: Tensor, shapes: Sequence[torch.Size] | None) -> State:
+    """Split the last dimension of a flat state (..., N) into tensors (..., *shape); without shapes, y itself."""
+    if shapes is None:
+        return y
+    parts = y.split([shape.numel() for shape in shapes], dim=-1)
+    return tuple(part.reshape((*y.shape[:-1], *shape)) for part, shape in zip(parts, shapes, strict=True))
+
+
+def counted_field(func: Callable, y0: Tensor, shapes: Sequence[torch.Size] | None, stats: Stats) -> Callable:
+    """f(t, y) on the flat state; it counts its evaluations, and checks the output of the first."""
+    checked = False
+
+    def f(t: Tensor, y: Tensor) -> Tensor:
+        nonlocal checked
+        stats.nfe += 1
+        dy = func(t, y if shapes is None else unflatten(y, shapes))
+        if not checked:
+            _check_slope(dy, y, shapes)
+            checked = True
+        return dy if shapes is None else torch.cat([part.reshape(-1) for part in dy])
+
+    return f
+
+
+def _check_slope(dy: Any, y: Tensor, shapes: Sequence[torch.Size] | None) -> None:
+    if shapes is not None and not isinstance(dy, (tuple, list)):
+        raise TypeError(f"func(t, y) must return a tuple of {len(shapes)} tensors, as y0 is, got {type(dy).__name__}")
+    parts, wanted = ([dy], [y.shape]) if shapes is None else (list(dy), list(shapes))
+    if len(parts) != len(wanted):
+        raise ValueError(f"func(t, y) must return {len(wanted)} tensors, as y0 has, got {len(parts)}")
+    for i, (part, shape) in enumerate(zip(parts, wanted, strict=True)):
+        name = "func(t, y)" if shapes is None else f"func(t, y)[{i}]"
+        if not isinstance(part, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(part).__name__}; use torch.stack or torch.as_tensor")
+        if part.shape != shape:
+            raise ValueError(
+                f"{name} has shape {tuple(part.shape)}, but the state it is the derivative of has shape {tuple(shape)}; "
+                "they must be equal (broadcasting would change the state's shape)"
+            )
+        if torch.promote_types(part.dtype, y.dtype) != y.dtype:
+            raise TypeError(
+                f"{name} is {part.dtype}, but the state is {y.dtype}; cast one of them, for instance y0.to({part.dtype}) "
+                "or func.to(y0.dtype)"
+            )
+        if part.device != y.device:
+            raise ValueError(f"{name} is on {part.device}, but the state is on {y.device}; move one of them with .to(...)")
+
+
+def check_options(options: dict | None, known: Iterable[str], method: str) -> dict:
+    """A copy of the options.
+
+    Raises:
+        ValueError: for a name that the method does not know, with the names that it does.
+    """
+    options, known = dict(options or {}), sorted(known)
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, 1)
+            guess = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"unknown option {name!r} for method {method!r}.{guess} It takes: {', '.join(known)}")
+    return options
+
+
+def make_tolerance(rtol: Any, atol: Any, y0: Tensor, shapes: Sequence[torch.Size] | None, options: dict) -> Tolerance:
+    """The tolerance of an adaptive solve; rtol and atol are numbers, tensors that broadcast to y0, or one per part."""
+    rtol, atol = (_one_tolerance(name, tol, y0, shapes) for name, tol in (("rtol", rtol), ("atol", atol)))
+    eps = torch.finfo(y0.dtype).eps
+    largest = y0.detach().abs().max().item() if y0.numel() else 0.0
+    low_r, low_a = (float(tol.min()) if isinstance(tol, Tensor) else tol for tol in (rtol, atol))
+    if low_r < eps / 100 and low_a < eps / 100 * max(largest, 1e-30):
+        raise ValueError(
+            f"rtol = {low_r:.1e} and atol = {low_a:.1e} are below what {y0.dtype} resolves (eps = {eps:.1e}): no step could "
+            f"meet them. Raise them (rtol >= {10 * eps:.0e})" + ("" if eps < 1e-10 else ", or use y0.double()")
+        )
+    for name in ("first_step", "min_step", "max_step"):
+        if options.get(name) is not None and not float(options[name]) >= 0:
+            raise ValueError(f"options[{name!r}] must be a positive number, got {options[name]!r} (also for decreasing t)")
+    first = options.get("first_step")
+    return Tolerance(
+        rtol,
+        atol,
+        make_norm(options.get("norm"), shapes),
+        None if first is None else float(first),
+        float(options.get("min_step", 0.0)),
+        float(options.get("max_step", math.inf)),
+    )
+
+
+def _one_tolerance(name: str, tol: Any, y0: Tensor, shapes: Sequence[torch.Size] | None) -> float | Tensor:
+    if isinstance(tol, (tuple, list)):
+        if shapes is None or len(tol) != len(shapes):
+            raise ValueError(f"{name} has {len(tol)} entries; give one number, or one per tensor of a tuple y0")
+        parts = [torch.as_tensor(x, dtype=y0.dtype.to_real()).expand(s.numel()) for x, s in zip(tol, shapes, strict=True)]
+        tol = torch.cat(parts)
+    if isinstance(tol, Tensor):
+        if tol.requires_grad:
+            raise ValueError(f"{name} must not require gradients; use {name}.detach()")
+        if tol.numel() > 1:
+            try:
+                torch.broadcast_to(tol, y0.shape)
+            except RuntimeError:
+                message = f"{name} of shape {tuple(tol.shape)} does not broadcast to the state's shape {tuple(y0.shape)}"
+                raise ValueError(message) from None
+    if not bool((torch.as_tensor(tol) >= 0).all()):
+        raise ValueError(f"{name} must be zero or positive, got {tol}")
+    if isinstance(tol, Tensor) and tol.numel() > 1:
+        return tol.to(y0.device, y0.dtype.to_real())
+    return float(tol)
+
+
+def make_norm(norm: Norm | None, shapes: Sequence[torch.Size] | None) -> Norm:
+    """The norm over the state: the user's, on the state as the user knows it; else rms; for tuples the largest rms."""
+    if shapes is None:
+        return norm or rms_norm
+    user = norm or (lambda parts: max(rms_norm(part) for part in parts))
+    return lambda x: user(unflatten(x, shapes))  # type: ignore[arg-type]
+
+
+def make_controller(options: dict) -> Controller:
+    """The step-size controller that the options name ("I", "PI") or are."""
+    controller = options.get("controller", "I")
+    if callable(controller):
+        return controller
+    if controller not in CONTROLLERS:
+        raise ValueError(f"options['controller'] must be one of {sorted(CONTROLLERS)} or a function, got {controller!r}")
+    limits = {name: float(options[name]) for name in ("safety", "ifactor", "dfactor") if name in options}
+    return CONTROLLERS[controller](**limits)
+
+
+def add_callbacks(log: Log, func: Any, shapes: Sequence[torch.Size] | None, supported: Iterable[str]) -> list[str]:
+    """Attach func's callback_step, callback_accept_step, callback_reject_step (t, y, |h|); return those not supported."""
+    unsupported = []
+    for name, slot in _CALLBACKS.items():
+        callback = getattr(func, name, None)
+        if callback is None:
+            continue
+        if name not in supported:
+            unsupported.append(name)
+            continue
+
+        def call(t: float, y: Tensor, h: float, callback: Callable = callback) -> None:
+            real = y.dtype.to_real()
+            callback(torch.tensor(t, dtype=real), unflatten(y, shapes), torch.tensor(abs(h), dtype=real))
+
+        setattr(log, slot, call)
+    return unsupported
+
+
+_CALLBACKS = {"callback_step": "on_step", "callback_accept_step": "on_accept", "callback_reject_step": "on_reject"}
+
+
+def _short(values: list) -> str:
+    return str(values if len(values) <= 6 else [*values[:3], "...", *values[-2:]])

@@ -1,0 +1,181 @@
+"""The integration loop: propose a step, try it, judge it, move.
+
+`march` is the loop; it yields the accepted steps. `read` reads the solution off them at the times asked for. A fixed
+grid, `step_t`, `jump_t` and the end of the interval are one mechanism: stops, times that no step may cross.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from .control import Controller, Tolerance, initial_step
+from .errors import check_finite, too_many_steps, underflow
+from .runge_kutta import Field, Step, Time, interpolate, nudged, stage_times, time_tensor
+
+
+class Method(Protocol):
+    """What the loop needs of a method; see `RungeKutta`."""
+
+    order: int
+
+    def step(self, f: Field, t: Time, y: Tensor, h: Time, f0: Tensor | None = ..., before_end: bool = ...) -> Step: ...
+
+
+class Stop(NamedTuple):
+    """A time that no step crosses."""
+
+    t: float
+    tensor: Tensor | None = None  # the same time, where gradients with respect to it are wanted
+    jump: bool = False  # f is discontinuous here
+
+
+class Attempt(NamedTuple):
+    """One attempted step of size h from t, its error over the tolerance, and whether that was accepted."""
+
+    t: float
+    h: float
+    error_ratio: float
+    accepted: bool
+
+
+@dataclass
+class Stats:
+    """What a solve cost."""
+
+    nfe: int = 0  # evaluations of the vector field
+    accepted: int = 0
+    rejected: int = 0
+
+
+@dataclass
+class Log:
+    """Where `march` writes what it does: counts always, every attempt when asked; and whom it tells, as torchdiffeq."""
+
+    stats: Stats = field(default_factory=Stats)
+    attempts: list[Attempt] | None = None
+    on_step: Callable | None = None
+    on_accept: Callable | None = None
+    on_reject: Callable | None = None
+
+
+def march(
+    f: Field,
+    y: Tensor,
+    start: Stop,
+    stops: Iterable[Stop],
+    method: Method,
+    log: Log,
+    tol: Tolerance | None = None,
+    controller: Controller | None = None,
+    direction: int = 1,
+    perturb: bool = False,
+) -> Iterator[tuple[float, float, Step]]:
+    """Yield (t, t1, step) for every accepted step, from the state y at `start` through all the stops.
+
+    With a tolerance, the controller chooses the sizes. Without one, every step reaches to the next stop: the stops are
+    the grid. `direction` is 1, or -1 for decreasing time, when every h is negative. `perturb` evaluates f just inside
+    a step instead of at its ends.
+    """
+    stops = iter(stops)
+    stop = next(stops, None)
+    t, clock, f0 = start.t, start.tensor, None
+    size, ratio = math.inf, math.nan
+    if tol and stop:
+        f0 = f(time_tensor(t if clock is None else clock, y), y)
+        check_finite(f0, "the vector field func(t[0], y0)", t)
+        size = tol.first_step or initial_step(f, t, y, f0, direction, method.order, tol)
+
+    while stop:
+        # Propose: as far as the controller says, but not across the next stop.
+        if tol:
+            size = min(max(size, tol.min_step), tol.max_step)
+        room = direction * (stop.t - t)
+        lands = size >= room
+        h = direction * min(size, room)
+        if t + h == t:
+            raise underflow(t, h, ratio, y)
+        clock_h: Time = h
+        if clock is not None:
+            clock_h = stop.tensor - clock if lands and stop.tensor is not None else torch.full_like(clock, h)
+
+        # Try.
+        if log.on_step:
+            log.on_step(t, y, h)
+        if perturb and f0 is None:
+            f0 = f(nudged(time_tensor(t, y), h), y)
+        step = method.step(f, t if clock is None else clock, y, clock_h, f0, before_end=perturb or (lands and stop.jump))
+
+        # Judge.
+        accept, factor = True, 1.0
+        if tol and controller:
+            assert step.error is not None
+            ratio = tol.error_ratio(step.error, y, step.y1)
+            accept, factor = controller(ratio, h, method.order)
+            accept = accept or (abs(h) <= tol.min_step and math.isfinite(ratio))
+        if log.attempts is not None:
+            log.attempts.append(Attempt(t, h, ratio, accept))
+        if not accept:
+            log.stats.rejected += 1
+            if log.on_reject:
+                log.on_reject(t, y, h)
+            size = factor * abs(h)
+            continue
+
+        # Move.
+        log.stats.accepted += 1
+        if log.on_accept:
+            log.on_accept(t, y, h)
+        t1 = stop.t if lands else t + h
+        yield t, t1, step  # whoever reads it may fill in step.f1
+        t, y, f0 = t1, step.y1, step.f1
+        if clock is not None:
+            clock = clock + clock_h
+        # A step that a stop cut short says little about how long the next one may be.
+        size = max(size, factor * abs(h)) if size > room or not tol else factor * abs(h)
+        if lands:
+            if stop.jump and tol:
+                f0 = f(nudged(time_tensor(t, y), direction), y)
+            stop = next(stops, None)
+
+
+def read(
+    steps: Iterable[tuple[float, float, Step]],
+    y0: Tensor,
+    times: Sequence[float],
+    dense: Sequence[Sequence[float]] | str,
+    f: Field,
+    log: Log,
+    tensors: Tensor | None = None,
+    max_steps: int = 2**31 - 1,
+) -> Tensor:
+    """The solution at the times, shape (T, *y0.shape), read off the steps; the first is y0.
+
+    Times inside a step are interpolated by the method's dense output, all those of one step at once. `tensors` holds the
+    times as a tensor where gradients with respect to them are wanted. `max_steps` bounds the attempts between outputs.
+    """
+    outputs, i, done = [y0.unsqueeze(0)], 1, 0
+    direction = 1 if len(times) < 2 or times[-1] > times[0] else -1
+    for t, t1, step in steps:
+        first = i
+        while i < len(times) and direction * (times[i] - t1) < 0:
+            i += 1
+        if i > first:
+            if dense == "cubic" and step.f1 is None:
+                step.f1 = f(stage_times((1.0,), step.t, step.h, step.y1)[0], step.y1)
+            inside: Tensor | list[float] = [(s - t) / (t1 - t) for s in times[first:i]]
+            if tensors is not None:
+                inside = (tensors[first:i] - step.t) / step.h
+            outputs.append(interpolate(step, inside, dense))
+        if i < len(times) and times[i] == t1:
+            outputs.append(step.y1.unsqueeze(0))
+            i += 1
+        attempts = log.stats.accepted + log.stats.rejected
+        if i > first:
+            done = attempts
+        elif attempts - done >= max_steps and i < len(times):
+            raise too_many_steps(max_steps, t1, times[i], t1 - t)
+    return torch.cat(outputs)

@@ -1,0 +1,144 @@
+"""One explicit Runge-Kutta step, its error estimate, and its dense output.
+
+Time comes in two forms, and the same step serves both. As numbers (`float`), t and h cost nothing; that is the rule. As
+tensors they carry gradients with respect to time (0-d), or one clock per sample (shape (B, 1, .., 1)).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .tableaus import Tableau
+
+Field = Callable[[Tensor, Tensor], Tensor]  # dy/dt = f(t, y)
+Time = float | Tensor
+
+
+@dataclass(slots=True)
+class Step:
+    """A step from (t, y0) to (t + h, y1)."""
+
+    t: Time
+    h: Time
+    y0: Tensor
+    y1: Tensor
+    f1: Tensor | None  # f(t + h, y1), where the method has it for free; the integrator may fill it in
+    error: Tensor | None  # estimate of y1's local error
+    stages: list[Tensor]  # k_1 .. k_s; stages[0] = f(t, y0)
+
+
+def weighted_sum(weights: Sequence[float], slopes: Sequence[Tensor]) -> Tensor:
+    """sum_j weights_j slopes_j, skipping zeros; one fused multiply-add each.
+
+    (Stacking the slopes for one matrix-vector product was tried: it costs more, up to six slopes of any size.)
+    """
+    total = None
+    for w, k in zip(weights, slopes, strict=False):
+        if w:
+            total = k * w if total is None else torch.add(total, k, alpha=w)
+    return torch.zeros_like(slopes[0]) if total is None else total
+
+
+def advance(y: Tensor, h: Time, slope: Tensor) -> Tensor:
+    """y + h slope."""
+    return torch.add(y, slope, alpha=h) if isinstance(h, float) else y + h * slope
+
+
+def stage_times(c: Sequence[float], t: Time, h: Time, y: Tensor, before_end: bool = False) -> Sequence[Tensor]:
+    """t + c_i h as the tensors that f is given, in the real dtype of y.
+
+    With `before_end`, a stage at the very end is moved to the last number before it: a step that ends on a
+    discontinuity of f in time has to see f as it is before the jump.
+    """
+    if isinstance(t, float) and isinstance(h, float):
+        times = torch.tensor([t + c_i * h for c_i in c], dtype=y.dtype.to_real(), device=y.device).unbind()
+    else:
+        times = tuple(torch.as_tensor(t + c_i * h, dtype=y.dtype.to_real(), device=y.device) for c_i in c)
+    if before_end:
+        times = tuple(nudged(s, -h) if c_i == 1 else s for c_i, s in zip(c, times, strict=True))
+    return times
+
+
+def time_tensor(t: Time, y: Tensor) -> Tensor:
+    """The time t as f is given it."""
+    return stage_times((0.0,), t, 0.0, y)[0]
+
+
+def nudged(t: Tensor, towards: Time) -> Tensor:
+    """The next number that t's dtype can hold, in the direction of the sign of `towards`; gradients pass unchanged."""
+    with torch.no_grad():
+        shift = torch.nextafter(t, t + torch.sign(torch.as_tensor(towards, dtype=t.dtype))) - t
+    return t + shift
+
+
+class RungeKutta:
+    """The method that a tableau describes: `order`, and `step(f, t, y, h, f0)`."""
+
+    def __init__(self, tableau: Tableau) -> None:
+        self.tableau = tableau
+        self.order = tableau.order
+
+    def step(
+        self, f: Field, t: Time, y: Tensor, h: Time, f0: Tensor | None = None, before_end: bool = False
+    ) -> Step:
+        """One step.
+
+        Args:
+            f: the vector field f(t, y), of y's shape.
+            t: the time, and h: the step, signed.
+            y: the state, of any shape.
+            f0: f(t, y) where it is known, else it is evaluated.
+            before_end: see `stage_times`.
+        """
+        tableau = self.tableau
+        times = stage_times(tableau.c, t, h, y, before_end)
+        k = [f(times[0], y) if f0 is None else f0]
+        y_i = y
+        for t_i, a_i in zip(times[1:], tableau.a[1:], strict=True):
+            y_i = advance(y, h, weighted_sum(a_i, k))
+            k.append(f(t_i, y_i))
+
+        # "First same as last": the last stage was evaluated at y1 itself.
+        y1 = y_i if tableau.fsal else advance(y, h, weighted_sum(tableau.b, k))
+        f1 = k[-1] if tableau.fsal or tableau.carry_last else None
+        error = None
+        if tableau.error is not None:
+            with torch.no_grad():  # the error estimate steers the step size; no gradient passes through it
+                error = weighted_sum(tableau.error, k) * h
+        return Step(t, h, y, y1, f1, error, k)
+
+
+def interpolate(step: Step, theta: Sequence[float] | Tensor, dense: Sequence[Sequence[float]] | str) -> Tensor:
+    """The state at t + theta h inside a step.
+
+    Args:
+        step: the step.
+        theta: m fractions of the step, from 0 to 1.
+        dense: the rows of a tableau's continuous method, or "linear" (through y0, y1), or "cubic" (through y0, y1, f0,
+            f1; Hermite, HNW I, (II.6.7)).
+
+    Returns:
+        Tensor (m, *y.shape). At theta = 1 it is y1 to rounding.
+    """
+    y0, h = step.y0, step.h
+    x = torch.as_tensor(theta, dtype=y0.dtype, device=y0.device)
+    x = x.reshape(-1, *[1] * y0.dim())
+    if dense == "linear":
+        return y0 + x * (step.y1 - y0)
+    if dense == "cubic":
+        f0, f1 = step.stages[0], step.f1
+        assert f1 is not None
+        return y0 + x * x * (3 - 2 * x) * (step.y1 - y0) + h * (x * (1 - x) * ((1 - x) * f0 - x * f1))
+    if isinstance(theta, Tensor):
+        rows = [sum(p * x ** (power + 1) for power, p in enumerate(row)) for row in dense]  # type: ignore[misc]
+        return y0 + h * sum(w * k for w, k in zip(rows, step.stages, strict=True))
+    if len(theta) == 1:
+        weights = [sum(p * theta[0] ** (power + 1) for power, p in enumerate(row)) for row in dense]  # type: ignore[misc]
+        return advance(y0, h, weighted_sum(weights, step.stages)).unsqueeze(0)
+    powers = np.asarray(theta)[:, None] ** np.arange(1, 1 + max(map(len, dense)))
+    table = np.array([[*row, *[0.0] * (powers.shape[1] - len(row))] for row in dense])
+    weights = torch.as_tensor(powers @ table.T, dtype=y0.dtype, device=y0.device)
+    return advance(y0, h, torch.tensordot(weights, torch.stack(step.stages), dims=1))
