@@ -7,8 +7,8 @@ Let L depend on y(t_1), .., y(t_T), with g_i = dL/dy(t_i) directly. The adjoint 
     dL/dtheta = -integral from t_T to t_0 of a^T df/dtheta dt,
     dL/dt_i = g_i^T f(t_i, y(t_i)),     dL/dt_0 = -a(t_0)^T f(t_0, y_0) for an autonomous f.
 
-The state is not kept: y is integrated backwards along with a, restarting from the kept y(t_i) at each observation. Hence
-memory that does not grow with the number of steps, and a gradient that is as good as both solves, not exact.
+The state is not kept: y is integrated backwards along with a, restarting from the kept y(t_i) at each observation.
+Hence memory that does not grow with the number of steps, and a gradient that is as good as both solves, not exact.
 
 Source: Chen, Rubanova, Bettencourt, Duvenaud 2018, "Neural ordinary differential equations", arXiv 1806.07366,
 Algorithm 1 and appendix B; the seminorm: Kidger, Chen, Lyons 2021, arXiv 2009.09457.
@@ -122,83 +122,100 @@ class _Adjoint(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple:
         t, y, *params = ctx.saved_tensors
-        grad_y = grads[-1]
-        wants_t = ctx.needs_input_grad[2]
-        field = augmented_field(ctx.func, y[0], ctx.shapes, params, wants_t)
+        grad_y, grad_t = grads[-1], torch.zeros_like(t) if ctx.needs_input_grad[2] else None
+        field, split = augmented_field(ctx.func, y[0], ctx.shapes, params, grad_t is not None)
+        norm = ctx.adjoint_options["norm"]
+        options = {**ctx.adjoint_options, "norm": lambda x: norm(split(x))}
 
         a = torch.zeros_like(y[0])
-        grad_t = torch.zeros_like(t) if wants_t else None
-        t_part = y.new_zeros(())
-        sums = [torch.zeros_like(p) for p in params]
+        t_part, sums = y.new_zeros(1), y.new_zeros(sum(p.numel() for p in params))
         for i in range(len(t) - 1, 0, -1):
             a = a + grad_y[i]  # the jump at an observation: add, do not overwrite
             if grad_t is not None:
-                slope = field.slope(t[i], y[i])
+                slope = flat_slope(ctx.func, t[i], y[i], ctx.shapes)
                 grad_t[i] = torch.sum(grad_y[i].conj() * slope).real
                 t_part = t_part - grad_t[i].to(t_part.dtype)
-            state = (t_part, y[i], a, *sums)
-            ends = torch.stack([t[i], t[i - 1]])
-            done = odeint(field, state, ends, options=ctx.adjoint_options, **ctx.backward)
-            t_part, _, a, *sums = (part[1] for part in done)
+            z = torch.cat([t_part, y[i].reshape(-1), a.reshape(-1), sums])
+            z = odeint(field, z, torch.stack([t[i], t[i - 1]]), options=options, **ctx.backward)[1]
+            t_part, a, sums = z[:1], z[1 + a.numel() :][: a.numel()].view_as(a), z[1 + 2 * a.numel() :]
         a = a + grad_y[0]
         if grad_t is not None:
-            grad_t[0] = t_part.real
+            grad_t[0] = t_part[0].real
             if ctx.is_event:  # the second time was found, not given
                 grad_t[1] = 0
-        return (None, a, grad_t, None, None, None, None, *sums)
+        parts = sums.split([p.numel() for p in params])
+        grad_params = [_like(part, p) for part, p in zip(parts, params, strict=True)]
+        return (None, a, grad_t, None, None, None, None, *grad_params)
+
+
+def flat_slope(func: Callable, t: Tensor, y: Tensor, shapes: Sequence[torch.Size] | None) -> Tensor:
+    """func on the flat state, at a time in the state's real dtype."""
+    dy = func(t.to(y.dtype.to_real()), unflatten(y, shapes))
+    return dy if shapes is None else torch.cat([part.reshape(-1) for part in dy])
 
 
 def augmented_field(
-    func: Callable, y_like: Tensor, shapes: Sequence[torch.Size] | None, params: Sequence[Tensor], wants_t: bool
-) -> Callable:
-    """The right-hand side for (dL/dt, y, a, *dL/dtheta): (-a^T df/dt, f, -a^T df/dy, -a^T df/dtheta).
+    func: Callable, like: Tensor, shapes: Sequence[torch.Size] | None, params: Sequence[Tensor], wants_t: bool
+) -> tuple[Callable, Callable]:
+    """The right-hand side for the flat state z = (dL/dt, y, a, dL/dtheta), and a function that splits z into its parts.
 
-    One evaluation of func and one vector-Jacobian product.
+    It is (-a^T df/dt, f, -a^T df/dy, -a^T df/dtheta): one evaluation of func and one vector-Jacobian product.
     """
+    n = like.numel()
+    shapes_of_parts = [torch.Size(()), like.shape, like.shape, *(p.shape for p in params)]
+    nothing = [like.new_zeros(1 if wants_t else 0), like.new_zeros(n), *(like.new_zeros(p.numel()) for p in params)]
+    no_time = like.new_zeros(0 if wants_t else 1)
 
-    def slope(t: Tensor, y: Tensor) -> Tensor:
-        dy = func(t.to(y.dtype.to_real()), unflatten(y, shapes))
-        return dy if shapes is None else torch.cat([part.reshape(-1) for part in dy])
+    def split(z: Tensor) -> tuple[Tensor, ...]:
+        return unflatten(z, shapes_of_parts)  # type: ignore[return-value]
 
-    def field(t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        _, y, a, *sums = state
+    def field(t: Tensor, z: Tensor) -> Tensor:
+        y, a = z[1 : 1 + n].view(like.shape), z[1 + n : 1 + 2 * n].view(like.shape)
         with torch.enable_grad():
             t = t.detach().requires_grad_(wants_t)
             y = y.detach().requires_grad_()
-            dy = slope(t, y)
-            sources = (*((t,) if wants_t else ()), y, *params)
-            if dy.requires_grad:
-                vjps = list(torch.autograd.grad(dy, sources, -a, allow_unused=True))
-            else:
-                vjps = [None] * len(sources)
-        zero = y.new_zeros(())
-        dt = (vjps.pop(0) if wants_t else None) if vjps else None
-        # A parameter that func does not use, here or at all, has a zero gradient.
-        filled = [torch.zeros_like(x) if v is None else v for v, x in zip(vjps, (y, *sums), strict=True)]
-        return (zero if dt is None else dt.to(zero.dtype), dy.detach(), *filled)
+            dy = flat_slope(func, t, y, shapes)
+            sources = (t, y, *params) if wants_t else (y, *params)
+            vjps = (
+                torch.autograd.grad(dy, sources, -a, allow_unused=True) if dy.requires_grad else [None] * len(sources)
+            )
+        # What func does not use, here or at all, has no vjp: its gradient is zero.
+        blank = nothing if wants_t else nothing[1:]
+        flat = [zero if v is None else v.reshape(-1) for v, zero in zip(vjps, blank, strict=True)]
+        time, rest = (flat[0], flat[1:]) if wants_t else (no_time, flat)
+        return torch.cat([time, dy.detach().reshape(-1), *rest])
 
-    field.slope = slope  # type: ignore[attr-defined]
     for name in _CALLBACKS:
-        if hasattr(func, name + "_adjoint"):
-            setattr(field, name, getattr(func, name + "_adjoint"))
-    return field
+        callback = getattr(func, name + "_adjoint", None)
+        if callback is not None:
+            setattr(field, name, lambda t, z, h, callback=callback: callback(t, split(z), h))
+    return field, split
 
 
 def adjoint_norm(norm: Any, state_norm: Callable | None, shapes: Sequence[torch.Size] | None) -> Callable:
-    """The norm of the augmented error (dL/dt, y, a, *dL/dtheta): the largest of the parts', in the forward norm for y, a."""
-    of_state = inputs.make_norm(state_norm, shapes)
+    """The norm of the augmented error (dL/dt, y, a, *dL/dtheta): the largest of its parts; y, a in the forward norm."""
     if callable(norm):
         if shapes is None:
             return norm
         return lambda parts: norm((parts[0], *unflatten(parts[1], shapes), *unflatten(parts[2], shapes), *parts[3:]))
     if norm not in (None, "seminorm"):
         raise ValueError(f"adjoint_options['norm'] must be 'seminorm' or a function, got {norm!r}")
+    of_state = inputs.make_norm(state_norm, shapes)
 
-    def seminorm(parts: tuple[Tensor, ...]) -> Any:
-        t_part, y, a, *_ = parts
-        return torch.as_tensor(max(float(t_part.abs()), float(of_state(y)), float(of_state(a))))
+    def largest(parts: tuple[Tensor, ...]) -> Tensor:
+        t_part, y, a, *sums = parts
+        sizes = [t_part.abs()] if norm == "seminorm" else [t_part.abs(), *map(_rms, sums)]
+        if of_state is rms_norm:  # all in one number, read once: synchronizing costs more than the norms
+            return torch.stack([*sizes, _rms(y), _rms(a)]).max()
+        return torch.stack([*sizes, torch.as_tensor(max(of_state(y), of_state(a)), device=y.device)]).max()
 
-    def full(parts: tuple[Tensor, ...]) -> Any:
-        return torch.as_tensor(max(float(seminorm(parts)), *(rms_norm(part) for part in parts[3:]), 0.0))
+    return largest
 
-    return full if norm is None else seminorm
+
+def _rms(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x) * (max(1, x.numel()) ** -0.5)
+
+
+def _like(part: Tensor, p: Tensor) -> Tensor:
+    """A flat gradient in the shape and dtype of its parameter; real parameters of a complex state get the real part."""
+    return (part if p.is_complex() or not part.is_complex() else part.real).reshape(p.shape).to(p.dtype)

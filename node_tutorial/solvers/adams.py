@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .runge_kutta import Field, RungeKutta, Step, Time, advance, stage_times, time_tensor, weighted_sum
+from .runge_kutta import Field, RungeKutta, Slope, Step, Time, stage_times, time_tensor
 from .tableaus import RK4
 
 _X, _G = (values.tolist() for values in np.polynomial.legendre.leggauss(7))  # exact up to degree 13
@@ -65,16 +65,14 @@ class Adams:
         self.past: deque[tuple[Time, Tensor]] = deque(maxlen=max_order - 1)  # (t, slope), newest first
         self.start = RungeKutta(RK4)
 
-    def step(
-        self, f: Field, t: Time, y: Tensor, h: Time, f0: Tensor | None = None, before_end: bool = False
-    ) -> Step:
+    def step(self, f: Field, t: Time, y: Tensor, h: Time, f0: Tensor | None = None, before_end: bool = False) -> Step:
         f0 = f(time_tensor(t, y), y) if f0 is None else f0
         self.past.appendleft((t, f0))
         if len(self.past) < 3:
             return self.start.step(f, t, y, h, f0, before_end)
         slopes = [slope for _, slope in self.past]
         nodes = [_snap((s - t) / h) for s, _ in self.past]
-        y1 = advance(y, h, self._sum(nodes, slopes))
+        y1 = _advance(y, h, nodes, slopes)
         if self.implicit:
             y1 = self._correct(f, t, y, h, y1, nodes, slopes, before_end)
         return Step(t, h, y, y1, None, None, [f0])
@@ -84,7 +82,7 @@ class Adams:
     ) -> Tensor:
         (t1,) = stage_times((1.0,), t, h, y, before_end)
         for _ in range(self.max_iters):
-            y1, before = advance(y, h, self._sum([1.0, *nodes], [f(t1, y1), *slopes])), y1
+            y1, before = _advance(y, h, [1.0, *nodes], [f(t1, y1), *slopes]), y1
             with torch.no_grad():
                 change, scale = (y1 - before).abs(), torch.maximum((y1 - y).abs(), (before - y).abs())
                 if (change < self.atol + self.rtol * scale).all():
@@ -98,12 +96,13 @@ class Adams:
         self.past.pop()  # a lower order next time
         return y1
 
-    @staticmethod
-    def _sum(nodes: list, slopes: list[Tensor]) -> Tensor:
-        if any(isinstance(n, Tensor) for n in nodes):
-            weights = quadrature_weights(nodes)
-            return sum((w * k for w, k in zip(weights, slopes, strict=True)), torch.zeros_like(slopes[0]))
-        return weighted_sum(_cached_weights(tuple(nodes)), slopes)
+
+def _advance(y: Tensor, h: Time, nodes: list, slopes: list[Tensor]) -> Tensor:
+    """y + h times the integral over the step of the polynomial through the slopes at the nodes."""
+    if any(isinstance(n, Tensor) for n in nodes):
+        weights = quadrature_weights(nodes)
+        return y + h * sum(w * k for w, k in zip(weights, slopes, strict=True))
+    return Slope(_cached_weights(tuple(nodes))).advance(y, h, slopes)
 
 
 def _snap(node: Any) -> Any:

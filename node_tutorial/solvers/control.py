@@ -1,7 +1,7 @@
 """Step-size control: how large is the error, is the step accepted, how long is the next one.
 
-A controller is a function (error_ratio, h, order) -> (accept, factor): the next attempt has size factor * h. The ratio is
-the norm of error / (atol + rtol max(|y0|, |y1|)); a step with ratio <= 1 is within the tolerance.
+A controller is a function (error_ratio, h, order) -> (accept, factor): the next attempt has size factor * h. The ratio
+is the norm of error / (atol + rtol max(|y0|, |y1|)); a step with ratio <= 1 is within the tolerance.
 Source: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", II.4 (below HNW I).
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .runge_kutta import Field, advance, stage_times
+from .runge_kutta import Field, stage_times
 
 Norm = Callable[[Tensor], Tensor | float]
 Controller = Callable[[float, float, int], tuple[bool, float]]
@@ -24,7 +24,7 @@ def rms_norm(x: Tensor) -> float:
 
 
 def integral(safety: float = 0.9, ifactor: float = 10.0, dfactor: float = 0.2) -> Controller:
-    """I controller: factor = safety * ratio^(-1/p), at most ifactor; at least dfactor, or 1 after success (HNW I, (4.13))."""
+    """I controller: factor = safety * ratio^(-1/p), from dfactor (after success 1) to ifactor (HNW I, (4.13))."""
 
     def decide(ratio: float, h: float, order: int) -> tuple[bool, float]:
         if not ratio < math.inf:  # NaN or infinity: f or the state overflowed. A shorter step may not.
@@ -65,7 +65,7 @@ CONTROLLERS = {"I": integral, "PI": proportional_integral}
 
 @dataclass
 class Tolerance:
-    """What an adaptive solve is asked for: error per step at most atol + rtol |y|, in `norm`; and bounds on the steps."""
+    """What an adaptive solve is asked for: error per step within atol + rtol |y|, in `norm`; bounds on the steps."""
 
     rtol: float | Tensor = 1e-7
     atol: float | Tensor = 1e-9
@@ -88,7 +88,10 @@ class Tolerance:
 
 @torch.no_grad()
 def initial_step(f: Field, t: float, y: Tensor, f0: Tensor, direction: int, order: int, tol: Tolerance) -> float:
-    """A first step size, from the sizes of y, f and f's change over a tiny Euler step (HNW I, II.4, p. 169). One evaluation."""
+    """A first step size, from the sizes of y, f and f's change over a tiny Euler step (HNW I, II.4, p. 169).
+
+    It costs one evaluation.
+    """
     scale = tol.scale(y)
 
     def size(x: Tensor) -> float:
@@ -97,7 +100,7 @@ def initial_step(f: Field, t: float, y: Tensor, f0: Tensor, direction: int, orde
     d0, d1 = size(y), size(f0)
     h0 = 1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1
     (t_1,) = stage_times((1.0,), t, direction * h0, y)
-    f1 = f(t_1, advance(y, direction * h0, f0))
+    f1 = f(t_1, torch.add(y, f0, alpha=direction * h0))
     d2 = size(f1 - f0) / h0
     if not math.isfinite(d2):
         return h0

@@ -16,7 +16,8 @@ def underflow(t: float, h: float, ratio: float, y: Tensor) -> SolveError:
     if not ratio < float("inf"):
         return SolveError(
             f"underflow in dt: at t = {t:.9g} the vector field, or the state after a step, is not finite (NaN or inf) "
-            f"however short the step; the last one tried had h = {h:.3g}. Largest |y| here: {y.abs().max().item():.3g}. "
+            f"however short the step; the last one tried had h = {h:.3g}. Largest |y| here: "
+            f"{y.abs().max().item():.3g}. "
             "The solution may blow up before this time, or func leaves its domain (sqrt or log of a negative number, "
             "division by zero). Try: call func(t, y) at this point; end the integration earlier; bound func's output."
         )
@@ -54,7 +55,7 @@ def check_finite(x: Tensor, name: str, t: float) -> None:
 
 
 def check_solution(y: Tensor, t: list[float], method: str) -> None:
-    """Raise SolveError if a fixed-step solution (T, ...) overflowed: once it did, it stays so, so that the end tells."""
+    """Raise SolveError if a fixed-step solution (T, ...) overflowed. Once it did it stays so: the end tells."""
     if torch.isfinite(y[-1]).all():
         return
     first = next(i for i in range(len(t)) if not torch.isfinite(y[i]).all())

@@ -6,7 +6,6 @@ The solve goes on step by step until the sign of g changes; the root is then fou
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
-from scipy.optimize import brentq
 from torch import Tensor
 
 from .errors import SolveError, too_many_steps
@@ -41,6 +40,8 @@ def find_event(
     def g(t: float, y: Tensor) -> float:
         with torch.no_grad():
             return float(event_fn(time_tensor(t, y), y))
+
+    from scipy.optimize import brentq  # here, because importing scipy takes longer than importing all of this package
 
     g0 = g(t0, y0)
     if g0 == 0:
@@ -105,8 +106,9 @@ def link_event_gradient(
             rate = rate + (g.conj() * k.detach()).sum().real
     if rate == 0:
         raise SolveError(
-            f"the event at t = {here.item():.6g} has no derivative with respect to the solution: event_fn does not change "
-            "along the flow there, so its time cannot be differentiated. Use odeint(..., event_fn=...) for the value only."
+            f"the event at t = {here.item():.6g} has no derivative with respect to the solution: event_fn does not "
+            "change along the flow there, so its time cannot be differentiated. Use odeint(..., event_fn=...) for the "
+            "value only."
         )
     c = scalar(here, parts)
     shift = -(c - c.detach()) / rate

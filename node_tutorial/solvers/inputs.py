@@ -1,6 +1,7 @@
 """Checks and normal forms of what `odeint` is given: every refusal names the argument, its value, and the remedy."""
 
 import difflib
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -32,7 +33,7 @@ def check_times(t: Any, name: str = "t") -> list[float]:
         raise ValueError(f"{name} is empty; its first entry is the initial time, the others are the output times")
     if not all(map(math.isfinite, times)):
         raise ValueError(f"{name} must be finite, got {_short(times)}")
-    steps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(times)]
     if steps and not (all(s > 0 for s in steps) or all(s < 0 for s in steps)):
         i = next(i for i, s in enumerate(steps) if s == 0 or (s > 0) != (steps[0] > 0))
         raise ValueError(
@@ -54,15 +55,21 @@ def check_state(y0: Any) -> tuple[Tensor, list[torch.Size] | None]:
         name = f"y0[{i}]" if isinstance(y0, tuple) else "y0"
         if not isinstance(part, Tensor):
             hint = "use tuple(y0)" if isinstance(y0, list) else f"use torch.as_tensor({name})"
-            raise TypeError(f"{name} must be a tensor (y0: a tensor or a tuple of them), got {type(part).__name__}; {hint}")
+            raise TypeError(
+                f"{name} must be a tensor (y0: a tensor or a tuple of them), got {type(part).__name__}; {hint}"
+            )
         if not (part.is_floating_point() or part.is_complex()):
-            raise TypeError(f"{name} must be of floating point, got {part.dtype}; use {name}.float() or {name}.double()")
+            raise TypeError(
+                f"{name} must be of floating point, got {part.dtype}; use {name}.float() or {name}.double()"
+            )
         if not torch.isfinite(part).all():
             raise ValueError(f"{name} is not finite: it holds NaN or inf; look at torch.isfinite({name})")
     if not parts:
         raise ValueError("y0 is an empty tuple; it needs at least one tensor")
     if len({part.dtype for part in parts}) > 1:
-        raise TypeError(f"the tensors of y0 must have one dtype, got {', '.join(str(p.dtype) for p in parts)}; cast them")
+        raise TypeError(
+            f"the tensors of y0 must have one dtype, got {', '.join(str(p.dtype) for p in parts)}; cast them"
+        )
     if isinstance(y0, tuple):
         return torch.cat([part.reshape(-1) for part in parts]), [part.shape for part in parts]
     return y0, None
@@ -104,16 +111,18 @@ def _check_slope(dy: Any, y: Tensor, shapes: Sequence[torch.Size] | None) -> Non
             raise TypeError(f"{name} must be a tensor, got {type(part).__name__}; use torch.stack or torch.as_tensor")
         if part.shape != shape:
             raise ValueError(
-                f"{name} has shape {tuple(part.shape)}, but the state it is the derivative of has shape {tuple(shape)}; "
-                "they must be equal (broadcasting would change the state's shape)"
+                f"{name} has shape {tuple(part.shape)}, but the state it is the derivative of has shape "
+                f"{tuple(shape)}; they must be equal (broadcasting would change the state's shape)"
             )
         if torch.promote_types(part.dtype, y.dtype) != y.dtype:
             raise TypeError(
-                f"{name} is {part.dtype}, but the state is {y.dtype}; cast one of them, for instance y0.to({part.dtype}) "
-                "or func.to(y0.dtype)"
+                f"{name} is {part.dtype}, but the state is {y.dtype}; cast one of them, for instance "
+                f"y0.to({part.dtype}) or func.to(y0.dtype)"
             )
         if part.device != y.device:
-            raise ValueError(f"{name} is on {part.device}, but the state is on {y.device}; move one of them with .to(...)")
+            raise ValueError(
+                f"{name} is on {part.device}, but the state is on {y.device}; move one of them with .to(...)"
+            )
 
 
 def check_options(options: dict | None, known: Iterable[str], method: str) -> dict:
@@ -139,12 +148,15 @@ def make_tolerance(rtol: Any, atol: Any, y0: Tensor, shapes: Sequence[torch.Size
     low_r, low_a = (float(tol.min()) if isinstance(tol, Tensor) else tol for tol in (rtol, atol))
     if low_r < eps / 100 and low_a < eps / 100 * max(largest, 1e-30):
         raise ValueError(
-            f"rtol = {low_r:.1e} and atol = {low_a:.1e} are below what {y0.dtype} resolves (eps = {eps:.1e}): no step could "
-            f"meet them. Raise them (rtol >= {10 * eps:.0e})" + ("" if eps < 1e-10 else ", or use y0.double()")
+            f"rtol = {low_r:.1e} and atol = {low_a:.1e} are below what {y0.dtype} resolves (eps = {eps:.1e}): "
+            f"no step could meet them. Raise them (rtol >= {10 * eps:.0e})"
+            + ("" if eps < 1e-10 else ", or use y0.double()")
         )
     for name in ("first_step", "min_step", "max_step"):
         if options.get(name) is not None and not float(options[name]) >= 0:
-            raise ValueError(f"options[{name!r}] must be a positive number, got {options[name]!r} (also for decreasing t)")
+            raise ValueError(
+                f"options[{name!r}] must be a positive number, got {options[name]!r} (also for decreasing t)"
+            )
     first = options.get("first_step")
     return Tolerance(
         rtol,
@@ -160,7 +172,9 @@ def _one_tolerance(name: str, tol: Any, y0: Tensor, shapes: Sequence[torch.Size]
     if isinstance(tol, (tuple, list)):
         if shapes is None or len(tol) != len(shapes):
             raise ValueError(f"{name} has {len(tol)} entries; give one number, or one per tensor of a tuple y0")
-        parts = [torch.as_tensor(x, dtype=y0.dtype.to_real()).expand(s.numel()) for x, s in zip(tol, shapes, strict=True)]
+        parts = [
+            torch.as_tensor(x, dtype=y0.dtype.to_real()).expand(s.numel()) for x, s in zip(tol, shapes, strict=True)
+        ]
         tol = torch.cat(parts)
     if isinstance(tol, Tensor):
         if tol.requires_grad:
@@ -169,7 +183,9 @@ def _one_tolerance(name: str, tol: Any, y0: Tensor, shapes: Sequence[torch.Size]
             try:
                 torch.broadcast_to(tol, y0.shape)
             except RuntimeError:
-                message = f"{name} of shape {tuple(tol.shape)} does not broadcast to the state's shape {tuple(y0.shape)}"
+                message = (
+                    f"{name} of shape {tuple(tol.shape)} does not broadcast to the state's shape {tuple(y0.shape)}"
+                )
                 raise ValueError(message) from None
     if not bool((torch.as_tensor(tol) >= 0).all()):
         raise ValueError(f"{name} must be zero or positive, got {tol}")
@@ -192,13 +208,15 @@ def make_controller(options: dict) -> Controller:
     if callable(controller):
         return controller
     if controller not in CONTROLLERS:
-        raise ValueError(f"options['controller'] must be one of {sorted(CONTROLLERS)} or a function, got {controller!r}")
+        raise ValueError(
+            f"options['controller'] must be one of {sorted(CONTROLLERS)} or a function, got {controller!r}"
+        )
     limits = {name: float(options[name]) for name in ("safety", "ifactor", "dfactor") if name in options}
     return CONTROLLERS[controller](**limits)
 
 
 def add_callbacks(log: Log, func: Any, shapes: Sequence[torch.Size] | None, supported: Iterable[str]) -> list[str]:
-    """Attach func's callback_step, callback_accept_step, callback_reject_step (t, y, |h|); return those not supported."""
+    """Attach func's callback_step, callback_accept_step, callback_reject_step (t, y, |h|); return the unsupported."""
     unsupported = []
     for name, slot in _CALLBACKS.items():
         callback = getattr(func, name, None)

@@ -107,7 +107,9 @@ def march(
             log.on_step(t, y, h)
         if perturb and f0 is None:
             f0 = f(nudged(time_tensor(t, y), h), y)
-        step = method.step(f, t if clock is None else clock, y, clock_h, f0, before_end=perturb or (lands and stop.jump))
+        step = method.step(
+            f, t if clock is None else clock, y, clock_h, f0, before_end=perturb or (lands and stop.jump)
+        )
 
         # Judge.
         accept, factor = True, 1.0
@@ -154,8 +156,9 @@ def read(
 ) -> Tensor:
     """The solution at the times, shape (T, *y0.shape), read off the steps; the first is y0.
 
-    Times inside a step are interpolated by the method's dense output, all those of one step at once. `tensors` holds the
-    times as a tensor where gradients with respect to them are wanted. `max_steps` bounds the attempts between outputs.
+    Times inside a step are interpolated by the method's dense output, all those of one step at once. `tensors` holds
+    the times as a tensor where gradients with respect to them are wanted. `max_steps` bounds the attempts between
+    outputs.
     """
     outputs, i, done = [y0.unsqueeze(0)], 1, 0
     direction = 1 if len(times) < 2 or times[-1] > times[0] else -1

@@ -30,21 +30,30 @@ class Step:
     stages: list[Tensor]  # k_1 .. k_s; stages[0] = f(t, y0)
 
 
-def weighted_sum(weights: Sequence[float], slopes: Sequence[Tensor]) -> Tensor:
-    """sum_j weights_j slopes_j, skipping zeros; one fused multiply-add each.
+class Slope:
+    """sum_j w_j k_j, for fixed weights.
 
-    (Stacking the slopes for one matrix-vector product was tried: it costs more, up to six slopes of any size.)
+    It is computed as w_0 (k_0 + sum_j (w_j / w_0) k_j), without the zeros: one fused multiply-add per stage, and w_0 is
+    multiplied into h. (Stacking the stages for one matrix-vector product was tried: slower, for up to six of any size.)
     """
-    total = None
-    for w, k in zip(weights, slopes, strict=False):
-        if w:
-            total = k * w if total is None else torch.add(total, k, alpha=w)
-    return torch.zeros_like(slopes[0]) if total is None else total
 
+    def __init__(self, weights: Sequence[float]) -> None:
+        used = [j for j, w in enumerate(weights) if w] or [0]
+        self.first, self.scale = used[0], float(weights[used[0]])
+        self.others = [(j, weights[j] / self.scale) for j in used[1:]]
 
-def advance(y: Tensor, h: Time, slope: Tensor) -> Tensor:
-    """y + h slope."""
-    return torch.add(y, slope, alpha=h) if isinstance(h, float) else y + h * slope
+    def of(self, stages: Sequence[Tensor]) -> Tensor:
+        """The sum over `scale`."""
+        total = stages[self.first]
+        for j, ratio in self.others:
+            total = torch.add(total, stages[j], alpha=ratio)
+        return total
+
+    def advance(self, y: Tensor, h: Time, stages: Sequence[Tensor]) -> Tensor:
+        """y + h sum_j w_j k_j."""
+        h = h * self.scale
+        slope = self.of(stages)
+        return torch.add(y, slope, alpha=h) if isinstance(h, float) else y + h * slope
 
 
 def stage_times(c: Sequence[float], t: Time, h: Time, y: Tensor, before_end: bool = False) -> Sequence[Tensor]:
@@ -79,11 +88,12 @@ class RungeKutta:
 
     def __init__(self, tableau: Tableau) -> None:
         self.tableau = tableau
-        self.order = tableau.order
+        self.order, self.fsal = tableau.order, tableau.fsal
+        self.rows = [Slope(row) for row in tableau.a[1:]]
+        self.solution = Slope(tableau.b)
+        self.error = Slope(tableau.error) if tableau.error is not None else None
 
-    def step(
-        self, f: Field, t: Time, y: Tensor, h: Time, f0: Tensor | None = None, before_end: bool = False
-    ) -> Step:
+    def step(self, f: Field, t: Time, y: Tensor, h: Time, f0: Tensor | None = None, before_end: bool = False) -> Step:
         """One step.
 
         Args:
@@ -97,17 +107,17 @@ class RungeKutta:
         times = stage_times(tableau.c, t, h, y, before_end)
         k = [f(times[0], y) if f0 is None else f0]
         y_i = y
-        for t_i, a_i in zip(times[1:], tableau.a[1:], strict=True):
-            y_i = advance(y, h, weighted_sum(a_i, k))
+        for t_i, row in zip(times[1:], self.rows, strict=True):
+            y_i = row.advance(y, h, k)
             k.append(f(t_i, y_i))
 
         # "First same as last": the last stage was evaluated at y1 itself.
-        y1 = y_i if tableau.fsal else advance(y, h, weighted_sum(tableau.b, k))
-        f1 = k[-1] if tableau.fsal or tableau.carry_last else None
+        y1 = y_i if self.fsal else self.solution.advance(y, h, k)
+        f1 = k[-1] if self.fsal or tableau.carry_last else None
         error = None
-        if tableau.error is not None:
+        if self.error is not None:
             with torch.no_grad():  # the error estimate steers the step size; no gradient passes through it
-                error = weighted_sum(tableau.error, k) * h
+                error = self.error.of(k) * (h * self.error.scale)
         return Step(t, h, y, y1, f1, error, k)
 
 
@@ -124,21 +134,20 @@ def interpolate(step: Step, theta: Sequence[float] | Tensor, dense: Sequence[Seq
         Tensor (m, *y.shape). At theta = 1 it is y1 to rounding.
     """
     y0, h = step.y0, step.h
-    x = torch.as_tensor(theta, dtype=y0.dtype, device=y0.device)
-    x = x.reshape(-1, *[1] * y0.dim())
-    if dense == "linear":
-        return y0 + x * (step.y1 - y0)
-    if dense == "cubic":
+    x = torch.as_tensor(theta, dtype=y0.dtype, device=y0.device).reshape(-1, *[1] * y0.dim())
+    if isinstance(dense, str):
+        if dense == "linear":
+            return y0 + x * (step.y1 - y0)
         f0, f1 = step.stages[0], step.f1
         assert f1 is not None
         return y0 + x * x * (3 - 2 * x) * (step.y1 - y0) + h * (x * (1 - x) * ((1 - x) * f0 - x * f1))
     if isinstance(theta, Tensor):
-        rows = [sum(p * x ** (power + 1) for power, p in enumerate(row)) for row in dense]  # type: ignore[misc]
+        rows = [sum(p * x ** (power + 1) for power, p in enumerate(row)) for row in dense]
         return y0 + h * sum(w * k for w, k in zip(rows, step.stages, strict=True))
     if len(theta) == 1:
-        weights = [sum(p * theta[0] ** (power + 1) for power, p in enumerate(row)) for row in dense]  # type: ignore[misc]
-        return advance(y0, h, weighted_sum(weights, step.stages)).unsqueeze(0)
+        row_of = [sum(p * theta[0] ** (power + 1) for power, p in enumerate(row)) for row in dense]
+        return Slope(row_of).advance(y0, h, step.stages).unsqueeze(0)
     powers = np.asarray(theta)[:, None] ** np.arange(1, 1 + max(map(len, dense)))
     table = np.array([[*row, *[0.0] * (powers.shape[1] - len(row))] for row in dense])
     weights = torch.as_tensor(powers @ table.T, dtype=y0.dtype, device=y0.device)
-    return advance(y0, h, torch.tensordot(weights, torch.stack(step.stages), dims=1))
+    return y0 + h * torch.tensordot(weights, torch.stack(step.stages), dims=1)

@@ -5,7 +5,6 @@ scipy computes outside of autograd, on the CPU: gradients come from `odeint_adjo
 
 import numpy as np
 import torch
-from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from .errors import SolveError
@@ -30,6 +29,10 @@ def solve_with_scipy(
         ValueError: for a solver that scipy does not have, or that cannot do complex numbers or min_step.
         SolveError: if scipy gives up, with its reason.
     """
+    from scipy.integrate import (
+        solve_ivp,
+    )  # here, because importing scipy takes longer than importing all of this package
+
     if solver not in SOLVERS:
         raise ValueError(f"options['solver'] must be one of {', '.join(SOLVERS)}; got {solver!r}")
     if y0.is_complex() and solver in ("Radau", "LSODA"):

@@ -41,7 +41,9 @@ class Solution:
             ValueError: if the solve was not recorded, or t lies outside of it.
         """
         if self._segments is None:
-            raise ValueError("solution(t) needs the steps: call solve(..., record=True) (with one clock for all samples)")
+            raise ValueError(
+                "solution(t) needs the steps: call solve(..., record=True) (with one clock for all samples)"
+            )
         times = torch.as_tensor(t, dtype=torch.float64).detach()
         ends = [end for _, end, _ in self._segments]
         direction = 1 if not ends or ends[-1] >= self._segments[0][0] else -1

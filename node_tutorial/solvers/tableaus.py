@@ -171,7 +171,7 @@ FEHLBERG2 = Tableau(  # order 2, 3 stages, 2 evaluations a step, output of order
     error=(-1/512, 0, 1/512), carry_last=True, dense=hermite_dense((1/512, 255/256, 1/512)),
     reference="Fehlberg 1969, NASA TR R-315, RK1(2)")
 
-# torchdiffeq's interior output takes k_2 / 2 for the increment at the midpoint, which is off by O(h^2); cubic Hermite is not.
+# torchdiffeq's interior output takes k_2 / 2 for the increment at the midpoint: off by O(h^2). Cubic Hermite is not.
 BOSH3 = Tableau(  # order 3, 4 stages, FSAL, output of order 3
     "bosh3", 3, c=(0, 1/2, 3/4, 1), a=((), (1/2,), (0, 3/4), (2/9, 1/3, 4/9)), b=(2/9, 1/3, 4/9, 0),
     error=(2/9 - 7/24, 1/3 - 1/4, 4/9 - 1/3, -1/8), dense=hermite_dense((2/9, 1/3, 4/9, 0)),

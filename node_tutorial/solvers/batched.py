@@ -1,0 +1,221 @@
+"""The same loop with one clock per sample: every row of a batch takes its own steps, and has its own output times.
+
+With one clock for all, the hardest row sets everybody's step. Here t and h have one entry per row, the step itself is
+the very code of `runge_kutta.py`, and a row solved in a batch equals the row solved alone. Evaluations are still made
+for the whole batch at once: rows that have arrived take steps of size 0.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import inputs
+from .control import Tolerance
+from .errors import SolveError, check_finite
+from .integrate import Attempt, Stats
+from .runge_kutta import RungeKutta
+from .solution import Solution
+from .tableaus import Tableau
+
+_OPTIONS = {"first_step", "min_step", "max_step", "max_num_steps", "safety", "ifactor", "dfactor"}
+
+
+def solve_per_sample(
+    func: Callable, y0: Any, t: Tensor, rtol: Any, atol: Any, tableau: Any, options: dict | None, record: bool
+) -> Solution:
+    """Solve every row of y0 (B, ...) with its own clock, at the times t: (T,) for all, or (B, T), one row each.
+
+    Args:
+        func: f(t, y) with t of shape (B, 1, ..., 1), so that it broadcasts against y (B, ...).
+        tableau: an adaptive Runge-Kutta method.
+        others: as `solve`.
+
+    Returns:
+        Solution with y (B, T, ...); stats.accepted and stats.rejected are tensors (B,); `steps`, if recorded, holds
+        attempts whose entries are tensors (B,), with h = 0 for rows that had arrived.
+
+    Raises:
+        ValueError, TypeError: for unsuitable inputs. SolveError: if any row cannot go on.
+    """
+    if not (isinstance(tableau, Tableau) and tableau.error is not None):
+        raise ValueError(
+            "per_sample=True needs an adaptive Runge-Kutta method, such as 'dopri5' (fixed steps are equal)"
+        )
+    flat, shapes = inputs.check_state(y0)
+    if shapes is not None or flat.dim() < 1:
+        raise TypeError("per_sample=True needs y0 as one tensor (B, ...), whose rows are the samples; use torch.cat")
+    times, direction = _check_times(t, flat)
+    options = inputs.check_options(options, _OPTIONS, f"{tableau.name} with per_sample=True")
+    tol = inputs.make_tolerance(rtol, atol, flat, None, options)
+    stats = Stats()
+    f = inputs.counted_field(func, flat, None, stats)
+    limits = {name: float(options[name]) for name in ("safety", "ifactor", "dfactor") if name in options}
+    attempts: list[Attempt] | None = [] if record else None
+    y = _march(
+        f,
+        flat,
+        times,
+        direction,
+        RungeKutta(tableau),
+        tol,
+        stats,
+        attempts,
+        limits,
+        int(options.get("max_num_steps", 2**31 - 1)),
+    )
+    return Solution(t, y, stats, attempts)
+
+
+def _check_times(t: Any, y: Tensor) -> tuple[Tensor, int]:
+    """The times (B, T) in float64, and their direction."""
+    if isinstance(t, Tensor) and t.dim() == 2:
+        if t.shape[0] != y.shape[0]:
+            raise ValueError(f"t has {t.shape[0]} rows of times, y0 has {y.shape[0]} rows; they must be as many")
+        rows = [inputs.check_times(row, f"t[{i}]") for i, row in enumerate(t)]
+    else:
+        rows = [inputs.check_times(t)] * len(y)
+    if t.requires_grad:
+        raise ValueError("per_sample=True gives no gradients with respect to t; use t.detach(), or one clock for all")
+    signs = {1 if row[-1] > row[0] else -1 for row in rows if len(row) > 1}
+    if len(signs) > 1:
+        raise ValueError("the rows of t must all increase or all decrease; solve the two kinds separately")
+    return torch.tensor(rows, dtype=torch.float64, device=y.device), signs.pop() if signs else 1
+
+
+def _march(
+    f: Callable,
+    y: Tensor,
+    times: Tensor,
+    direction: int,
+    method: RungeKutta,
+    tol: Tolerance,
+    stats: Stats,
+    attempts: list | None,
+    limits: dict,
+    max_steps: int,
+) -> Tensor:
+    batch, n_times = times.shape
+    column = (-1, *[1] * (y.dim() - 1))  # a number per row, shaped to broadcast against y
+
+    def wide(x: Tensor) -> Tensor:
+        return x.to(y.dtype.to_real()).reshape(column)
+
+    def norms(x: Tensor) -> Tensor:
+        size = math.sqrt(max(1, x[0].numel())) if batch else 1.0
+        return torch.linalg.vector_norm(x.reshape(batch, -1), dim=1).double() / size
+
+    t, end = times[:, 0], times[:, -1]
+    found = [(torch.arange(batch, device=y.device) * n_times, y)]  # (place in the flattened (B, T), states)
+    pending = torch.ones(batch, dtype=torch.long, device=y.device)  # index of the next output of each row
+    accepted = torch.zeros(batch, dtype=torch.long, device=y.device)
+    rejected = torch.zeros_like(accepted)
+    since_output = torch.zeros_like(accepted)
+    if n_times > 1 and batch:
+        f0 = f(wide(t), y)
+        check_finite(f0, "the vector field func(t[:, 0], y0)", float(t[0]))
+        size = _first_steps(f, t, y, f0, direction, method.order, tol, wide, norms)
+
+    while batch and n_times > 1 and bool((t != end).any()):
+        # Propose and try. Rows that have arrived take a step of size 0.
+        size = size.clamp(tol.min_step, tol.max_step)
+        room = (end - t).abs()
+        lands = size >= room
+        h = direction * torch.minimum(size, room)
+        stuck = (t + h == t) & (t != end)
+        if stuck.any():
+            row = int(stuck.nonzero()[0, 0])
+            raise SolveError(
+                f"underflow in dt: row {row} of the batch, at t = {float(t[row]):.9g}, needs steps below "
+                f"{float(h[row]):.3g}. "
+                f"Solve it alone, odeint(func, y0[{row}], t), for a closer diagnosis; or raise rtol and atol."
+            )
+        step = method.step(f, wide(t), y, wide(h), f0)
+
+        # Judge, every row for itself.
+        with torch.no_grad():
+            assert step.error is not None
+            active = t != end
+            ratio = norms(step.error / tol.scale(y, step.y1))
+            accept, factor = _decide(ratio, method.order, **limits)
+            accept = (accept | ((h.abs() <= tol.min_step) & ratio.isfinite())) & active
+            accepted += accept
+            rejected += ~accept & active
+            since_output += active
+        if attempts is not None:
+            attempts.append(Attempt(t, h, ratio, accept))  # type: ignore[arg-type]
+
+        # Read off the outputs that lie within the accepted steps, one per row and round.
+        t1 = torch.where(lands, end, t + h)
+        while True:
+            due = times.gather(1, pending.clamp(max=n_times - 1)[:, None])[:, 0]
+            hit = accept & (pending < n_times) & (direction * (due - t1) <= 0)
+            rows = hit.nonzero()[:, 0]
+            if not len(rows):
+                break
+            theta = torch.where(lands & (due == end), torch.ones_like(h), (due - t) / h)[rows]
+            found.append((rows * n_times + pending[rows], _inside(step, rows, wide(theta), method.tableau)))
+            pending = pending + hit
+            since_output = since_output * ~hit
+        if (since_output >= max_steps).any():
+            raise SolveError(
+                f"max_num_steps exceeded: {max_steps} steps between two output times; raise rtol and atol, or "
+                "options={'max_num_steps': ...}"
+            )
+
+        # Move.
+        moved = accept.reshape(column)
+        f1 = step.f1 if step.f1 is not None else f(wide(t1), step.y1)
+        t, y, f0 = torch.where(accept, t1, t), torch.where(moved, step.y1, y), torch.where(moved, f1, f0)
+        size = factor * h.abs()
+        size = torch.where(active, size, torch.ones_like(size))
+
+    stats.accepted, stats.rejected = accepted, rejected  # type: ignore[assignment]
+    order = torch.cat([places for places, _ in found]).argsort()
+    return torch.cat([states for _, states in found])[order].reshape(batch, n_times, *y.shape[1:])
+
+
+def _first_steps(
+    f: Callable,
+    t: Tensor,
+    y: Tensor,
+    f0: Tensor,
+    direction: int,
+    order: int,
+    tol: Tolerance,
+    wide: Callable,
+    norms: Callable,
+) -> Tensor:
+    """`control.initial_step` for every row (HNW I, II.4)."""
+    if tol.first_step:
+        return torch.full_like(t, tol.first_step)
+    with torch.no_grad():
+        scale = tol.scale(y)
+        d0, d1 = norms(y / scale), norms(f0 / scale)
+        h0 = torch.where((d0 < 1e-5) | (d1 < 1e-5), torch.full_like(t, 1e-6), 0.01 * d0 / d1)
+        f1 = f(wide(t + direction * h0), y + wide(direction * h0) * f0)
+        d2 = norms((f1 - f0) / scale) / h0
+        steepest = torch.maximum(d1, d2)
+        h1 = torch.where(steepest <= 1e-15, (h0 * 1e-3).clamp(min=1e-6), (0.01 / steepest) ** (1 / order))
+        return torch.where(d2.isfinite(), torch.minimum(100 * h0, h1), h0)
+
+
+def _decide(
+    ratio: Tensor, order: int, safety: float = 0.9, ifactor: float = 10.0, dfactor: float = 0.2
+) -> tuple[Tensor, Tensor]:
+    """`control.integral` for every row."""
+    accept = ratio <= 1
+    least = torch.where(ratio < 1, torch.ones_like(ratio), torch.full_like(ratio, dfactor))
+    factor = torch.maximum(safety * ratio ** (-1 / order), least).clamp(max=ifactor)
+    return accept, torch.where(ratio.isfinite(), factor, torch.full_like(ratio, dfactor))
+
+
+def _inside(step: Any, rows: Tensor, theta: Tensor, tableau: Tableau) -> Tensor:
+    """The states of some rows at t + theta h, by the method's dense output; exactly y1 where theta is 1."""
+    assert tableau.dense is not None
+    y0, h = step.y0[rows], step.h[rows]
+    weights = [sum(p * theta ** (power + 1) for power, p in enumerate(row)) for row in tableau.dense]
+    y = y0 + h * sum(w * k[rows] for w, k in zip(weights, step.stages, strict=True))
+    return torch.where(theta == 1, step.y1[rows], y)
