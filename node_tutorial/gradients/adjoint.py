@@ -5,7 +5,7 @@ Let L depend on y(t_1), .., y(t_T), with g_i = dL/dy(t_i) directly. The adjoint 
     da/dt = -a^T df/dy           between observations, integrated from t_T down to t_0,
     a  <-  a + g_i               at each observation, on the way,
     dL/dtheta = -integral from t_T to t_0 of a^T df/dtheta dt,
-    dL/dt_i = g_i^T f(t_i, y(t_i)),     dL/dt_0 = -a(t_0)^T f(t_0, y_0) for an autonomous f.
+    dL/dt_i = g_i^T f(t_i, y(t_i)),     dL/dt_0 = -a(t_0)^T f(t_0, y_0), before g_0 is added to a.
 
 The state is not kept: y is integrated backwards along with a, restarting from the kept y(t_i) at each observation.
 Hence memory that does not grow with the number of steps, and a gradient that is as good as both solves, not exact.
@@ -123,26 +123,23 @@ class _Adjoint(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple:
         t, y, *params = ctx.saved_tensors
         grad_y, grad_t = grads[-1], torch.zeros_like(t) if ctx.needs_input_grad[2] else None
-        field, split = augmented_field(ctx.func, y[0], ctx.shapes, params, grad_t is not None)
-        norm = ctx.adjoint_options["norm"]
-        options = {**ctx.adjoint_options, "norm": lambda x: norm(split(x))}
+        field, split = augmented_field(ctx.func, y[0], ctx.shapes, params)
+        norm, no_time = ctx.adjoint_options["norm"], y.new_zeros(())
+        options = {**ctx.adjoint_options, "norm": lambda z: norm((no_time, *split(z)))}
 
-        a = torch.zeros_like(y[0])
-        t_part, sums = y.new_zeros(1), y.new_zeros(sum(p.numel() for p in params))
+        a, sums = torch.zeros_like(y[0]), y.new_zeros(sum(p.numel() for p in params))
         for i in range(len(t) - 1, 0, -1):
             a = a + grad_y[i]  # the jump at an observation: add, do not overwrite
             if grad_t is not None:
-                slope = flat_slope(ctx.func, t[i], y[i], ctx.shapes)
-                grad_t[i] = torch.sum(grad_y[i].conj() * slope).real
-                t_part = t_part - grad_t[i].to(t_part.dtype)
-            z = torch.cat([t_part, y[i].reshape(-1), a.reshape(-1), sums])
+                grad_t[i] = torch.sum(grad_y[i].conj() * flat_slope(ctx.func, t[i], y[i], ctx.shapes)).real
+            z = torch.cat([y[i].reshape(-1), a.reshape(-1), sums])
             z = odeint(field, z, torch.stack([t[i], t[i - 1]]), options=options, **ctx.backward)[1]
-            t_part, a, sums = z[:1], z[1 + a.numel() :][: a.numel()].view_as(a), z[1 + 2 * a.numel() :]
-        a = a + grad_y[0]
+            a, sums = z[a.numel() :][: a.numel()].view_as(a), z[2 * a.numel() :]
         if grad_t is not None:
-            grad_t[0] = t_part[0].real
+            grad_t[0] = -torch.sum(a.conj() * flat_slope(ctx.func, t[0], y[0], ctx.shapes)).real
             if ctx.is_event:  # the second time was found, not given
                 grad_t[1] = 0
+        a = a + grad_y[0]
         parts = sums.split([p.numel() for p in params])
         grad_params = [_like(part, p) for part, p in zip(parts, params, strict=True)]
         return (None, a, grad_t, None, None, None, None, *grad_params)
@@ -155,40 +152,35 @@ def flat_slope(func: Callable, t: Tensor, y: Tensor, shapes: Sequence[torch.Size
 
 
 def augmented_field(
-    func: Callable, like: Tensor, shapes: Sequence[torch.Size] | None, params: Sequence[Tensor], wants_t: bool
+    func: Callable, like: Tensor, shapes: Sequence[torch.Size] | None, params: Sequence[Tensor]
 ) -> tuple[Callable, Callable]:
-    """The right-hand side for the flat state z = (dL/dt, y, a, dL/dtheta), and a function that splits z into its parts.
+    """The right-hand side for the flat state z = (y, a, dL/dtheta), and a function that splits z into these parts.
 
-    It is (-a^T df/dt, f, -a^T df/dy, -a^T df/dtheta): one evaluation of func and one vector-Jacobian product.
+    It is (f, -a^T df/dy, -a^T df/dtheta): one evaluation of func and one vector-Jacobian product.
     """
     n = like.numel()
-    shapes_of_parts = [torch.Size(()), like.shape, like.shape, *(p.shape for p in params)]
-    nothing = [like.new_zeros(1 if wants_t else 0), like.new_zeros(n), *(like.new_zeros(p.numel()) for p in params)]
-    no_time = like.new_zeros(0 if wants_t else 1)
+    shapes_of_parts = [like.shape, like.shape, *(p.shape for p in params)]
+    nothing = [like.new_zeros(n), *(like.new_zeros(p.numel()) for p in params)]
 
     def split(z: Tensor) -> tuple[Tensor, ...]:
         return unflatten(z, shapes_of_parts)  # type: ignore[return-value]
 
     def field(t: Tensor, z: Tensor) -> Tensor:
-        y, a = z[1 : 1 + n].view(like.shape), z[1 + n : 1 + 2 * n].view(like.shape)
+        y, a = z[:n].view(like.shape), z[n : 2 * n].view(like.shape)
         with torch.enable_grad():
-            t = t.detach().requires_grad_(wants_t)
             y = y.detach().requires_grad_()
             dy = flat_slope(func, t, y, shapes)
-            sources = (t, y, *params) if wants_t else (y, *params)
-            vjps = (
-                torch.autograd.grad(dy, sources, -a, allow_unused=True) if dy.requires_grad else [None] * len(sources)
-            )
+            vjps: Sequence[Tensor | None] = [None] * (1 + len(params))
+            if dy.requires_grad:
+                vjps = torch.autograd.grad(dy, (y, *params), -a, allow_unused=True)
         # What func does not use, here or at all, has no vjp: its gradient is zero.
-        blank = nothing if wants_t else nothing[1:]
-        flat = [zero if v is None else v.reshape(-1) for v, zero in zip(vjps, blank, strict=True)]
-        time, rest = (flat[0], flat[1:]) if wants_t else (no_time, flat)
-        return torch.cat([time, dy.detach().reshape(-1), *rest])
+        flat = [zero if v is None else v.reshape(-1) for v, zero in zip(vjps, nothing)]
+        return torch.cat([dy.detach().reshape(-1), *flat])
 
     for name in _CALLBACKS:
         callback = getattr(func, name + "_adjoint", None)
         if callback is not None:
-            setattr(field, name, lambda t, z, h, callback=callback: callback(t, split(z), h))
+            setattr(field, name, lambda t, z, h, callback=callback: callback(t, (z.new_zeros(()), *split(z)), h))
     return field, split
 
 

@@ -2,7 +2,7 @@
 
 Explicit (Adams-Bashforth): y1 = y + integral over the step of the polynomial through the last m slopes. Implicit
 (Adams-Moulton): the polynomial goes through the new slope too; solved by functional iteration from the explicit
-prediction. The first three steps are Runge-Kutta steps (order 4).
+prediction. The first two steps are Runge-Kutta steps (order 4).
 Source: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", III.1 and, for unequal steps, III.5.
 """
 

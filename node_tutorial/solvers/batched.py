@@ -49,7 +49,8 @@ def solve_per_sample(
         raise TypeError("per_sample=True needs y0 as one tensor (B, ...), whose rows are the samples; use torch.cat")
     times, direction = _check_times(t, flat)
     options = inputs.check_options(options, _OPTIONS, f"{tableau.name} with per_sample=True")
-    tol = inputs.make_tolerance(rtol, atol, flat, None, options)
+    rtol, atol = (inputs.check_tolerance(name, tol, flat, None) for name, tol in (("rtol", rtol), ("atol", atol)))
+    tol = inputs.make_tolerance(rtol, atol, flat, inputs.make_norm(None, None), options)
     stats = Stats()
     f = inputs.counted_field(func, flat, None, stats)
     limits = {name: float(options[name]) for name in ("safety", "ifactor", "dfactor") if name in options}

@@ -94,7 +94,9 @@ def counted_field(func: Callable, y0: Tensor, shapes: Sequence[torch.Size] | Non
         if not checked:
             _check_slope(dy, y, shapes)
             checked = True
-        return dy if shapes is None else torch.cat([part.reshape(-1) for part in dy])
+        if shapes is not None:
+            dy = torch.cat([part.reshape(-1) for part in dy])
+        return dy if dy.dtype == y.dtype else dy.to(y.dtype)  # a slope of less precision, as torchdiffeq
 
     return f
 
@@ -131,7 +133,9 @@ def check_options(options: dict | None, known: Iterable[str], method: str) -> di
     Raises:
         ValueError: for a name that the method does not know, with the names that it does.
     """
-    options, known = dict(options or {}), sorted(known)
+    if options is not None and not isinstance(options, dict):
+        raise TypeError(f"options must be a dict, such as {{'step_size': 0.1}}, got {type(options).__name__}")
+    options, known = {name: value for name, value in (options or {}).items() if value is not None}, sorted(known)
     for name in options:
         if name not in known:
             close = difflib.get_close_matches(str(name), known, 1)
@@ -140,9 +144,8 @@ def check_options(options: dict | None, known: Iterable[str], method: str) -> di
     return options
 
 
-def make_tolerance(rtol: Any, atol: Any, y0: Tensor, shapes: Sequence[torch.Size] | None, options: dict) -> Tolerance:
-    """The tolerance of an adaptive solve; rtol and atol are numbers, tensors that broadcast to y0, or one per part."""
-    rtol, atol = (_one_tolerance(name, tol, y0, shapes) for name, tol in (("rtol", rtol), ("atol", atol)))
+def make_tolerance(rtol: float | Tensor, atol: float | Tensor, y0: Tensor, norm: Norm, options: dict) -> Tolerance:
+    """The tolerance of an adaptive solve, from checked rtol and atol."""
     eps = torch.finfo(y0.dtype).eps
     largest = y0.detach().abs().max().item() if y0.numel() else 0.0
     low_r, low_a = (float(tol.min()) if isinstance(tol, Tensor) else tol for tol in (rtol, atol))
@@ -152,46 +155,58 @@ def make_tolerance(rtol: Any, atol: Any, y0: Tensor, shapes: Sequence[torch.Size
             f"no step could meet them. Raise them (rtol >= {10 * eps:.0e})"
             + ("" if eps < 1e-10 else ", or use y0.double()")
         )
-    for name in ("first_step", "min_step", "max_step"):
-        if options.get(name) is not None and not float(options[name]) >= 0:
-            raise ValueError(
-                f"options[{name!r}] must be a positive number, got {options[name]!r} (also for decreasing t)"
-            )
-    first = options.get("first_step")
-    return Tolerance(
-        rtol,
-        atol,
-        make_norm(options.get("norm"), shapes),
-        None if first is None else float(first),
-        float(options.get("min_step", 0.0)),
-        float(options.get("max_step", math.inf)),
-    )
+    numbers = {name: _number(options, name, low, high) for name, low, high in _LIMITS if name in options}
+    if numbers.get("min_step", 0.0) > numbers.get("max_step", math.inf):
+        raise ValueError(f"options: min_step = {options['min_step']} must not exceed max_step = {options['max_step']}")
+    steps = {name: numbers[name] for name in ("first_step", "min_step", "max_step") if name in numbers}
+    return Tolerance(rtol, atol, norm, **steps)
 
 
-def _one_tolerance(name: str, tol: Any, y0: Tensor, shapes: Sequence[torch.Size] | None) -> float | Tensor:
-    if isinstance(tol, (tuple, list)):
-        if shapes is None or len(tol) != len(shapes):
-            raise ValueError(f"{name} has {len(tol)} entries; give one number, or one per tensor of a tuple y0")
-        parts = [
-            torch.as_tensor(x, dtype=y0.dtype.to_real()).expand(s.numel()) for x, s in zip(tol, shapes, strict=True)
-        ]
-        tol = torch.cat(parts)
-    if isinstance(tol, Tensor):
-        if tol.requires_grad:
-            raise ValueError(f"{name} must not require gradients; use {name}.detach()")
-        if tol.numel() > 1:
-            try:
-                torch.broadcast_to(tol, y0.shape)
-            except RuntimeError:
-                message = (
-                    f"{name} of shape {tuple(tol.shape)} does not broadcast to the state's shape {tuple(y0.shape)}"
-                )
-                raise ValueError(message) from None
-    if not bool((torch.as_tensor(tol) >= 0).all()):
+_TINY = 5e-324  # the smallest positive number: "greater than zero"
+_LIMITS = (
+    *(("first_step", _TINY, math.inf), ("min_step", 0.0, math.inf), ("max_step", _TINY, math.inf)),
+    *(("safety", _TINY, 1.0), ("ifactor", 1.0, math.inf), ("dfactor", _TINY, 1 - 1e-9), ("max_num_steps", 1, math.inf)),
+)
+
+
+def _number(options: dict, name: str, low: float, high: float) -> float:
+    try:
+        value = float(options[name])
+    except (TypeError, ValueError):
+        raise TypeError(f"options[{name!r}] must be a number, got {options[name]!r}") from None
+    if not low <= value <= high:
+        bounds = "positive" if (low, high) == (_TINY, math.inf) else f"from {low:.3g} to {high:.3g}"
+        raise ValueError(f"options[{name!r}] must be {bounds}, got {value} (steps are positive for decreasing t too)")
+    return value
+
+
+def check_tolerance(name: str, tol: Any, y0: Tensor, shapes: Sequence[torch.Size] | None) -> float | Tensor:
+    """rtol or atol as a number, or a tensor that broadcasts to the state; one number per part of a tuple state is fine.
+
+    Raises:
+        TypeError, ValueError: if it is no number, negative, NaN, of an unsuitable shape, or requires gradients.
+    """
+    try:
+        if isinstance(tol, (tuple, list)):
+            if shapes is None or len(tol) != len(shapes):
+                raise ValueError(f"{name} has {len(tol)} entries; give one number, or one per tensor of a tuple y0")
+            real = y0.dtype.to_real()
+            tol = torch.cat([torch.as_tensor(x, dtype=real).expand(s.numel()) for x, s in zip(tol, shapes)])
+        tensor = torch.as_tensor(tol)
+    except (TypeError, RuntimeError):
+        raise TypeError(f"{name} must be a number such as 1e-6, or a tensor, got {tol!r}") from None
+    if tensor.requires_grad:
+        raise ValueError(f"{name} must not require gradients; use {name}.detach()")
+    if not bool((tensor >= 0).all()):
         raise ValueError(f"{name} must be zero or positive, got {tol}")
-    if isinstance(tol, Tensor) and tol.numel() > 1:
-        return tol.to(y0.device, y0.dtype.to_real())
-    return float(tol)
+    if tensor.numel() == 1:
+        return float(tensor)
+    try:
+        torch.broadcast_to(tensor, y0.shape)
+    except RuntimeError:
+        message = f"{name} of shape {tuple(tensor.shape)} does not broadcast to the state's shape {tuple(y0.shape)}"
+        raise ValueError(message) from None
+    return tensor.to(y0.device, y0.dtype.to_real())
 
 
 def make_norm(norm: Norm | None, shapes: Sequence[torch.Size] | None) -> Norm:

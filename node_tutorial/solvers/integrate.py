@@ -106,7 +106,7 @@ def march(
         if log.on_step:
             log.on_step(t, y, h)
         if perturb and f0 is None:
-            f0 = f(nudged(time_tensor(t, y), h), y)
+            f0 = f(nudged(time_tensor(t if clock is None else clock, y), h), y)
         step = method.step(
             f, t if clock is None else clock, y, clock_h, f0, before_end=perturb or (lands and stop.jump)
         )
@@ -140,7 +140,7 @@ def march(
         size = max(size, factor * abs(h)) if size > room or not tol else factor * abs(h)
         if lands:
             if stop.jump and tol:
-                f0 = f(nudged(time_tensor(t, y), direction), y)
+                f0 = f(nudged(time_tensor(t if clock is None else clock, y), direction), y)
             stop = next(stops, None)
 
 

@@ -36,7 +36,7 @@ def register_method(tableau: Tableau) -> Tableau:
 def check_method(method: str | None) -> str:
     """The name of a method; dopri5 for None. Raises ValueError if there is none of that name."""
     method = "dopri5" if method is None else method
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         close = difflib.get_close_matches(str(method), METHODS, 1)
         guess = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"unknown method {method!r}.{guess} It must be one of {', '.join(METHODS)}")

@@ -49,8 +49,14 @@ class Problem:
 
     @property
     def tensors(self) -> Tensor | None:
-        """The times as a tensor, where gradients with respect to them are wanted."""
-        return self.t if self.t.requires_grad and torch.is_grad_enabled() else None
+        """The times as a tensor in double precision, where gradients with respect to them are wanted."""
+        return self.t.double() if self.t.requires_grad and torch.is_grad_enabled() else None
+
+    def stop(self, t: float, jump: bool = False) -> Stop:
+        """A stop whose time is a constant."""
+        return Stop(
+            t, None if self.tensors is None else torch.tensor(t, dtype=torch.float64, device=self.t.device), jump
+        )
 
 
 def prepare(
@@ -66,6 +72,9 @@ def prepare(
     flat, shapes = inputs.check_state(y0)
     if t.device != flat.device:
         t = t.to(flat.device)
+    if event_fn is not None and not callable(event_fn):
+        raise TypeError(f"event_fn must be callable as event_fn(t, y), got {type(event_fn).__name__}")
+    rtol, atol = (inputs.check_tolerance(name, tol, flat, shapes) for name, tol in (("rtol", rtol), ("atol", atol)))
     log = Log()
     f = inputs.counted_field(func, flat, shapes, log.stats)
 
@@ -82,7 +91,7 @@ def prepare(
     stepper: Method | None = None
     dense: Any = "cubic"
     if adaptive:
-        tol = inputs.make_tolerance(rtol, atol, flat, shapes, options)
+        tol = inputs.make_tolerance(rtol, atol, flat, inputs.make_norm(options.get("norm"), shapes), options)
         controller = inputs.make_controller(options)
     if isinstance(kind, Tableau):
         stepper, dense = RungeKutta(kind), kind.dense or "cubic"
@@ -166,10 +175,10 @@ def _stops(p: Problem, end: float | None = None) -> list[Stop]:
             times[s] = name == "jump_t"
     if len(p.times) < 2:
         return []
-    last = Stop(p.times[-1], None if p.tensors is None else p.tensors[-1]) if end is None else Stop(end)
+    last = Stop(p.times[-1], None if p.tensors is None else p.tensors[-1]) if end is None else p.stop(end)
     ahead = [s for s in times if 0 < (s - p.times[0]) * p.direction < (last.t - p.times[0]) * p.direction]
     ahead.sort(reverse=p.direction < 0)
-    return [*(Stop(s, None, times[s]) for s in ahead), last._replace(jump=times.get(last.t, False))]
+    return [*(p.stop(s, times[s]) for s in ahead), last._replace(jump=times.get(last.t, False))]
 
 
 def _grid(p: Problem) -> list[Stop]:

@@ -52,7 +52,7 @@ def solve_with_scipy(
     elif min_step:
         raise ValueError(f"options['min_step'] is supported by scipy's LSODA only, not by {solver}")
     start = y0.detach().cpu().numpy().reshape(-1)
-    as_array = [x.cpu().numpy() if isinstance(x, Tensor) else x for x in (rtol, atol)]
+    as_array = [x.expand(y0.shape).reshape(-1).cpu().numpy() if isinstance(x, Tensor) else x for x in (rtol, atol)]
     result = solve_ivp(
         g, (times[0], times[-1]), start, solver, t_eval=times, rtol=as_array[0], atol=as_array[1], **options
     )
