@@ -1,0 +1,309 @@
+"""``node-tutorial`` and the execution of lessons, on two tiny lessons of its own."""
+
+import os
+import re
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from node_tutorial import cli, execute
+
+
+def lesson(folder, name, *cells):
+    notebook = new_notebook(cells=[new_markdown_cell("# A lesson"), *map(new_code_cell, cells)])
+    nbformat.write(notebook, folder / name)
+    return folder / name
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    lesson(folder, "00_start.ipynb", "print('hello')")
+    lesson(folder, "03_fails.ipynb", "print('before')", "x = 1\nx / 0", "print('after')")
+    monkeypatch.setattr(cli, "lessons_folder", lambda: folder)
+    return folder
+
+
+def never(name):
+    raise AssertionError(f"asked about {name}")
+
+
+# ----------------------------------------------------------------------------- which lesson
+
+
+@pytest.mark.parametrize("name", ["3", "03", "03_fails", "03_fails.ipynb"])
+def test_a_lesson_is_found_by_number_or_name(shipped, name):
+    assert cli.find_lesson(name) == shipped / "03_fails.ipynb"
+
+
+@pytest.mark.parametrize("name", ["7", "fails", "²", "", "../03_fails"])
+def test_an_unknown_lesson_lists_those_that_exist(shipped, name):
+    with pytest.raises(SystemExit, match=r"00_start\n  03_fails"):
+        cli.find_lesson(name)
+
+
+def test_the_lessons_of_this_checkout_are_found():
+    assert cli.find_lesson("0").parent == cli.lessons_folder()
+
+
+# ------------------------------------------------------------------------------------- open
+
+
+def test_lessons_are_copied_once(shipped, tmp_path):
+    mine = tmp_path / "mine"
+    cli.copy_lessons(shipped, mine, never)
+    assert (mine / "03_fails.ipynb").read_bytes() == (shipped / "03_fails.ipynb").read_bytes()
+    cli.copy_lessons(shipped, mine, never)
+
+
+def test_what_only_the_learner_changed_stays_without_a_question(shipped, tmp_path):
+    mine = tmp_path / "mine"
+    cli.copy_lessons(shipped, mine, never)
+    (mine / "00_start.ipynb").write_text("my notes")
+    cli.copy_lessons(shipped, mine, never)
+    assert (mine / "00_start.ipynb").read_text() == "my notes"
+
+
+def test_a_lesson_that_the_learner_did_not_touch_follows_the_new_version(shipped, tmp_path):
+    mine = tmp_path / "mine"
+    cli.copy_lessons(shipped, mine, never)
+    (shipped / "00_start.ipynb").write_text("second edition")
+    cli.copy_lessons(shipped, mine, never)
+    assert (mine / "00_start.ipynb").read_text() == "second edition"
+
+
+def test_a_deleted_lesson_comes_back(shipped, tmp_path):
+    mine = tmp_path / "mine"
+    cli.copy_lessons(shipped, mine, never)
+    (mine / "00_start.ipynb").unlink()
+    cli.copy_lessons(shipped, mine, never)
+    assert (mine / "00_start.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "content", "backups"),
+    [("k", "my notes", []), ("r", "second edition", []), ("b", "second edition", ["my notes"])],
+)
+def test_where_both_changed_the_learner_decides_once(shipped, tmp_path, answer, content, backups):
+    mine = tmp_path / "mine"
+    cli.copy_lessons(shipped, mine, never)
+    (mine / "00_start.ipynb").write_text("my notes")
+    (shipped / "00_start.ipynb").write_text("second edition")
+    cli.copy_lessons(shipped, mine, lambda name: answer)
+    cli.copy_lessons(shipped, mine, never)
+    assert (mine / "00_start.ipynb").read_text() == content
+    assert [path.read_text() for path in mine.glob("00_start.backup*.ipynb")] == backups
+
+
+def test_a_backup_overwrites_no_other_backup(shipped, tmp_path):
+    mine = tmp_path / "mine"
+    for edition in ("first", "second", "third"):
+        (shipped / "00_start.ipynb").write_text(edition)
+        cli.copy_lessons(shipped, mine, lambda name: "b")
+        (mine / "00_start.ipynb").write_text(f"notes on the {edition}")
+    backups = sorted(path.read_text() for path in mine.glob("*.backup*"))
+    assert backups == ["notes on the first", "notes on the second"]
+
+
+def test_a_file_that_was_never_copied_is_not_overwritten(shipped, tmp_path):
+    (tmp_path / "00_start.ipynb").write_text("something else")
+    cli.copy_lessons(shipped, tmp_path, lambda name: "k")
+    assert (tmp_path / "00_start.ipynb").read_text() == "something else"
+
+
+def test_without_a_terminal_a_changed_lesson_is_kept(monkeypatch):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    assert cli.ask("00_start.ipynb") == "k"
+
+
+def test_the_question_is_repeated_until_it_is_answered(monkeypatch):
+    answers = iter(["", "what?", " Backup "])
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: next(answers))
+    assert cli.ask("00_start.ipynb") == "b"
+
+
+def launched(monkeypatch, *argv):
+    """The arguments and the configuration path with which JupyterLab would start."""
+    labapp = pytest.importorskip("jupyterlab.labapp")
+    calls = []
+
+    def launch(arguments):
+        calls.append((arguments, os.environ["JUPYTER_CONFIG_PATH"].split(os.pathsep)))
+
+    monkeypatch.setattr(labapp.LabApp, "launch_instance", launch)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "elsewhere")
+    assert cli.main(["open", *map(str, argv)]) == 0
+    return calls[0]
+
+
+def test_open_starts_jupyterlab_at_the_lesson_with_the_shipped_settings(shipped, tmp_path, monkeypatch):
+    mine = tmp_path / "mine"
+    arguments, path = launched(monkeypatch, "3", "--folder", mine, "--no-browser", "--", "--port=9999")
+    assert f"--ServerApp.root_dir={mine.resolve()}" in arguments
+    assert "--LabApp.default_url=/lab/tree/03_fails.ipynb" in arguments
+    assert {"--no-browser", "--port=9999"} <= set(arguments)
+    assert path == [str(cli.PACKAGE / "jupyter"), "elsewhere"]
+
+
+def test_open_on_the_originals_copies_nothing(shipped, monkeypatch):
+    before = set(shipped.iterdir())
+    arguments, _ = launched(monkeypatch, "--folder", shipped)
+    assert "--LabApp.default_url=/lab/tree/00_start.ipynb" in arguments
+    assert set(shipped.iterdir()) == before
+
+
+def test_open_without_jupyterlab_says_what_to_type(shipped, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jupyterlab.labapp", None)
+    with pytest.raises(SystemExit, match=r"pip install .node-tutorial\[lab\]"):
+        cli.main(["open", "--folder", str(tmp_path / "mine")])
+    assert (tmp_path / "mine" / "00_start.ipynb").exists()
+
+
+def test_open_into_a_file_says_what_to_do(shipped, tmp_path):
+    (tmp_path / "mine").write_text("a file")
+    with pytest.raises(SystemExit, match="--folder DIR"):
+        cli.main(["open", "--folder", str(tmp_path / "mine")])
+
+
+# ------------------------------------------------------------------------------------ check
+
+
+def test_check_reports_a_working_setup(shipped, capsys):
+    assert cli.main(["check"]) == 0
+    report = capsys.readouterr().out
+    assert "Everything is ready." in report
+    assert re.search(r"torch +\d", report)
+    assert re.search(r"solve y' = -y to t = 1: [\d.]+ ms, \d+ evaluations", report)
+
+
+@pytest.mark.parametrize(
+    ("versions", "problem"),
+    [
+        ({"ipywidgets": "7.8.1"}, "ipywidgets is 7.8.1, version 8 is needed"),
+        ({"jupyterlab-widgets": None}, "jupyterlab-widgets is missing, version 3 is needed"),
+        ({"ipykernel": "7.1.0"}, "ipykernel 7"),
+    ],
+)
+def test_check_names_what_keeps_widgets_from_working(versions, problem, shipped, monkeypatch, capsys):
+    installed = cli._version
+    monkeypatch.setattr(cli, "_version", lambda name: versions.get(name, installed(name)))
+    assert cli.main(["check"]) == 1
+    report = capsys.readouterr().out
+    assert problem in report
+    assert "-m pip install" in report
+
+
+def test_ipykernel_7_is_fine_where_the_shipped_setting_is_in_effect(monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(cli.PACKAGE / "jupyter"))
+    installed = cli._version
+    monkeypatch.setattr(cli, "_version", lambda n: "7.1" if n == "ipykernel" else installed(n))
+    assert cli._check_widgets() == []
+
+
+def test_check_without_jupyterlab_is_no_problem(monkeypatch, capsys):
+    installed = cli._version
+    monkeypatch.setattr(cli, "_version", lambda n: None if n == "jupyterlab" else installed(n))
+    assert cli._check_widgets() == []
+    assert "no JupyterLab here" in capsys.readouterr().out
+
+
+# -------------------------------------------------------------------------------------- run
+
+
+def test_run_writes_html(shipped, tmp_path, capsys):
+    assert cli.main(["run", "0", "--output", str(tmp_path / "pages")]) == 0
+    assert "hello" in (tmp_path / "pages" / "00_start.html").read_text("utf-8")
+
+
+def test_run_shows_the_cell_that_failed_and_writes_what_there_is(shipped, tmp_path, capsys):
+    assert cli.main(["run", "03", "--output", str(tmp_path)]) == 1
+    message = capsys.readouterr().err
+    assert "cell [2] failed, ZeroDivisionError: division by zero\n    x = 1\n    x / 0" in message
+    page = (tmp_path / "03_fails.html").read_text("utf-8")
+    assert "before" in page
+    assert "after</pre>" not in page
+
+
+# ---------------------------------------------------------------------------------- execute
+
+
+def test_execute_stores_the_same_file_twice(tmp_path, capsys):
+    path = lesson(
+        tmp_path,
+        "00_start.ipynb",
+        "import sys\nprint('a')\nprint('b')\nprint('c', file=sys.stderr)",
+        "",
+        "6 * 7",
+        "6 * 7",
+    )
+    assert execute.main([str(path)]) == 0
+    first = path.read_bytes()
+    assert execute.main([str(path)]) == 0
+    assert path.read_bytes() == first
+    assert first.endswith(b"}\n")
+    assert re.search(r"00_start.ipynb: \d+ s\n", capsys.readouterr().out)
+
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert [cell.execution_count for cell in execute.code_cells(notebook)] == [1, 2, 3]
+    assert [output.text for output in notebook.cells[1].outputs] == ["a\nb\n", "c\n"]
+    assert notebook.cells[3].outputs[0].execution_count == 2
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+    assert notebook.metadata == {
+        "kernelspec": {
+            "display_name": "Python 3 (ipykernel)",
+            "language": "python",
+            "name": "python3",
+        },
+        "language_info": {"name": "python"},
+    }
+
+
+def test_execute_keeps_the_picture_of_a_widget_and_drops_its_state(tmp_path):
+    path = lesson(tmp_path, "00_start.ipynb", "import ipywidgets\nipywidgets.IntSlider(3)")
+    assert execute.main([str(path)]) == 0
+    notebook = nbformat.read(path, as_version=4)
+    assert "widgets" not in notebook.metadata
+    assert list(notebook.cells[1].outputs[0].data) == ["text/plain"]
+
+
+def test_a_lesson_that_fails_is_not_stored(shipped, capsys):
+    path = shipped / "03_fails.ipynb"
+    before = path.read_bytes()
+    assert execute.main([str(path), str(shipped / "00_start.ipynb")]) == 1
+    assert path.read_bytes() == before
+    captured = capsys.readouterr()
+    assert "03_fails.ipynb: cell [2] failed, ZeroDivisionError" in captured.err
+    assert "00_start.ipynb: " in captured.out
+
+
+def test_a_kernel_that_dies_is_reported(tmp_path, capsys):
+    path = lesson(tmp_path, "00_start.ipynb", "import os\nos._exit(1)")
+    assert execute.main([str(path)]) == 1
+    assert "cell [1] failed, Kernel died" in capsys.readouterr().err
+
+
+def test_a_cell_that_takes_too_long_is_reported(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(execute, "CELL_TIMEOUT", 1)
+    path = lesson(tmp_path, "00_start.ipynb", "import time\ntime.sleep(30)")
+    assert execute.main([str(path)]) == 1
+    assert "cell [1] failed, A cell timed out" in capsys.readouterr().err
+
+
+def test_paths_of_this_machine_are_not_stored(tmp_path):
+    folder = tmp_path / "notebooks"
+    text = f"{tmp_path / 'file.py'} and {sys.prefix} and {tmp_path}/ipykernel_12/345.py:1: warning"
+    notebook = new_notebook(cells=[new_code_cell("0")])
+    notebook.cells[0].outputs = [
+        new_output("stream", text=text),
+        new_output("display_data", data={"image/png": str(tmp_path / "x"), "text/plain": text}),
+    ]
+    execute.normalize(notebook, folder)
+    stream, display = notebook.cells[0].outputs
+    assert stream.text == display.data["text/plain"]
+    assert stream.text == "file.py and <environment> and <cell>:1: warning"
+    assert display.data["image/png"] == str(tmp_path / "x")
