@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..solvers import inputs
 from ..solvers.control import rms_norm
 from ..solvers.inputs import State, unflatten
 from ..solvers.odeint import odeint
+from .recorded import find_params
 
 _CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
 
@@ -59,14 +60,7 @@ def odeint_adjoint(
     Raises:
         ValueError: if func is no module and `adjoint_params` is None, or adjoint_options cannot be inferred.
     """
-    if adjoint_params is None:
-        if not isinstance(func, nn.Module):
-            raise ValueError(
-                f"func is a {type(func).__name__}, not an nn.Module, so that its parameters are unknown: give "
-                "adjoint_params=(...), the tensors that need gradients, or () if there are none"
-            )
-        adjoint_params = func.parameters()
-    given = tuple(adjoint_params)
+    given = find_params(func, adjoint_params, "odeint_adjoint")
     params = tuple(p for p in given if p.requires_grad)
     if adjoint_method not in (None, method) and options is not None and adjoint_options is None:
         raise ValueError(

@@ -83,7 +83,9 @@ def _check_times(t: Any, y: Tensor) -> tuple[Tensor, int]:
     signs = {1 if row[-1] > row[0] else -1 for row in rows if len(row) > 1}
     if len(signs) > 1:
         raise ValueError("the rows of t must all increase or all decrease; solve the two kinds separately")
-    return torch.tensor(rows, dtype=torch.float64, device=y.device), signs.pop() if signs else 1
+    n_times = t.shape[-1]
+    matrix = torch.tensor(rows, dtype=torch.float64, device=y.device).reshape(len(y), n_times)
+    return matrix, signs.pop() if signs else 1
 
 
 def _march(
@@ -105,8 +107,7 @@ def _march(
         return x.to(y.dtype.to_real()).reshape(column)
 
     def norms(x: Tensor) -> Tensor:
-        size = math.sqrt(max(1, x[0].numel())) if batch else 1.0
-        return torch.linalg.vector_norm(x.reshape(batch, -1), dim=1).double() / size
+        return torch.linalg.vector_norm(x.reshape(batch, -1), dim=1).double() / math.sqrt(max(1, x[0].numel()))
 
     t, end = times[:, 0], times[:, -1]
     found = [(torch.arange(batch, device=y.device) * n_times, y)]  # (place in the flattened (B, T), states)
@@ -114,12 +115,14 @@ def _march(
     accepted = torch.zeros(batch, dtype=torch.long, device=y.device)
     rejected = torch.zeros_like(accepted)
     since_output = torch.zeros_like(accepted)
-    if n_times > 1 and batch:
+    if not batch:
+        return y.new_empty(batch, n_times, *y.shape[1:])
+    if n_times > 1:
         f0 = f(wide(t), y)
         check_finite(f0, "the vector field func(t[:, 0], y0)", float(t[0]))
         size = _first_steps(f, t, y, f0, direction, method.order, tol, wide, norms)
 
-    while batch and n_times > 1 and bool((t != end).any()):
+    while n_times > 1 and bool((t != end).any()):
         # Propose and try. Rows that have arrived take a step of size 0.
         size = size.clamp(tol.min_step, tol.max_step)
         room = (end - t).abs()
@@ -140,6 +143,12 @@ def _march(
             assert step.error is not None
             active = t != end
             ratio = norms(step.error / tol.scale(y, step.y1))
+            overflowed = active & ~ratio.isfinite()
+        if (
+            overflowed.any()
+        ):  # their NaN would pass through torch.where into every gradient: again, with these rows at rest
+            step = method.step(f, wide(t), y, wide(torch.where(overflowed, torch.zeros_like(h), h)), f0)
+        with torch.no_grad():
             accept, factor = _decide(ratio, method.order, **limits)
             accept = (accept | ((h.abs() <= tol.min_step) & ratio.isfinite())) & active
             accepted += accept

@@ -164,7 +164,9 @@ def read(
     direction = 1 if len(times) < 2 or times[-1] > times[0] else -1
     for t, t1, step in steps:
         first = i
-        while i < len(times) and direction * (times[i] - t1) < 0:
+        # A step that happens to end on an output time, without having been cut for it, does not move with that time.
+        moves = tensors is None or (isinstance(step.h, Tensor) and step.h.requires_grad)
+        while i < len(times) and (direction * (times[i] - t1) < 0 or (times[i] == t1 and not moves)):
             i += 1
         if i > first:
             if dense == "cubic" and step.f1 is None:

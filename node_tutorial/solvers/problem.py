@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -47,16 +48,18 @@ class Problem:
     def direction(self) -> int:
         return -1 if len(self.times) > 1 and self.times[1] < self.times[0] else 1
 
-    @property
+    @cached_property
     def tensors(self) -> Tensor | None:
         """The times as a tensor in double precision, where gradients with respect to them are wanted."""
         return self.t.double() if self.t.requires_grad and torch.is_grad_enabled() else None
 
-    def stop(self, t: float, jump: bool = False) -> Stop:
-        """A stop whose time is a constant."""
-        return Stop(
-            t, None if self.tensors is None else torch.tensor(t, dtype=torch.float64, device=self.t.device), jump
-        )
+    def stop(self, t: float, jump: bool = False, *, moves: bool = False) -> Stop:
+        """A stop at t: an output time, else a constant, else (`moves`) a time that moves with t[0]."""
+        if self.tensors is None:
+            return Stop(t, None, jump)
+        if t in self.times:
+            return Stop(t, self.tensors[self.times.index(t)], jump)
+        return Stop(t, None if moves else torch.tensor(t, dtype=torch.float64, device=self.t.device), jump)
 
 
 def prepare(
@@ -114,7 +117,7 @@ def run(p: Problem, record: bool = False) -> Solution:
         segments = None
     else:
         p.log.attempts = [] if record else None
-        steps = _steps(p, _grid(p) if p.tol is None else _stops(p))
+        steps = accepted_steps(p)
         if segments is not None:
             steps = _keep(steps, segments, p)
         max_steps = int(p.options.get("max_num_steps", 2**31 - 1))
@@ -147,6 +150,11 @@ def run_to_event(p: Problem, event_fn: Callable) -> tuple[float, Tensor]:
     return t_event, torch.stack([p.y0, y])
 
 
+def accepted_steps(p: Problem) -> Iterator:
+    """(t, t1, step) for every step of the solve from t[0] to t[-1]."""
+    return _steps(p, _grid(p) if p.tol is None else _stops(p))
+
+
 def _steps(p: Problem, stops: Iterable[Stop]) -> Iterator:
     assert p.stepper is not None
     start = Stop(p.times[0], None if p.tensors is None else p.tensors[0])
@@ -175,7 +183,7 @@ def _stops(p: Problem, end: float | None = None) -> list[Stop]:
             times[s] = name == "jump_t"
     if len(p.times) < 2:
         return []
-    last = Stop(p.times[-1], None if p.tensors is None else p.tensors[-1]) if end is None else p.stop(end)
+    last = p.stop(p.times[-1] if end is None else end)
     ahead = [s for s in times if 0 < (s - p.times[0]) * p.direction < (last.t - p.times[0]) * p.direction]
     ahead.sort(reverse=p.direction < 0)
     return [*(p.stop(s, times[s]) for s in ahead), last._replace(jump=times.get(last.t, False))]
@@ -198,10 +206,10 @@ def _grid(p: Problem) -> list[Stop]:
             )
         return [Stop(s, grid[i] if p.tensors is not None else None) for i, s in enumerate(points)][1:]
     if step_size is None:
-        return [Stop(s, None if p.tensors is None else p.tensors[i]) for i, s in enumerate(p.times)][1:]
+        return [p.stop(s) for s in p.times[1:]]
     if not float(step_size) > 0:
         raise ValueError(f"options['step_size'] must be a positive number, got {step_size!r} (also for decreasing t)")
     h, span = float(step_size), abs(p.times[-1] - p.times[0])
     n = max(1, math.ceil(span / h - 1e-6))  # a last step longer by a millionth rather than one of rounding size
-    inner = [Stop(p.times[0] + p.direction * i * h) for i in range(1, n)]
-    return [*inner, Stop(p.times[-1], None if p.tensors is None else p.tensors[-1])]
+    inner = [p.stop(p.times[0] + p.direction * i * h, moves=True) for i in range(1, n)]
+    return [*inner, p.stop(p.times[-1])]

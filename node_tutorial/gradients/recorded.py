@@ -1,0 +1,196 @@
+"""Differentiating a solve step by step, from a record of its steps instead of a stored graph.
+
+A solve is a chain of steps (y, f0) -> (y1, f1): f0 is the slope at the beginning of a step, f1 the one at its end,
+which many methods pass on. The step sizes, once chosen, are constants. So the steps can be redone and differentiated
+one at a time, backwards: the exact gradient of the discrete solve, with the graph of a single step in memory.
+
+The times are differentiated too. The clock of a step moves with t[0], until it passes a stop at a constant time or at
+an output time t[i]; a step that ends on t[i] has h = t[i] - clock.
+
+Source: discrete adjoints of Runge-Kutta methods; Zhuang et al. 2020, "Adaptive checkpoint adjoint", arXiv 2006.02493.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..solvers.integrate import read
+from ..solvers.odeint import odeint
+from ..solvers.problem import Problem, accepted_steps, prepare
+from ..solvers.runge_kutta import RungeKutta, Step, Time, interpolate, nudged, stage_times, time_tensor
+
+
+@dataclass(slots=True)
+class Record:
+    """What is needed to redo a step: its times, and the output times that it serves."""
+
+    t: float
+    t1: float
+    jumped: bool  # f0 was evaluated anew, behind a discontinuity
+    inside: range  # indices i of the times inside the step
+    ends_on: int | None  # the index i of the time for which the step was cut, so that it ends there
+
+
+State = tuple[Tensor, Tensor | None]  # (y, f0); f0 is None where the step evaluates it itself
+
+
+def record(p: Problem, keep: Callable[[int, State], None]) -> tuple[Tensor, list[Record]]:
+    """Solve without a graph: the solution (T, N), and the record. `keep` is given the state before each step."""
+    records: list[Record] = []
+
+    def watched() -> Iterable:
+        output = 1
+        passed: Tensor | None = None
+        for t, t1, step in accepted_steps(p):
+            jumped = passed is not None and passed is not step.stages[0]
+            # A first stage that the step has evaluated itself is not part of the state, nor is the very first one.
+            carried = passed if not jumped else None
+            keep(len(records), (step.y0, carried))
+            first = output
+            # As in `read`: a step that merely happens to end on an output time does not move with it.
+            cut = p.tol is None or t1 == p.times[-1] or _stands_in(t1, p, "step_t", "jump_t")
+            while output < len(p.times) and (
+                p.direction * (p.times[output] - t1) < 0 or (p.times[output] == t1 and not cut)
+            ):
+                output += 1
+            inside = range(first, output)
+            lands = output < len(p.times) and p.times[output] == t1
+            records.append(Record(t, t1, jumped, inside, output if lands else None))
+            output += lands
+            yield t, t1, step
+            passed = step.f1
+
+    with torch.no_grad():
+        max_steps = int(p.options.get("max_num_steps", 2**31 - 1))
+        return read(watched(), p.y0, p.times, p.dense, p.f, p.log, None, max_steps), records
+
+
+def redo(p: Problem, r: Record, state: State, t: Time, h: Time, inside: Any) -> tuple[Step, Tensor | None]:
+    """The step again, and its outputs (m, N) at the m times inside, or None if there are none."""
+    y, f0 = state
+    perturb = bool(p.options.get("perturb", False))
+    if f0 is None and (r.jumped or perturb or p.tol is not None):
+        at = time_tensor(t, y)
+        f0 = p.f(nudged(at, r.t1 - r.t) if r.jumped or perturb else at, y)
+    assert p.stepper is not None
+    step = p.stepper.step(p.f, t, y, h, f0, before_end=perturb or _stands_in(r.t1, p, "jump_t"))
+    if not len(inside):
+        return step, None
+    if p.dense == "cubic" and step.f1 is None:
+        step.f1 = p.f(stage_times((1.0,), t, h, step.y1)[0], step.y1)
+    theta = (inside - t) / h if isinstance(inside, Tensor) else [(s - r.t) / (r.t1 - r.t) for s in inside]
+    return step, interpolate(step, theta, p.dense)
+
+
+def _stands_in(t: float, p: Problem, *names: str) -> bool:
+    given = [p.options[name] for name in names if name in p.options]
+    return any(t in torch.as_tensor(times, dtype=torch.float64).reshape(-1).tolist() for times in given)
+
+
+class Cotangents:
+    """The gradients of a loss with respect to a step's state and clock, and to the parameters and the times, so far."""
+
+    def __init__(self, p: Problem, params: Sequence[Tensor], grad_y: Tensor, wants_t: bool) -> None:
+        self.p, self.params, self.grad_y, self.wants_t = p, params, grad_y, wants_t
+        self.y = torch.zeros_like(p.y0)
+        self.f: Tensor | None = None
+        self.clock = torch.zeros((), dtype=torch.float64, device=p.y0.device)
+        self.t = torch.zeros_like(p.t, dtype=torch.float64)
+        self.sums: list[Tensor | None] = [None] * len(params)
+
+    def pull_back(self, r: Record, state: State) -> None:
+        """From behind a step to before it: redo the step with a graph, and take its vector-Jacobian product."""
+        if r.ends_on is not None:
+            self.y = self.y + self.grad_y[r.ends_on]
+        part = slice(r.inside.start, r.inside.stop)
+        with torch.enable_grad():
+            y = state[0].detach().requires_grad_()
+            f0 = None if state[1] is None else state[1].detach().requires_grad_()
+            t: Time = r.t
+            h: Time = r.t1 - r.t
+            inside: Any = self.p.times[part]
+            if self.wants_t:
+                t, h, inside = (torch.tensor(x, dtype=torch.float64, device=y.device) for x in (t, h, inside))
+                for x in (t, h, inside):
+                    x.requires_grad_()
+            step, values = redo(self.p, r, (y, f0), t, h, inside)
+        pairs = ((step.y1, self.y), (step.f1, self.f), (values, self.grad_y[part]))
+        used = [(x, g) for x, g in pairs if x is not None and g is not None and x.requires_grad]
+        leaves = (y, f0, t, h, inside)
+        tensors = [x for x in leaves if isinstance(x, Tensor)]
+        vjps: list[Tensor | None] = [None] * (len(tensors) + len(self.params))
+        if used:
+            outputs, cotangents = zip(*used)
+            vjps = list(torch.autograd.grad(outputs, (*tensors, *self.params), cotangents, allow_unused=True))
+        of_y, of_f, of_t, of_h, of_inside = (vjps.pop(0) if isinstance(x, Tensor) else None for x in leaves)
+        self.y, self.f = torch.zeros_like(self.p.y0) if of_y is None else of_y, of_f
+        if of_inside is not None:
+            self.t[part] += of_inside
+        if self.wants_t:
+            self._pull_back_clock(
+                r, self.clock if of_t is None else self.clock + of_t, self.clock if of_h is None else self.clock + of_h
+            )
+        self.sums = [s if v is None else v if s is None else s + v for s, v in zip(self.sums, vjps)]
+
+    def _pull_back_clock(self, r: Record, of_t: Tensor, of_h: Tensor) -> None:
+        """The clock behind the step is clock + h, where h is a constant, or stop - clock."""
+        if r.ends_on is not None:
+            self.t[r.ends_on] += of_h
+            of_t = of_t - of_h
+        elif _stands_in(r.t1, self.p, "step_t", "jump_t"):
+            of_t = of_t - of_h
+        self.clock = of_t
+
+    def finish(self) -> tuple[Tensor, Tensor | None, list[Tensor | None]]:
+        """The gradients with respect to y0, t and the parameters, once all steps are pulled back."""
+        if not self.wants_t:
+            return self.y + self.grad_y[0], None, self.sums
+        self.t[0] += self.clock
+        return self.y + self.grad_y[0], self.t.to(self.p.t.dtype), self.sums
+
+
+def find_params(func: Callable, params: Iterable[Tensor] | None, gradient: str) -> tuple[Tensor, ...]:
+    """The tensors that get gradients: those given, else func's parameters.
+
+    Raises:
+        ValueError: if none are given and func is no module.
+    """
+    if params is None:
+        if not isinstance(func, nn.Module):
+            raise ValueError(
+                f"func is a {type(func).__name__}, not an nn.Module, so that its parameters are unknown to {gradient}: "
+                "give adjoint_params=(...), the tensors that need gradients, or () if there are none"
+            )
+        params = func.parameters()
+    return tuple(params)
+
+
+def prepare_recorded(func: Callable, y0: Any, t: Tensor, gradient: str, **solver: Any) -> Problem:
+    """A problem whose steps can be redone one by one."""
+    p = prepare(func, y0, t, **solver)
+    if not isinstance(p.stepper, RungeKutta):
+        raise ValueError(
+            f"{gradient} redoes single steps, which method {p.method!r} cannot (its steps use a history, or are "
+            "scipy's); use a Runge-Kutta method, or odeint, or odeint_adjoint"
+        )
+    if t.requires_grad and "grid_constructor" in p.options:
+        raise ValueError(f"{gradient} gives no gradient of t through a grid_constructor; use t.detach(), or odeint")
+    return p
+
+
+def with_event(
+    mode: Callable, func: Callable, y0: Any, t: Tensor, event_fn: Callable, params: Any, **solver: Any
+) -> Any:
+    """A mode's answer with an event: find it without a graph, then solve up to its time.
+
+    The time has no gradient here; `odeint_event` adds it.
+    """
+    with torch.no_grad():
+        event_t, _ = odeint(func, y0, t, event_fn=event_fn, **solver)
+    if event_t == t[0]:
+        twice = [torch.stack([part, part]) for part in (y0 if isinstance(y0, tuple) else (y0,))]
+        return event_t, tuple(twice) if isinstance(y0, tuple) else twice[0]
+    return event_t, mode(func, y0, torch.stack([t[0], event_t.detach()]), adjoint_params=params, **solver)
