@@ -1,0 +1,251 @@
+"""Explorables: a picture with controls, made of three pure functions and a thin shell.
+
+    compute(**values) -> data        the mathematics; `values` holds one entry per control
+    draw(fig, data)                  the picture, onto an empty figure in the style of the course
+    describe(data) -> str            its meaning, one sentence with rounded numbers
+
+Because the three are pure they are tested without a browser, and because a display carries a PNG and the sentence
+beside the live view, a page without a kernel shows a useful figure. Moving a control from code takes the path of a
+hand:
+
+    panel = explore.euler_polygon()
+    panel.controls["h"].value = 0.3
+    assert "33 steps" in panel.text
+
+Redrawing happens in the call that changes the control. A key press thus costs one redraw, and no queue can build up:
+the browser holds back a control's changes while the kernel is busy with that control's last one and then sends the
+newest (measured in tests/browser).
+"""
+
+import base64
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from html import escape
+from typing import NamedTuple
+
+import ipywidgets as widgets
+import torch
+import traitlets
+
+from ..plotting import blank
+
+EXPLORABLES: dict[str, Callable] = {}  # name -> factory; filled by @explorable when a lesson's file is imported
+_DRAWING = threading.RLock()  # matplotlib is not thread-safe, and some kernels run callbacks on another thread
+_REMEMBERED = 48  # pictures kept per explorable, about 40 KB each, so that going back to a setting is instant
+
+
+class _NamedImage(widgets.Image):
+    """An image whose tooltip, its name for screen readers, can be set: the browser's code asks for a description first,
+    which plain images lack, and fails."""
+
+    description = traitlets.Unicode("").tag(sync=True)
+
+
+class View(NamedTuple):
+    """One evaluated setting of an explorable."""
+
+    data: object
+    text: str
+    png: bytes
+
+
+class Explorable:
+    """A picture with labeled controls, see the module's docstring.
+
+    compute, draw, describe: the three pure functions.
+    controls: dict from the name of an argument of `compute` to a control made by `slider`, `choice`, ...
+    question: "Predict first: ...", shown above the controls.
+    size: (width, height) of the picture in inches of 96 pixels.
+
+    Attributes: `controls`, and for the current setting `values`, `data`, `text`, `png`, `error` (None, or the exception
+    that the last change met; picture, text and data are then those of the last setting that worked).
+    """
+
+    def __init__(self, compute, draw, describe, controls, question, size=(8, 3.6)):
+        self.compute, self.draw, self.describe = compute, draw, describe
+        self.controls, self.question, self.size = dict(controls), question, size
+        self.defaults = self.values
+        self.figure = blank(size)
+        self.error = None
+        self._positions = None
+        self._view = None
+        self._shown_values = None
+        self._remembered = OrderedDict()
+        self._resetting = False
+        self._build_widgets()
+
+    # -- the three functions, put together -----------------------------------------------------------------------------
+
+    @property
+    def values(self):
+        """The current setting: name -> value of every control."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def evaluate(self, **values):
+        """Compute, draw and describe the setting `values` (missing names: the current ones). Changes no control."""
+        values = {**self.values, **values}
+        with _DRAWING, torch.no_grad():
+            data = self.compute(**values)
+            text = self.describe(data)
+            self.figure.clear()
+            self.draw(self.figure, data)
+            self._keep_axes_in_place()
+            return View(data, text, self.figure.png())
+
+    def _keep_axes_in_place(self):
+        """Lay the axes out at the first picture only: a picture whose axes shift with the tick labels seems to jump."""
+        axes = self.figure.axes
+        if self._positions is None or len(self._positions) != len(axes):
+            self.figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)  # room for longer tick labels to come
+            self.figure.draw_without_rendering()
+            self._positions = [ax.get_position(original=True) for ax in axes]
+        self.figure.set_layout_engine("none")
+        for ax, position in zip(axes, self._positions):
+            ax.set_position(position)
+
+    # -- the shell -----------------------------------------------------------------------------------------------------
+
+    def update(self, _change=None):
+        """Bring picture and text up to date with the controls; the widgets call this, and so may you."""
+        if self._resetting:
+            return
+        with _DRAWING:
+            values = self.values
+            if values == self._shown_values:
+                return
+            try:
+                view = self._recall(values)
+            except Exception as error:
+                self.error = error
+                setting = ", ".join(f"{name} = {value!r}" for name, value in values.items())
+                self._message.value = _error_box(f"{type(error).__name__}: {error}", setting)
+                self._shown_values = None
+                raise
+            self.error, self._view, self._shown_values = None, view, values
+            with self._image.hold_sync():  # one message: the browser loads the picture anew at each
+                self._image.value, self._image.tooltip = view.png, view.text
+            self._caption.value = _caption(view.text)
+            self._message.value = ""
+
+    def _recall(self, values):
+        key = tuple(values.items())
+        if key not in self._remembered:
+            self._remembered[key] = self.evaluate(**values)
+            if len(self._remembered) > _REMEMBERED:
+                self._remembered.popitem(last=False)
+        self._remembered.move_to_end(key)
+        return self._remembered[key]
+
+    def reset(self, _button=None):
+        """Return every control to its default, with one redraw."""
+        self._resetting = True
+        try:
+            for name, value in self.defaults.items():
+                self.controls[name].value = value
+        finally:
+            self._resetting = False
+        self.update()
+
+    def start_at(self, **values):
+        """Make `values` the defaults and go there; used by the keyword arguments of an explorable's factory."""
+        unknown = sorted(set(values) - set(self.controls))
+        if unknown:
+            raise TypeError(f"no control named {unknown[0]!r}; the controls are {', '.join(self.controls)}")
+        self.defaults = {**self.defaults, **values}
+        self._resetting = True
+        try:
+            for name, value in values.items():
+                self.controls[name].value = value
+        finally:
+            self._resetting = False
+        return self
+
+    @property
+    def view(self):
+        """Data, text and PNG of the last good setting; the first picture is drawn when first asked for."""
+        if self._view is None:
+            self.update()
+        return self._view
+
+    @property
+    def data(self):
+        return self.view.data
+
+    @property
+    def text(self):
+        return self.view.text
+
+    @property
+    def png(self):
+        return self.view.png
+
+    def _build_widgets(self):
+        width = f"{round(self.size[0] * 96)}px"
+        height = f"{round(self.size[1] * 96)}px"
+        reset = widgets.Button(
+            description="Reset", tooltip="Return all controls to their defaults", layout=widgets.Layout(width="72px")
+        )
+        reset.on_click(self.reset)
+        row = widgets.Layout(flex_flow="row wrap", width="100%", align_items="center", grid_gap="4px 20px")
+        shown = [getattr(control, "row", control) for control in self.controls.values()]
+        self._image = _NamedImage(
+            format="png",
+            layout=widgets.Layout(
+                width=width, height=height, max_width="100%", object_fit="contain", object_position="left top"
+            ),
+        )
+        self._caption = widgets.HTML()
+        self._message = widgets.HTML()
+        self.widget = widgets.VBox(
+            [
+                widgets.HTML(f"<b>{escape(self.question)}</b>"),
+                widgets.HBox([*shown, reset], layout=row),
+                self._image,
+                self._caption,
+                self._message,
+            ]
+        )
+        self.widget.add_class("explorable")  # a name by which style sheets and browser tests find it
+        for control in self.controls.values():
+            control.tooltip = control.description
+            control.observe(self.update, names="value")
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        view = self.view
+        live = self.widget._repr_mimebundle_().get("application/vnd.jupyter.widget-view+json")
+        bundle = {"image/png": base64.b64encode(view.png).decode(), "text/plain": view.text}
+        return {**bundle, "application/vnd.jupyter.widget-view+json": live} if live else bundle
+
+
+def explorable(lesson, name):
+    """Register a function that returns an `Explorable` under `name` for `lesson` ("01").
+
+    The registered factory takes initial control values as keyword arguments: `explore.euler_polygon(h=0.5)`.
+    """
+
+    def register(make):
+        def factory(**start):
+            return make().start_at(**start)
+
+        known = EXPLORABLES.get(name)
+        if known is not None and known.__module__ != make.__module__:
+            raise ValueError(f"two explorables are named {name!r}: in {known.__module__} and {make.__module__}")
+        factory.__name__ = factory.__qualname__ = name
+        factory.__doc__, factory.__module__ = make.__doc__, make.__module__
+        factory.lesson = lesson  # type: ignore[attr-defined]
+        EXPLORABLES[name] = factory
+        return factory
+
+    return register
+
+
+def _caption(text):
+    return f'<div role="status" aria-live="polite">{escape(text)}</div>'
+
+
+def _error_box(problem, setting):
+    # This red is readable on white and on black; the rest takes the page's color.
+    return (f'<div role="alert" style="border-left:4px solid #E03131;padding:2px 8px">'
+            f'<b style="color:#E03131">{escape(problem)}</b><br>while computing {escape(setting)}. '
+            f"The picture above is the last one that worked.</div>")

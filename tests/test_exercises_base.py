@@ -1,0 +1,203 @@
+"""The machinery of exercises, on made-up ones."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from node_tutorial import exercises
+from node_tutorial.exercises import Exercise, Mistake, array, base, function, number, one_of
+
+
+def ten_steps():
+    return 0.9**10
+
+
+def heun(f, t, y, h):
+    k1 = f(t, y)
+    return y + h / 2 * (k1 + f(t + h, y + h * k1))
+
+
+def _field(t, y):
+    return -y + t
+
+
+NUMBER = Exercise("91.1", "ten steps", number("the value of x"), ten_steps, "It is smaller than 1/e.",
+                  [Mistake("exact", math.exp(-1), "That is the exact solution."),
+                   Mistake("nine", 0.9**9, "One step is missing.")],
+                  ["First `hint`.", "Second hint."], otherwise="Start at 1.")
+FUNCTION = Exercise("91.2", "Heun", function((_field, 0.5, 2.0, 0.1), (_field, 1.0, -1.0, 0.2)), heun, "Order two.",
+                    [Mistake("Euler", lambda f, t, y, h: y + h * f(t, y), "That is Euler's step.")], ["a", "b"])
+PROPERTY = Exercise("91.3", "an inverse", function(), lambda x: x - 1, "It undoes the step.",
+                    check=lambda g: None if abs(g(3.0) - 2.0) < 1e-9 else "g(f(x)) is not x.")
+STATES = ("not started", "wrong kind", "not yet", "correct")
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    monkeypatch.setattr(base, "EXERCISES", exercises.EXERCISES)
+    for exercise in (NUMBER, FUNCTION, PROPERTY):
+        monkeypatch.setitem(exercises.EXERCISES, exercise.id, exercise)
+    monkeypatch.setattr(base, "_HINTS_SHOWN", {})
+
+
+@pytest.mark.parametrize("answer", [
+    0.9**10, np.float32(0.9**10), np.float64(0.9**10), np.array(0.9**10), np.array([0.9**10]), torch.tensor(0.9**10),
+    torch.tensor([0.9**10], requires_grad=True)])
+def test_every_numeric_type_is_accepted(answer):
+    assert NUMBER.assess(answer).state == "correct"
+
+
+@pytest.mark.parametrize("answer", ["0.35", True, 1j, [1.0, 2.0], torch.zeros(2, 2), {}, ten_steps, object()])
+def test_a_wrong_kind_names_what_came_and_what_is_expected(answer):
+    feedback = NUMBER.assess(answer)
+    assert feedback.state == "wrong kind" and "expected the value of x, got" in feedback.message
+
+
+@pytest.mark.parametrize("answer, message", [
+    (math.exp(-1), "That is the exact solution."), (0.9**9, "One step is missing."),
+    (5, "Start at 1."), (math.nan, "Start at 1."), (math.inf, "Start at 1.")])
+def test_a_wrong_number_gets_the_hint_of_its_mistake(answer, message):
+    feedback = NUMBER.assess(answer)
+    assert (feedback.state, feedback.message) == ("not yet", message)
+
+
+def test_a_stub_is_recognized_in_every_form():
+    def only_dots(f, t, y, h): ...
+
+    def documented(f, t, y, h):
+        """One step."""
+        ...
+
+    def partly(f, t, y, h):
+        k1 = f(t, y)
+        k2 = ...
+        return y + h / 2 * (k1 + k2)
+
+    def partly_after_work(f, t, y, h):
+        f(t, y)
+        return ...
+
+    def not_implemented(f, t, y, h):
+        raise NotImplementedError
+
+    for stub in (..., None, only_dots, documented, partly, partly_after_work, not_implemented):
+        assert FUNCTION.assess(stub).state == "not started", stub
+    assert PROPERTY.assess(lambda x: ...).state == "not started"
+
+
+def test_an_exception_in_a_learners_function_is_told_with_its_inputs():
+    feedback = FUNCTION.assess(lambda f, t, y, h: 1 / 0)
+    assert feedback.state == "not yet"
+    assert "ZeroDivisionError: division by zero" in feedback.message and "(_field, 0.5, 2.0, 0.1)" in feedback.message
+
+
+def test_other_arguments_than_expected_are_a_wrong_kind():
+    feedback = FUNCTION.assess(lambda y: y)
+    assert feedback.state == "wrong kind" and "TypeError" in feedback.message
+
+
+def test_a_type_error_inside_the_body_is_not_taken_for_a_wrong_signature():
+    def passes_too_few_arguments(f, t, y, h):
+        return f(t)
+
+    assert FUNCTION.assess(passes_too_few_arguments).state == "not yet"
+
+
+def test_a_missing_return_is_named():
+    def step(f, t, y, h):
+        y + h * f(t, y)
+
+    assert "`return` missing" in FUNCTION.assess(step).message
+
+
+def test_an_output_of_another_kind_is_named():
+    feedback = FUNCTION.assess(lambda f, t, y, h: [1.0, 2.0])
+    assert feedback.state == "wrong kind" and "does not return what is expected" in feedback.message
+
+
+def test_a_called_function_instead_of_the_function_is_named():
+    assert "Pass the function itself" in FUNCTION.assess(heun(_field, 0.0, 1.0, 0.1)).message
+
+
+def test_a_function_is_correct_by_what_it_does():
+    assert FUNCTION.assess(lambda f, t, y, h: heun(f, t, y, h)).state == "correct"
+    assert FUNCTION.assess(lambda f, t, y, h: torch.tensor(heun(f, t, y, h))).state == "correct"
+    assert FUNCTION.assess(lambda f, t, y, h: y + h * f(t, y)).message == "That is Euler's step."
+    assert FUNCTION.assess(lambda f, t, y, h: y).message == FUNCTION.otherwise
+
+
+def test_a_property_check_decides_without_probes():
+    assert PROPERTY.assess(lambda x: x - 1).state == "correct"
+    assert PROPERTY.assess(lambda x: x + 1).message == "g(f(x)) is not x."
+    assert PROPERTY.assess(lambda x: x / 0).state == "not yet"
+
+
+def test_a_check_that_cannot_use_an_output_is_feedback_too():
+    feedback = PROPERTY.assess(lambda x: "a text")
+    assert feedback.state == "wrong kind" and "TypeError" in feedback.message
+
+
+def test_a_learners_function_may_write_into_its_arguments():
+    def in_place(y):
+        y += 1
+        return y
+
+    exercise = Exercise("91.7", "add", function((torch.zeros(2),), returns=array(2)), lambda y: y + 1, "Yes.")
+    assert [exercise.assess(in_place).state for _ in range(2)] == ["correct", "correct"]
+
+
+def test_arrays_are_checked_for_shape_and_values():
+    exercise = Exercise("91.4", "b", array((3,)), lambda: [1 / 6, 4 / 6, 1 / 6], "Simpson.",
+                        [Mistake("trapezoid", [0.5, 0.0, 0.5], "That is the trapezoid.")])
+    assert exercise.assess(torch.tensor([1 / 6, 4 / 6, 1 / 6])).state == "correct"
+    assert exercise.assess((1 / 6, 4 / 6, torch.tensor(1 / 6, requires_grad=True))).state == "correct"
+    assert exercise.assess([0.5, 0, 0.5]).message == "That is the trapezoid."
+    assert "shape (3,), got shape (2,)" in exercise.assess([0.5, 0.5]).message
+    assert exercise.assess([0.5, ..., 0.5]).state == "not started"
+    assert exercise.assess([0.5, None, 0.5]).state == "not started"
+    assert exercise.assess(["a", "b", "c"]).state == "wrong kind"
+    assert exercise.assess([[1.0], [2.0, 3.0], 4.0]).state == "wrong kind"
+    any_length = Exercise("91.5", "any", array((None, 2)), lambda: np.ones((4, 2)), "")
+    assert any_length.assess(np.ones((4, 2))).state == "correct"
+
+
+def test_a_choice_ignores_case_and_spaces_and_lists_the_options():
+    exercise = Exercise("91.6", "which", one_of("Stiff", "diverging"), lambda: "stiff", "Yes.",
+                        [Mistake("other", "diverging", "It stays bounded.")])
+    assert exercise.assess(" STIFF ").state == "correct"
+    assert exercise.assess("diverging").message == "It stays bounded."
+    assert 'one of "Stiff", "diverging"' in exercise.assess("chaotic").message
+
+
+def test_check_hint_and_solution_by_id(registered):
+    assert repr(exercises.check("91.1", ...)) == (
+        "91.1 not started: replace the `...` by the value of x, then run the cell again.")
+    first, second, third = (repr(exercises.hint("91.1")) for _ in range(3))
+    assert "hint 1 of 2: First" in first and "Second" not in first
+    assert "hint 2 of 2: Second" in second and "show_solution" in second and third == second
+    assert "return 0.9**10" in repr(exercises.show_solution("91.1"))
+
+
+def test_an_unknown_id_is_answered_by_the_list(registered):
+    with pytest.raises(ValueError, match=r"no exercise '91\.9'; there are: .*91\.1, 91\.2"):
+        exercises.check("91.9", 1.0)
+
+
+def test_two_exercises_with_one_id_are_refused(registered):
+    def elsewhere():
+        return 1.0
+
+    elsewhere.__module__ = "another.module"
+    with pytest.raises(ValueError, match=r"two exercises have the id '91\.1'"):
+        base.register(Exercise("91.1", "again", number(), elsewhere, ""))
+
+
+def test_html_escapes_and_spells_the_state_out(registered):
+    feedback = FUNCTION.assess(lambda f, t, y, h: 1 / 0)
+    html = feedback._repr_html_()
+    assert "91.2 not yet" in html and "<code>ZeroDivisionError" in html
+    assert "&lt;" in NUMBER.assess("<b>")._repr_html_()
+    assert {exercise.assess(a).state for exercise in (NUMBER,) for a in (..., "x", 5, 0.9**10)} == set(STATES)
+    assert "<li>" in exercises.hint("91.1")._repr_html_() and "<pre" in exercises.show_solution("91.1")._repr_html_()

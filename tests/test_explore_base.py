@@ -1,0 +1,190 @@
+"""The machinery of explorables, on made-up ones, without a browser."""
+
+import base64
+import json
+import threading
+
+import pytest
+import torch
+
+widgets = pytest.importorskip("ipywidgets")
+from node_tutorial import explore  # noqa: E402
+from node_tutorial.explore import Explorable, base, choice, explorable, log_slider, play, power_slider, slider, toggle  # noqa: E402
+
+
+def make():
+    calls = []
+
+    def compute(h, field="a"):
+        calls.append((h, field))
+        if h > 0.8:
+            raise ValueError("h is <too> large")
+        return {"h": h, "field": field, "grad": torch.is_grad_enabled()}
+
+    def draw(fig, data):
+        fig.subplots().plot([0, 1], [0, data["h"]])
+
+    panel = Explorable(
+        compute, draw, lambda data: f"h is {data['h']:.2f} in {data['field']}.", question="Predict first: h?",
+        controls={"h": slider("step size h", 0.1, 1.0, 0.5, 0.1), "field": choice("field", ["a", "b"])})
+    panel.calls = calls
+    return panel
+
+
+def test_nothing_is_computed_before_the_first_look():
+    panel = make()
+    assert panel.calls == []
+    assert panel.text == "h is 0.50 in a." and panel.calls == [(0.5, "a")]
+
+
+def test_a_control_moved_by_code_updates_text_data_and_picture_at_once():
+    panel = make()
+    before = panel.png
+    panel.controls["h"].value = 0.3
+    assert panel.text == "h is 0.30 in a." and panel.data["h"] == 0.3 and panel.png != before
+    assert bytes(panel._image.value) == panel.png and "0.30" in panel._caption.value
+
+
+def test_a_move_before_the_first_look_is_seen():
+    panel = make()
+    panel.controls["h"].value = 0.3
+    assert panel.text == "h is 0.30 in a." and len(panel.calls) == 1
+
+
+def test_a_display_carries_live_view_picture_and_sentence():
+    bundle = make()._repr_mimebundle_()
+    assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "image/png", "text/plain"}
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG") and bundle["text/plain"] == "h is 0.50 in a."
+    json.dumps(bundle)
+
+
+def test_the_same_setting_gives_the_same_bytes_and_is_computed_once():
+    panel = make()
+    first = panel.png
+    panel.controls["h"].value = 0.3
+    panel.controls["h"].value = 0.5
+    assert panel.png == first and panel.calls == [(0.5, "a"), (0.3, "a")]
+
+
+def test_axes_stay_in_place_when_tick_labels_grow():
+    def draw(fig, data):
+        ax = fig.subplots()
+        ax.plot([0, 1], [0, data])
+
+    panel = Explorable(lambda scale: scale, draw, str, {"scale": log_slider("scale", 1e-6, 1e3, 1.0)}, "?")
+    panel.evaluate()
+    place = panel.figure.axes[0].get_position().bounds
+    panel.evaluate(scale=123.4)
+    assert panel.figure.axes[0].get_position().bounds == place
+
+
+def test_reset_returns_to_the_defaults_with_one_redraw():
+    panel = make()
+    panel.update()
+    panel.controls["h"].value, panel.controls["field"].value = 0.3, "b"
+    panel._remembered.clear()
+    panel.calls.clear()
+    panel.reset()
+    assert panel.text == "h is 0.50 in a." and panel.calls == [(0.5, "a")]
+
+
+def test_an_error_is_shown_and_raised_and_the_last_picture_stays():
+    panel = make()
+    good = panel.png
+    with pytest.raises(ValueError, match="large"):
+        panel.controls["h"].value = 0.9
+    assert "ValueError: h is &lt;too&gt; large" in panel._message.value and "h = 0.9" in panel._message.value
+    assert panel.png == good and isinstance(panel.error, ValueError)
+    panel.controls["h"].value = 0.4
+    assert panel.error is None and panel._message.value == "" and panel.text == "h is 0.40 in a."
+
+
+def test_going_back_after_an_error_clears_the_message():
+    panel = make()
+    panel.update()
+    with pytest.raises(ValueError):
+        panel.controls["h"].value = 0.9
+    panel.controls["h"].value = 0.5
+    assert panel.error is None and panel._message.value == ""
+
+
+def test_an_error_at_the_first_look_is_raised():
+    panel = make()
+    with pytest.raises(ValueError):
+        panel.start_at(h=0.95).update()
+
+
+def test_callbacks_run_without_gradients_on_any_thread():
+    panel = make()
+    worker = threading.Thread(target=lambda: setattr(panel.controls["h"], "value", 0.2))
+    worker.start()
+    worker.join()
+    assert panel.text == "h is 0.20 in a." and panel.data["grad"] is False
+
+
+def test_many_threads_end_at_the_last_value():
+    panel = make()
+    workers = [threading.Thread(target=setattr, args=(panel.controls["h"], "value", h)) for h in (0.2, 0.3, 0.4, 0.6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert panel.text == f"h is {panel.controls['h'].value:.2f} in a."
+
+
+def test_pyplot_is_never_imported():
+    import subprocess
+    import sys
+
+    code = ("import sys, node_tutorial.explore as e, node_tutorial.plotting; "
+            "control = e.slider('h', 0, 1, 0.5, 0.1); "
+            "e.Explorable(lambda h: h, lambda f, d: f.subplots(), str, {'h': control}, '?').png; "
+            "assert 'matplotlib.pyplot' not in sys.modules")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_factory_is_registered_and_takes_initial_values(monkeypatch):
+    monkeypatch.setattr(base, "EXPLORABLES", {})
+
+    @explorable("91", "demo")
+    def demo():
+        """A demo."""
+        return make()
+
+    assert base.EXPLORABLES["demo"] is demo and demo.lesson == "91" and demo.__doc__ == "A demo."
+    panel = demo(h=0.3)
+    assert panel.text == "h is 0.30 in a." and panel.calls == [(0.3, "a")]
+    panel.controls["h"].value = 0.6
+    panel.reset()
+    assert panel.values == {"h": 0.3, "field": "a"}
+    with pytest.raises(TypeError, match="no control named 'step'; the controls are h, field"):
+        demo(step=3)
+
+
+def test_two_explorables_with_one_name_are_refused(monkeypatch):
+    monkeypatch.setattr(base, "EXPLORABLES", {})
+    explorable("91", "demo")(make)
+
+    def other():
+        return make()
+
+    other.__module__ = "another.module"
+    with pytest.raises(ValueError, match="two explorables are named 'demo'"):
+        explorable("91", "demo")(other)
+
+
+def test_an_unknown_explorable_is_answered_by_the_list():
+    with pytest.raises(AttributeError, match="no explorable is named 'nothing'"):
+        _ = explore.nothing
+
+
+def test_controls_hold_numbers_not_exponents_and_report_when_released():
+    tolerance = log_slider("rtol", 1e-9, 1e-2, 1e-5)
+    assert (tolerance.value, tolerance.min, tolerance.max) == pytest.approx((1e-5, -9, -2))
+    assert power_slider("N", 4, 64, 16).options == (4, 8, 16, 32, 64)
+    assert choice("field", {"pendulum": 3, "spring": 4}, value=4).value == 4
+    assert toggle("arrows", True).value is True
+    frames = play("frame", 10)
+    assert frames.max == 9 and frames.row.children[1] is frames
+    for control in (tolerance, frames, slider("h", 0, 1, 0.5, 0.1)):
+        assert control.continuous_update is False and control.style.description_width == "initial"

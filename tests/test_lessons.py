@@ -1,0 +1,211 @@
+"""The standard for lessons, as far as it can be measured. One notebook: pytest tests/test_lessons.py -k 03"""
+
+import base64
+import json
+import pathlib
+import re
+import statistics
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+VIEW, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
+NETWORK = r"^\s*(import|from)\s+(urllib|requests|http|httpx|aiohttp|socket|ftplib)\b|download\s*=\s*True"
+BRITISH = (
+    r"behaviour|cancell(ed|ing)|catalogue|centre|colour|favour|grey|honour|label{2}(ed|ing)|learnt|metres?\b|modell"
+    r"|neighbour|travell|whilst|analyse[dr]?\b|(discret|factor|general|initial|linear|maxim|minim|normal|optim|organ"
+    r"|parametr|recogn|regular|stabil|summar|visual)is(e|ed|es|er|ing|ation)\b"
+)
+
+
+class Lesson:
+    """A parsed notebook."""
+
+    def __init__(self, path):
+        self.path, self.number = path, path.stem[:2]
+        self.notebook = json.loads(path.read_text(encoding="utf-8"))
+        self.cells = self.notebook["cells"]
+        for cell in self.cells:
+            cell["source"] = "".join(cell["source"])
+        self.code = [cell for cell in self.cells if cell["cell_type"] == "code"]
+        self.text = [cell for cell in self.cells if cell["cell_type"] == "markdown"]
+        self.all_code = "\n".join(cell["source"] for cell in self.code)
+        self.all_text = "\n\n".join(cell["source"] for cell in self.text)
+
+    def outputs(self):
+        """Every stored output with its cell's index."""
+        for i, cell in enumerate(self.cells):
+            for output in cell.get("outputs", []):
+                yield i, output
+
+    def images(self):
+        """Every stored image: (cell index, bytes, sentence)."""
+        for i, output in self.outputs():
+            data = output.get("data", {})
+            if "image/png" in data:
+                yield i, base64.b64decode("".join(data["image/png"])), "".join(data.get("text/plain", ""))
+
+
+@pytest.fixture(params=NOTEBOOKS or [None], ids=lambda path: path.stem if path else "none yet")
+def lesson(request):
+    if request.param is None:
+        pytest.skip("there are no notebooks yet")
+    return Lesson(request.param)
+
+
+def code_lines(source):
+    return [line for line in source.splitlines() if line.strip()]
+
+
+def words(text):
+    """The words of markdown, without link targets, formulas, tables' rules and code blocks."""
+    text = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)|<[^>]+>", " ", text, flags=re.DOTALL)
+    return re.findall(r"[^\W_][\w'’-]*", text)
+
+
+def test_the_name_is_a_number_and_snake_case(lesson):
+    assert re.fullmatch(r"\d\d_[a-z0-9]+(_[a-z0-9]+)*", lesson.path.stem)
+
+
+def test_the_header_says_what_for_whom_and_how_long(lesson):
+    assert lesson.cells[0]["cell_type"] == "markdown"
+    header = lesson.cells[0]["source"]
+    for what, pattern in {
+        f"an H1 title with the lesson's number: '# {lesson.number} ...'": rf"\A# {lesson.number}\b.*\S",
+        "the question that the lesson answers": r"\?",
+        "'**Objectives**' with a list": r"\*\*Objectives\*\*[^\n]*\n+(\s*[-*] .+\n?){2,}",
+        "'**Prerequisites**'": r"\*\*Prerequisites\*\*",
+        "'**Reading time**: N minutes'": r"\*\*Reading time\*\*:? *\D{0,9}\d+(-\d+)? minutes",
+        "'**Running time**: N seconds'": r"\*\*Running time\*\*:? *\D{0,9}\d+(-\d+)? seconds",
+        "a launch badge (mybinder.org or colab.research.google.com)": r"\]\(https://(mybinder\.org|colab\.research\.google\.com)/",
+    }.items():
+        assert re.search(pattern, header), f"the first cell lacks {what}"
+    assert len(re.findall(r"^# ", lesson.all_text, re.MULTILINE)) == 1, "exactly one H1"
+
+
+def test_a_picture_comes_before_the_theory(lesson):
+    assert any(i <= 3 for i, _, _ in lesson.images()), "no figure or explorable among the first four cells"
+
+
+def test_links_lead_to_lessons_that_exist(lesson):
+    names = [path.name for path in NOTEBOOKS]
+    here = names.index(lesson.path.name)
+    edges = lesson.cells[0]["source"] + lesson.text[-1]["source"]
+    if here + 1 < len(names):
+        assert f"]({names[here + 1]})" in lesson.text[-1]["source"], f"the last text links to {names[here + 1]}"
+    if here > 0:
+        assert f"]({names[here - 1]})" in edges, f"the first or last text links to {names[here - 1]}"
+    for target in re.findall(r"\]\(([^)#\s]+\.ipynb)\)", lesson.all_text):
+        if not target.startswith("http"):
+            assert (lesson.path.parent / target).exists(), f"{target} does not exist"
+
+
+def test_sizes_are_within_the_budget(lesson):
+    low = 12 if lesson.number == "00" else 25
+    assert low <= len(lesson.cells) <= 45, f"{len(lesson.cells)} cells, the standard is {low}-45"
+    sizes = [len(code_lines(cell["source"])) for cell in lesson.code]
+    assert max(sizes) <= 25, f"a code cell of {max(sizes)} lines; move plotting and set-up code into the package"
+    assert statistics.median(sizes) <= 6, f"the median code cell has {statistics.median(sizes)} lines"
+    ratio = len(words(lesson.all_text)) / sum(sizes)
+    assert lesson.number == "00" or 6 <= ratio <= 18, f"{ratio:.1f} words of prose per line of code, the aim is 8-14"
+
+
+def test_cells_were_run_once_in_order_and_without_errors(lesson):
+    counts = [cell["execution_count"] for cell in lesson.code]
+    assert counts == list(range(1, len(counts) + 1)), f"execution counts {counts}: run all cells from a fresh kernel"
+    for i, output in lesson.outputs():
+        assert output["output_type"] != "error", f"cell {i} stores an error"
+        assert output.get("name") != "stderr", f"cell {i} stores a warning: {output.get('text')}"
+
+
+def test_a_cell_that_ends_in_a_display_has_it_stored(lesson):
+    for i, cell in enumerate(lesson.cells):
+        last = code_lines(cell["source"])[-1:] if cell["cell_type"] == "code" else []
+        if last and re.match(r"(show|check|print|panel$|panel\.text|explore\.)", last[0]):
+            assert cell["outputs"], f"cell {i} ends in {last[0]!r} but stores no output"
+
+
+def test_pictures_are_light_and_each_has_its_sentence(lesson):
+    total = sum(len(png) for _, png, _ in lesson.images())
+    assert total <= 400 * 1024, f"{total // 1024} KB of pictures, the limit is 400"
+    for i, _, sentence in lesson.images():
+        assert sentence.strip() and not re.match(r"<|Figure", sentence), f"cell {i}: end with show(fig, 'meaning')"
+
+
+def test_no_widget_is_stored_without_a_picture(lesson):
+    assert "widgets" not in lesson.notebook["metadata"], "drop metadata.widgets"
+    for i, output in lesson.outputs():
+        data = output.get("data", {})
+        assert STATE not in data and (VIEW not in data or {"image/png", "text/plain"} <= set(data)), (
+            f"cell {i} displays a widget that a page without a kernel cannot show: use an Explorable")
+
+
+def test_the_kernel_is_a_plain_python(lesson):
+    assert lesson.notebook["metadata"]["kernelspec"]["name"] == "python3"
+    assert lesson.notebook["metadata"]["language_info"]["name"] == "python"
+
+
+def test_nothing_needs_a_network_a_shell_or_pyplot(lesson):
+    for pattern in (NETWORK, r"^\s*[!%]", r"pyplot|pylab", r"get_ipython"):
+        found = re.search(pattern, lesson.all_code, re.MULTILINE)
+        assert not found, f"{found.group(0)!r} in a code cell"
+
+
+def test_nothing_stored_depends_on_the_machine(lesson):
+    stored = json.dumps([output for _, output in lesson.outputs()]) + lesson.all_code
+    stored = re.sub(r'"image/png": "[^"]*"', "", stored)
+    found = re.search(r"/(home|Users|tmp|root|work|opt|usr)/[\w.]|[A-Z]:\\\\|site-packages|0x[0-9a-f]{6,}", stored)
+    assert not found, f"{found.group(0)!r} is stored"
+
+
+def test_exempt_cells_say_why(lesson):
+    for i, cell in enumerate(lesson.code):
+        tags = cell["metadata"].get("tags", [])
+        forbidden = {"nbval-skip", "nbval-raises-exception", "raises-exception"}
+        assert not forbidden & set(tags), f"code cell {i + 1}: {tags}"
+        assert "NBVAL" not in cell["source"], f"code cell {i + 1}: use tags"
+        reason = re.search(r"^# not compared: \S+", cell["source"], re.MULTILINE)
+        assert ("nbval-ignore-output" in tags) == bool(reason), (
+            f"code cell {i + 1}: the tag nbval-ignore-output and a comment '# not compared: <reason>' go together")
+
+
+def test_explorables_are_used_announced_and_driven(lesson):
+    from node_tutorial import explore
+
+    registered = {name for name, make in explore.load_all().items() if make.lesson == lesson.number}
+    used = set(re.findall(r"\bexplore\.(\w+)\(", lesson.all_code))
+    assert used, "at least one explorable"
+    assert registered <= used, f"registered for this lesson but not used: {sorted(registered - used)}"
+    assert used <= set(explore.EXPLORABLES), f"not registered: {sorted(used - set(explore.EXPLORABLES))}"
+    for i, cell in enumerate(lesson.cells):
+        if cell["cell_type"] == "code" and re.search(r"\bexplore\.\w+\(", cell["source"]):
+            before = " ".join(c["source"] for c in lesson.cells[max(0, i - 2):i] if c["cell_type"] == "markdown")
+            assert re.search(r"predict", before, re.IGNORECASE), f"cell {i}: no 'predict first' question above it"
+    assert re.search(r"\.controls\[", lesson.all_code), "a cell drives an explorable from code and asserts what it says"
+
+
+def test_exercises_are_used_and_not_started(lesson):
+    from node_tutorial import exercises
+
+    registered = {id for id in exercises.load_all() if id.startswith(lesson.number + ".")}
+    used = set(re.findall(r"""\bcheck\(\s*["'](\d\d\.\d+)["']""", lesson.all_code))
+    assert used == registered, f"in the notebook {sorted(used)}, registered {sorted(registered)}"
+    assert len(used) >= (1 if lesson.number == "00" else 2), f"{len(used)} exercises"
+    for cell in lesson.code:
+        if re.search(r"^check\(", cell["source"], re.MULTILINE):
+            stored = json.dumps(cell["outputs"])
+            assert "not started" in stored, f"an exercise is stored answered: {cell['source'][:60]!r}"
+    given_away = re.search(r"^\s*(show_solution|hint)\(", lesson.all_code, re.MULTILINE)
+    assert not given_away, "hints and solutions are for the learner to call"
+
+
+def test_the_glossary_is_in_lesson_00_only(lesson):
+    has = bool(re.search(r"^#+ Glossary", lesson.all_text, re.MULTILINE))
+    assert has == (lesson.number == "00"), "the glossary belongs to lesson 00"
+
+
+def test_spelling_is_american(lesson):
+    everything = re.sub(r"\]\([^)]*\)", "", lesson.all_text + "\n" + lesson.all_code).lower()
+    found = sorted({match.group(0) for match in re.finditer(rf"\b({BRITISH})", everything)})
+    assert not found, f"British spelling: {found}"

@@ -1,0 +1,151 @@
+"""The figures: style, display, and each axes-level function on small data."""
+
+import ast
+import base64
+import io
+import pathlib
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+import node_tutorial.plotting as plotting
+from node_tutorial.plotting import Picture, drawn_texts, figure, label_line, show, text_problems
+
+T = np.linspace(0, 6, 50)
+CIRCLE = np.stack([np.cos(T), np.sin(T)], axis=1)
+
+
+def turn(t, y):
+    return torch.stack([y[:, 1], -y[:, 0]], dim=1)
+
+
+def test_no_module_imports_pyplot_or_the_rest_of_the_package():
+    for path in pathlib.Path(plotting.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+            module = getattr(node, "module", None) or ""
+            assert "pyplot" not in module and not any("pyplot" in name for name in names), path.name
+            assert not (isinstance(node, ast.ImportFrom) and node.level > 1), f"{path.name} imports from above plotting"
+
+
+def test_a_figure_displays_as_png_and_its_meaning():
+    fig, ax = figure()
+    ax.plot(T, CIRCLE)
+    bundle = show(fig, "The orbit closes.")._repr_mimebundle_()
+    assert bundle["text/plain"] == "The orbit closes." and base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert fig.png() == fig.png()
+
+
+@pytest.mark.parametrize("meaning", ["", "  ", "two\nlines"])
+def test_a_meaning_is_one_line(meaning):
+    with pytest.raises(ValueError, match="one line"):
+        show(figure()[0], meaning)
+
+
+def test_pictures_are_light_white_and_images_keep_their_colors():
+    fig, ax = figure()
+    ax.plot(T, CIRCLE)
+    picture = Image.open(io.BytesIO(fig.png()))
+    assert picture.mode == "P" and picture.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
+    assert len(fig.png()) < 20_000
+    fig, ax = figure()
+    plotting.heatmap(np.arange(10_000).reshape(100, 100), ax=ax)
+    assert Image.open(io.BytesIO(fig.png())).mode == "RGB"
+
+
+def test_figure_gives_one_axes_or_an_array_in_the_style():
+    fig, ax = figure()
+    assert isinstance(fig, Picture) and fig.dpi == 96 and not ax.spines["top"].get_visible()
+    fig, axes = figure(ncols=3, nrows=2, size=(9, 4), sharex=True)
+    assert axes.shape == (2, 3) and tuple(fig.get_size_inches()) == (9, 4)
+
+
+@pytest.mark.parametrize("as_data", [np.asarray, torch.tensor, lambda x: x.tolist(),
+                                     lambda x: torch.tensor(x, requires_grad=True)])
+def test_arrays_tensors_and_lists_are_all_drawn(as_data):
+    fig, (one, two) = figure(ncols=2)
+    assert plotting.trajectory(as_data(CIRCLE), ax=one, label="orbit") is one
+    assert plotting.time_series(as_data(T), as_data(CIRCLE), ax=two, labels=["x", "y"]) is two
+    assert plotting.exact_line(as_data(T), as_data(np.sin(T)), ax=two) is two
+    fig.png()
+    fig, ax = figure()
+    assert plotting.loglog_slope(as_data(T[1:]), as_data(T[1:] ** 2), ax=ax) is ax
+    fig.png()
+
+
+@pytest.mark.parametrize("draw", [
+    lambda: plotting.trajectory(CIRCLE), lambda: plotting.vector_field(turn), lambda: plotting.phase_portrait(turn),
+    lambda: plotting.stability_region(lambda z: 1 + z), lambda: plotting.exact_line(T, T),
+    lambda: plotting.work_precision([10, 100], [1e-2, 1e-6], label="RK4"), lambda: plotting.step_rug([])])
+def test_without_axes_a_new_styled_figure_is_made(draw):
+    ax = draw()
+    assert isinstance(ax.figure, Picture)
+    ax.figure.png()
+
+
+def test_the_fitted_slope_is_the_order():
+    h = np.array([0.1, 0.05, 0.025, 0.0125])
+    errors = 3 * h**4
+    errors[-1] = 1e-3  # a rounding floor
+    assert plotting.fitted_slope(h, errors, slice(0, 3)) == pytest.approx(4)
+    ax = plotting.loglog_slope(h, errors, label="RK4", fit=slice(0, 3))
+    assert ax.texts[0].get_text() == "RK4, order 4.00"
+
+
+def test_labels_at_line_ends_have_the_lines_color_and_do_not_cover_each_other():
+    fig, ax = figure()
+    lines = [ax.plot(T, np.sin(T) + 0.01 * k)[0] for k in range(5)]
+    plotting.room_for_labels(ax)
+    for k, line in enumerate(lines):
+        label_line(line, f"line {k}")
+    assert [text.get_color() for text in ax.texts] == [line.get_color() for line in lines]
+    fig.png()
+    assert not text_problems(fig)
+
+
+def test_labels_survive_nan_ends_and_logarithmic_axes():
+    fig, ax = figure()
+    line, = ax.loglog([1, 10, 100], [1, 0.1, np.nan])
+    plotting.room_for_labels(ax)
+    label_line(line, "diverges")
+    empty, = ax.plot([np.nan], [np.nan])
+    label_line(empty, "nothing")
+    assert ax.texts[0].xy == pytest.approx((10, 0.1)) and len(ax.texts) == 1
+    fig.png()
+
+
+def test_a_line_that_leaves_the_axes_is_labeled_where_it_is_last_seen():
+    _, ax = figure()
+    line, = ax.plot([0, 1, 2, 3], [0, 1, 200, 1e9])
+    ax.set(xlim=(0, 4), ylim=(-2, 2))
+    label_line(line, "diverges")
+    assert ax.texts[0].xy == pytest.approx((1, 1))
+
+
+def test_rejected_steps_are_red_and_accepted_ones_are_not():
+    steps = [{"t": 0.0, "h": 0.1, "accepted": True}, {"t": 0.1, "h": 0.5, "accepted": False},
+             {"t": 0.1, "h": 0.2, "accepted": True}]
+    ax = plotting.step_rug(steps)
+    accepted, rejected = ax.collections
+    assert [segment[0, 0] for segment in accepted.get_segments()] == pytest.approx([0.1, 0.3])
+    assert [segment[0, 0] for segment in rejected.get_segments()] == pytest.approx([0.6])
+    assert tuple(rejected.get_color()[0][:3]) == pytest.approx(to_rgb(plotting.REJECTED))
+
+
+def test_the_stability_region_of_euler_is_the_disk_around_minus_one():
+    ax = plotting.stability_region(lambda z: 1 + z, n=401)
+    edge = ax.collections[1].get_paths()[0].vertices
+    assert np.abs(np.hypot(edge[:, 0] + 1, edge[:, 1]) - 1).max() < 1e-2
+
+
+def test_cut_and_covered_texts_are_found():
+    fig, ax = figure()
+    fig.set_layout_engine("none")
+    ax.text(0.5, 0.5, "one")
+    ax.text(0.5, 0.5, "two")
+    ax.text(1.05, 0.5, "far too long to be read at the right edge of the picture")
+    fig.png()
+    assert len(text_problems(fig)) == 2 and len(drawn_texts(fig)) > 10
