@@ -51,7 +51,9 @@ class Adams:
         implicit: correct the explicit prediction by functional iteration.
         rtol, atol: when that iteration has converged.
         max_iters: its iterations at most; beyond, a warning.
-        max_order: the order is at most this, from 4 to 12.
+        max_order: how many slopes a step combines at most, the new one of the implicit method included; from 4 to 12.
+            More slopes are more accurate and less stable: with all 12, the explicit method blows up on a plain rotation
+            with 200 steps a turn, where 6 is fine. (12 is torchdiffeq's default.)
     """
 
     order = 4
