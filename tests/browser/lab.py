@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import socket
@@ -29,8 +30,11 @@ CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-c
 SETTINGS = {  # no news, no updates, no tour
     "apputils-extension/notification": {"checkForUpdates": False, "fetchNews": "false", "doNotDisturbMode": True},
 }
-HARMLESS = ("Could not restore the debugger state", "No such comm target registered: jupyter.widget.control",
-            "No such comm: ")  # said by JupyterLab and the kernel themselves, when a kernel is restarted
+HARMLESS = (
+    "Could not restore the debugger state",
+    "No such comm target registered: jupyter.widget.control",
+    "No such comm: ",
+)  # said by JupyterLab and the kernel themselves, when a kernel is restarted
 
 
 class Lab(NamedTuple):
@@ -59,17 +63,35 @@ def jupyterlab(notebooks, settings=None, timeout=60):
             path.write_text(json.dumps(values))
         token, port = secrets.token_hex(8), _free_port()
         environment = {
-            **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-            "JUPYTER_CONFIG_DIR": str(place / "config"), "JUPYTER_RUNTIME_DIR": str(place / "runtime"),
-            "JUPYTERLAB_SETTINGS_DIR": str(place / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(place / "workspaces"),
-            "IPYTHONDIR": str(place / "ipython"), "JUPYTER_PREFER_ENV_PATH": "1",
-            "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # else the debugger warns on stderr when a kernel starts slowly
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            "JUPYTER_CONFIG_DIR": str(place / "config"),
+            "JUPYTER_RUNTIME_DIR": str(place / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(place / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(place / "workspaces"),
+            "IPYTHONDIR": str(place / "ipython"),
+            "JUPYTER_PREFER_ENV_PATH": "1",
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }  # else the debugger warns on stderr when a kernel starts slowly
         log = (place / "log").open("w+")
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser",
-             f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}",
-             f"--ServerApp.root_dir={folder}", "--LabApp.extension_manager=readonly"],
-            env=environment, stdout=log, stderr=subprocess.STDOUT)
+            [
+                sys.executable,
+                "-m",
+                "jupyterlab",
+                "--no-browser",
+                "--allow-root",
+                "--expose-app-in-browser",
+                f"--ServerApp.port={port}",
+                "--ServerApp.port_retries=0",
+                f"--IdentityProvider.token={token}",
+                f"--ServerApp.root_dir={folder}",
+                "--LabApp.extension_manager=readonly",
+            ],
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
         lab = Lab(f"http://127.0.0.1:{port}", token, folder)
         try:
             _wait_for(lab, server, log, timeout)
@@ -107,11 +129,22 @@ def open_notebook(chromium, lab, name, width=1366, height=900, theme="light"):
     page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
     page.problems = []
     page.on("pageerror", lambda error: page.problems.append(f"page error: {error}"))
-    page.on("console", lambda message: message.type == "error" and not _harmless(message.text)
-            and page.problems.append(f"console: {message.text} ({message.location.get('url', '')[:100]})"))
+    page.on(
+        "console",
+        lambda message: (
+            message.type == "error"
+            and not _harmless(message.text)
+            and page.problems.append(f"console: {message.text} ({message.location.get('url', '')[:100]})")
+        ),
+    )
+    # The network is not there in a test: badges, the only things that lessons take from it, are answered here.
+    badge = "<svg xmlns='http://www.w3.org/2000/svg' width='110' height='20'/>"
+    page.route(re.compile("^https:"), lambda route: route.fulfill(content_type="image/svg+xml", body=badge))
     page.goto(f"{lab.url}/doc/tree/{name}?token={lab.token}")  # /doc: the notebook alone, no side bars
-    page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status"
-                           " === 'idle'", timeout=60_000)
+    page.wait_for_function(
+        "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
+        timeout=60_000,
+    )
     page.evaluate("""() => {
         window.kernelMessages = [];
         jupyterapp.shell.currentWidget.sessionContext.iopubMessage.connect((_, message) => {
@@ -139,7 +172,8 @@ def run_all(page, timeout=180_000):
 def wait_until_idle(page, timeout=30_000):
     """Wait until the kernel has nothing to do, at most `timeout` milliseconds."""
     page.wait_for_function(
-        "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'", timeout=timeout)
+        "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'", timeout=timeout
+    )
 
 
 def cell_outputs(page):
@@ -163,6 +197,17 @@ def caption(panel):
     return panel.locator("[role=status]").text_content()
 
 
+def focus(page, control):
+    """Give a control the keyboard. JupyterLab, as it selects the control's cell, may first give it to another one."""
+    control.scroll_into_view_if_needed()
+    for _ in range(20):
+        control.focus()
+        page.wait_for_timeout(100)
+        if control.evaluate("control => document.activeElement === control"):
+            return
+    raise AssertionError("the control does not keep the keyboard focus")
+
+
 def press_keys(page, panel, key, times, pause_ms=0, slider=0, settle_s=1.0):
     """Focus a slider's handle, press `key` several times, and say what the learner sees.
 
@@ -170,13 +215,13 @@ def press_keys(page, panel, key, times, pause_ms=0, slider=0, settle_s=1.0):
     picture: from the last key before it), `after_last` (from the last key to the last picture), and `pictures`, the
     number of pictures shown.
     """
-    handle = panel.locator(".noUi-handle").nth(slider)
-    handle.scroll_into_view_if_needed()
-    handle.focus()
+    focus(page, panel.locator(".noUi-handle").nth(slider))
     panel.locator("img").evaluate("""image => {
-        window.seen = {keys: [], pictures: []};
-        document.addEventListener('keydown', () => window.seen.keys.push(performance.now()), true);
-        image.addEventListener('load', () => window.seen.pictures.push(performance.now()));
+        window.seen?.stop.abort();  // else an earlier call would go on counting
+        window.seen = {keys: [], pictures: [], stop: new AbortController()};
+        const signal = window.seen.stop.signal;
+        document.addEventListener('keydown', () => window.seen.keys.push(performance.now()), {capture: true, signal});
+        image.addEventListener('load', () => window.seen.pictures.push(performance.now()), {signal});
     }""")
     for _ in range(times):
         before = page.evaluate("() => window.seen.pictures.length")

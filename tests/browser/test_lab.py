@@ -19,7 +19,8 @@ from .lab import (
 
 pytestmark = pytest.mark.browser
 
-CELLS = ['''
+CELLS = [
+    """
 import time
 from node_tutorial.explore import Explorable, choice, int_slider, play
 from node_tutorial.exercises import Exercise, Mistake, number
@@ -41,28 +42,35 @@ def make(pause, fail_at=None):
                       question="Predict first: what changes?",
                       controls={"steps": int_slider("number of steps N", 8, 128, 16),
                                 "kind": choice("method", ["Euler", "Heun"])})
-''', '''
+""",
+    """
 quick = make(0.0, fail_at=127)
 quick
-''', '''
+""",
+    """
 slow = make(0.3)
 slow
-''', '''
+""",
+    """
 quick.controls["steps"].value = 20
 assert quick.text == "20 steps of Euler."
 quick.text
-''', '''
+""",
+    """
 exercise = Exercise("91.1", "ten steps", number("the value"), lambda: 0.9**10, "Good.",
                     [Mistake("nine", 0.9**9, "One step of `N` is missing.")])
 exercise.assess(0.9**9)
-''']
+""",
+]
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source.strip()) for source in CELLS])
-    notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-                         "language_info": {"name": "python"}}
+    notebook.metadata = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+        "language_info": {"name": "python"},
+    }
     path = tmp_path_factory.mktemp("made-up") / "machinery.ipynb"
     nbformat.write(notebook, path)
     with jupyterlab([path]) as running:
@@ -115,7 +123,8 @@ def test_reset_and_lists_work_by_keyboard(page):
     panel.get_by_role("button", name="Reset").focus()
     page.keyboard.press("Enter")
     page.wait_for_function(
-        "() => document.querySelector('.explorable [role=status]').textContent === '16 steps of Euler.'")
+        "() => document.querySelector('.explorable [role=status]').textContent === '16 steps of Euler.'"
+    )
 
 
 def test_an_error_is_shown_beside_the_picture_and_goes_away(page):
