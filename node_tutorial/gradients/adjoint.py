@@ -26,6 +26,7 @@ from ..solvers import inputs
 from ..solvers.control import rms_norm
 from ..solvers.inputs import State, unflatten
 from ..solvers.odeint import odeint
+from ..solvers.problem import prepare, run
 from .recorded import find_params
 
 _CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
@@ -127,7 +128,10 @@ class _Adjoint(torch.autograd.Function):
             if grad_t is not None:
                 grad_t[i] = torch.sum(grad_y[i].conj() * flat_slope(ctx.func, t[i], y[i], ctx.shapes)).real
             z = torch.cat([y[i].reshape(-1), a.reshape(-1), sums])
-            z = odeint(field, z, torch.stack([t[i], t[i - 1]]), options=options, **ctx.backward)[1]
+            problem = prepare(field, z, torch.stack([t[i], t[i - 1]]), options=options, **ctx.backward)
+            z = run(problem).y[1]
+            if problem.log.next_size:  # goes on as if there were no observation in between: fewer evaluations
+                options["first_step"] = problem.log.next_size
             a, sums = z[a.numel() :][: a.numel()].view_as(a), z[2 * a.numel() :]
         if grad_t is not None:
             grad_t[0] = -torch.sum(a.conj() * flat_slope(ctx.func, t[0], y[0], ctx.shapes)).real

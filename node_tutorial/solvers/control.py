@@ -75,10 +75,11 @@ class Tolerance:
     max_step: float = math.inf
 
     def scale(self, *states: Tensor) -> Tensor:
+        """atol + rtol max |y|: what an error is measured by."""
         largest = states[0].abs()
         for y in states[1:]:
             largest = torch.maximum(largest, y.abs())
-        return largest * self.rtol + self.atol
+        return largest.mul_(self.rtol).add_(self.atol)
 
     @torch.no_grad()
     def error_ratio(self, error: Tensor, y0: Tensor, y1: Tensor) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .errors import SolveError, too_many_steps
 from .integrate import Log
-from .runge_kutta import Field, Step, interpolate, stage_times, time_tensor
+from .runge_kutta import Dense, Field, Step, interpolate, stage_times, time_tensor
 
 EventFn = Callable[[Tensor, Tensor], Tensor]
 
@@ -27,7 +27,7 @@ def find_event(
     event_fn: EventFn,
     y0: Tensor,
     t0: float,
-    dense: Sequence[Sequence[float]] | str,
+    dense: Dense,
     f: Field,
     log: Log,
     max_steps: int,

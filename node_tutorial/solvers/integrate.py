@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .control import Controller, Tolerance, initial_step
 from .errors import check_finite, too_many_steps, underflow
-from .runge_kutta import Field, Step, Time, interpolate, nudged, stage_times, time_tensor
+from .runge_kutta import Dense, Field, Step, Time, interpolate, nudged, stage_times, time_tensor
 
 
 class Method(Protocol):
@@ -57,6 +57,7 @@ class Log:
 
     stats: Stats = field(default_factory=Stats)
     attempts: list[Attempt] | None = None
+    next_size: float | None = None  # what the controller proposes after the last step
     on_step: Callable | None = None
     on_accept: Callable | None = None
     on_reject: Callable | None = None
@@ -138,6 +139,7 @@ def march(
             clock = clock + clock_h
         # A step that a stop cut short says little about how long the next one may be.
         size = max(size, factor * abs(h)) if size > room or not tol else factor * abs(h)
+        log.next_size = size if tol else None
         if lands:
             if stop.jump and tol:
                 f0 = f(nudged(time_tensor(t if clock is None else clock, y), direction), y)
@@ -148,7 +150,7 @@ def read(
     steps: Iterable[tuple[float, float, Step]],
     y0: Tensor,
     times: Sequence[float],
-    dense: Sequence[Sequence[float]] | str,
+    dense: Dense,
     f: Field,
     log: Log,
     tensors: Tensor | None = None,

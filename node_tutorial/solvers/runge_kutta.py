@@ -7,7 +7,6 @@ tensors they carry gradients with respect to time (0-d), or one clock per sample
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from .tableaus import Tableau
 
 Field = Callable[[Tensor, Tensor], Tensor]  # dy/dt = f(t, y)
 Time = float | Tensor
+Dense = tuple[tuple[float, ...], ...] | str  # the rows of a continuous method, or "cubic", or "linear"
 
 
 @dataclass(slots=True)
@@ -45,8 +45,9 @@ class Slope:
     def of(self, stages: Sequence[Tensor]) -> Tensor:
         """The sum over `scale`."""
         total = stages[self.first]
-        for j, ratio in self.others:
-            total = torch.add(total, stages[j], alpha=ratio)
+        for place, (j, ratio) in enumerate(self.others):
+            # The first sum is a new tensor, and ours to write into; a stage is not.
+            total = total.add_(stages[j], alpha=ratio) if place else torch.add(total, stages[j], alpha=ratio)
         return total
 
     def advance(self, y: Tensor, h: Time, stages: Sequence[Tensor]) -> Tensor:
@@ -121,7 +122,7 @@ class RungeKutta:
         return Step(t, h, y, y1, f1, error, k)
 
 
-def interpolate(step: Step, theta: Sequence[float] | Tensor, dense: Sequence[Sequence[float]] | str) -> Tensor:
+def interpolate(step: Step, theta: Sequence[float] | Tensor, dense: Dense) -> Tensor:
     """The state at t + theta h inside a step.
 
     Args:
@@ -134,20 +135,26 @@ def interpolate(step: Step, theta: Sequence[float] | Tensor, dense: Sequence[Seq
         Tensor (m, *y.shape). At theta = 1 it is y1 to rounding.
     """
     y0, h = step.y0, step.h
-    x = torch.as_tensor(theta, dtype=y0.dtype, device=y0.device).reshape(-1, *[1] * y0.dim())
-    if isinstance(dense, str):
+    if isinstance(theta, Tensor) or isinstance(dense, str):
+        x = torch.as_tensor(theta, dtype=y0.dtype, device=y0.device).reshape(-1, *[1] * y0.dim())
         if dense == "linear":
             return y0 + x * (step.y1 - y0)
-        f0, f1 = step.stages[0], step.f1
-        assert f1 is not None
-        return y0 + x * x * (3 - 2 * x) * (step.y1 - y0) + h * (x * (1 - x) * ((1 - x) * f0 - x * f1))
-    if isinstance(theta, Tensor):
+        if isinstance(dense, str):
+            f0, f1 = step.stages[0], step.f1
+            assert f1 is not None
+            return y0 + x * x * (3 - 2 * x) * (step.y1 - y0) + h * (x * (1 - x) * ((1 - x) * f0 - x * f1))
         rows = [sum(p * x ** (power + 1) for power, p in enumerate(row)) for row in dense]
         return y0 + h * sum(w * k for w, k in zip(rows, step.stages, strict=True))
-    if len(theta) == 1:
-        row_of = [sum(p * theta[0] ** (power + 1) for power, p in enumerate(row)) for row in dense]
-        return Slope(row_of).advance(y0, h, step.stages).unsqueeze(0)
-    powers = np.asarray(theta)[:, None] ** np.arange(1, 1 + max(map(len, dense)))
-    table = np.array([[*row, *[0.0] * (powers.shape[1] - len(row))] for row in dense])
-    weights = torch.as_tensor(powers @ table.T, dtype=y0.dtype, device=y0.device)
-    return y0 + h * torch.tensordot(weights, torch.stack(step.stages), dims=1)
+    weights = [[x * polynomial(x, row) for row in dense] for x in theta]
+    if len(weights) == 1:
+        return Slope(weights[0]).advance(y0, h, step.stages).unsqueeze(0)
+    matrix = torch.tensor(weights, dtype=y0.dtype, device=y0.device)
+    return y0 + h * torch.tensordot(matrix, torch.stack(step.stages), dims=1)
+
+
+def polynomial(x: float, coefficients: Sequence[float]) -> float:
+    """sum_k coefficients_k x^k, by Horner's rule."""
+    total = 0.0
+    for c in reversed(coefficients):
+        total = total * x + c
+    return total

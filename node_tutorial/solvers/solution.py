@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .integrate import Attempt, Stats
-from .runge_kutta import Step, interpolate
+from .runge_kutta import Dense, Step, interpolate
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Solution:
     stats: Stats
     steps: list[Attempt] | None = None
     _segments: list[tuple[float, float, Step]] | None = field(default=None, repr=False)
-    _dense: list | str = field(default="cubic", repr=False)
+    _dense: Dense = field(default="cubic", repr=False)
     _unflatten: Callable[[Tensor], Tensor | tuple[Tensor, ...]] | None = field(default=None, repr=False)
 
     def __call__(self, t: float | Tensor) -> Tensor | tuple[Tensor, ...]:
