@@ -1,6 +1,6 @@
 """Every registered exercise: its stub, wrong kinds, every mistake that a hint recognizes, and the reference solution.
 
-    pytest tests/test_exercises.py -k 01.2
+pytest tests/test_exercises.py -k 01.2
 """
 
 import importlib

@@ -23,14 +23,33 @@ def _field(t, y):
     return -y + t
 
 
-NUMBER = Exercise("91.1", "ten steps", number("the value of x"), ten_steps, "It is smaller than 1/e.",
-                  [Mistake("exact", math.exp(-1), "That is the exact solution."),
-                   Mistake("nine", 0.9**9, "One step is missing.")],
-                  ["First `hint`.", "Second hint."], otherwise="Start at 1.")
-FUNCTION = Exercise("91.2", "Heun", function((_field, 0.5, 2.0, 0.1), (_field, 1.0, -1.0, 0.2)), heun, "Order two.",
-                    [Mistake("Euler", lambda f, t, y, h: y + h * f(t, y), "That is Euler's step.")], ["a", "b"])
-PROPERTY = Exercise("91.3", "an inverse", function(), lambda x: x - 1, "It undoes the step.",
-                    check=lambda g: None if abs(g(3.0) - 2.0) < 1e-9 else "g(f(x)) is not x.")
+NUMBER = Exercise(
+    "91.1",
+    "ten steps",
+    number("the value of x"),
+    ten_steps,
+    "It is smaller than 1/e.",
+    [Mistake("exact", math.exp(-1), "That is the exact solution."), Mistake("nine", 0.9**9, "One step is missing.")],
+    ["First `hint`.", "Second hint."],
+    otherwise="Start at 1.",
+)
+FUNCTION = Exercise(
+    "91.2",
+    "Heun",
+    function((_field, 0.5, 2.0, 0.1), (_field, 1.0, -1.0, 0.2)),
+    heun,
+    "Order two.",
+    [Mistake("Euler", lambda f, t, y, h: y + h * f(t, y), "That is Euler's step.")],
+    ["a", "b"],
+)
+PROPERTY = Exercise(
+    "91.3",
+    "an inverse",
+    function(),
+    lambda x: x - 1,
+    "It undoes the step.",
+    check=lambda g: None if abs(g(3.0) - 2.0) < 1e-9 else "g(f(x)) is not x.",
+)
 STATES = ("not started", "wrong kind", "not yet", "correct")
 
 
@@ -42,9 +61,18 @@ def registered(monkeypatch):
     monkeypatch.setattr(base, "_HINTS_SHOWN", {})
 
 
-@pytest.mark.parametrize("answer", [
-    0.9**10, np.float32(0.9**10), np.float64(0.9**10), np.array(0.9**10), np.array([0.9**10]), torch.tensor(0.9**10),
-    torch.tensor([0.9**10], requires_grad=True)])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        0.9**10,
+        np.float32(0.9**10),
+        np.float64(0.9**10),
+        np.array(0.9**10),
+        np.array([0.9**10]),
+        torch.tensor(0.9**10),
+        torch.tensor([0.9**10], requires_grad=True),
+    ],
+)
 def test_every_numeric_type_is_accepted(answer):
     assert NUMBER.assess(answer).state == "correct"
 
@@ -55,9 +83,16 @@ def test_a_wrong_kind_names_what_came_and_what_is_expected(answer):
     assert feedback.state == "wrong kind" and "expected the value of x, got" in feedback.message
 
 
-@pytest.mark.parametrize("answer, message", [
-    (math.exp(-1), "That is the exact solution."), (0.9**9, "One step is missing."),
-    (5, "Start at 1."), (math.nan, "Start at 1."), (math.inf, "Start at 1.")])
+@pytest.mark.parametrize(
+    "answer, message",
+    [
+        (math.exp(-1), "That is the exact solution."),
+        (0.9**9, "One step is missing."),
+        (5, "Start at 1."),
+        (math.nan, "Start at 1."),
+        (math.inf, "Start at 1."),
+    ],
+)
 def test_a_wrong_number_gets_the_hint_of_its_mistake(answer, message):
     feedback = NUMBER.assess(answer)
     assert (feedback.state, feedback.message) == ("not yet", message)
@@ -149,8 +184,14 @@ def test_a_learners_function_may_write_into_its_arguments():
 
 
 def test_arrays_are_checked_for_shape_and_values():
-    exercise = Exercise("91.4", "b", array((3,)), lambda: [1 / 6, 4 / 6, 1 / 6], "Simpson.",
-                        [Mistake("trapezoid", [0.5, 0.0, 0.5], "That is the trapezoid.")])
+    exercise = Exercise(
+        "91.4",
+        "b",
+        array((3,)),
+        lambda: [1 / 6, 4 / 6, 1 / 6],
+        "Simpson.",
+        [Mistake("trapezoid", [0.5, 0.0, 0.5], "That is the trapezoid.")],
+    )
     assert exercise.assess(torch.tensor([1 / 6, 4 / 6, 1 / 6])).state == "correct"
     assert exercise.assess((1 / 6, 4 / 6, torch.tensor(1 / 6, requires_grad=True))).state == "correct"
     assert exercise.assess([0.5, 0, 0.5]).message == "That is the trapezoid."
@@ -164,8 +205,14 @@ def test_arrays_are_checked_for_shape_and_values():
 
 
 def test_a_choice_ignores_case_and_spaces_and_lists_the_options():
-    exercise = Exercise("91.6", "which", one_of("Stiff", "diverging"), lambda: "stiff", "Yes.",
-                        [Mistake("other", "diverging", "It stays bounded.")])
+    exercise = Exercise(
+        "91.6",
+        "which",
+        one_of("Stiff", "diverging"),
+        lambda: "stiff",
+        "Yes.",
+        [Mistake("other", "diverging", "It stays bounded.")],
+    )
     assert exercise.assess(" STIFF ").state == "correct"
     assert exercise.assess("diverging").message == "It stays bounded."
     assert 'one of "Stiff", "diverging"' in exercise.assess("chaotic").message
@@ -173,7 +220,8 @@ def test_a_choice_ignores_case_and_spaces_and_lists_the_options():
 
 def test_check_hint_and_solution_by_id(registered):
     assert repr(exercises.check("91.1", ...)) == (
-        "91.1 not started: replace the `...` by the value of x, then run the cell again.")
+        "91.1 not started: replace the `...` by the value of x, then run the cell again."
+    )
     first, second, third = (repr(exercises.hint("91.1")) for _ in range(3))
     assert "hint 1 of 2: First" in first and "Second" not in first
     assert "hint 2 of 2: Second" in second and "show_solution" in second and third == second

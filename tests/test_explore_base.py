@@ -25,8 +25,12 @@ def make():
         fig.subplots().plot([0, 1], [0, data["h"]])
 
     panel = Explorable(
-        compute, draw, lambda data: f"h is {data['h']:.2f} in {data['field']}.", question="Predict first: h?",
-        controls={"h": slider("step size h", 0.1, 1.0, 0.5, 0.1), "field": choice("field", ["a", "b"])})
+        compute,
+        draw,
+        lambda data: f"h is {data['h']:.2f} in {data['field']}.",
+        question="Predict first: h?",
+        controls={"h": slider("step size h", 0.1, 1.0, 0.5, 0.1), "field": choice("field", ["a", "b"])},
+    )
     panel.calls = calls
     return panel
 
@@ -136,10 +140,12 @@ def test_pyplot_is_never_imported():
     import subprocess
     import sys
 
-    code = ("import sys, node_tutorial.explore as e, node_tutorial.plotting; "
-            "control = e.slider('h', 0, 1, 0.5, 0.1); "
-            "e.Explorable(lambda h: h, lambda f, d: f.subplots(), str, {'h': control}, '?').png; "
-            "assert 'matplotlib.pyplot' not in sys.modules")
+    code = (
+        "import sys, node_tutorial.explore as e, node_tutorial.plotting; "
+        "control = e.slider('h', 0, 1, 0.5, 0.1); "
+        "e.Explorable(lambda h: h, lambda f, d: f.subplots(), str, {'h': control}, '?').png; "
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -138,7 +138,8 @@ def test_no_widget_is_stored_without_a_picture(lesson):
     for i, output in lesson.outputs():
         data = output.get("data", {})
         assert STATE not in data and (VIEW not in data or {"image/png", "text/plain"} <= set(data)), (
-            f"cell {i} displays a widget that a page without a kernel cannot show: use an Explorable")
+            f"cell {i} displays a widget that a page without a kernel cannot show: use an Explorable"
+        )
 
 
 def test_the_kernel_is_a_plain_python(lesson):
@@ -167,7 +168,8 @@ def test_exempt_cells_say_why(lesson):
         assert "NBVAL" not in cell["source"], f"code cell {i + 1}: use tags"
         reason = re.search(r"^# not compared: \S+", cell["source"], re.MULTILINE)
         assert ("nbval-ignore-output" in tags) == bool(reason), (
-            f"code cell {i + 1}: the tag nbval-ignore-output and a comment '# not compared: <reason>' go together")
+            f"code cell {i + 1}: the tag nbval-ignore-output and a comment '# not compared: <reason>' go together"
+        )
 
 
 def test_explorables_are_used_announced_and_driven(lesson):
@@ -180,7 +182,7 @@ def test_explorables_are_used_announced_and_driven(lesson):
     assert used <= set(explore.EXPLORABLES), f"not registered: {sorted(used - set(explore.EXPLORABLES))}"
     for i, cell in enumerate(lesson.cells):
         if cell["cell_type"] == "code" and re.search(r"\bexplore\.\w+\(", cell["source"]):
-            before = " ".join(c["source"] for c in lesson.cells[max(0, i - 2):i] if c["cell_type"] == "markdown")
+            before = " ".join(c["source"] for c in lesson.cells[max(0, i - 2) : i] if c["cell_type"] == "markdown")
             assert re.search(r"predict", before, re.IGNORECASE), f"cell {i}: no 'predict first' question above it"
     assert re.search(r"\.controls\[", lesson.all_code), "a cell drives an explorable from code and asserts what it says"
 

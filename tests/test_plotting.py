@@ -63,8 +63,9 @@ def test_figure_gives_one_axes_or_an_array_in_the_style():
     assert axes.shape == (2, 3) and tuple(fig.get_size_inches()) == (9, 4)
 
 
-@pytest.mark.parametrize("as_data", [np.asarray, torch.tensor, lambda x: x.tolist(),
-                                     lambda x: torch.tensor(x, requires_grad=True)])
+@pytest.mark.parametrize(
+    "as_data", [np.asarray, torch.tensor, lambda x: x.tolist(), lambda x: torch.tensor(x, requires_grad=True)]
+)
 def test_arrays_tensors_and_lists_are_all_drawn(as_data):
     fig, (one, two) = figure(ncols=2)
     assert plotting.trajectory(as_data(CIRCLE), ax=one, label="orbit") is one
@@ -76,10 +77,18 @@ def test_arrays_tensors_and_lists_are_all_drawn(as_data):
     fig.png()
 
 
-@pytest.mark.parametrize("draw", [
-    lambda: plotting.trajectory(CIRCLE), lambda: plotting.vector_field(turn), lambda: plotting.phase_portrait(turn),
-    lambda: plotting.stability_region(lambda z: 1 + z), lambda: plotting.exact_line(T, T),
-    lambda: plotting.work_precision([10, 100], [1e-2, 1e-6], label="RK4"), lambda: plotting.step_rug([])])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plotting.trajectory(CIRCLE),
+        lambda: plotting.vector_field(turn),
+        lambda: plotting.phase_portrait(turn),
+        lambda: plotting.stability_region(lambda z: 1 + z),
+        lambda: plotting.exact_line(T, T),
+        lambda: plotting.work_precision([10, 100], [1e-2, 1e-6], label="RK4"),
+        lambda: plotting.step_rug([]),
+    ],
+)
 def test_without_axes_a_new_styled_figure_is_made(draw):
     ax = draw()
     assert isinstance(ax.figure, Picture)
@@ -108,10 +117,10 @@ def test_labels_at_line_ends_have_the_lines_color_and_do_not_cover_each_other():
 
 def test_labels_survive_nan_ends_and_logarithmic_axes():
     fig, ax = figure()
-    line, = ax.loglog([1, 10, 100], [1, 0.1, np.nan])
+    (line,) = ax.loglog([1, 10, 100], [1, 0.1, np.nan])
     plotting.room_for_labels(ax)
     label_line(line, "diverges")
-    empty, = ax.plot([np.nan], [np.nan])
+    (empty,) = ax.plot([np.nan], [np.nan])
     label_line(empty, "nothing")
     assert ax.texts[0].xy == pytest.approx((10, 0.1)) and len(ax.texts) == 1
     fig.png()
@@ -119,15 +128,18 @@ def test_labels_survive_nan_ends_and_logarithmic_axes():
 
 def test_a_line_that_leaves_the_axes_is_labeled_where_it_is_last_seen():
     _, ax = figure()
-    line, = ax.plot([0, 1, 2, 3], [0, 1, 200, 1e9])
+    (line,) = ax.plot([0, 1, 2, 3], [0, 1, 200, 1e9])
     ax.set(xlim=(0, 4), ylim=(-2, 2))
     label_line(line, "diverges")
     assert ax.texts[0].xy == pytest.approx((1, 1))
 
 
 def test_rejected_steps_are_red_and_accepted_ones_are_not():
-    steps = [{"t": 0.0, "h": 0.1, "accepted": True}, {"t": 0.1, "h": 0.5, "accepted": False},
-             {"t": 0.1, "h": 0.2, "accepted": True}]
+    steps = [
+        {"t": 0.0, "h": 0.1, "accepted": True},
+        {"t": 0.1, "h": 0.5, "accepted": False},
+        {"t": 0.1, "h": 0.2, "accepted": True},
+    ]
     ax = plotting.step_rug(steps)
     accepted, rejected = ax.collections
     assert [segment[0, 0] for segment in accepted.get_segments()] == pytest.approx([0.1, 0.3])

@@ -134,8 +134,10 @@ class Behavior:
             if "ellipsis" in str(error):
                 raise NotStarted("code; one is left in the body of the function") from None
             kind = WrongKind if _is_signature_error(error) else Raised
-            raise kind(f"your function raised `{type(error).__name__}: {error}` when it was called with "
-                       f"{_arguments(args, kwargs)}.") from error
+            raise kind(
+                f"your function raised `{type(error).__name__}: {error}` when it was called with "
+                f"{_arguments(args, kwargs)}."
+            ) from error
         if output is Ellipsis:
             raise NotStarted("the body of the function")
         if output is None:
@@ -144,8 +146,9 @@ class Behavior:
             try:
                 self.returns(output)
             except WrongKind as wrong:
-                raise WrongKind(f"called with {_arguments(args, kwargs)}, your function does not return what is "
-                                f"expected: {wrong}") from None
+                raise WrongKind(
+                    f"called with {_arguments(args, kwargs)}, your function does not return what is expected: {wrong}"
+                ) from None
         return output
 
 
@@ -157,8 +160,7 @@ def is_placeholder(answer):
 def agree(a, b, rtol, atol):
     """Whether two converted answers are equal within tolerances; never for numbers that are not finite."""
     if isinstance(a, Behavior):
-        return len(a.run()) == len(b.run()) > 0 and all(
-            agree(x, y, rtol, atol) for x, y in zip(a.run(), b.run()))
+        return len(a.run()) == len(b.run()) > 0 and all(agree(x, y, rtol, atol) for x, y in zip(a.run(), b.run()))
     if isinstance(a, str):
         return a == b
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
@@ -189,8 +191,17 @@ def _is_signature_error(error):
 
 def _called(answer):
     """Name the type of an answer in words."""
-    names = {str: "a text", bool: "True or False", list: "a list", tuple: "a tuple", dict: "a dict",
-             torch.Tensor: "a tensor", np.ndarray: "an array", float: "a number", int: "a number"}
+    names = {
+        str: "a text",
+        bool: "True or False",
+        list: "a list",
+        tuple: "a tuple",
+        dict: "a dict",
+        torch.Tensor: "a tensor",
+        np.ndarray: "an array",
+        float: "a number",
+        int: "a number",
+    }
     if callable(answer):
         return "a function"
     value = f" {answer!r}" if isinstance(answer, (str, bool)) else ""

@@ -8,8 +8,12 @@ import re
 from dataclasses import dataclass
 from html import escape
 
-STATES = {"not started": ("○", "#6B6B6B"), "wrong kind": ("△", "#E69F00"), "not yet": ("◐", "#0072B2"),
-          "correct": ("✓", "#009E73")}
+STATES = {
+    "not started": ("○", "#6B6B6B"),
+    "wrong kind": ("△", "#E69F00"),
+    "not yet": ("◐", "#0072B2"),
+    "correct": ("✓", "#009E73"),
+}
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,10 @@ class SolutionSource:
 
 def box(title, body, color):
     """Return an HTML box with a colored edge and a title."""
-    return (f'<div style="border-left:4px solid {color};padding:4px 12px;margin:4px 0">'
-            f"<b>{escape(title)}</b><br>{body}</div>")
+    return (
+        f'<div style="border-left:4px solid {color};padding:4px 12px;margin:4px 0">'
+        f"<b>{escape(title)}</b><br>{body}</div>"
+    )
 
 
 def html_of(text):

@@ -91,7 +91,7 @@ def _solve_within_budget(rtol, atol, method, mu):
         "y": y[:, 0],
         "t_ends": ends,
         "y_ends": torch.stack([y0] + [step.y1 for _, _, step in accepted]),
-        "steps": [{"t": a.t, "h": a.h, "accepted": a.accepted} for a in log.attempts],
+        "steps": [{"t": a.t, "h": a.h, "accepted": a.accepted} for a in log.attempts or []],
         "nfe": nfe,
         "accepted": log.stats.accepted,
         "rejected": log.stats.rejected,

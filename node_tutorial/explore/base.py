@@ -246,6 +246,8 @@ def _caption(text):
 
 def _error_box(problem, setting):
     # This red is readable on white and on black; the rest takes the page's color.
-    return (f'<div role="alert" style="border-left:4px solid #E03131;padding:2px 8px">'
-            f'<b style="color:#E03131">{escape(problem)}</b><br>while computing {escape(setting)}. '
-            f"The picture above is the last one that worked.</div>")
+    return (
+        f'<div role="alert" style="border-left:4px solid #E03131;padding:2px 8px">'
+        f'<b style="color:#E03131">{escape(problem)}</b><br>while computing {escape(setting)}. '
+        f"The picture above is the last one that worked.</div>"
+    )

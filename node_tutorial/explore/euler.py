@@ -1,6 +1,7 @@
 """Lesson 01: Euler's polygon in vector fields, and its error."""
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -56,7 +57,7 @@ def lotka_volterra(t, y):
 class Problem(NamedTuple):
     """A field of the plane, the time T until which it is followed, and half the width of the picture."""
 
-    field: object
+    field: Callable
     T: float
     reach: float
 

@@ -100,7 +100,8 @@ def bounces_by_events(restitution, bounces):
 
 def bounces_by_watching(restitution, bounces, h):
     """The same by exact flight over steps h and `if y < 0` after each: every bounce comes late."""
-    n, y, v, times, path = 0, _HEIGHT, 0.0, [], [(0.0, _HEIGHT)]
+    times: list[float] = []
+    n, y, v, path = 0, _HEIGHT, 0.0, [(0.0, _HEIGHT)]
     while len(times) < bounces:
         n, y, v = n + 1, y + h * v - _GRAVITY * h * h / 2, v - _GRAVITY * h
         if y < 0:

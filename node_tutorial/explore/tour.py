@@ -83,9 +83,9 @@ def _draw_lesson(ax, number, lesson):
     ready, color = number in READY, _PARTS[lesson.part][1]
     (x, y), (width, height) = _center(lesson.place), _BOX
     left, top = x - width / 2, y - height / 2
-    box = {"boxstyle": "round,pad=0,rounding_size=0.07", "zorder": 2, "linewidth": 1}
-    paint = {"facecolor": color if ready else "#EFEFEF", "edgecolor": color if ready else "#BDBDBD"}
-    ax.add_patch(FancyBboxPatch((left, top), width, height, **box, **paint))
+    box = FancyBboxPatch((left, top), width, height, "round,pad=0,rounding_size=0.07", zorder=2, linewidth=1)
+    box.set(facecolor=color if ready else "#EFEFEF", edgecolor=color if ready else "#BDBDBD")
+    ax.add_patch(box)
     ax.add_patch(Rectangle((left, top + 0.08), 0.05, height - 0.16, color=color, zorder=3))
     text = {"va": "center", "zorder": 4, "color": "white" if ready else GRAY}
     ax.text(left + 0.11, y, number, fontsize=10, weight="bold", **text)

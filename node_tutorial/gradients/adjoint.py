@@ -25,6 +25,7 @@ from torch.autograd.function import once_differentiable
 from ..solvers import inputs
 from ..solvers.control import rms_norm
 from ..solvers.inputs import State, unflatten
+from ..solvers.methods import check_method, known_options
 from ..solvers.odeint import odeint
 from ..solvers.problem import prepare, run
 from .recorded import find_params
@@ -75,11 +76,15 @@ def odeint_adjoint(
             "an adjoint parameter does not require gradients; it is left out of the adjoint norm's argument too",
             stacklevel=2,
         )
+    backward_method = check_method(adjoint_method or method)
+    inputs.check_options(
+        adjoint_options, known_options(backward_method, adjoint_options), f"{backward_method} (adjoint_options)"
+    )
     flat, shapes = inputs.check_state(y0)
     backward = {
         "rtol": rtol if adjoint_rtol is None else adjoint_rtol,
         "atol": atol if adjoint_atol is None else adjoint_atol,
-        "method": adjoint_method or method,
+        "method": backward_method,
     }
     forward = {"rtol": rtol, "atol": atol, "method": method, "options": options, "event_fn": event_fn}
     norm = adjoint_norm(adjoint_options.get("norm"), (options or {}).get("norm"), shapes)

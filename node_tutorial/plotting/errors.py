@@ -22,7 +22,7 @@ def loglog_slope(hs, errors, *, ax=None, label="", fit=slice(None), unit="order"
     """
     ax = axes_or_new(ax)
     hs, errors = array_of(hs), array_of(errors)
-    line, = ax.loglog(hs, errors, marker="o", **line_style)
+    (line,) = ax.loglog(hs, errors, marker="o", **line_style)
     ax.set_xlabel(xlabel)
     ax.set_ylabel("error")
     slope = f"{unit} {fitted_slope(hs, errors, fit):.2f}".strip()
@@ -34,7 +34,7 @@ def loglog_slope(hs, errors, *, ax=None, label="", fit=slice(None), unit="order"
 def work_precision(nfe, errors, *, ax=None, label="", xlabel="evaluations of f (NFE)", **line_style):
     """Draw error over cost, both logarithmic; the method whose line lies lower left is better."""
     ax = axes_or_new(ax)
-    line, = ax.loglog(array_of(nfe), array_of(errors), marker="o", **line_style)
+    (line,) = ax.loglog(array_of(nfe), array_of(errors), marker="o", **line_style)
     ax.set_xlabel(xlabel)
     ax.set_ylabel("error")
     if label:

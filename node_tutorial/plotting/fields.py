@@ -19,8 +19,9 @@ def field_values(f, points, t=0.0):
         return array_of(f(torch.tensor(t, dtype=torch.float64), torch.as_tensor(points, dtype=torch.float64)))
 
 
-def vector_field(f, *, ax=None, xlim=(-2, 2), ylim=(-2, 2), n=20, t=0.0, values=None, color="#9A9A9A",
-                 equal_length=True):
+def vector_field(
+    f, *, ax=None, xlim=(-2, 2), ylim=(-2, 2), n=20, t=0.0, values=None, color="#9A9A9A", equal_length=True
+):
     """Draw arrows of f(t, y) on a grid of n x n points.
 
     `f` takes batches: y (N, 2), float64, to (N, 2). Or give `values` (n * n, 2) at the points of `grid`. Arrows show
@@ -32,9 +33,20 @@ def vector_field(f, *, ax=None, xlim=(-2, 2), ylim=(-2, 2), n=20, t=0.0, values=
     speed = np.linalg.norm(v, axis=1)
     unit = v / np.maximum(speed, 1e-12)[:, None] if equal_length else v
     fade = 0.35 + 0.65 * speed / max(speed.max(), 1e-12)
-    ax.quiver(points[:, 0], points[:, 1], unit[:, 0], unit[:, 1], color=color, alpha=fade if equal_length else 1.0,
-              angles="xy", pivot="mid", width=0.0032, scale_units="xy",
-              scale=1.35 * n / (xlim[1] - xlim[0]) if equal_length else None, zorder=1)
+    ax.quiver(
+        points[:, 0],
+        points[:, 1],
+        unit[:, 0],
+        unit[:, 1],
+        color=color,
+        alpha=fade if equal_length else 1.0,
+        angles="xy",
+        pivot="mid",
+        width=0.0032,
+        scale_units="xy",
+        scale=1.35 * n / (xlim[1] - xlim[0]) if equal_length else None,
+        zorder=1,
+    )
     ax.set(xlim=xlim, ylim=ylim)
     ax.grid(False)
     return ax
@@ -45,8 +57,17 @@ def phase_portrait(f, *, ax=None, xlim=(-2, 2), ylim=(-2, 2), n=30, t=0.0, densi
     ax = axes_or_new(ax)
     points = grid(xlim, ylim, n)
     v = field_values(f, points, t).reshape(n, n, 2)
-    ax.streamplot(points[:n, 0], points[::n, 1], v[..., 0], v[..., 1], density=density, color=color, linewidth=0.8,
-                  arrowsize=0.8, zorder=1)
+    ax.streamplot(
+        points[:n, 0],
+        points[::n, 1],
+        v[..., 0],
+        v[..., 1],
+        density=density,
+        color=color,
+        linewidth=0.8,
+        arrowsize=0.8,
+        zorder=1,
+    )
     ax.set(xlim=xlim, ylim=ylim)
     ax.grid(False)
     return ax

@@ -57,8 +57,11 @@ def _free_shift(ax, point, offset, size):
     labels = ax.__dict__.setdefault("_line_labels", [])  # (point, offset, width), placed anew: limits may have moved
     taken = [(*place(*label[:2]), label[2]) for label in labels]
     shifts = sorted(np.arange(-8, 9) * height / 2, key=abs)
-    free = (shift for shift in shifts
-            if not any(abs(y + shift - v) < 0.99 * height and x < u + w and u < x + width for u, v, w in taken))
+    free = (
+        shift
+        for shift in shifts
+        if not any(abs(y + shift - v) < 0.99 * height and x < u + w and u < x + width for u, v, w in taken)
+    )
     shift = next(free, 0.0)
     labels.append((point, (offset[0], offset[1] + shift), width))
     return shift
@@ -77,7 +80,7 @@ def room_for_labels(ax, fraction=0.18):
 def trajectory(y, *, ax=None, label=None, start=True, **line_style):
     """Draw the path of `y` (T, 2) in the plane, with a dot at its start."""
     ax, y = axes_or_new(ax), array_of(y)
-    line, = ax.plot(y[:, 0], y[:, 1], **line_style)
+    (line,) = ax.plot(y[:, 0], y[:, 1], **line_style)
     if start:
         ax.plot(*y[0], "o", color=line.get_color())
     if label:
@@ -101,7 +104,7 @@ def exact_line(x, y, *, ax=None, label="exact", **line_style):
     """Draw an exact solution in the way of the whole course: dark, thin, dashed, behind the rest."""
     ax = axes_or_new(ax)
     style = {"color": EXACT, "linewidth": 1.2, "linestyle": (0, (5, 3)), "zorder": 1.5, **line_style}
-    line, = ax.plot(array_of(x), array_of(y), **style)
+    (line,) = ax.plot(array_of(x), array_of(y), **style)
     if label:
         label_line(line, label)
     return ax

@@ -110,6 +110,7 @@ def _march(
         return torch.linalg.vector_norm(x.reshape(batch, -1), dim=1).double() / math.sqrt(max(1, x[0].numel()))
 
     t, end = times[:, 0], times[:, -1]
+    ordered = (direction * times).contiguous()
     found = [(torch.arange(batch, device=y.device) * n_times, y)]  # (place in the flattened (B, T), states)
     pending = torch.ones(batch, dtype=torch.long, device=y.device)  # index of the next output of each row
     accepted = torch.zeros(batch, dtype=torch.long, device=y.device)
@@ -157,18 +158,17 @@ def _march(
         if attempts is not None:
             attempts.append(Attempt(t, h, ratio, accept))  # type: ignore[arg-type]
 
-        # Read off the outputs that lie within the accepted steps, one per row and round.
+        # Read off all the outputs that lie within the accepted steps.
         t1 = torch.where(lands, end, t + h)
-        while True:
-            due = times.gather(1, pending.clamp(max=n_times - 1)[:, None])[:, 0]
-            hit = accept & (pending < n_times) & (direction * (due - t1) <= 0)
-            rows = hit.nonzero()[:, 0]
-            if not len(rows):
-                break
-            theta = torch.where(lands & (due == end), torch.ones_like(h), (due - t) / h)[rows]
-            found.append((rows * n_times + pending[rows], _inside(step, rows, wide(theta), method.tableau)))
-            pending = pending + hit
-            since_output = since_output * ~hit
+        reached = torch.searchsorted(ordered, (direction * t1)[:, None], right=True)[:, 0]
+        due = torch.where(accept, reached - pending, torch.zeros_like(pending))
+        rows = torch.repeat_interleave(due)  # each row as many times as it has outputs
+        if len(rows):
+            columns = pending[rows] + torch.arange(len(rows), device=y.device) - (due.cumsum(0) - due)[rows]
+            theta = ((times[rows, columns] - t[rows]) / h[rows]).clamp(max=1.0)
+            found.append((rows * n_times + columns, _inside(step, rows, wide(theta), method.tableau)))
+            pending = pending + due
+            since_output = since_output * (due == 0)
         if (since_output >= max_steps).any():
             raise SolveError(
                 f"max_num_steps exceeded: {max_steps} steps between two output times; raise rtol and atol, or "

@@ -1,14 +1,14 @@
 """The methods by name, and the options that each takes."""
 
 import difflib
-from collections.abc import Callable
+from typing import Any
 
 from . import tableaus
 from .adams import Adams
 from .scipy_solver import solve_with_scipy
 from .tableaus import Tableau
 
-METHODS: dict[str, Tableau | type[Adams] | Callable] = {t.name: t for t in (*tableaus.FIXED, *tableaus.ADAPTIVE)}
+METHODS: dict[str, Any] = {t.name: t for t in (*tableaus.FIXED, *tableaus.ADAPTIVE)}
 METHODS |= {"explicit_adams": Adams, "implicit_adams": Adams, "fixed_adams": Adams, "scipy_solver": solve_with_scipy}
 
 GRID_OPTIONS = "step_size grid_constructor interp perturb norm".split()

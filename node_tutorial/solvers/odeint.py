@@ -117,7 +117,7 @@ def odeint_event(
     reverse_time: bool = False,
     odeint_interface: Callable = odeint,
     **kwargs: Any,
-) -> tuple[Tensor, State]:
+) -> tuple[Tensor, Any]:
     """Solve from t0 until event_fn(t, y) = 0; the event's time and state are differentiable.
 
     Args:

@@ -3,6 +3,7 @@
 import bisect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ class Solution:
     """
 
     t: Tensor
-    y: Tensor | tuple[Tensor, ...]
+    y: Any
     stats: Stats
     steps: list[Attempt] | None = None
     _segments: list[tuple[float, float, Step]] | None = field(default=None, repr=False)

@@ -34,6 +34,7 @@ HARMLESS = (
     "Could not restore the debugger state",
     "No such comm target registered: jupyter.widget.control",
     "No such comm: ",
+    "'_control_lock' trait",  # ipykernel 6, now and then while it starts
 )  # said by JupyterLab and the kernel themselves, when a kernel is restarted
 
 
