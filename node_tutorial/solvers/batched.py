@@ -145,9 +145,8 @@ def _march(
             active = t != end
             ratio = norms(step.error / tol.scale(y, step.y1))
             overflowed = active & ~ratio.isfinite()
-        if (
-            overflowed.any()
-        ):  # their NaN would pass through torch.where into every gradient: again, with these rows at rest
+        if overflowed.any():
+            # Their NaN would pass through torch.where into every gradient: again, with these rows at rest.
             step = method.step(f, wide(t), y, wide(torch.where(overflowed, torch.zeros_like(h), h)), f0)
         with torch.no_grad():
             accept, factor = _decide(ratio, method.order, **limits)

@@ -134,7 +134,7 @@ def march(
             log.on_accept(t, y, h)
         t1 = stop.t if lands else t + h
         yield t, t1, step  # whoever reads it may fill in step.f1
-        t, y, f0 = t1, step.y1, step.f1
+        t, y, f0 = t1, step.y1, None if perturb else step.f1  # perturbed, f is seen anew on the far side of t1
         if clock is not None:
             clock = clock + clock_h
         # A step that a stop cut short says little about how long the next one may be.

@@ -205,3 +205,16 @@ def test_the_counter_equals_the_real_number_of_evaluations(method, points, recor
     t = torch.linspace(0, 2, points, **f64)
     kwargs = {"rtol": 1e-4, "atol": 1e-4, "method": method, "options": options}
     assert solve(field, START, t, **kwargs, record=record and method != "scipy_solver").stats.nfe == field.calls > 0
+
+
+@pytest.mark.parametrize("times", [[0.0, 0.3, 1.0], [0.0, 1.0]], ids=["an output inside", "none"])
+@pytest.mark.parametrize("method", ["euler", "rk4", "dopri5"])
+def test_perturbed_steps_see_a_jump_at_a_grid_point_from_their_own_side(method, times):
+    def switched(t, y):
+        return torch.ones_like(y) * (1.0 if t <= 0.5 else 3.0)
+
+    options = {"step_size": 0.5, "perturb": True}
+    for record in (False, True):
+        end = solve(switched, torch.zeros(1, **f64), torch.tensor(times, **f64), method=method, options=options,
+                    record=record).y[-1]  # fmt: skip
+        torch.testing.assert_close(end, torch.full_like(end, 2.0), rtol=0, atol=1e-12)
