@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 from ..solvers.inputs import State as PublicState
 from ..solvers.inputs import unflatten
 from ..solvers.problem import Problem
-from .recorded import Cotangents, State, find_params, prepare_recorded, record, redo, with_event
+from .recorded import Cotangents, Record, State, find_params, prepare_recorded, record, redo, with_event
 
 
 def odeint_checkpoint(
@@ -87,24 +87,31 @@ class _Checkpoint(torch.autograd.Function):
         p, records = ctx.p, ctx.records
         cotangents = Cotangents(p, params, grad_y, ctx.needs_input_grad[3])
 
-        def after(first: int, count: int, state: State) -> State:
-            with torch.no_grad():
-                for n in range(first, first + count):
-                    r = records[n]
-                    step, _ = redo(p, r, state, r.t, r.t1 - r.t, ())
-                    behind_jump = n + 1 < len(records) and records[n + 1].jumped
-                    state = (step.y1, None if behind_jump else step.f1)
-            return state
-
-        def pull_back(first: int, count: int, state: State, snapshots: int) -> None:
-            while count > 1 and snapshots > 1:
-                k = best_split(count, snapshots)
-                pull_back(first + k, count - k, after(first, k, state), snapshots - 1)
-                count = k
-            for n in reversed(range(count)):
-                cotangents.pull_back(records[first + n], after(first, n, state))
-
         if records:
-            pull_back(0, len(records), (y0, None), ctx.snapshots)
+            _pull_back(p, records, cotangents, 0, len(records), (y0, None), ctx.snapshots)
         of_y0, of_t, sums = cotangents.finish()
         return (None, None, of_y0, of_t, *sums)
+
+
+def _pull_back(
+    p: Problem, records: list[Record], cotangents: Cotangents, first: int, count: int, state: State, snapshots: int
+) -> None:
+    """Pull back `count` steps from number `first` on, from the state before them, with as many snapshots."""
+    while count > 1 and snapshots > 1:
+        k = best_split(count, snapshots)
+        behind = _after(p, records, first, k, state)
+        _pull_back(p, records, cotangents, first + k, count - k, behind, snapshots - 1)
+        count = k
+    for n in reversed(range(count)):
+        cotangents.pull_back(records[first + n], _after(p, records, first, n, state))
+
+
+def _after(p: Problem, records: list[Record], first: int, count: int, state: State) -> State:
+    """The state behind `count` steps from number `first` on."""
+    with torch.no_grad():
+        for n in range(first, first + count):
+            r = records[n]
+            step, _ = redo(p, r, state, r.t, r.t1 - r.t, ())
+            behind_jump = n + 1 < len(records) and records[n + 1].jumped
+            state = (step.y1, None if behind_jump else step.f1)
+    return state

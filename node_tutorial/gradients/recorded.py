@@ -7,6 +7,9 @@ one at a time, backwards: the exact gradient of the discrete solve, with the gra
 The times are differentiated too. The clock of a step moves with t[0], until it passes a stop at a constant time or at
 an output time t[i]; a step that ends on t[i] has h = t[i] - clock.
 
+Newton's method, redone, ends within its tolerance of where it ended before: with implicit steps the gradient is as
+exact as that tolerance. A reversible method's chain is that of its states, (y, x, k) or (y, v), instead.
+
 Source: discrete adjoints of Runge-Kutta methods; Zhuang et al. 2020, "Adaptive checkpoint adjoint", arXiv 2006.02493.
 """
 
@@ -17,10 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..solvers.implicit import ImplicitRungeKutta
 from ..solvers.integrate import read
 from ..solvers.odeint import odeint
 from ..solvers.problem import Problem, accepted_steps, prepare
+from ..solvers.reversible import Twofold
 from ..solvers.runge_kutta import RungeKutta, Step, Time, interpolate, nudged, stage_times, time_tensor
+from ..solvers.symplectic import Symplectic
 
 
 @dataclass(slots=True)
@@ -34,7 +40,9 @@ class Record:
     ends_on: int | None  # the index i of the time for which the step was cut, so that it ends there
 
 
-State = tuple[Tensor, Tensor | None]  # (y, f0); f0 is None where the step evaluates it itself
+# Before a step: (y, f0), where f0 is None if the step evaluates it itself; or, of a reversible method, its state, which
+# is (y,) at the start.
+State = tuple[Any, ...]
 
 
 def record(p: Problem, keep: Callable[[int, State], None]) -> tuple[Tensor, list[Record]]:
@@ -70,12 +78,18 @@ def record(p: Problem, keep: Callable[[int, State], None]) -> tuple[Tensor, list
 
 def redo(p: Problem, r: Record, state: State, t: Time, h: Time, inside: Any) -> tuple[Step, Tensor | None]:
     """The step again, and its outputs (m, N) at the m times inside, or None if there are none."""
-    y, f0 = state
+    y, f0 = state[0], None
     perturb = bool(p.options.get("perturb", False))
+    assert p.stepper is not None
+    if isinstance(p.stepper, Twofold):
+        p.stepper.state = state if len(state) > 1 else None
+    else:
+        f0 = state[1]
+    if isinstance(p.stepper, ImplicitRungeKutta):
+        p.stepper.adaptive = False  # it was taken once: Newton has to find it again
     if f0 is None and (r.jumped or perturb or p.tol is not None):
         at = time_tensor(t, y)
         f0 = p.f(nudged(at, r.t1 - r.t) if r.jumped or perturb else at, y)
-    assert p.stepper is not None
     step = p.stepper.step(p.f, t, y, h, f0, before_end=perturb or _stands_in(r.t1, p, "jump_t"))
     if not len(inside):
         return step, None
@@ -96,7 +110,7 @@ class Cotangents:
     def __init__(self, p: Problem, params: Sequence[Tensor], grad_y: Tensor, wants_t: bool) -> None:
         self.p, self.params, self.grad_y, self.wants_t = p, params, grad_y, wants_t
         self.y = torch.zeros_like(p.y0)
-        self.f: Tensor | None = None
+        self.rest: list[Tensor | None] = [None, None]  # of the state's other parts, one or two
         self.clock = torch.zeros((), dtype=torch.float64, device=p.y0.device)
         self.t = torch.zeros_like(p.t, dtype=torch.float64)
         self.sums: list[Tensor | None] = [None] * len(params)
@@ -107,26 +121,27 @@ class Cotangents:
             self.y = self.y + self.grad_y[r.ends_on]
         part = slice(r.inside.start, r.inside.stop)
         with torch.enable_grad():
-            y = state[0].detach().requires_grad_()
-            f0 = None if state[1] is None else state[1].detach().requires_grad_()
+            before = tuple(None if x is None else x.detach().requires_grad_() for x in state)
             t: Time = r.t
             h: Time = r.t1 - r.t
             inside: Any = self.p.times[part]
             if self.wants_t:
-                t, h, inside = (torch.tensor(x, dtype=torch.float64, device=y.device) for x in (t, h, inside))
+                t, h, inside = (torch.tensor(x, dtype=torch.float64, device=self.p.y0.device) for x in (t, h, inside))
                 for x in (t, h, inside):
                     x.requires_grad_()
-            step, values = redo(self.p, r, (y, f0), t, h, inside)
-        pairs = ((step.y1, self.y), (step.f1, self.f), (values, self.grad_y[part]))
+            step, values = redo(self.p, r, before, t, h, inside)
+        stepper = self.p.stepper
+        after: Any = stepper.state if isinstance(stepper, Twofold) else (step.y1, step.f1)
+        pairs = (*zip(after, (self.y, *self.rest)), (values, self.grad_y[part]))
         used = [(x, g) for x, g in pairs if x is not None and g is not None and x.requires_grad]
-        leaves = (y, f0, t, h, inside)
+        leaves = (*before, t, h, inside)
         tensors = [x for x in leaves if isinstance(x, Tensor)]
         vjps: list[Tensor | None] = [None] * (len(tensors) + len(self.params))
         if used:
             outputs, cotangents = zip(*used)
             vjps = list(torch.autograd.grad(outputs, (*tensors, *self.params), cotangents, allow_unused=True))
-        of_y, of_f, of_t, of_h, of_inside = (vjps.pop(0) if isinstance(x, Tensor) else None for x in leaves)
-        self.y, self.f = torch.zeros_like(self.p.y0) if of_y is None else of_y, of_f
+        of_y, *self.rest, of_t, of_h, of_inside = (vjps.pop(0) if isinstance(x, Tensor) else None for x in leaves)
+        self.y = torch.zeros_like(self.p.y0) if of_y is None else of_y
         if of_inside is not None:
             self.t[part] += of_inside
         if self.wants_t:
@@ -156,8 +171,9 @@ def find_params(func: Callable, params: Iterable[Tensor] | None, gradient: str) 
     """The tensors that get gradients: those given, else func's parameters.
 
     Raises:
-        ValueError: if none are given and func is no module.
+        ValueError: if none are given and func is no module; if func changes from call to call (`check_field`).
     """
+    check_field(func, gradient)
     if params is None:
         if not isinstance(func, nn.Module):
             raise ValueError(
@@ -168,10 +184,48 @@ def find_params(func: Callable, params: Iterable[Tensor] | None, gradient: str) 
     return tuple(params)
 
 
+def check_field(func: Callable, gradient: str) -> None:
+    """Refuse a field that changes from one call to the next, as all modes but `odeint` evaluate it again.
+
+    Looked for are the modules of torch that are random, or keep a state, in training mode; func is a module, or a
+    method of one. Batch statistics alone are fine: they are a function of y. Where no gradient is wanted, all is fine.
+
+    Raises:
+        ValueError: if func holds one.
+    """
+    module = func if isinstance(func, nn.Module) else getattr(func, "__self__", None)
+    if not (isinstance(module, nn.Module) and torch.is_grad_enabled()):
+        return
+    for name, part in module.named_modules():
+        if not part.training:
+            continue
+        where = f"{name or 'func'} ({type(part).__name__})"
+        remedy = "or plain odeint with fixed steps (method='rk4'), which does not evaluate again"
+        chance: float = isinstance(part, nn.RReLU)
+        if isinstance(part, nn.modules.dropout._DropoutNd):
+            chance = part.p
+        elif isinstance(part, (nn.MultiheadAttention, nn.RNNBase)):
+            chance = part.dropout
+        if chance > 0:
+            raise ValueError(
+                f"{where} is random: every call of func draws anew, so that {gradient}, which evaluates func again on "
+                "its way back, would differentiate another function than it solved. Use func.eval(); or a mask drawn "
+                f"once per solve, outside of forward; {remedy}"
+            )
+        if isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats:
+            raise ValueError(
+                f"{where} has a state: in training mode every call of func moves its running statistics, and "
+                f"{gradient} evaluates func again on its way back, so that they would mostly come from there. Use "
+                f"func.eval(); or GroupNorm or LayerNorm; or track_running_stats=False; {remedy}"
+            )
+
+
 def prepare_recorded(func: Callable, y0: Any, t: Tensor, gradient: str, **solver: Any) -> Problem:
     """A problem whose steps can be redone one by one."""
     p = prepare(func, y0, t, **solver)
-    if not isinstance(p.stepper, RungeKutta):
+    if isinstance(p.stepper, Twofold) and gradient != "odeint_reversible":
+        raise ValueError(f"{gradient} would keep what method {p.method!r} can compute again: use odeint_reversible")
+    if not isinstance(p.stepper, (RungeKutta, ImplicitRungeKutta, Symplectic, Twofold)):
         raise ValueError(
             f"{gradient} redoes single steps, which method {p.method!r} cannot (its steps use a history, or are "
             "scipy's); use a Runge-Kutta method, or odeint, or odeint_adjoint"

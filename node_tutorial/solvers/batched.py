@@ -40,9 +40,9 @@ def solve_per_sample(
     Raises:
         ValueError, TypeError: for unsuitable inputs. SolveError: if any row cannot go on.
     """
-    if not (isinstance(tableau, Tableau) and tableau.error is not None):
+    if not (isinstance(tableau, Tableau) and tableau.error is not None) or tableau.implicit:
         raise ValueError(
-            "per_sample=True needs an adaptive Runge-Kutta method, such as 'dopri5' (fixed steps are equal)"
+            "per_sample=True needs an explicit adaptive Runge-Kutta method, such as 'dopri5' (fixed steps are equal)"
         )
     flat, shapes = inputs.check_state(y0)
     if shapes is not None or flat.dim() < 1:
@@ -122,6 +122,7 @@ def _march(
         f0 = f(wide(t), y)
         check_finite(f0, "the vector field func(t[:, 0], y0)", float(t[0]))
         size = _first_steps(f, t, y, f0, direction, method.order, tol, wide, norms)
+        lost = torch.zeros_like(t, dtype=torch.bool)
 
     while n_times > 1 and bool((t != end).any()):
         # Propose and try. Rows that have arrived take a step of size 0.
@@ -129,7 +130,7 @@ def _march(
         room = (end - t).abs()
         lands = size >= room
         h = direction * torch.minimum(size, room)
-        stuck = (t + h == t) & (t != end)
+        stuck = ((t + h == t) | lost) & (t != end)
         if stuck.any():
             row = int(stuck.nonzero()[0, 0])
             raise SolveError(
@@ -153,6 +154,7 @@ def _march(
             accept = (accept | ((h.abs() <= tol.min_step) & ratio.isfinite())) & active
             accepted += accept
             rejected += ~accept & active
+            lost = ~accept & active & (h.abs() <= tol.min_step)  # not finite, and may not become shorter
             since_output += active
         if attempts is not None:
             attempts.append(Attempt(t, h, ratio, accept))  # type: ignore[arg-type]

@@ -16,7 +16,8 @@ def underflow(t: float, h: float, ratio: float, y: Tensor) -> SolveError:
     if not ratio < float("inf"):
         return SolveError(
             f"underflow in dt: at t = {t:.9g} the vector field, or the state after a step, is not finite (NaN or inf) "
-            f"however short the step; the last one tried had h = {h:.3g}. Largest |y| here: "
+            "however short the step (or, with an implicit method, Newton's iteration does not converge: is func smooth "
+            f"and differentiable by autograd?); the last one tried had h = {h:.3g}. Largest |y| here: "
             f"{y.abs().max().item():.3g}. "
             "The solution may blow up before this time, or func leaves its domain (sqrt or log of a negative number, "
             "division by zero). Try: call func(t, y) at this point; end the integration earlier; bound func's output."
@@ -26,8 +27,17 @@ def underflow(t: float, h: float, ratio: float, y: Tensor) -> SolveError:
         f"tolerance. Largest |y| here: {y.abs().max().item():.3g}, in {str(y.dtype).removeprefix('torch.')}. "
         "Likely causes, and what to try: the solution diverges (end earlier, bound func); func jumps in time (give "
         "options={'jump_t': ...}); the tolerance is below what the dtype resolves (raise rtol and atol, or use "
-        "y0.double()); the problem is stiff (an implicit method, or method='scipy_solver' with "
-        "options={'solver': 'Radau'})."
+        "y0.double()); the problem is stiff (an implicit method, such as method='kvaerno5')."
+    )
+
+
+def newton_failed(t: float, h: float, method: str) -> SolveError:
+    """For an implicit step on a fixed grid whose equations could not be solved."""
+    return SolveError(
+        f"method {method!r}: Newton's iteration does not converge for the step from t = {t:.9g} with h = {h:.3g}. "
+        "The step may be too long for it, func may not be smooth, or not be differentiable by autograd (numpy inside, "
+        "torch.no_grad, .detach()). Try: a smaller options={'step_size': ...}; an adaptive implicit method such as "
+        "'kvaerno5', which finds its own steps."
     )
 
 

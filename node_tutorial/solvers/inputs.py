@@ -98,6 +98,7 @@ def counted_field(func: Callable, y0: Tensor, shapes: Sequence[torch.Size] | Non
             dy = torch.cat([part.reshape(-1) for part in dy])
         return dy if dy.dtype == y.dtype else dy.to(y.dtype)  # a slope of less precision, as torchdiffeq
 
+    f.quadrature = getattr(func, "quadrature", 0)  # type: ignore[attr-defined]  # see `Newton`
     return f
 
 
@@ -217,9 +218,9 @@ def make_norm(norm: Norm | None, shapes: Sequence[torch.Size] | None) -> Norm:
     return lambda x: user(unflatten(x, shapes))  # type: ignore[arg-type]
 
 
-def make_controller(options: dict) -> Controller:
+def make_controller(options: dict, default: str = "I") -> Controller:
     """The step-size controller that the options name ("I", "PI") or are."""
-    controller = options.get("controller", "I")
+    controller = options.get("controller", default)
     if callable(controller):
         return controller
     if controller not in CONTROLLERS:

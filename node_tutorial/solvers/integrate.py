@@ -49,6 +49,9 @@ class Stats:
     nfe: int = 0  # evaluations of the vector field
     accepted: int = 0
     rejected: int = 0
+    jacobians: int = 0  # of implicit methods: df/dy,
+    factorizations: int = 0  # of I - h A (x) df/dy,
+    newton: int = 0  # and iterations of Newton's method
 
 
 @dataclass
@@ -125,6 +128,8 @@ def march(
             log.stats.rejected += 1
             if log.on_reject:
                 log.on_reject(t, y, h)
+            if tol and abs(h) <= tol.min_step:  # it is not finite, and may not become shorter
+                raise underflow(t, h, ratio, y)
             size = factor * abs(h)
             continue
 

@@ -3,13 +3,17 @@
 import difflib
 from typing import Any
 
-from . import tableaus
+from . import implicit_tableaus, tableaus
 from .adams import Adams
+from .reversible import REVERSIBLE, Reversible
 from .scipy_solver import solve_with_scipy
+from .symplectic import SPLITTINGS
 from .tableaus import Tableau
 
 METHODS: dict[str, Any] = {t.name: t for t in (*tableaus.FIXED, *tableaus.ADAPTIVE)}
+METHODS |= {t.name: t for t in (*implicit_tableaus.FIXED, *implicit_tableaus.ADAPTIVE)}
 METHODS |= {"explicit_adams": Adams, "implicit_adams": Adams, "fixed_adams": Adams, "scipy_solver": solve_with_scipy}
+METHODS |= SPLITTINGS | REVERSIBLE
 
 GRID_OPTIONS = "step_size grid_constructor interp perturb norm".split()
 ADAMS_OPTIONS = "max_iters max_order".split()
@@ -58,4 +62,6 @@ def known_options(method: str, options: dict | None) -> list[str]:
         return SCIPY_OPTIONS
     if kind is Adams:
         return GRID_OPTIONS + ADAMS_OPTIONS
+    if isinstance(kind, Reversible):  # perturb would have each step see a slope of its own, and forget its past
+        return [name for name in GRID_OPTIONS if name != "perturb"]
     return GRID_OPTIONS if takes_fixed_steps(method, options) else STEP_OPTIONS + STOP_OPTIONS + GRID_OPTIONS

@@ -9,7 +9,10 @@ Where we differ from torchdiffeq 0.2.5, on purpose:
 - Adams methods use the weights of the actual steps, also where these are unequal;
 - a non-finite trial step is retried shorter; only if that does not help is it an error;
 - events are found to rounding, not to atol; `odeint_event` differentiates parameters of event_fn too;
-- any Runge-Kutta method takes `step_size`; `rk4_classic` and `tsit5` are new.
+- any Runge-Kutta method takes `step_size`; new are `rk4_classic`, `tsit5`, the implicit, the symplectic and the
+  reversible methods. Of the implicit ones, torchdiffeq's newest source has nine: there gl4 has a wrong stage time (and
+  order 1), and trbdf2 is not adaptive. kvaerno5 evaluates func beyond t[-1];
+- `odeint_adjoint` refuses fields that are random or keep running statistics (Dropout, BatchNorm in training mode).
 """
 
 from collections.abc import Callable
@@ -44,11 +47,15 @@ def odeint(
         y0: the state at t[0]: a tensor of any shape, or a tuple of tensors; real or complex.
         t: (T,) times, strictly increasing or decreasing; t[0] is the initial time.
         rtol, atol: an adaptive method keeps the error of each step below atol + rtol |y|, in the norm of the options.
-        method: one of METHODS; "dopri5" if None.
+        method: one of METHODS; "dopri5" if None. For stiff problems "kvaerno5", "kvaerno3" or "trbdf2" (adaptive), or
+            one of "implicit_euler", "trapezoid", "radauIIA5", .. with step_size: they need func to be differentiable by
+            autograd, and take real states. "semi_implicit_euler", "leapfrog", "yoshida4": y0 = (q, p), or one tensor
+            whose last dimension holds q, then p.
         options: of the method. Adaptive: norm, first_step, min_step, max_step, max_num_steps (between two output
             times), step_t and jump_t (times that no step crosses; func jumps at the latter), safety, ifactor, dfactor,
-            controller ("I", "PI" or a function). Fixed: step_size or grid_constructor, interp ("cubic", "linear"),
-            perturb. Adams methods also max_iters, max_order. scipy_solver: solver, min_step, max_step.
+            controller ("I", "PI", the default of implicit methods, or a function). Fixed: step_size or
+            grid_constructor, interp ("cubic", "linear"), perturb (not reversible methods).
+            Adams methods also max_iters, max_order. scipy_solver: solver, min_step, max_step.
         event_fn: event_fn(t, y) -> tensor; the solve ends where it becomes zero. t must hold two times then, of which
             the second gives the direction only.
 

@@ -16,12 +16,15 @@ from .adams import Adams
 from .control import Controller, Tolerance
 from .errors import check_solution
 from .events import find_event, first_of
+from .implicit import ImplicitRungeKutta
 from .inputs import unflatten
 from .integrate import Log, Method, Stop, march, read
 from .methods import METHODS, check_method, known_options, takes_fixed_steps
+from .reversible import Reversible, Twofold
 from .runge_kutta import RungeKutta, time_tensor
 from .scipy_solver import solve_with_scipy
 from .solution import Solution
+from .symplectic import Splitting, Symplectic, check_halves
 from .tableaus import Tableau
 
 
@@ -82,6 +85,11 @@ def prepare(
     f = inputs.counted_field(func, flat, shapes, log.stats)
 
     kind = METHODS[method]
+    if getattr(kind, "implicit", False) and flat.is_complex():
+        raise TypeError(
+            f"method {method!r} is implicit and takes real states only, got {flat.dtype}; use torch.view_as_real(y0), "
+            "and the same inside func"
+        )
     options = inputs.check_options(options, known_options(method, options), method)
     adaptive = not takes_fixed_steps(method, options)
 
@@ -95,12 +103,19 @@ def prepare(
     dense: Any = "cubic"
     if adaptive:
         tol = inputs.make_tolerance(rtol, atol, flat, inputs.make_norm(options.get("norm"), shapes), options)
-        controller = inputs.make_controller(options)
+        # A solution that stiffens bit by bit makes the I controller fail at every other step (measured: van der Pol).
+        controller = inputs.make_controller(options, "PI" if getattr(kind, "implicit", False) else "I")
     if isinstance(kind, Tableau):
-        stepper, dense = RungeKutta(kind), kind.dense or "cubic"
+        dense = kind.dense or "cubic"
+        stepper = ImplicitRungeKutta(kind, rtol, atol, log.stats, adaptive) if kind.implicit else RungeKutta(kind)
     elif kind is Adams:
         limits = {name: options[name] for name in ("max_iters", "max_order") if name in options}
         stepper = Adams(method != "explicit_adams", rtol, atol, **limits)
+    elif isinstance(kind, Splitting):
+        check_halves(flat, shapes, method)
+        stepper, dense = Symplectic(method, kind), kind.dense
+    elif isinstance(kind, Reversible):
+        stepper = Twofold(kind)
     if options.get("interp") is not None:
         if options["interp"] not in ("linear", "cubic"):
             raise ValueError(f"options['interp'] must be 'linear' or 'cubic', got {options['interp']!r}")

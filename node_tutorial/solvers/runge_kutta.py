@@ -54,20 +54,22 @@ class Slope:
         """y + h sum_j w_j k_j."""
         h = h * self.scale
         slope = self.of(stages)
-        return torch.add(y, slope, alpha=h) if isinstance(h, float) else y + h * slope
+        return torch.add(y, slope, alpha=h) if isinstance(h, float) else y + h.to(slope.dtype.to_real()) * slope
 
 
 def stage_times(c: Sequence[float], t: Time, h: Time, y: Tensor, before_end: bool = False) -> Sequence[Tensor]:
     """t + c_i h as the tensors that f is given, in the real dtype of y.
 
-    With `before_end`, a stage at the very end is moved to the last number before it: a step that ends on a
-    discontinuity of f in time has to see f as it is before the jump.
+    With `before_end`, a stage at the very end, or beyond it as in kvaerno5, is moved to the last number before it: a
+    step that ends on a discontinuity of f in time has to see f as it is before the jump.
     """
     if isinstance(t, float) and isinstance(h, float):
         times = torch.tensor([t + c_i * h for c_i in c], dtype=y.dtype.to_real(), device=y.device).unbind()
     else:
         times = tuple(torch.as_tensor(t + c_i * h, dtype=y.dtype.to_real(), device=y.device) for c_i in c)
     if before_end:
+        if max(c) > 1:
+            return stage_times([min(c_i, 1.0) for c_i in c], t, h, y, before_end)
         times = tuple(nudged(s, -h) if c_i == 1 else s for c_i, s in zip(c, times, strict=True))
     return times
 

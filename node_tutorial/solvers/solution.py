@@ -19,8 +19,8 @@ class Solution:
     Attributes:
         t: the times, (T,), or (B, T) where every sample has its own.
         y: the states, (T, *y0.shape), or (B, T, *) with per-sample steps; a tuple of them for a tuple state.
-        stats: `nfe` (evaluations of the field), `accepted` and `rejected` steps; with per-sample steps the last two are
-            tensors (B,).
+        stats: `nfe` (evaluations of the field), `accepted` and `rejected` steps; with per-sample steps these two are
+            tensors (B,). Of implicit methods also `jacobians`, `factorizations` and `newton` iterations.
         steps: every attempt (t, h, error_ratio, accepted) with `record=True`, else None.
     """
 

@@ -1,4 +1,4 @@
-"""Butcher tableaus of explicit Runge-Kutta methods, as data.
+"""Butcher tableaus of Runge-Kutta methods, as data; the numbers of the explicit ones.
 
 One step of size h from (t, y) with s stages computes
 
@@ -16,6 +16,8 @@ and, where the method is adaptive, an estimate of its local error, h sum_j e_j k
         | b_1   b_2  ...  b_s         the step
         | e_1   e_2  ...  e_s         its error estimate: b minus the weights of the embedded method
 
+Of an implicit method (`implicit_tableaus.py`) rows reach the diagonal or beyond: a stage depends on itself.
+
 `dense` holds one row per stage: the coefficients of theta, theta^2, ... in the weights b_j(theta) of the continuous
 method, y(t + theta h) = y + h sum_j b_j(theta) k_j for 0 <= theta <= 1.
 
@@ -32,15 +34,16 @@ Row = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Tableau:
-    """An explicit Runge-Kutta method; it checks itself when it is made.
+    """A Runge-Kutta method; it checks itself when it is made.
 
     Args:
         name: the name under which `odeint` knows the method.
         order: the order p of the step: the global error is O(h^p).
-        c: s stage times, in units of h; the first is 0.
-        a: s rows; row i has i entries (the first row is empty).
+        c: s stage times, in units of h; of an explicit method the first is 0.
+        a: s rows; row i has i entries (the first row is empty), of an implicit method up to s.
         b: s weights of the step.
         error: s weights of the error estimate, or None for a method without one.
+        error_order: the power of h in that estimate; None: the order, the embedded method being of order p - 1.
         dense: s rows of polynomial coefficients (above), or None: then cubic Hermite interpolation is used.
         carry_last: the last stage, evaluated at a *predicted* point at t + h, stands in for f(t + h, y1) in the next
             step ("predict, evaluate, correct"). It saves one evaluation a step.
@@ -59,6 +62,7 @@ class Tableau:
     dense: tuple[Row, ...] | None = None
     carry_last: bool = False
     reference: str = ""
+    error_order: int | None = None
 
     def __post_init__(self) -> None:
         s = len(self.b)
@@ -69,7 +73,8 @@ class Tableau:
 
         demand(len(self.c) == len(self.a) == s, f"c, a and b must have the same length, {s} stages")
         for i, row in enumerate(self.a):
-            demand(len(row) == i, f"row {i} of a must have {i} entries, it has {len(row)}")
+            fits = i <= len(row) <= s if self.implicit else len(row) == i
+            demand(fits, f"row {i} of a must have {i} entries, it has {len(row)}")
             off = abs(sum(row) - self.c[i])
             demand(off < 1e-12, f"row {i} of a must sum to c[{i}] = {self.c[i]:.6g}, it is off by {off:.1e}")
         demand(abs(sum(self.b) - 1) < 1e-12, f"b must sum to 1, it sums to {sum(self.b):.12g}")
@@ -86,9 +91,15 @@ class Tableau:
         return len(self.b)
 
     @property
+    def implicit(self) -> bool:
+        """Whether a stage depends on itself or on a later one."""
+        return any(any(row[i:]) for i, row in enumerate(self.a))
+
+    @property
     def fsal(self) -> bool:
         """First same as last: the last stage is f(t + h, y1), so that the next step has its first stage for free."""
-        return self.c[-1] == 1 and self.b[-1] == 0 and self.a[-1] == self.b[:-1]
+        last = (*self.a[-1], *[0.0] * (self.stages - len(self.a[-1])))
+        return self.c[-1] == 1 and last == self.b
 
     @property
     def evaluations(self) -> int:

@@ -11,7 +11,11 @@ from node_tutorial import METHODS, Tableau, odeint, odeint_event
 from node_tutorial.gradients.checkpoint import best_split, odeint_checkpoint
 from node_tutorial.gradients.replay import odeint_replay
 
-METHODS = [name for name, kind in METHODS.items() if isinstance(kind, Tableau)]
+METHODS_BY_NAME = METHODS
+IMPLICIT = [name for name, kind in METHODS.items() if isinstance(kind, Tableau) and kind.implicit]
+METHODS = [name for name, kind in METHODS.items() if isinstance(kind, Tableau) and not kind.implicit]
+# Where t requires gradients the clock is a tensor and rounds otherwise than a number: step sizes differ by up to 5e-10.
+ROUNDING = {"rtol": 2e-12, "atol": 1e-11}
 OPTIONS = {
     "none": {},
     "step_size": {"step_size": 0.17},
@@ -35,11 +39,18 @@ class Field(torch.nn.Module):
         return self.net(y) * torch.cos(3 * t) - 0.3 * y
 
 
-def value_and_gradients(mode, method, times, options, field=None):
+class SeparableField(Field):
+    def forward(self, t, y):
+        q, p = y[..., :1], y[..., 1:]
+        v, a = self.net(torch.cat([p, p], -1))[..., :1], self.net(torch.cat([q, q], -1))[..., 1:]
+        return torch.cat([v + torch.sin(t), a * torch.cos(3 * t)], -1)
+
+
+def value_and_gradients(mode, method, times, options, field=None, rtol=1e-5, atol=1e-6):
     field = Field() if field is None else field
     y0 = torch.tensor([[1.0, 0.0], [0.2, 0.4]], dtype=torch.float64, requires_grad=True)
     t = torch.tensor(times, dtype=torch.float64, requires_grad=True)
-    y = mode(field, y0, t, rtol=1e-5, atol=1e-6, method=method, options=options)
+    y = mode(field, y0, t, rtol=rtol, atol=atol, method=method, options=options)
     weights = torch.linspace(-1, 1, y.numel(), dtype=torch.float64).reshape(y.shape).cos()
     gradients = torch.autograd.grad((y * weights).sum(), [y0, t, *field.net.parameters()])
     return torch.cat([x.detach().reshape(-1) for x in (y, *gradients)])
@@ -57,9 +68,7 @@ def takes(method, options):
 )
 def test_replay_equals_backpropagation_through_the_solve(method, options, times):
     direct = value_and_gradients(odeint, method, times, options)
-    torch.testing.assert_close(
-        value_and_gradients(odeint_replay, method, times, options), direct, rtol=2e-12, atol=1e-12
-    )
+    torch.testing.assert_close(value_and_gradients(odeint_replay, method, times, options), direct, **ROUNDING)
 
 
 @pytest.mark.parametrize("snapshots", [None, 1, 3, 1000])
@@ -69,7 +78,29 @@ def test_checkpoint_equals_backpropagation_through_the_solve(method, snapshots):
     direct = value_and_gradients(odeint, method, TIMES["forward"], options)
     mode = partial(odeint_checkpoint, snapshots=snapshots)
     result = value_and_gradients(mode, method, TIMES["forward"], options)
-    torch.testing.assert_close(result, direct, rtol=2e-12, atol=1e-12)
+    torch.testing.assert_close(result, direct, **ROUNDING)
+
+
+@pytest.mark.parametrize("times", TIMES.values(), ids=TIMES)
+@pytest.mark.parametrize("options", [o for o in OPTIONS.values() if takes("leapfrog", o)], ids=str)
+@pytest.mark.parametrize("method", ["semi_implicit_euler", "leapfrog", "yoshida4"])
+@pytest.mark.parametrize("mode", [odeint_replay, odeint_checkpoint])
+def test_symplectic_steps_are_replayed_too(mode, method, options, times):
+    direct, ours = (value_and_gradients(m, method, times, options, SeparableField()) for m in (odeint, mode))
+    torch.testing.assert_close(ours, direct, **ROUNDING)
+
+
+@pytest.mark.parametrize("times", TIMES.values(), ids=TIMES)
+@pytest.mark.parametrize("method", IMPLICIT)
+@pytest.mark.parametrize("mode", [odeint_replay, odeint_checkpoint])
+def test_implicit_steps_are_replayed_as_exactly_as_newton_converges(mode, method, times):
+    settings = {"method": method, "times": times, "options": {"step_size": 0.17}, "rtol": 1e-13, "atol": 1e-13}
+    direct, ours = (value_and_gradients(m, **settings) for m in (odeint, mode))
+    torch.testing.assert_close(ours, direct, rtol=1e-9, atol=1e-9)
+    adaptive = {**settings, "rtol": 1e-6, "atol": 1e-7, "options": {}}
+    if METHODS_BY_NAME[method].error and method != "trbdf2":
+        direct, ours = (value_and_gradients(m, **adaptive) for m in (odeint, mode))
+        torch.testing.assert_close(ours, direct, rtol=1e-4, atol=1e-4)
 
 
 @lru_cache(None)
@@ -125,6 +156,13 @@ def test_tuples_and_other_callables_get_gradients(mode):
 @pytest.mark.parametrize("method", ["implicit_adams", "scipy_solver"])
 def test_methods_with_a_history_are_refused(mode, method):
     with pytest.raises(ValueError, match=r"redoes single steps.*use a Runge-Kutta method"):
+        mode(Field(), torch.zeros(1, 2, dtype=torch.float64), torch.linspace(0, 1, 3), method=method)
+
+
+@pytest.mark.parametrize("mode", [odeint_replay, odeint_checkpoint])
+@pytest.mark.parametrize("method", ["reversible_heun", "asynchronous_leapfrog"])
+def test_reversible_methods_have_a_mode_of_their_own(mode, method):
+    with pytest.raises(ValueError, match=f"^{mode.__name__} .*{method}.*: use odeint_reversible"):
         mode(Field(), torch.zeros(1, 2, dtype=torch.float64), torch.linspace(0, 1, 3), method=method)
 
 

@@ -40,12 +40,15 @@ def test_the_record_holds_every_attempt(method, ends):
     solution = run(ends=ends, method=method, tol=1e-4)
     stats, steps = solution.stats, solution.steps
     assert len(steps) == stats.accepted + stats.rejected
-    assert sum(s.accepted for s in steps) == stats.accepted and stats.rejected > 0
+    assert sum(s.accepted for s in steps) == stats.accepted
     assert all((s.error_ratio <= 1) == s.accepted for s in steps)
     for step, following in itertools.pairwise(steps):
         assert following.t == (step.t + step.h if step.accepted else step.t)
         assert step.accepted or abs(following.h) < abs(step.h)
     assert steps[0].t == ends[0] and steps[-1].t + steps[-1].h == pytest.approx(ends[1], abs=1e-14)
+    if METHODS[method].implicit:  # their cost: test_implicit.py
+        return
+    assert stats.rejected > 0
     # Two evaluations start a solve; a rejected attempt has its first stage already.
     tableau = METHODS[method]
     again = tableau.evaluations if tableau.fsal or tableau.carry_last else tableau.stages - 1

@@ -12,13 +12,19 @@ import pytest
 import torch
 
 from node_tutorial import METHODS, Tableau, odeint, register_method
-from node_tutorial.solvers import tableaus
+from node_tutorial.solvers import implicit_tableaus, tableaus
 
-TABLEAUS = [pytest.param(t, id=t.name) for t in (*tableaus.FIXED, *tableaus.ADAPTIVE)]
-PAIRS = [pytest.param(t, id=t.name) for t in tableaus.ADAPTIVE]
+EXPLICIT = [*tableaus.FIXED, *tableaus.ADAPTIVE]
+IMPLICIT = [*implicit_tableaus.FIXED, *implicit_tableaus.ADAPTIVE]
+TABLEAUS = [pytest.param(t, id=t.name) for t in (*EXPLICIT, *IMPLICIT)]
+PAIRS = [pytest.param(t, id=t.name) for t in (*tableaus.ADAPTIVE, *implicit_tableaus.ADAPTIVE)]
 EMBEDDED_ORDER = {"adaptive_heun": 1, "fehlberg2": 1, "bosh3": 2, "dopri5": 4, "tsit5": 4, "dopri8": 7}
+EMBEDDED_ORDER |= {"trbdf2": 3, "kvaerno3": 2, "kvaerno5": 4}
 DENSE_ORDER = {"euler": 1, "adaptive_heun": 2, "fehlberg2": 2, "bosh3": 3, "dopri5": 4, "tsit5": 4, "dopri8": 5}
+DENSE_ORDER |= {"trbdf2": 2, "kvaerno3": 3, "kvaerno5": 4}
 FSAL = {"bosh3", "dopri5", "tsit5", "dopri8"}
+FSAL |= {"implicit_euler", "trapezoid", "sdirk2", "radauIIA3", "radauIIA5", "trbdf2", "kvaerno3", "kvaerno5"}
+A_STABLE = {"implicit_midpoint", "trapezoid", "gl4", "gl6"}  # |R| = 1 at infinity; the others are L-stable
 
 
 @cache
@@ -83,9 +89,34 @@ def test_a_step_has_exactly_the_declared_order(tableau):
 
 
 @pytest.mark.parametrize("tableau", PAIRS)
-def test_the_embedded_method_has_a_lower_order(tableau):
-    embedded = np.array(tableau.b) - np.array(tableau.error)
-    assert order_of(tableau, embedded) == EMBEDDED_ORDER[tableau.name] < tableau.order
+def test_the_embedded_method_has_another_order(tableau):
+    embedded = order_of(tableau, np.array(tableau.b) - np.array(tableau.error))
+    assert embedded == EMBEDDED_ORDER[tableau.name] != tableau.order
+    assert (tableau.error_order or tableau.order) == min(embedded, tableau.order) + 1
+
+
+def stability(tableau, z):
+    """R(z) of y1 = R(h lambda) y for y' = lambda y."""
+    s = tableau.stages
+    a = np.array([[*row, *[0.0] * (s - len(row))] for row in tableau.a])
+    return 1 + z * np.array(tableau.b) @ np.linalg.solve(np.eye(s) - z * a, np.ones(s))
+
+
+@pytest.mark.parametrize("tableau", [pytest.param(t, id=t.name) for t in IMPLICIT])
+def test_implicit_methods_are_a_stable_and_all_but_some_l_stable(tableau):
+    assert tableau.implicit
+    axis = [abs(stability(tableau, 1j * y)) for y in np.geomspace(1e-3, 1e6, 400)]
+    assert max(axis) <= 1 + 1e-12  # and no pole to the left: by the maximum principle the left half-plane is stable
+    s = tableau.stages
+    a = np.array([[*row, *[0.0] * (s - len(row))] for row in tableau.a])
+    assert (np.linalg.eigvals(a).real >= 0).all()
+    at_infinity = abs(stability(tableau, -1e9))
+    assert at_infinity == pytest.approx(1, abs=1e-6) if tableau.name in A_STABLE else at_infinity < 1e-6
+
+
+@pytest.mark.parametrize("tableau", [pytest.param(t, id=t.name) for t in EXPLICIT])
+def test_explicit_methods_are_not(tableau):
+    assert not tableau.implicit and abs(stability(tableau, -1e3)) > 1
 
 
 @pytest.mark.parametrize("theta", [0.1, 0.37, 0.5, 0.92])
@@ -97,15 +128,15 @@ def test_the_dense_output_has_its_order_inside_the_step(name, theta):
 
 
 def test_first_same_as_last_is_derived_from_the_numbers():
-    assert {t.name for t in (*tableaus.FIXED, *tableaus.ADAPTIVE) if t.fsal} == FSAL
-    for name in FSAL:
+    assert {t.name for t in (*EXPLICIT, *IMPLICIT) if t.fsal} == FSAL
+    for name in FSAL & {t.name for t in EXPLICIT}:
         t = METHODS[name]
         assert t.evaluations == t.stages - 1
         other_row = (t.a[-1][0] + 0.01, t.a[-1][1] - 0.01, *t.a[-1][2:])
         assert not dataclasses.replace(t, a=(*t.a[:-1], other_row)).fsal
 
 
-@pytest.mark.parametrize("tableau", TABLEAUS)
+@pytest.mark.parametrize("tableau", [pytest.param(t, id=t.name) for t in EXPLICIT])
 def test_evaluations_a_step_is_what_a_long_solve_takes(tableau):
     calls = 0
 
