@@ -5,26 +5,46 @@ there alike. For JAX, and for stochastic and controlled equations, diffrax. This
 fast enough that a lesson's experiments run while you watch.
 """
 
-from .gradients.adjoint import odeint_adjoint
+from .gradients import (
+    GRADIENT_MODES,
+    odeint_adjoint,
+    odeint_checkpoint,
+    odeint_interpolated,
+    odeint_replay,
+    odeint_reversible,
+)
+from .models import MLP, NeuralODE, VectorField
 from .solvers.control import CONTROLLERS
 from .solvers.errors import SolveError
 from .solvers.methods import METHODS, register_method
 from .solvers.odeint import odeint, odeint_dense, odeint_event, solve
 from .solvers.solution import Solution
 from .solvers.tableaus import Tableau
+from .training import History, Minibatches, fit
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CONTROLLERS",
+    "GRADIENT_MODES",
     "METHODS",
+    "MLP",
+    "History",
+    "Minibatches",
+    "NeuralODE",
     "Solution",
     "SolveError",
     "Tableau",
+    "VectorField",
+    "fit",
     "odeint",
     "odeint_adjoint",
+    "odeint_checkpoint",
     "odeint_dense",
     "odeint_event",
+    "odeint_interpolated",
+    "odeint_replay",
+    "odeint_reversible",
     "register_method",
     "solve",
 ]

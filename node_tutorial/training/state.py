@@ -1,0 +1,188 @@
+"""What a training is made of: its history, its batches, and all that is needed to go on after an interruption."""
+
+import copy
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass
+class History:
+    """What happened, one entry per step: history["loss"] is a list of floats.
+
+    Columns: "loss", before the step's update; "seconds", since the start; "gradient", the Euclidean norm of the whole
+    gradient, before clipping; "nfe" and "nfe_backward", where model has parts with `stats`, such as NeuralODE: the
+    evaluations of their last solves; and whatever else the loss function returned.
+
+    Attributes:
+        steps: how many were asked for; len(history) were made.
+        status: "finished", "interrupted", "diverged", or "stopped" by on_step.
+        message: where, why, and what to try, unless finished.
+        best_step: with fit(..., best=...), the step whose parameters were kept.
+    """
+
+    steps: int
+    columns: dict[str, list[float]] = field(default_factory=lambda: {"loss": []})
+    status: str = "running"
+    message: str = ""
+    best_step: int | None = None
+
+    def __getitem__(self, name: str) -> list[float]:
+        if name not in self.columns:
+            raise KeyError(f"no column {name!r}; there are {', '.join(self.columns)}")
+        return self.columns[name]
+
+    def __len__(self) -> int:
+        return len(self.columns["loss"])
+
+    def __repr__(self) -> str:
+        ends = f", loss {self['loss'][0]:.4g} -> {self['loss'][-1]:.4g}" if len(self) else ""
+        return f"History({self.status}: {len(self)} of {self.steps} steps{ends})"
+
+    def append(self, entry: dict[str, float]) -> None:
+        """Add a step. Raises ValueError unless it has the columns of the steps before."""
+        if not len(self):
+            self.columns.update({name: [] for name in entry})
+        if entry.keys() != self.columns.keys():
+            raise ValueError(
+                f"the loss function must return the same names at every step; step {len(self)} records "
+                f"{', '.join(entry)}, the steps before {', '.join(self.columns)}"
+            )
+        for name, value in entry.items():
+            self.columns[name].append(value)
+
+
+class Minibatches:
+    """batches(step): some rows of tensors, in a random order in which every row comes once per epoch.
+
+    The order follows from seed and step alone, so that an interrupted training goes on as if it had not been.
+
+    Args:
+        *tensors: of equal length in their first dimension, (N, ...).
+        size: rows per batch; the last batch of an epoch may be smaller.
+
+        >>> batches = Minibatches(torch.arange(5), torch.arange(5) ** 2, size=2)
+        >>> batches.per_epoch
+        3
+        >>> x, square = batches(0)
+        >>> x.shape, bool((square == x**2).all())
+        (torch.Size([2]), True)
+    """
+
+    def __init__(self, *tensors: Tensor, size: int, seed: int = 0) -> None:
+        lengths = [len(x) for x in tensors]
+        if not lengths or len(set(lengths)) > 1 or not lengths[0]:
+            raise ValueError(f"Minibatches needs tensors of one length, (N, ...) with N > 0; got lengths {lengths}")
+        if not (isinstance(size, int) and size > 0):
+            raise ValueError(f"size must be a positive integer, such as 64, got {size!r}")
+        self.tensors, self.size, self.seed = tensors, size, seed
+        self.per_epoch = -(-lengths[0] // size)
+        self._epoch, self._order = -1, torch.empty(0)
+
+    def __call__(self, step: int) -> tuple[Tensor, ...]:
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            chance = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            self._epoch, self._order = epoch, torch.randperm(len(self.tensors[0]), generator=chance)
+        rows = self._order[place * self.size : (place + 1) * self.size]
+        return tuple(x[rows.to(x.device)] for x in self.tensors)
+
+
+@dataclass
+class Run:
+    """All of a training that can be stored."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    history: History
+    settings: dict[str, str]
+    best: dict[str, Any] | None = None
+
+    def snapshot(self) -> dict[str, Any]:
+        """A copy of the model's parameters and buffers."""
+        state = self.model.state_dict()
+        return {k: v.detach().clone() if isinstance(v, Tensor) else copy.deepcopy(v) for k, v in state.items()}
+
+    def keep_best(self, column: str | None, snapshot: dict[str, Any]) -> None:
+        """Keep a snapshot if the newest value of the column is its smallest."""
+        if column is None:
+            return
+        values, best = self.history[column], self.history.best_step
+        if best is None or values[-1] < values[best]:
+            self.history.best_step, self.best = len(values) - 1, snapshot
+
+    def save(self, file: Path) -> None:
+        """Write everything to a new file and put that in the place of the old one: at no time is there half a file."""
+        stored = {
+            "history": vars(self.history),
+            "best": self.best,
+            "settings": self.settings,
+            "random": random_states(),
+        }
+        stored |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        new = file.with_name(file.name + ".new")
+        with open(new, "wb") as out:
+            torch.save(stored, out)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(new, file)
+
+    def load(self, file: Path) -> None:
+        """Go back to what was saved. Raises ValueError if it is not of this training."""
+        remedy = f"delete {file} to start anew, or give another name"
+        try:
+            stored = torch.load(file, map_location="cpu", weights_only=True)
+            history = History(**stored["history"])
+        except Exception as error:
+            raise ValueError(f"{file} is no checkpoint of fit ({type(error).__name__}: {error}); {remedy}") from error
+        for name in sorted(self.settings.keys() | stored["settings"].keys()):
+            before, now = stored["settings"].get(name), self.settings.get(name)
+            if before != now:
+                raise ValueError(
+                    f"{file} was made with {name} = {before}, now it is {now}; change that back, or {remedy}"
+                )
+        if len(history) > self.history.steps:
+            raise ValueError(f"{file} holds {len(history)} steps, more than steps = {self.history.steps}; {remedy}")
+        try:
+            self.model.load_state_dict(stored["model"])
+            self.optimizer.load_state_dict(stored["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"{file} was made with another model; {remedy}. {error}") from error
+        history.steps, history.status, history.message = self.history.steps, "running", ""
+        self.history, self.best = history, stored["best"]
+        set_random_states(stored["random"])
+
+
+def random_states() -> list[Tensor]:
+    """The states of torch's generators: the CPU's, and those of the GPUs, where these are in use."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [])]
+
+
+def set_random_states(states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if states[1:]:
+        torch.cuda.set_rng_state_all(states[1:])
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back until the block is left: what is in it is done wholly or not at all."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list = []
+    handler = signal.signal(signal.SIGINT, lambda *arguments: held.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if held and callable(handler):
+        handler(*held[0])
