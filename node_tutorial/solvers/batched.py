@@ -121,7 +121,7 @@ def _march(
     if n_times > 1:
         f0 = f(wide(t), y)
         check_finite(f0, "the vector field func(t[:, 0], y0)", float(t[0]))
-        size = _first_steps(f, t, y, f0, direction, method.order, tol, wide, norms)
+        size = _first_steps(f, t, y, f0, direction, method.order, tol, wide, norms, (end - t).abs())
         lost = torch.zeros_like(t, dtype=torch.bool)
 
     while n_times > 1 and bool((t != end).any()):
@@ -198,6 +198,7 @@ def _first_steps(
     tol: Tolerance,
     wide: Callable,
     norms: Callable,
+    room: Tensor,
 ) -> Tensor:
     """`control.initial_step` for every row (HNW I, II.4)."""
     if tol.first_step:
@@ -205,7 +206,7 @@ def _first_steps(
     with torch.no_grad():
         scale = tol.scale(y)
         d0, d1 = norms(y / scale), norms(f0 / scale)
-        h0 = torch.where((d0 < 1e-5) | (d1 < 1e-5), torch.full_like(t, 1e-6), 0.01 * d0 / d1)
+        h0 = torch.where((d0 < 1e-5) | (d1 < 1e-5), torch.full_like(t, 1e-6), 0.01 * d0 / d1).minimum(room)
         f1 = f(wide(t + direction * h0), y + wide(direction * h0) * f0)
         d2 = norms((f1 - f0) / scale) / h0
         steepest = torch.maximum(d1, d2)

@@ -88,10 +88,12 @@ class Tolerance:
 
 
 @torch.no_grad()
-def initial_step(f: Field, t: float, y: Tensor, f0: Tensor, direction: int, order: int, tol: Tolerance) -> float:
+def initial_step(
+    f: Field, t: float, y: Tensor, f0: Tensor, direction: int, order: int, tol: Tolerance, room: float
+) -> float:
     """A first step size, from the sizes of y, f and f's change over a tiny Euler step (HNW I, II.4, p. 169).
 
-    It costs one evaluation.
+    It costs one evaluation, no farther away than `room`.
     """
     scale = tol.scale(y)
 
@@ -99,7 +101,7 @@ def initial_step(f: Field, t: float, y: Tensor, f0: Tensor, direction: int, orde
         return abs(float(tol.norm(x / scale)))
 
     d0, d1 = size(y), size(f0)
-    h0 = 1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1
+    h0 = min(1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1, room)
     (t_1,) = stage_times((1.0,), t, direction * h0, y)
     f1 = f(t_1, torch.add(y, f0, alpha=direction * h0))
     d2 = size(f1 - f0) / h0

@@ -44,7 +44,7 @@ class ImplicitRungeKutta:
 
     Args:
         tableau: of the method.
-        rtol, atol: what Newton's iteration is stopped by, see `Newton`.
+        rtol, atol: what Newton's iteration is stopped by, see `Newton`; on a fixed grid at most 1e-6 and 1e-9.
         stats: where Jacobians, factorizations and iterations are counted.
         adaptive: whether a step that fails may be tried shorter.
     """
@@ -52,6 +52,11 @@ class ImplicitRungeKutta:
     def __init__(self, tableau: Tableau, rtol: Any, atol: Any, stats: Stats, adaptive: bool) -> None:
         self.tableau, self.adaptive = tableau, adaptive
         self.order = tableau.error_order or tableau.order
+        if not adaptive:  # no error of a step stands beside that of Newton's iteration: it shall not be seen
+            rtol, atol = (
+                min(tol, least) if isinstance(tol, float) else tol.clamp(max=least)
+                for tol, least in ((rtol, 1e-6), (atol, 1e-9))
+            )
         self.newton = Newton(rtol, atol, stats)
         self.groups = stage_groups(tableau)
         self.solution = Slope(tableau.b)

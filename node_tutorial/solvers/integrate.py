@@ -91,7 +91,8 @@ def march(
     if tol and stop:
         f0 = f(time_tensor(t if clock is None else clock, y), y)
         check_finite(f0, "the vector field func(t[0], y0)", t)
-        size = tol.first_step or initial_step(f, t, y, f0, direction, method.order, tol)
+        room = direction * (stop.t - t)
+        size = tol.first_step or initial_step(f, t, y, f0, direction, method.order, tol, room)
 
     while stop:
         # Propose: as far as the controller says, but not across the next stop.
