@@ -6,6 +6,7 @@ import torch
 import torchdiffeq
 
 import node_tutorial
+from node_tutorial.gradients import GRADIENT_MODES
 
 
 def drop_in(library):
@@ -14,6 +15,12 @@ def drop_in(library):
         return lambda y0, t: solver(f, y0, t, rtol=case.rtol, atol=case.rtol, method="dopri5")
 
     return make
+
+
+def in_mode(name):
+    """A gradient mode of this package, as (field, case) -> solver."""
+    mode = GRADIENT_MODES[name]
+    return lambda f, case: lambda y0, t: mode(f, y0, t, rtol=case.rtol, atol=case.rtol, method="dopri5")
 
 
 def with_torchode(mode, f, case):

@@ -74,10 +74,10 @@ def task(mode, solver, f, y0, t):
     return run
 
 
-def seconds(run):
-    start = time.perf_counter()
+def seconds(run, clock=time.perf_counter):
+    start = clock()
     run()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def relative_error(result, exact):
@@ -152,13 +152,19 @@ def main():
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    cpu = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    print(f"{cpu[0] if cpu else platform.processor()}, torch {torch.__version__}, {torch.get_num_threads()} threads, "
-          f"Python {platform.python_version()}, float32\n")  # fmt: skip
+    print(machine() + "\n")
     print("| case | mode | library | ms | times faster than torchdiffeq | R | NFE | error |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in [arguments.case] if arguments.case else CASES:
         measure(name, CASES[name], arguments.rounds or (3 if arguments.quick else CASES[name].rounds))
+
+
+def machine():
+    """What the measurement ran on."""
+    cpu = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    processor, threads = cpu[0] if cpu else platform.processor(), torch.get_num_threads()
+    versions = f"torch {torch.__version__}, {threads} thread{'s' * (threads > 1)}, Python {platform.python_version()}"
+    return f"{processor}, {versions}, float32"
 
 
 def _lines(path):

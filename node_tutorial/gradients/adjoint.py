@@ -93,7 +93,8 @@ class _Adjoint(torch.autograd.Function):
         event_t, y = (None, ans) if forward["event_fn"] is None else ans
         if shapes is not None:
             y = torch.cat([part.reshape(len(part), -1) for part in y], dim=1)
-        ctx.func, ctx.shapes, ctx.backward, ctx.is_event = func, shapes, backward, event_t is not None
+        ctx.func, ctx.shapes, ctx.is_event = func, shapes, event_t is not None
+        ctx.backward, ctx.adjoint_options = backward, backward["options"]  # where torchdiffeq has them
         ctx.save_for_backward(t if event_t is None else torch.stack([t[0], event_t]), y, *params)
         return y if event_t is None else (event_t, y)
 
@@ -121,7 +122,7 @@ def backward_solve(
 ) -> tuple[tuple[Tensor, ...], dict]:
     """The parameters that get gradients; and rtol, atol, method and options of the backward solve.
 
-    What is not given is as in the solve `forward`. The option norm is a pair: of the backward, of the forward solve.
+    What is not given is as in the solve `forward`. The norm is one of (dL/dt, y, a, *dL/dtheta), see `adjoint_norm`.
     """
     given = find_params(func, adjoint_params, gradient)
     params = tuple(p for p in given if p.requires_grad)
@@ -154,7 +155,7 @@ def backward_solve(
         "rtol": forward["rtol"] if adjoint_rtol is None else adjoint_rtol,
         "atol": forward["atol"] if adjoint_atol is None else adjoint_atol,
         "method": adjoint_method,
-        "options": {**adjoint_options, "norm": (norm, (options or {}).get("norm"))},
+        "options": {**adjoint_options, "norm": adjoint_norm(norm, (options or {}).get("norm"), shapes)},
     }
 
 
@@ -176,9 +177,8 @@ def pull_back(
     grad_t = torch.zeros_like(t) if wants_t else None
     field, split = augmented_field(func, y[0], shapes, params, y_at)
     param_sizes = [p.numel() for p in params]
-    state_sizes = [shape.numel() for shape in shapes or [y[0].shape]] * (1 if y_at else 2)
-    options = dict(backward["options"])
-    options["norm"] = adjoint_norm(options["norm"], y, shapes, split, state_sizes, param_sizes)
+    norm, no_time = backward["options"]["norm"], y.new_zeros(())
+    options = {**backward["options"], "norm": lambda z: norm((no_time, *split(z)))}
 
     a, sums = torch.zeros_like(y[0]), y.new_zeros(sum(param_sizes))
     for i in range(len(t) - 1, 0, -1):
@@ -253,39 +253,32 @@ def augmented_field(
     return field, split
 
 
-def adjoint_norm(
-    norms: tuple,
-    like: Tensor,
-    shapes: Sequence[torch.Size] | None,
-    split: Callable,
-    state_sizes: list[int],
-    param_sizes: list[int],
-) -> Callable:
-    """The norm of an error in z: the largest of its parts' norms; y and a in the norm of the forward solve, others rms.
+def adjoint_norm(norm: Any, state_norm: Callable | None, shapes: Sequence[torch.Size] | None) -> Callable:
+    """The norm of an augmented error (dL/dt, y, a, *dL/dtheta): the largest of its parts'; y, a in the forward norm.
 
-    `norms` is that of the backward solve: None; or "seminorm", which leaves the parameters out; or a function of
-    (dL/dt, y, a, *dL/dtheta), where dL/dt is zero, as it is not integrated. And that of the forward solve, or None.
+    `norm` is None, or "seminorm", which leaves the parameters out, or a function of these parts. dL/dt is not
+    integrated here, its part is zero.
     """
-    norm, state_norm = norms
     if callable(norm):
-
-        def of_all(z: Tensor) -> Any:
-            y, a, *sums = split(z)
-            states = (y, a) if shapes is None else (*unflatten(y, shapes), *unflatten(a, shapes))
-            return norm((z.new_zeros(()), *states, *sums))
-
-        return of_all
-
+        if shapes is None:
+            return norm
+        return lambda parts: norm((parts[0], *unflatten(parts[1], shapes), *unflatten(parts[2], shapes), *parts[3:]))
     of_state = inputs.make_norm(state_norm, shapes)
-    sizes = state_sizes + ([] if norm == "seminorm" else param_sizes)
-    total = sum(sizes)
-    scales = torch.tensor([max(1, n) ** -0.5 for n in sizes], dtype=like.dtype.to_real(), device=like.device)
+    scales: list[Tensor] = []
 
-    def largest(z: Tensor) -> Any:
-        if state_norm is None:  # all at once: one by one, they cost small solves 6 % of their time
-            return (torch.stack(torch._foreach_norm(z[:total].split(sizes))) * scales).max()
-        y, a, *sums = split(z)
-        return max(of_state(y), of_state(a), *map(rms_norm, [] if norm == "seminorm" else sums))
+    def largest(parts: tuple[Tensor, ...]) -> Any:
+        _, y, a, *sums = parts
+        if norm == "seminorm":
+            sums = []
+        if state_norm is not None:
+            return max(of_state(y), of_state(a), *map(rms_norm, sums))
+        # All in one number, and at once: one by one, they cost small solves 6 % of their time.
+        states = (y, a) if shapes is None else (*unflatten(y, shapes), *unflatten(a, shapes))
+        together = [*states, *sums]
+        if not scales:
+            inverse_roots = [max(1, x.numel()) ** -0.5 for x in together]
+            scales.append(torch.tensor(inverse_roots, dtype=y.dtype.to_real(), device=y.device))
+        return (torch.stack(torch._foreach_norm(together)) * scales[0]).max()
 
     return largest
 

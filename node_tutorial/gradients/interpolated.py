@@ -7,8 +7,8 @@ step comes with a polynomial, its dense output,
     y(t + x h) = c_0 + c_1 x + .. + c_d x^d,     0 <= x <= 1.
 
 So these coefficients are kept, and only a and dL/dtheta are integrated backwards, half the state. Memory: d + 1 states
-a step, where d is 1 for euler, 2 for adaptive_heun, 3 for cubic interpolation (midpoint, heun2, heun3, rk4, fehlberg2,
-bosh3, Adams methods), 4 for dopri5 and tsit5, 6 for dopri8. What func computes in between is not kept.
+a step, where d is 1 for euler, 2 for adaptive_heun, 4 for dopri5 and tsit5, 6 for dopri8, and 3 for all methods whose
+interpolation is cubic, such as rk4, bosh3 and Adams methods. What func computes on the way is not kept.
 
 The gradient is as good as both solves and the dense output, whose order is at most that of the method: not exact.
 

@@ -228,7 +228,7 @@ def prepare_recorded(func: Callable, y0: Any, t: Tensor, gradient: str, **solver
     if not isinstance(p.stepper, (RungeKutta, ImplicitRungeKutta, Symplectic, Twofold)):
         raise ValueError(
             f"{gradient} redoes single steps, which method {p.method!r} cannot (its steps use a history, or are "
-            "scipy's); use a Runge-Kutta method, or odeint, or odeint_adjoint"
+            "scipy's); use a Runge-Kutta method, or odeint, or odeint_interpolated"
         )
     if t.requires_grad and "grid_constructor" in p.options:
         raise ValueError(f"{gradient} gives no gradient of t through a grid_constructor; use t.detach(), or odeint")
