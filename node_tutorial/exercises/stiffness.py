@@ -1,0 +1,338 @@
+"""Exercises of lesson 04."""
+
+import math
+
+import torch
+from scipy.integrate import solve_ivp
+
+from .. import METHODS, SolveError, solve
+from .answers import Kind, WrongKind, array, function, number
+from .base import Exercise, Mistake, register
+
+# ---- 04.1 The longest stable step ------------------------------------------------------------------------------------
+
+
+def longest_stable_step():
+    def settles(h):
+        t = y = 0.0
+        for _ in range(5000):
+            t, y = t + h, y + h * (-50 * (y - math.cos(t)))
+        return abs(y) < 2
+
+    low, high = 0.001, 1.0  # the first is stable, the second is not
+    while high - low > 1e-5:
+        middle = (low + high) / 2
+        low, high = (middle, high) if settles(middle) else (low, middle)
+    return low
+
+
+register(
+    Exercise(
+        "04.1",
+        "The longest stable step of Euler's method",
+        kind=number("the step size h"),
+        solution=longest_stable_step,
+        rtol=0.01,
+        mistakes=[
+            Mistake("h lambda", 2.0, "That is the product hλ. Which h belongs to it when λ = 50?"),
+            Mistake(
+                "the step that does not ring",
+                0.02,
+                "That is where y stops to overshoot: 1 - hλ = 0. Ringing is ugly, but it may still die out.",
+            ),
+            Mistake("RK4's boundary", 2.785293563 / 50, "That is the boundary of RK4. Euler's region is smaller."),
+            Mistake(
+                "the book's stable step",
+                1.974 / 50,
+                "It is stable, and there is still a little room. Find the boundary to 1 %.",
+            ),
+            Mistake("the default of the explorable", 0.05, "Look again: there |R| = 1.5, and the solution explodes."),
+        ],
+        hints=[
+            "Use the explorable, or a loop of 5000 Euler steps: does |y| stay bounded?",
+            "Bisect between a step that is stable and one that is not.",
+            "A disturbance is multiplied by 1 - hλ in each step. When is that of size 1?",
+        ],
+        otherwise="For this h either y explodes, or a longer one is still stable. λ is 50, the method is Euler's.",
+        meaning="It is 2/λ, where 1 - hλ = -1. Nothing in it depends on the tolerance, or on how smooth the "
+        "solution is: that is what makes stiffness expensive.",
+    )
+)
+
+
+# ---- 04.2 An implicit step -------------------------------------------------------------------------------------------
+
+
+def trapezoid_step(A, y, h):
+    eye = torch.eye(len(y), dtype=y.dtype)
+    return torch.linalg.solve(eye - h / 2 * A, y + h / 2 * A @ y)
+
+
+def _linear(left, right):
+    """A step that solves (I + left h A) y1 = (I + right h A) y."""
+
+    def step(A, y, h):
+        eye = torch.eye(len(y), dtype=y.dtype)
+        return torch.linalg.solve(eye + left * h * A, y + right * h * A @ y)
+
+    return step
+
+
+def _matrices():
+    mild = torch.tensor([[-1.0, 2.0], [-2.0, -1.0]], dtype=torch.float64)
+    stiff = torch.tensor([[0.0, 1.0], [-1000.0, -1001.0]], dtype=torch.float64)
+    y = torch.tensor([1.0, -0.5], dtype=torch.float64)
+    return (mild, y, 0.1), (stiff, y, 0.2)
+
+
+register(
+    Exercise(
+        "04.2",
+        "One step of the trapezoid rule",
+        kind=function(*_matrices(), returns=array((2,))),
+        solution=trapezoid_step,
+        rtol=1e-8,
+        mistakes=[
+            Mistake("explicit Euler", _linear(0.0, 1.0), "That is explicit Euler: only the slope at the old state."),
+            Mistake("implicit Euler", _linear(-1.0, 0.0), "That is implicit Euler: only the slope at the new state."),
+            Mistake(
+                "explicit trapezoid",
+                lambda A, y, h: y + h / 2 * (A @ y + A @ (y + h * A @ y)),
+                "That is Heun's method: it predicts y1 by Euler. Here y1 stands on both sides; solve for it.",
+            ),
+            Mistake(
+                "signs exchanged",
+                _linear(0.5, -0.5),
+                "Your step runs backward in time. Which side of the equation gets the minus sign?",
+            ),
+            Mistake("halves forgotten", _linear(-1.0, 1.0), "Each of the two slopes has weight one half."),
+        ],
+        hints=[
+            "Write y1 = y + h/2 (A y + A y1), and bring all that contains y1 to the left.",
+            "(I - h/2 A) y1 = (I + h/2 A) y: a linear system for y1.",
+            "`torch.linalg.solve(M, r)` solves M x = r; `torch.eye(len(y), dtype=y.dtype)` is I.",
+        ],
+        otherwise="Start from y1 = y + h/2 (A y + A y1), and solve for y1.",
+        meaning="No Newton was needed, because f is linear. The second test has an eigenvalue of -1000 and h = 0.2; "
+        "an explicit Euler step would have multiplied that component by -199.",
+    )
+)
+
+
+# ---- 04.3 Where the implicit method wins -----------------------------------------------------------------------------
+
+
+def _cost(method, mu):
+    def f(t, y):
+        return torch.stack([y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]])
+
+    y0, t = torch.tensor([2.0, 0.0]).double(), torch.tensor([0.0, mu]).double()
+    return solve(f, y0, t, rtol=1e-4, atol=1e-4, method=method).stats.nfe
+
+
+def bracket():
+    def cost(method, mu):
+        def f(t, y):
+            return torch.stack([y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]])
+
+        y0, t = torch.tensor([2.0, 0.0]).double(), torch.tensor([0.0, mu]).double()
+        return solve(f, y0, t, rtol=1e-4, atol=1e-4, method=method).stats.nfe
+
+    mu = 2.0
+    while cost("dopri5", mu) < cost("kvaerno5", mu):
+        mu *= 1.25
+    return mu / 1.25, mu
+
+
+_EXCHANGED = "The first number must be the smaller one."
+_WIDE = "Bring the two closer together: the second may be at most 1.5 times the first."
+_RANGE = "Both numbers must lie between 1 and 100."
+_BOTH_IMPLICIT = "At your lower number kvaerno5 needs fewer evaluations already. Go lower."
+_BOTH_EXPLICIT = "At your upper number dopri5 still needs fewer evaluations. Go higher."
+
+
+def _bracket_problem(pair):
+    low, high = map(float, pair)
+    if not (1 <= min(low, high) and max(low, high) <= 100):
+        return _RANGE
+    if low >= high:
+        return _EXCHANGED
+    if high > 1.5 * low * (1 + 1e-9):
+        return _WIDE
+    if _cost("dopri5", low) >= _cost("kvaerno5", low):
+        return _BOTH_IMPLICIT
+    if _cost("dopri5", high) <= _cost("kvaerno5", high):
+        return _BOTH_EXPLICIT
+    return None
+
+
+register(
+    Exercise(
+        "04.3",
+        "Where the implicit method wins",
+        kind=array((2,), wanted="a pair of numbers (low, high)"),
+        solution=bracket,
+        check=_bracket_problem,
+        mistakes=[
+            Mistake("exchanged", (20.0, 15.0), _EXCHANGED),
+            Mistake("too wide", (2.0, 90.0), _WIDE),
+            Mistake("out of range", (100.0, 150.0), _RANGE),
+            Mistake("both too high", (50.0, 60.0), _BOTH_IMPLICIT),
+            Mistake("both too low", (2.0, 2.5), _BOTH_EXPLICIT),
+        ],
+        hints=[
+            "`solve(...).stats.nfe` counts every evaluation, also those of Newton's method and of the Jacobian.",
+            "Start with a small μ and multiply it by 1.25 until kvaerno5 needs fewer evaluations.",
+            "Check the setting: y0 = (2, 0), t from 0 to μ, rtol = atol = 1e-4, no options.",
+        ],
+        otherwise="Compare the two counts at both of your numbers.",
+        meaning="The crossover belongs to the problem, the tolerance and the currency. Counted in seconds it lies "
+        "higher: an implicit step has linear algebra to do as well.",
+    )
+)
+
+
+# ---- 04.4 Make it fail, then cure it ---------------------------------------------------------------------------------
+
+_WAYS = ("fail", "method", "tolerances", "steps")
+_LIMIT = 60_000  # evaluations
+
+
+class _TooMany(Exception):
+    pass
+
+
+def _settings_kind():
+    wanted = "a dict of keyword arguments of solve, such as {'method': 'dopri5', 'rtol': 1e-3, 'atol': 1e-3}"
+
+    def convert(answer):
+        if not isinstance(answer, dict) or not all(isinstance(key, str) for key in answer):
+            raise WrongKind(f"expected {wanted}.")
+        unknown = sorted(set(answer) - {"method", "rtol", "atol", "options"})
+        if unknown:
+            raise WrongKind(f"`{unknown[0]}` is not among the arguments to choose: method, rtol, atol, options.")
+        return answer
+
+    return Kind(convert, wanted, ["a text", 3.0, {1: 2}])
+
+
+def settings(way):
+    loose = {"method": "dopri5", "rtol": 1e-3, "atol": 1e-3}
+    return {
+        "fail": loose,
+        "method": {**loose, "method": "kvaerno5"},
+        "tolerances": {**loose, "atol": 1e-8},
+        "steps": {**loose, "options": {"max_step": 1e-3}},
+    }[way]
+
+
+def _robertson(t, y):
+    a, b, c = y
+    slow, back, fast = 0.04 * a, 1e4 * b * c, 3e7 * b * b
+    return torch.stack([back - slow, slow - back - fast, fast])
+
+
+def _robertson_end():
+    def f(t, y):
+        return [
+            1e4 * y[1] * y[2] - 0.04 * y[0],
+            0.04 * y[0] - 1e4 * y[1] * y[2] - 3e7 * y[1] ** 2,
+            3e7 * y[1] ** 2,
+        ]
+
+    end = solve_ivp(f, (0, 1), (1.0, 0.0, 0.0), "Radau", rtol=1e-10, atol=1e-14).y[:, -1]
+    return torch.from_numpy(end)
+
+
+def _run(chosen):
+    """The state at t = 1, or the error that the solve raised; at most `_LIMIT` evaluations."""
+    calls = 0
+
+    def f(t, y):
+        nonlocal calls
+        calls += 1
+        if calls > _LIMIT:
+            raise _TooMany
+        return _robertson(t, y)
+
+    y0, t = torch.tensor([1.0, 0.0, 0.0]).double(), torch.tensor([0.0, 1.0]).double()
+    try:
+        return solve(f, y0, t, **chosen).y[-1].detach()
+    except (SolveError, ValueError, TypeError, _TooMany) as error:
+        return error
+
+
+_NO_FAILURE = (
+    "Your settings for 'fail' do not end in 'underflow in dt'. Which of the three concentrations is the smallest, "
+    "and how does it compare with your atol?"
+)
+_ONE_THING = (
+    "Change one thing at a time: 'method' changes only the method, 'tolerances' only rtol and atol, 'steps' only the "
+    "options."
+)
+_EXPLICIT = "For 'method' choose one whose region of stability holds the whole left half-plane."
+_STILL_FAILS = "One of your cures does not reach t = 1 within 60 000 evaluations. Run it alone and read the message."
+_SILENCED = (
+    "One of your cures ends without an error, but with a wrong state: look at the second concentration. "
+    "`min_step` does that: it accepts steps whose error is too large. The alarm is silent, the fire is not out."
+)
+
+
+def _settings_problem(answer):
+    chosen = {way: {"method": "dopri5", "rtol": 1e-7, "atol": 1e-9, **answer(way)} for way in _WAYS}
+    failure = _run(chosen["fail"])
+    if not (isinstance(failure, SolveError) and "underflow in dt" in str(failure)):
+        return _NO_FAILURE
+    for way, may_change in (("method", {"method"}), ("tolerances", {"rtol", "atol"}), ("steps", {"options"})):
+        keys = set(chosen["fail"]) | set(chosen[way])
+        changed = {key for key in keys if chosen["fail"].get(key) != chosen[way].get(key)}
+        if not changed or not changed <= may_change:
+            return _ONE_THING
+    if not getattr(METHODS.get(chosen["method"]["method"]), "implicit", False):
+        return _EXPLICIT
+    exact = _robertson_end()
+    for way in _WAYS[1:]:
+        end = _run(chosen[way])
+        if not isinstance(end, torch.Tensor):
+            return _STILL_FAILS
+        if (end - exact).abs().max() > 1e-2 or abs(end[1] / exact[1] - 1) > 0.1:
+            return _SILENCED
+    return None
+
+
+def _settings(**changes):
+    """The solution with changes: way=dict of settings over the failing ones."""
+
+    def answer(way):
+        return {**settings("fail"), **changes[way]} if way in changes else settings(way)
+
+    return answer
+
+
+register(
+    Exercise(
+        "04.4",
+        "Make it fail, then cure it in three ways",
+        kind=function(returns=_settings_kind()),
+        solution=settings,
+        check=_settings_problem,
+        mistakes=[
+            Mistake("no failure", _settings(fail={"atol": 1e-9}), _NO_FAILURE),
+            Mistake("two changes", _settings(method={"method": "kvaerno5", "atol": 1e-8}), _ONE_THING),
+            Mistake("another explicit method", _settings(method={"method": "tsit5"}), _EXPLICIT),
+            Mistake("tolerance still too loose", _settings(tolerances={"atol": 2e-3}), _STILL_FAILS),
+            Mistake("alarm silenced", _settings(steps={"options": {"min_step": 1e-3}}), _SILENCED),
+        ],
+        hints=[
+            "y2 is never larger than 4e-5. With a larger atol the solver does not care whether it is negative, "
+            "and a negative y2 feeds itself: y2' contains -3e7 y2 squared.",
+            "Fail: dopri5 with rtol = atol = 1e-3. For 'steps' the eigenvalue is about -2190, and the region of "
+            "dopri5 ends at 3.3: bound the step with `options={'max_step': ...}`.",
+            "For 'tolerances' make atol much smaller than y2. For 'method' take one of section 6.",
+        ],
+        otherwise="Compare each of your four settings with what the task asks for.",
+        meaning="Three cures: leave the boundary behind (an implicit method), watch the small component (atol), or "
+        "stay inside the boundary (max_step). The first is the only one that becomes cheaper, not dearer, when t "
+        "grows: to t = 40 dopri5 takes tens of thousands of steps.",
+    )
+)
