@@ -34,6 +34,7 @@ from .runge_kutta import Field, Slope, Time
 _MAX_ITERS = 10
 _SLOW = 0.1  # a rate above it asks for a new Jacobian at the next step
 _NEAR = 0.1  # how far h may move, relatively, from the one that the factors were made for
+_WIDEST = 5000  # entries of a row: its Jacobian has 25 million, and takes as many products as entries
 _KAPPA = 0.003  # the error of the iteration that is allowed, relative to that of a step; 0.01 shows in kvaerno3's error
 
 Rows = tuple[tuple[float, ...], ...]  # the part of a tableau's a that couples the m stages, (m, m)
@@ -75,6 +76,11 @@ class Newton:
         known = 0 if self.jacobian is None else self.jacobian.shape[-1]
         widths = [d for d in widths if d >= known]
         for d in widths:
+            if d > _WIDEST:
+                raise ValueError(
+                    f"an implicit method needs the Jacobian of func, and the entries of this state of shape "
+                    f"{tuple(y.shape)} depend on each other in rows of {d}, more than {_WIDEST}; use an explicit method"
+                )
             jacobian, independent = _block_jacobian(dy, y, (size // d if d else 1, d), check=d < size)
             if independent:
                 break

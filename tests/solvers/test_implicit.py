@@ -279,6 +279,14 @@ def test_states_and_modes_that_implicit_methods_do_not_take():
         solve(lambda t, y: -y, torch.ones(2, 1), tensor(0, 1), method="kvaerno5", per_sample=True)
 
 
+def test_a_jacobian_that_would_not_fit_is_refused():
+    y0 = torch.ones(200, 200, dtype=float64)
+    with pytest.raises(ValueError, match=r"rows of 40000, more than 5000; use an explicit method"):
+        odeint(lambda t, y: -y * y.mean(), y0, tensor(0, 1), method="kvaerno5")
+    y = odeint(lambda t, y: -y * y.mean(-1, keepdim=True), y0, tensor(0, 1), method="kvaerno5")  # rows of 200
+    assert torch.allclose(y[-1], 0.5 * y0, atol=1e-6)
+
+
 @pytest.mark.parametrize("method", ADAPTIVE)
 def test_a_jump_in_time_is_seen_from_the_right_side(method):
     def f(t, y):
