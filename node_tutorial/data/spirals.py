@@ -75,13 +75,14 @@ def observe(
         seed: of the times and of the noise.
 
     Returns:
-        times (n,), in torch's default dtype, and observations (n, ...).
+        times (n,), float64, and observations (n, ...).
 
         >>> t, y = observe(torch.cos, 5, end=3.0, noise=0.0)
         >>> t.shape, float(t[0]), bool((y == torch.cos(t)).all())
         (torch.Size([5]), 0.0, True)
     """
     chance = torch.Generator().manual_seed(seed)
-    t = torch.cat([torch.zeros(1), end * torch.rand(n - 1, generator=chance)]).sort().values
+    drawn = torch.rand(n - 1, generator=chance, dtype=torch.float64)
+    t = torch.cat([torch.zeros_like(drawn[:1]), end * drawn]).sort().values
     y = solution(t)
     return t, y + noise * torch.randn(y.shape, generator=chance, dtype=y.dtype)

@@ -203,7 +203,9 @@ def test_func_gets_real_scalar_times_in_the_dtype_of_the_state_and_none_outside(
     assert all(s.shape == () and s.dtype == torch.float32 for s in seen)
     steep = []
     options = {} if method in ADAPTIVE or method == "scipy_solver" else {"step_size": 0.1}
-    odeint(lambda t, y: (steep.append(t), torch.full_like(y, 1e-6))[1], torch.ones(2), t, method=method, options=options)
+    odeint(
+        lambda t, y: (steep.append(t), torch.full_like(y, 1e-6))[1], torch.ones(2), t, method=method, options=options
+    )
     assert method in ("kvaerno5", "scipy_solver") or max(steep) <= 1.3 + 1e-6  # a first step is not looked for outside
     inside = [0.2 - 1e-6 <= s <= 1.3 + 1e-6 for s in seen]
     assert all(inside[: len(seen) if method not in ADAPTIVE else 1]) and sum(inside) >= len(seen) - (

@@ -1,0 +1,147 @@
+"""Lesson 05: figures."""
+
+import torch
+
+from .. import odeint
+from ..data import exact_spiral, spiral
+from ..plotting import (
+    BLUE,
+    EXACT,
+    GRAY,
+    ORANGE,
+    VERMILLION,
+    exact_line,
+    figure,
+    grid,
+    vector_field,
+)
+from .learning_dynamics import BOX, END, NOISE, truth
+from .live import draw_loss
+
+
+def forecast_figure(t, y, curves=None):
+    """A figure: observations in the plane and over time; `curves` maps names to (times, states up to t = 24)."""
+    fig, (left, right) = figure(ncols=2, size=(8.6, 3.5), width_ratios=(1, 1.5))
+    for ax, x in ((left, y[:, 0]), (right, t)):
+        ax.plot(x, y[:, 1] if ax is left else y[:, 0], ".", color=ORANGE, markersize=5, zorder=2.5)
+    right.axvspan(END, 2 * END, color="#ECECEC", zorder=0)
+    right.text(1.5 * END, -2.35, "no observations", color=GRAY, ha="center")
+    for (name, (times, path)), color, side in zip((curves or {}).items(), (BLUE, VERMILLION), ("left", "right")):
+        width = 1.6 if color == BLUE else 1.1
+        left.plot(*path.detach().T.clamp(-4, 4), color=color, linewidth=width)
+        right.plot(times, path.detach()[:, 0].clamp(-4, 4), color=color, linewidth=width)
+        right.text(float(side == "right"), 1.02, name, color=color, ha=side, transform=right.transAxes)
+    if curves:
+        fine = torch.linspace(0, 2 * END, 481, dtype=torch.float64)
+        exact_line(*truth(fine)[:241].T, ax=left, label=None)
+        exact_line(fine, truth(fine)[:, 0], ax=right, label=None)
+    left.set(xlim=BOX, ylim=BOX, xlabel="$y_1$", ylabel="$y_2$", aspect="equal")
+    right.set(xlim=(0, 2 * END), ylim=(-2.6, 2.6), xlabel="t", ylabel="$y_1$", xticks=range(0, 25, 4))
+    return fig
+
+
+def slopes_figure(t, y, path):
+    """A figure: errors of slopes from differences, over the time between observations; the path of a fitted field."""
+    gaps, slopes = t.diff(), y.diff(dim=0) / t.diff()[:, None]
+    errors = (slopes - spiral(0.0, truth((t[1:] + t[:-1]) / 2))).norm(dim=1)
+    fig, (left, right) = figure(ncols=2, size=(8.6, 3.5), width_ratios=(1.35, 1))
+    left.loglog(gaps, errors, "o", color=VERMILLION, markersize=4)
+    line = torch.tensor([3e-3, 1.0])
+    left.loglog(line, 2 * NOISE / line, color=GRAY, linewidth=1)
+    left.text(0.03, 50, "noise alone: 2σ / gap", color=GRAY)
+    left.axhline(2.0, color=EXACT, linewidth=0.8)
+    left.text(0.0035, 2.3, "speed on the circle", color=EXACT)
+    left.set(xlabel="gap between two observations", ylabel="error of the slope", xlim=(3e-3, 1.1), ylim=(0.05, 200))
+    left.minorticks_off()
+    right.plot(*y.T, ".", color=ORANGE, markersize=5)
+    right.plot(*path.detach().T.clamp(-4, 4), color=BLUE, linewidth=1.4)
+    exact_line(*truth(torch.linspace(0, END, 241, dtype=torch.float64)).T, ax=right, label=None)
+    right.set(xlim=BOX, ylim=BOX, xlabel="$y_1$", ylabel="$y_2$", aspect="equal")
+    return fig
+
+
+def draw_training(fig, field, history, t, y):
+    """What a live picture shows: the field so far, with the observations; the loss."""
+    left, right = fig.subplots(1, 2, width_ratios=(1, 1.4))
+    points = torch.as_tensor(grid(BOX, BOX, 15))
+    vector_field(None, ax=left, xlim=BOX, ylim=BOX, n=15, values=field(0.0, points), color=BLUE)
+    left.plot(*y.T, ".", color=ORANGE, markersize=5)
+    left.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
+    draw_loss(fig, field, history, ax=right)
+    right.set_ylim(0.005, 3)
+
+
+def length_figure(lengths, errors):
+    """A figure: the error of the forecast over the number of observations in a window."""
+    fig, ax = figure(size=(6.6, 3.1))
+    ax.loglog(lengths, errors, "o-", color=BLUE)
+    ax.plot(lengths[-1], errors[-1], "o", color=VERMILLION, markersize=8)
+    ax.text(lengths[-1], errors[-1] * 1.35, "stuck", color=VERMILLION, ha="center")
+    ax.text(lengths[0], errors[0] * 1.35, "noisy starts", color=BLUE, ha="left")
+    ax.set(xlabel="observations per window", ylabel="error, 12 < t < 24", ylim=(0.03, 4), xlim=(1.7, 75))
+    ax.set_xticks(lengths, lengths)
+    ax.minorticks_off()
+    return fig
+
+
+def disagreement(fields, points):
+    """The spread of the values of several fields at points (N, 2), over the length of their mean (or 0.2)."""
+    values = torch.stack([field(0.0, points).detach() for field in fields])
+    return (values - values.mean(0)).square().sum(2).mean(0).sqrt() / values.mean(0).norm(dim=1).clamp(min=0.2)
+
+
+def relative_error(field, points):
+    """The error of a field at points (N, 2), over the length of the true one (or 0.2, where that is shorter)."""
+    true = spiral(0.0, points)
+    return (field(0.0, points).detach() - true).norm(dim=1) / true.norm(dim=1).clamp(min=0.2)
+
+
+def trust_figure(fields, y, n=51):
+    """A figure: where fields disagree, and where the first of them is wrong, in percent; its paths from odd starts.
+
+    And a dict of what it says: the error on the spiral (mean), and at the corners (least) beside the spread there
+    (largest).
+    """
+    points = torch.as_tensor(grid(BOX, BOX, n))
+    fig, axes = figure(ncols=2, size=(8.6, 4.0))
+    levels = [0, 10, 20, 40, 80, 160]
+    for ax, values in zip(axes, (disagreement(fields, points), relative_error(fields[0], points))):
+        shown = 100 * values.reshape(n, n).clamp(max=1.59)
+        colors = ax.contourf(*points.T.reshape(2, n, n), shown, levels=levels, cmap="Purples")
+        ax.plot(*y.T, ".", color=ORANGE, markersize=5)
+        ax.set(xlim=BOX, ylim=BOX, xlabel="$y_1$", aspect="equal")
+    starts = torch.tensor([[0.5, 0.0], [-2.2, 2.2]], dtype=torch.float64)
+    t = torch.linspace(0, 6, 121, dtype=torch.float64)
+    learned, exact = odeint(fields[0], starts, t).detach(), exact_spiral(t, starts)
+    for i in range(len(starts)):
+        axes[1].plot(*learned[:, i].T, color=BLUE, linewidth=1.6)
+        axes[1].plot(*starts[i], "o", color=BLUE)
+        exact_line(*exact[:, i].T, ax=axes[1], label=None)
+    axes[0].set(ylabel="$y_2$", title="spread of three learned fields")
+    axes[1].set_title("error of the first of them")
+    fig.colorbar(colors, ax=axes, ticks=levels, format="%d %%", fraction=0.04)
+    corners = torch.cartesian_prod(*2 * [torch.tensor([-2.4, 2.4], dtype=torch.float64)])
+    on_data = relative_error(fields[0], truth(torch.linspace(0, END, 241, dtype=torch.float64)))
+    return fig, {
+        "error on the data": float(on_data.mean()),
+        "error in the corners": float(relative_error(fields[0], corners).min()),
+        "spread in the corners": float(disagreement(fields, corners).max()),
+    }
+
+
+def demo_figure(true, learned, errors):
+    """A figure: the demo's spiral (T, 2), true and learned, in the plane; the error of the path, every 100 steps."""
+    fig, (left, right) = figure(ncols=2, size=(8.6, 3.5), width_ratios=(1, 1.3))
+    left.plot(*learned.T, color=BLUE, linewidth=1.3)
+    exact_line(*true.T, ax=left, label=None)
+    left.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), xlabel="$y_1$", ylabel="$y_2$", aspect="equal")
+    steps = [100 * (i + 1) for i in range(len(errors))]
+    right.semilogy(steps[:6], errors[:6], "o-", color=VERMILLION)
+    right.text(100, 2, "constant rate", color=VERMILLION)
+    if len(errors) > 6:
+        right.semilogy(steps[5:], errors[5:], "o-", color=BLUE)
+        right.text(1000, 2, "falling rate", color=BLUE, ha="right")
+    right.set(xlabel="step", ylabel="mean absolute error", xlim=(50, 1050), ylim=(0.05, 4))
+    right.set_yticks([0.1, 1], ["0.1", "1"])
+    right.minorticks_off()
+    return fig

@@ -1,0 +1,175 @@
+"""Lesson 05: the formulas hold, the trainings are what the lesson says, and the figures can be read."""
+
+import copy
+import io
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from node_tutorial import explore, odeint, solve
+from node_tutorial.data import spiral
+from node_tutorial.explore import learning_dynamics as lesson
+from node_tutorial.explore import learning_dynamics_figures as figures
+from node_tutorial.explore import learning_dynamics_horizon as horizon
+from node_tutorial.explore import learning_dynamics_solvers as solvers
+from node_tutorial.explore.live import Live
+from node_tutorial.plotting import text_problems
+
+f64 = {"dtype": torch.float64}
+
+
+@pytest.mark.parametrize("T", [0.7, 12.0])
+@pytest.mark.parametrize("w", [-1.0, 1.9, 2.0, 5.5])
+def test_the_loss_of_a_rotation_is_its_integral(w, T):
+    t = np.linspace(0, T, 200_001)
+    difference = np.abs(np.exp(1j * w * t) - np.exp(2j * t)) ** 2
+    assert horizon.rotation_loss(w, T) == pytest.approx(np.trapezoid(difference, t) / T, abs=1e-7)
+
+
+def test_descent_follows_the_slope_and_stays_in_its_valley():
+    for start, T in ((0.5, 12.0), (1.8, 12.0), (5.0, 3.0), (2.0001, 5.0)):
+        path = horizon.descend(start, T)
+        assert (np.diff(horizon.rotation_loss(path, T)) <= 1e-12).all()
+        end = path[-1]
+        around = horizon.rotation_loss(end + np.array([-1e-3, 0, 1e-3]) / T, T)
+        assert around[1] <= around[[0, 2]].min() + 1e-9, "it ends in a minimum"
+
+
+def test_the_truth_is_reached_from_within_the_valley_only():
+    edge = 4.493409457909064
+    for T in (0.5, 3.0, 20.0):
+        assert horizon.descend(2 - 0.98 * edge / T, T)[-1] == pytest.approx(2, abs=1e-3 / T)
+        assert abs(horizon.descend(2 - 1.02 * edge / T, T)[-1] - 2) > edge / T
+
+
+def test_a_window_loss_is_that_of_each_window_alone():
+    t, y = lesson.observations()
+    field = lesson.new_model().ode.func
+    value, others = lesson.window_loss(t, y, 5)(field, 0)
+    alone = []
+    for i in range(len(t) - 4):
+        states = solve(field, y[i], t[i : i + 5], rtol=1e-9, atol=1e-9).y
+        alone.append((states - y[i : i + 5]).square().mean())
+    assert len(alone) == 56 and value.item() == pytest.approx(torch.stack(alone).mean().item(), rel=2e-2)
+    assert others["nfe"] > 0
+
+
+def test_a_new_model_is_the_same_under_every_default_and_leaves_torch_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    models = [lesson.new_model()]
+    assert torch.equal(torch.rand(1), expected)
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        models.append(lesson.new_model())
+    finally:
+        torch.set_default_dtype(before)
+    one, two = (model.state_dict() for model in models)
+    assert all(torch.equal(one[name], two[name]) and one[name].dtype == torch.float64 for name in one)
+
+
+def test_windows_learn_the_field_and_the_whole_alone_does_not():
+    (learned, good), (_, bad) = lesson.trained("windows"), lesson.trained("whole")
+    assert len(good) == len(bad) == 21
+    assert good[0]["field_error"] == bad[0]["field_error"] > 0.5
+    assert good[-1]["field_error"] < 0.15 < 0.5 < bad[-1]["field_error"]
+    assert good[-1]["off"] < 0.15 < 0.5 < bad[-1]["off"]
+    assert lesson.field_error(learned.ode.func) == good[-1]["field_error"]
+
+
+def test_the_errors_of_a_path_and_a_field_are_measured():
+    t = torch.linspace(0, 24, 25, **f64)
+    inside, beyond = lesson.path_errors(t, lesson.truth(t) + torch.tensor([0.3, 0.4], **f64))
+    assert (inside, beyond) == pytest.approx((0.5, 0.5))
+    assert lesson.path_errors(t[:5], lesson.truth(t[:5])) == (0.0, 0.0)
+    assert lesson.field_error(lambda t, y: 1.1 * spiral(t, y)) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("w, h", [(2.0, 0.1), (1.0, 0.5)])
+def test_what_euler_learns_of_a_rotation_goes_around_exactly(w, h):
+    slope = (complex(math.cos(w * h), math.sin(w * h)) - 1) / h
+    t = torch.arange(0, 5 + h / 2, h, **f64)
+
+    def field(t, z):
+        return torch.stack([slope.real * z[0] - slope.imag * z[1], slope.imag * z[0] + slope.real * z[1]])
+
+    z = odeint(field, torch.tensor([1.0, 0.0], **f64), t, method="euler")
+    assert torch.allclose(z, torch.stack([torch.cos(w * t), torch.sin(w * t)], 1), atol=1e-12)
+    assert slope.real == pytest.approx(-(w**2) * h / 2, rel=0.05)
+
+
+def test_a_field_learned_through_euler_pulls_inward_as_predicted():
+    angle = torch.linspace(0, 2 * math.pi, 65, **f64)[:-1]
+    circle = torch.stack([torch.cos(angle), torch.sin(angle)], 1)
+    pulls = []
+    for name in solvers.TRAINED[:3] + solvers.TRAINED[-1:]:
+        field = solvers.trained_through(name).ode.func
+        pulls.append((circle * field(0.0, circle)).sum(1).mean().item())
+    predicted = [(math.cos(2 * h) - 1) / h for h in (0.2, 0.1, 0.05)] + [0.0]
+    assert pulls == pytest.approx(predicted, abs=0.07)
+
+
+def test_the_table_of_the_explorable_is_what_solves_give():
+    view = explore.solver_swap().evaluate(learned="Euler, h = 0.2", solver="dopri5, rtol 1e-6")
+    model, t = solvers.trained_through("Euler, h = 0.2"), torch.linspace(0, 12, 121, **f64)
+    y = odeint(model.ode.func, model.start, t, rtol=1e-8, atol=1e-8)
+    assert view.data["error"] == pytest.approx(lesson.path_errors(t, y)[0], abs=1e-3)
+    assert view.data["table"][0][5] == view.data["error"] > 0.3
+
+
+def test_agreement_is_no_proof():
+    """Three fields of which each is wrong by half, and all alike."""
+    points = torch.randn(20, 2, **f64)
+    fields = [lambda t, y, s=s: (0.5 + s) * spiral(t, y) for s in (-0.01, 0.0, 0.01)]
+    assert figures.disagreement(fields, points).max() < 0.05
+    assert figures.relative_error(fields[1], 2 + points.abs()).min() == pytest.approx(0.5)
+
+
+def test_a_live_picture_is_drawn_at_its_pace_and_at_the_end(capsys):
+    drawn = []
+    live = Live(lambda fig, model, history: drawn.append(len(history)), every=1e9)
+    losses = {"loss": []}
+
+    class History(SimpleNamespace):
+        def __len__(self):
+            return len(losses["loss"])
+
+        def __getitem__(self, name):
+            return losses[name]
+
+    for _ in range(5):
+        losses["loss"].append(0.5)
+        live(None, History(steps=5))
+    assert drawn == [1, 5] and live.figure.meaning == "Step 5 of 5: the loss is 0.5."
+
+
+def test_figures_are_readable():
+    t, y = lesson.observations()
+    model, _ = lesson.trained("windows")
+    fine = torch.linspace(0, 24, 121, **f64)
+    path = lesson.truth(fine) + 0.1
+    history = SimpleNamespace(steps=9)
+    live = Live(lambda fig, model, history: figures.draw_training(fig, model, history, t, y), size=(8.6, 3.6))
+    history = type("History", (), {"steps": 9, "__len__": lambda s: 3, "__getitem__": lambda s, n: [1.0, 0.5, 0.1]})()
+    live.draw(live.figure, model.ode.func, history)
+    other = copy.deepcopy(model).ode.func
+    figs = [
+        live.figure,
+        figures.forecast_figure(t, y),
+        figures.forecast_figure(
+            t, y, {"one curve of some length": (fine, path), "and another of this length": (fine, path)}
+        ),
+        figures.slopes_figure(t, y, path),
+        figures.length_figure([2, 6, 16, 60], [1.0, 0.5, 0.1, 1.0]),
+        figures.trust_figure([model.ode.func, other], y, n=11)[0],
+        figures.demo_figure(path, path, [0.5, 0.4, 0.3, 0.5, 0.6, 0.4]),
+        figures.demo_figure(path, path, [0.5, 0.4, 0.3, 0.5, 0.6, 0.4, 0.2, 0.1]),
+    ]
+    for fig in figs:
+        fig.canvas.print_png(io.BytesIO()) if not hasattr(fig, "png") else fig.png()
+        assert not text_problems(fig)
