@@ -132,7 +132,7 @@ def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> No
 # -------------------------------------------------------------------------------------- check
 
 DISTRIBUTIONS = [
-    *("node-tutorial", "torch", "torchdiffeq", "numpy", "scipy", "scikit-learn", "matplotlib"),
+    *("node-tutorial", "torch", "torchdiffeq", "numpy", "scipy", "scikit-learn", "statsmodels", "matplotlib"),
     *("ipywidgets", "jupyterlab-widgets", "ipykernel", "jupyterlab"),
 ]
 WIDGETS = {"ipywidgets": 8, "jupyterlab-widgets": 3}  # the major versions that fit together

@@ -41,22 +41,23 @@ def forecast_figure(t, y, curves=None):
 
 
 def slopes_figure(t, y, path):
-    """A figure: errors of slopes from differences, over the time between observations; the path of a fitted field."""
+    """A figure: errors of slopes from differences, over the gap between observations; a path (T, 2) up to t = 24."""
     gaps, slopes = t.diff(), y.diff(dim=0) / t.diff()[:, None]
     errors = (slopes - spiral(0.0, truth((t[1:] + t[:-1]) / 2))).norm(dim=1)
-    fig, (left, right) = figure(ncols=2, size=(8.6, 3.5), width_ratios=(1.35, 1))
+    fig, (left, right) = figure(ncols=2, size=(8.6, 3.4), width_ratios=(1, 1.2))
     left.loglog(gaps, errors, "o", color=VERMILLION, markersize=4)
     line = torch.tensor([3e-3, 1.0])
     left.loglog(line, 2 * NOISE / line, color=GRAY, linewidth=1)
     left.text(0.03, 50, "noise alone: 2σ / gap", color=GRAY)
     left.axhline(2.0, color=EXACT, linewidth=0.8)
-    left.text(0.0035, 2.3, "speed on the circle", color=EXACT)
+    left.text(0.0035, 1.7, "speed on the circle", color=EXACT, va="top")
     left.set(xlabel="gap between two observations", ylabel="error of the slope", xlim=(3e-3, 1.1), ylim=(0.05, 200))
     left.minorticks_off()
-    right.plot(*y.T, ".", color=ORANGE, markersize=5)
-    right.plot(*path.detach().T.clamp(-4, 4), color=BLUE, linewidth=1.4)
-    exact_line(*truth(torch.linspace(0, END, 241, dtype=torch.float64)).T, ax=right, label=None)
-    right.set(xlim=BOX, ylim=BOX, xlabel="$y_1$", ylabel="$y_2$", aspect="equal")
+    fine = torch.linspace(0, 2 * END, len(path), dtype=torch.float64)
+    right.plot(t, y[:, 0], ".", color=ORANGE, markersize=5)
+    right.plot(fine, path.detach()[:, 0].clamp(-4, 4), color=BLUE, linewidth=1.4)
+    exact_line(fine, truth(fine)[:, 0], ax=right, label=None)
+    right.set(xlim=(0, 2 * END), ylim=(-2.6, 2.6), xlabel="t", ylabel="$y_1$", xticks=range(0, 25, 4))
     return fig
 
 

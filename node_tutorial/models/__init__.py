@@ -1,4 +1,12 @@
 """Models with a differential equation inside, and the nets that they are made of."""
 
-from .fields import MLP, VectorField
+from .augmented import AugmentedODE
+from .continuous_vae import ContinuousVAE, Oscillator
+from .fields import MLP, ConvField, SecondOrder, TimedLayer, TimedMLP, VectorField
+from .latent_ode import LatentODE
 from .neural_ode import Cost, NeuralODE
+from .ode_net import ODENet
+from .ode_rnn import ODERNN, GRUWithGaps
+from .regularization import Regularized, RegularizedODE, random_end
+from .resnet import Residual, ResNet
+from .vae import VAE, Autoencoder, gaussian_kl, reparameterize

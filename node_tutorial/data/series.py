@@ -1,0 +1,158 @@
+"""Series with irregular times: from a list of them to tensors with a mask, and real ones with real gaps.
+
+A series is a pair: times (n,), increasing, and values (n,) or (n, D). A value that is NaN was not observed; that is the
+one way to say so, and the mask is made of it. A batch holds t (B, T), x (B, T, D) and mask (B, T, D), which is True
+where x was observed; elsewhere x is 0 and means nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..solvers.inputs import check_times
+
+
+class Batch(NamedTuple):
+    """Series as tensors: t (B, T) or, on one grid, (T,); x (B, T, D); mask (B, T, D), True where x was observed."""
+
+    t: Tensor
+    x: Tensor
+    mask: Tensor
+
+
+def collate(series: Sequence[tuple[Tensor, Tensor]]) -> Batch:
+    """Series of any lengths as one `Batch`, the shorter ones padded at their ends.
+
+    Padding is masked, its x is 0, and its times go on increasing, by a few units in the last place: so each row is a
+    valid grid of times for a solver, which ends practically where the row's observations do.
+
+    Args:
+        series: pairs of times (n,) and values (n,) or (n, D); NaN for what was not observed. n and D at least 1.
+
+    Raises:
+        ValueError: for no series; for times that do not increase strictly or are not finite; for values of another
+            length than their times, or another D than the first series has. TypeError: unless all are floating point.
+
+        >>> short = torch.tensor([0.0, 1.0]), torch.tensor([3.0, 4.0])
+        >>> long = torch.tensor([0.5, 2.0, 2.5]), torch.tensor([5.0, float("nan"), 6.0])
+        >>> t, x, mask = collate([short, long])
+        >>> x[..., 0].tolist(), mask[..., 0].int().tolist(), bool((t.diff(dim=1) > 0).all())
+        ([[3.0, 4.0, 0.0], [5.0, 0.0, 6.0]], [[1, 1, 0], [1, 0, 1]], True)
+    """
+    if not series:
+        raise ValueError("series is empty; give a list of pairs (times, values)")
+    rows = [_check(i, t, x) for i, (t, x) in enumerate(series)]
+    width = rows[0][1].shape[1]
+    for i, (_, x) in enumerate(rows):
+        if x.shape[1] != width:
+            raise ValueError(f"series[{i}] has {x.shape[1]} values at each time, series[0] has {width}; use as many")
+    longest = max(len(t) for t, _ in rows)
+    times = torch.stack([_pad_times(t, longest) for t, _ in rows])
+    values = torch.stack([torch.cat([x, x.new_full((longest - len(x), width), torch.nan)]) for _, x in rows])
+    mask = ~values.isnan()
+    return Batch(times, torch.where(mask, values, 0.0), mask)
+
+
+def _check(i: int, t: Any, x: Any) -> tuple[Tensor, Tensor]:
+    """The times (n,) and values (n, D) of series i."""
+    times = check_times(t, f"series[{i}][0]")
+    if len(times) > 1 and times[1] < times[0]:
+        raise ValueError(f"series[{i}][0] must be increasing times, but they decrease; use .flip(0), of the values too")
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        got = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(
+            f"series[{i}][1] must be a tensor of floating point, got {got}; use torch.as_tensor(..).float()"
+        )
+    if x.dim() not in (1, 2) or len(x) != len(times) or x[0].numel() == 0:
+        raise ValueError(
+            f"series[{i}][1] must be values ({len(times)},) or ({len(times)}, D), one per time, got {tuple(x.shape)}"
+        )
+    if x.isinf().any():
+        raise ValueError(f"series[{i}][1] must be finite, or NaN where nothing was observed, got inf")
+    return t, x.reshape(len(x), -1)
+
+
+def _pad_times(t: Tensor, longest: int) -> Tensor:
+    step = 4 * torch.finfo(t.dtype).eps * float(t.abs().max().clamp(min=torch.finfo(t.dtype).tiny ** 0.5))
+    return torch.cat([t, t[-1] + step * torch.arange(1, longest - len(t) + 1, dtype=t.dtype, device=t.device)])
+
+
+def union_grid(batch: Batch) -> Batch:
+    """The same observations on one grid t (T,) for all series: every time at which any of them was observed.
+
+    For solves with one clock. Best where the series share most of their times; else the grid is long.
+
+    Raises:
+        ValueError: if nothing at all was observed.
+
+        >>> batch = collate([(torch.tensor([0.0, 2.0]), torch.ones(2)), (torch.tensor([1.0, 2.0]), torch.ones(2))])
+        >>> t, x, mask = union_grid(batch)
+        >>> t.tolist(), mask[..., 0].int().tolist()
+        ([0.0, 1.0, 2.0], [[1, 0, 1], [0, 1, 1]])
+    """
+    t, x, mask = batch
+    t = t.expand(x.shape[:2])
+    row, column = mask.any(-1).nonzero(as_tuple=True)
+    if not len(row):
+        raise ValueError("batch holds no observation: its mask is False everywhere")
+    grid, place = torch.unique(t[row, column], return_inverse=True)
+    new_x = x.new_zeros(len(x), len(grid), x.shape[2])
+    new_mask = torch.zeros_like(new_x, dtype=torch.bool)
+    new_x[row, place], new_mask[row, place] = x[row, column], mask[row, column]
+    return Batch(grid, new_x, new_mask)
+
+
+def thin(t: Tensor, x: Tensor, keep: int, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
+    """Each series with `keep` of its times left, drawn without replacement, in order.
+
+    Args:
+        t: (T,), times of all series.
+        x: (B, T, D) values.
+        keep: from 1 to T.
+        seed: of a generator of its own.
+
+    Returns:
+        B pairs of times (keep,) and values (keep, D), for `collate`.
+
+    Raises:
+        ValueError: for another keep.
+
+        >>> [(times, values)] = thin(torch.arange(5.0), torch.arange(5.0).reshape(1, 5, 1), 3)
+        >>> bool((times.diff() > 0).all()), bool((values[:, 0] == times).all()), len(times)
+        (True, True, 3)
+    """
+    if not 1 <= keep <= len(t):
+        raise ValueError(f"keep must be from 1 to {len(t)}, the number of times, got {keep}")
+    chance = torch.Generator().manual_seed(seed)
+    kept = torch.rand(len(x), len(t), generator=chance).argsort(1)[:, :keep].sort(1).values.to(t.device)
+    return [(t[places], row[places]) for places, row in zip(kept, x, strict=True)]
+
+
+def co2() -> tuple[Tensor, Tensor]:
+    """Weekly carbon dioxide in the air at Mauna Loa, 1958 to 2001: times (2284,) in years, values (2284,) in ppm.
+
+    Both float64. 59 weeks are missing, NaN; the longest gap is 18 weeks, in 1964.
+
+    Source: Keeling, Whorf 2004, as shipped with statsmodels (`statsmodels.datasets.co2`).
+    """
+    from statsmodels.datasets import co2 as source
+
+    table = source.load_pandas().data
+    days = torch.tensor(table.index.day_of_year.to_list(), dtype=torch.float64) - 1
+    leap = torch.tensor(table.index.is_leap_year.tolist(), dtype=torch.float64)
+    year = torch.tensor(table.index.year.to_list(), dtype=torch.float64)
+    return year + days / (365 + leap), torch.tensor(table["co2"].to_list(), dtype=torch.float64)
+
+
+def sunspots() -> tuple[Tensor, Tensor]:
+    """Yearly sunspot numbers, 1700 to 2008: times (309,) in years, values (309,), both float64, none missing.
+
+    Source: National Geophysical Data Center, as shipped with statsmodels (`statsmodels.datasets.sunspots`).
+    """
+    from statsmodels.datasets import sunspots as source
+
+    table = source.load_pandas().data
+    t, x = (torch.tensor(table[name].to_list(), dtype=torch.float64) for name in ("YEAR", "SUNACTIVITY"))
+    return t, x
