@@ -13,7 +13,18 @@ from .gradients import (
     odeint_replay,
     odeint_reversible,
 )
-from .models import MLP, NeuralODE, VectorField
+from .models import (
+    MLP,
+    ODERNN,
+    VAE,
+    AugmentedODE,
+    ContinuousVAE,
+    LatentODE,
+    NeuralODE,
+    ODENet,
+    ResNet,
+    VectorField,
+)
 from .solvers.control import CONTROLLERS
 from .solvers.errors import SolveError
 from .solvers.methods import METHODS, register_method
@@ -29,9 +40,16 @@ __all__ = [
     "GRADIENT_MODES",
     "METHODS",
     "MLP",
+    "ODERNN",
+    "VAE",
+    "AugmentedODE",
+    "ContinuousVAE",
     "History",
+    "LatentODE",
     "Minibatches",
     "NeuralODE",
+    "ODENet",
+    "ResNet",
     "Solution",
     "SolveError",
     "Tableau",

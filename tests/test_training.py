@@ -414,7 +414,11 @@ def test_a_diverged_training_is_not_stored(tmp_path):
         ({"loss": lambda model, step: model(X) - Y}, ValueError, r"one number, got shape \(20, 1\); use \.mean"),
         ({"loss": lambda model, step: loss(model, step).detach()}, ValueError, r"does not depend .* \.detach"),
         ({"loss": lambda model, step: loss(net(), step)}, ValueError, "depends on no parameter of model"),
-        ({"loss": lambda model, step: (loss(model, step), {"seconds": 1})}, ValueError, "returns 'seconds', a name that fit"),
+        (
+            {"loss": lambda model, step: (loss(model, step), {"seconds": 1})},
+            ValueError,
+            "returns 'seconds', a name that fit",
+        ),
         (
             {"loss": lambda model, step: (loss(model, step), {"a": 1} if step else {})},
             ValueError,
