@@ -283,8 +283,9 @@ def test_a_jacobian_that_would_not_fit_is_refused():
     y0 = torch.ones(150, 40, dtype=float64)
     with pytest.raises(ValueError, match=r"rows of 6000, more than 5000; use an explicit method"):
         odeint(lambda t, y: -y * y.mean(), y0, tensor(0, 1), method="kvaerno5")
-    y = odeint(lambda t, y: -y * y.mean(-1, keepdim=True), y0, tensor(0, 1), method="kvaerno5")  # rows of 40
-    assert torch.allclose(y[-1], 0.5 * y0, atol=1e-6)
+    loose = {"rtol": 1e-3, "atol": 1e-3, "method": "kvaerno5"}
+    y = odeint(lambda t, y: -y * y.mean(-1, keepdim=True), y0, tensor(0, 1), **loose)  # rows of 40
+    assert torch.allclose(y[-1], 0.5 * y0, atol=1e-2)
 
 
 @pytest.mark.parametrize("method", ADAPTIVE)
