@@ -90,6 +90,8 @@ class RungeKutta:
     """The method that a tableau describes: `order`, and `step(f, t, y, h, f0)`."""
 
     def __init__(self, tableau: Tableau) -> None:
+        if tableau.implicit:
+            raise ValueError(f"{tableau.name!r} is implicit; use ImplicitRungeKutta, or solve(..., method={tableau.name!r})")
         self.tableau = tableau
         self.order, self.fsal = tableau.order, tableau.fsal
         self.rows = [Slope(row) for row in tableau.a[1:]]
