@@ -34,7 +34,7 @@ def disk_in_annulus(disk: int = 500, annulus: int = 1500, seed: int = 0) -> tupl
 def reflection() -> tuple[Tensor, Tensor]:
     """The points -1 and 1 (2, 1), and their targets 1 and -1 (2, 1): no flow on the line maps one to the other.
 
-    Source: Dupont, Doucet, Teh 2019, arXiv 1904.01681, section 3.
+    Source: Dupont, Doucet, Teh 2019, arXiv 1904.01681, figure 3.
 
         >>> x, target = reflection()
         >>> x.tolist(), bool(target.equal(-x))

@@ -24,8 +24,8 @@ class AugmentedODE(NeuralODE):
     Raises:
         TypeError, ValueError: if extra is neither a module nor an integer that is zero or more; and as `NeuralODE`.
 
-    Sources: Dupont, Doucet, Teh 2019, "Augmented neural ODEs", arXiv 1904.01681, section 4 (zeros); Massaroli, Poli,
-    Park, Yamashita, Asama 2020, "Dissecting neural ODEs", arXiv 2002.08071 (a lift: "input-layer augmentation").
+    Sources: Dupont, Doucet, Teh 2019, "Augmented neural ODEs", arXiv 1904.01681 (zeros); Massaroli, Poli, Park,
+    Yamashita, Asama 2020, "Dissecting neural ODEs", arXiv 2002.08071 (a lift: "input-layer augmentation").
 
         >>> from node_tutorial.models import MLP, VectorField
         >>> model = AugmentedODE(VectorField(MLP(3, 32, 3)), 1)

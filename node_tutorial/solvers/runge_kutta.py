@@ -91,7 +91,7 @@ class RungeKutta:
 
     def __init__(self, tableau: Tableau) -> None:
         if tableau.implicit:
-            raise ValueError(f"{tableau.name!r} is implicit; use ImplicitRungeKutta, or solve(..., method={tableau.name!r})")
+            raise ValueError(f"{tableau.name!r} is implicit: use ImplicitRungeKutta, or odeint with this method")
         self.tableau = tableau
         self.order, self.fsal = tableau.order, tableau.fsal
         self.rows = [Slope(row) for row in tableau.a[1:]]

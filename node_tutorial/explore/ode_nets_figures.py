@@ -1,0 +1,137 @@
+"""Lesson 07: figures."""
+
+import numpy as np
+from matplotlib.ticker import NullLocator
+
+from ..plotting import (
+    BLUE,
+    EXACT,
+    GRAY,
+    ORANGE,
+    SKY,
+    VERMILLION,
+    exact_line,
+    figure,
+    label_line,
+    room_for_labels,
+)
+
+TESTED = 1797  # all folds together
+
+
+def error_figure(table):
+    """A figure: test errors of every net, one dot per seed, over all folds; and one standard error to both sides."""
+    fig, ax = figure(size=(8.4, 3.6))
+    for i, (name, row) in enumerate(table.items()):
+        shares = np.sum(row["wrong"], axis=1) / TESTED
+        mean = shares.mean()
+        color = VERMILLION if name in ("RK-Net", "ODE-Net") else BLUE if name == "ResNet" else GRAY
+        error = np.sqrt(mean * (1 - mean) / TESTED)
+        ax.plot([100 * (mean - error), 100 * (mean + error)], [i, i], color=color, linewidth=6, alpha=0.3)
+        ax.plot(100 * shares, [i] * len(shares), "o", color=color, markersize=5)
+        ax.text(7.5, i, f"{row['parameters']:,}".replace(",", " "), ha="right", va="center", color=color)
+    ax.set_yticks(range(len(table)), list(table))
+    ax.invert_yaxis()
+    ax.set(xlim=(0, 7.6), xticks=range(7), xlabel="test error (%)")
+    ax.set_title("parameters", loc="right", fontsize=10.5)
+    ax.grid(axis="y", visible=False)
+    return fig
+
+
+def memory_figure(kept):
+    """A figure: bytes kept over evaluations of f. `kept`: name -> {evaluations: bytes}."""
+    fig, ax = figure(size=(7.4, 3.3))
+    lines = {}
+    for (name, row), color in zip(kept.items(), (BLUE, ORANGE, VERMILLION)):
+        (lines[name],) = ax.plot(list(row), [v / 1e6 for v in row.values()], "o-", color=color)
+    ax.set(xlabel="evaluations of f in the forward pass", ylabel="MB kept", xlim=(0, 34), ylim=(0, 17))
+    room_for_labels(ax, 0.32)
+    for name, line in lines.items():
+        label_line(line, name)
+    return fig
+
+
+def steps_figure(wrong, exact):
+    """A figure: wrong answers over Euler steps in the test, for nets trained with a number of them.
+
+    wrong: {steps in training: {steps in the test: wrong answers}}; exact: {steps in training: with the exact solution}.
+    """
+    fig, ax = figure(size=(7.4, 3.4))
+    colors = dict(zip(wrong, (VERMILLION, ORANGE, BLUE)))
+    steps = list(next(iter(wrong.values())))
+    end = 2 * steps[-1]
+    for trained, row in wrong.items():
+        (line,) = ax.plot([*steps, end], [*row.values(), exact[trained]], "o-", color=colors[trained])
+        if trained in row:
+            ax.plot(trained, row[trained], "o", color=colors[trained], markersize=11)
+        unit = {1: " step"}.get(trained, " steps") if isinstance(trained, int) else ""
+        label_line(line, f"trained with {trained}{unit}", gap=1.4)
+    ax.set_xscale("log")
+    ax.set_xticks([*steps, end], [*map(str, steps), "exact"])
+    ax.xaxis.set_minor_locator(NullLocator())
+    top = max(20, *(max(row.values()) for row in wrong.values()), *exact.values()) + 4
+    ax.set(xlabel="Euler steps in the test (ring: in training)", ylabel="wrong, of 450", ylim=(0, top))
+    ax.set_xlim(0.8, 5 * end)
+    return fig
+
+
+def growth_figure(growth):
+    """A figure: evaluations over epochs for three fields, each seed a line: forward, backward, and at 1e-6.
+
+    growth: field -> {"forward", "backward", "tight"} -> per seed a list over epochs.
+    """
+    fig, axes = figure(ncols=3, size=(9.4, 3.2))
+    titles = {"forward": "forward, at 1e-3", "backward": "backward, at 1e-3", "tight": "forward, at 1e-6"}
+    for ax, (what, title) in zip(axes, titles.items()):
+        for (name, row), color in zip(growth.items(), (BLUE, SKY, VERMILLION)):
+            for seed in row[what]:
+                ax.plot(range(1, len(seed) + 1), seed, color=color, linewidth=1.1)
+            if what == "tight":
+                label_line((len(seed), np.mean([s[-1] for s in row[what]])), name, ax=ax, color=color)
+        top = 160 if what == "tight" else 40
+        ax.set(xlabel="epoch", xlim=(0, len(seed)), ylim=(0, top))
+        ax.set_title(title)
+    axes[0].set_ylabel("NFE")
+    room_for_labels(axes[2], 0.75)
+    axes[2].set_xticks([0, 10, 20])
+    return fig
+
+
+def own_clock_figure(steps, lead):
+    """A figure: how many images take how many steps (B,), and the mean lead of the right answer (B,) among them."""
+    fig, (left, right) = figure(ncols=2, size=(8.4, 3.0))
+    counts = np.unique(np.asarray(steps), return_counts=True)
+    left.bar(*counts, 0.6, color=BLUE)
+    left.set(xlabel="steps that an image takes", ylabel="images", xticks=counts[0])
+    order = np.argsort(np.asarray(lead))
+    groups = np.array_split(np.asarray(steps)[order], 10)
+    right.plot(range(1, 11), [group.mean() for group in groups], "o-", color=VERMILLION)
+    right.set(xlabel="tenths of the images, from unsure to sure", ylabel="mean number of steps")
+    right.set(xticks=range(1, 11), ylim=(0, 1.15 * max(group.mean() for group in groups)))
+    return fig
+
+
+def figure_three(data):
+    """Our Figure 3 of Chen et al. 2018. `data`: "tolerance", "distance", "nfe", "seconds", "backward" (n,) each.
+
+    The fourth panel is `growth_figure`'s.
+    """
+    fig, (a, b, c) = figure(ncols=3, size=(9.4, 3.1))
+    a.loglog(data["nfe"], data["distance"], "o-", color=BLUE)
+    a.set(xlabel="NFE forward", ylabel="error of the scores")
+    a.set_title("a: error is controlled")
+    b.plot(data["nfe"], [1000 * s for s in data["seconds"]], "o", color=BLUE)
+    b.set(xlabel="NFE forward", ylabel="ms forward", xlim=(0, None), ylim=(0, None))
+    b.set_title("b: time follows NFE")
+    c.plot(data["nfe"], data["backward"], "o", color=VERMILLION)
+    top = 1.15 * max(*data["nfe"], *data["backward"])
+    exact_line([0, top], [0, top], ax=c, label=None, color=GRAY)
+    exact_line([0, top], [0, top / 2], ax=c, label=None)
+    c.text(0.98 * top, 0.36 * top, "half, as in\nthe paper", ha="right", va="top", color=EXACT)
+    c.text(0.93 * top, 0.96 * top, "equal", ha="right", va="top", color=GRAY)
+    c.set(xlabel="NFE forward", ylabel="NFE backward", xlim=(0, top), ylim=(0, top))
+    c.set_title("c: backward against forward")
+    a.set_xticks([10, 20, 50, 100], ["10", "20", "50", "100"])
+    a.xaxis.set_minor_locator(NullLocator())
+    a.yaxis.set_minor_locator(NullLocator())
+    return fig
