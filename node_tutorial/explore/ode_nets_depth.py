@@ -116,7 +116,7 @@ def _draw(fig, data):
     left.set_title(f"{data['net']}: {100 * data['share']:.1f} % right so far, NFE {data['cost']}")
     _draw_probabilities(right, data, path)
     inset = right.inset_axes((0.015, 0.6, 0.2, 0.36))
-    inset.imshow(-test_set()[0][which, 0], cmap="gray", interpolation="nearest")
+    inset.imshow(-test_set()[0][which, 0].numpy(), cmap="gray", interpolation="nearest")
     inset.set(xticks=[], yticks=[])
     inset.grid(False)
     for spine in inset.spines.values():

@@ -60,18 +60,20 @@ def steps_figure(wrong, exact):
     colors = dict(zip(wrong, (VERMILLION, ORANGE, BLUE)))
     steps = list(next(iter(wrong.values())))
     end = 2 * steps[-1]
+    lines = {}
     for trained, row in wrong.items():
-        (line,) = ax.plot([*steps, end], [*row.values(), exact[trained]], "o-", color=colors[trained])
+        (lines[trained],) = ax.plot([*steps, end], [*row.values(), exact[trained]], "o-", color=colors[trained])
         if trained in row:
             ax.plot(trained, row[trained], "o", color=colors[trained], markersize=11)
-        unit = {1: " step"}.get(trained, " steps") if isinstance(trained, int) else ""
-        label_line(line, f"trained with {trained}{unit}", gap=1.4)
     ax.set_xscale("log")
     ax.set_xticks([*steps, end], [*map(str, steps), "exact"])
     ax.xaxis.set_minor_locator(NullLocator())
     top = max(20, *(max(row.values()) for row in wrong.values()), *exact.values()) + 4
     ax.set(xlabel="Euler steps in the test (ring: in training)", ylabel="wrong, of 450", ylim=(0, top))
     ax.set_xlim(0.8, 5 * end)
+    for trained, line in lines.items():
+        unit = {1: " step"}.get(trained, " steps") if isinstance(trained, int) else ""
+        label_line(line, f"trained with {trained}{unit}", gap=1.4)
     return fig
 
 
