@@ -69,7 +69,7 @@ def steps_figure(wrong, exact):
     ax.set_xticks([*steps, end], [*map(str, steps), "exact"])
     ax.xaxis.set_minor_locator(NullLocator())
     top = max(20, *(max(row.values()) for row in wrong.values()), *exact.values()) + 4
-    ax.set(xlabel="Euler steps in the test (ring: in training)", ylabel="wrong, of 450", ylim=(0, top))
+    ax.set(xlabel="Euler steps in the test (large dot: in training)", ylabel="wrong, of 450", ylim=(0, top))
     ax.set_xlim(0.8, 5 * end)
     for trained, line in lines.items():
         unit = {1: " step"}.get(trained, " steps") if isinstance(trained, int) else ""
@@ -129,7 +129,7 @@ def figure_three(data):
     top = 1.15 * max(*data["nfe"], *data["backward"])
     exact_line([0, top], [0, top], ax=c, label=None, color=GRAY)
     exact_line([0, top], [0, top / 2], ax=c, label=None)
-    c.text(0.98 * top, 0.36 * top, "half, as in\nthe paper", ha="right", va="top", color=EXACT)
+    c.text(0.98 * top, 0.32 * top, "half, as in\nthe paper", ha="right", va="top", color=EXACT)
     c.text(0.93 * top, 0.96 * top, "equal", ha="right", va="top", color=GRAY)
     c.set(xlabel="NFE forward", ylabel="NFE backward", xlim=(0, top), ylim=(0, top))
     c.set_title("c: backward against forward")
