@@ -1,6 +1,10 @@
 """Browser tests are slow (a real JupyterLab) and run only when asked for: pytest tests/browser --browser"""
 
+import contextlib
 import importlib.util
+import os
+import pathlib
+import re
 
 import pytest
 
@@ -33,3 +37,18 @@ def chromium():
         pytest.skip("no Chromium found: install it, or set the variable CHROMIUM to its path")
     with browser() as running:
         yield running
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Of a failed test, keep what the page showed: in the folder SCREENSHOTS, or browser_failures."""
+    report = yield
+    page = item.funcargs.get("page") if hasattr(item, "funcargs") else None
+    if report.failed and page is not None:
+        folder = pathlib.Path(os.environ.get("SCREENSHOTS", "browser_failures"))
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{re.sub('[^A-Za-z0-9]+', '_', item.name)}.png"
+        with contextlib.suppress(Exception):  # the page itself may be what broke
+            page.screenshot(path=path)
+            report.sections.append(("screenshot", str(path)))
+    return report

@@ -9,6 +9,9 @@ import statistics
 
 import pytest
 
+from node_tutorial import exercises
+from node_tutorial.exercises import EXERCISES
+
 from .lab import (
     ROOT,
     caption,
@@ -113,9 +116,8 @@ def test_lists_and_boxes_change_the_picture_by_keyboard(page):
             control = panel.locator("input[type=checkbox]").nth(place)
             focus(page, control)
             checked = control.is_checked()
-            page.keyboard.press(
-                "Space"
-            )  # what it changes may depend on the others; the sweep of the controls sees to it
+            page.keyboard.press("Space")
+            # What it changes may depend on the other controls; the sweep of the controls sees to it.
             wait_until_idle(page)
             assert control.is_checked() != checked and panel.get_by_role("alert").count() == 0
 
@@ -139,3 +141,30 @@ def test_reset_returns_to_the_first_picture(page):
         wait_until_idle(page)
         page.wait_for_timeout(300)
         assert caption(panel) == reset
+
+
+def test_wrong_and_right_answers_show_their_feedback(page):
+    """In the lesson's own exercise cells; run last, since it replaces their text."""
+    exercises.load_all()
+    ids = [id for id in sorted(EXERCISES) if id.startswith(page.lesson[:2])]
+    assert ids or page.lesson.startswith("00")
+    for id in ids:
+        for answer, state in ((f"EXERCISES[{id!r}].mistakes[0].answer", "not yet"),
+                              (f"EXERCISES[{id!r}].reference()", "correct")):  # fmt: skip
+            shown = page.evaluate(
+                ANSWER, [id, f"from node_tutorial.exercises import EXERCISES\ncheck({id!r}, {answer})"]
+            )
+            assert state in shown, f"{id}: {shown}"
+
+
+ANSWER = """async ([id, source]) => {
+    const content = jupyterapp.shell.currentWidget.content;
+    const theirs = cell => cell.model.type === 'code' && [`check("${id}"`, `check('${id}'`].some(
+        text => cell.model.sharedModel.getSource().includes(text));
+    content.activeCellIndex = content.widgets.findIndex(theirs);
+    await content.scrollToItem(content.activeCellIndex, 'center');
+    content.activeCell.model.sharedModel.setSource(source);
+    await jupyterapp.commands.execute('notebook:run-cell');
+    await new Promise(resolve => setTimeout(resolve, 300));
+    return content.activeCell.outputArea.node.textContent;
+}"""
