@@ -14,6 +14,7 @@ from .gradients import (
     odeint_reversible,
 )
 from .models import (
+    CNF,
     MLP,
     ODERNN,
     VAE,
@@ -22,6 +23,8 @@ from .models import (
     LatentODE,
     NeuralODE,
     ODENet,
+    PlanarFlow,
+    RealNVP,
     ResNet,
     VectorField,
 )
@@ -36,6 +39,7 @@ from .training import History, Minibatches, fit
 __version__ = "0.1.0"
 
 __all__ = [
+    "CNF",
     "CONTROLLERS",
     "GRADIENT_MODES",
     "METHODS",
@@ -49,6 +53,8 @@ __all__ = [
     "Minibatches",
     "NeuralODE",
     "ODENet",
+    "PlanarFlow",
+    "RealNVP",
     "ResNet",
     "Solution",
     "SolveError",

@@ -1,12 +1,15 @@
 """Models with a differential equation inside, and the nets that they are made of."""
 
 from .augmented import AugmentedODE
+from .cnf import CNF, Path, Penalized
 from .continuous_vae import ContinuousVAE, Oscillator
 from .fields import MLP, ConvField, SecondOrder, TimedLayer, TimedMLP, VectorField
+from .flows import Flowed, PlanarFlow, RealNVP, Sampled, normal_log_prob
 from .latent_ode import LatentODE
 from .neural_ode import Cost, NeuralODE
 from .ode_net import ODENet
 from .ode_rnn import ODERNN, GRUWithGaps
 from .regularization import Regularized, RegularizedODE, random_end
 from .resnet import Residual, ResNet
+from .trace import draw_noise, exact_trace, hutchinson_trace
 from .vae import VAE, Autoencoder, gaussian_kl, reparameterize
