@@ -1,0 +1,257 @@
+"""Lesson 10: the digits in ink and paper, how the lesson's nets are trained, and log p(x) found in three ways.
+
+All numbers are nats per image. With two latents, log p(x) is an integral over a plane, which a grid does to four
+digits; so every bound has the exact value beside it.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+from .. import Minibatches, fit
+from ..data import digits
+from ..models.vae import VAE, Autoencoder, gaussian_kl, gaussian_log_prob, reparameterize
+
+STEPS, RATE, BATCH = 900, 1e-2, 128
+BETAS = (0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+class Images(NamedTuple):
+    """x (N, 64) to train with, test (M, 64), and their labels (N,), (M,)."""
+
+    x: Tensor
+    label: Tensor
+    test: Tensor
+    test_label: Tensor
+
+
+@lru_cache(maxsize=1)
+def gray_digits() -> Images:
+    """scikit-learn's digits with pixels between 0 and 1, in float64."""
+    split = digits(normalize=False)
+    x, test = (images.flatten(1).double() for images in (split.images, split.test_images))
+    return Images(x, split.labels, test, split.test_labels)
+
+
+@lru_cache(maxsize=1)
+def ink_digits() -> Images:
+    """The digits in 0 (paper) and 1 (ink, where a pixel has at least half of its dots)."""
+    gray = gray_digits()
+    return gray._replace(x=(gray.x >= 0.5).double(), test=(gray.test >= 0.5).double())
+
+
+def train(model, x, loss=None, *, steps=STEPS, rate=RATE, seed=0, on_step=None):
+    """Train by Adam on batches of x, the rate falling to 0; `loss(model, x)`, by default the model's. -> History"""
+    loss = loss or type(model).loss
+    return fit(
+        model,
+        lambda model, batch: loss(model, batch[0]),
+        steps,
+        optimizer=torch.optim.Adam(model.parameters(), lr=rate, fused=True),
+        schedule=lambda step: 1 - step / steps,
+        batches=Minibatches(x, size=BATCH, seed=seed),
+        seed=seed,
+        on_step=on_step,
+        progress=False,
+    )
+
+
+def log_bernoulli(x, logits):
+    """log p(x | z) (...) of pixels x (..., D) that are 1 with probability sigmoid(logits)."""
+    x, logits = torch.broadcast_tensors(x, logits)
+    return -cross_entropy(logits, x, reduction="none").sum(-1)
+
+
+def independent_pixels(x, test):
+    """The mean log p(test) if every pixel is ink by itself, as often as in x (one count added to each side)."""
+    p = (x.sum(0) + 1) / (len(x) + 2)
+    return log_bernoulli(test, torch.logit(p)).mean().item()
+
+
+@torch.no_grad()
+def integrated(log_likelihood, x, mean=None, cov=None, reach=6.0, n=161):
+    """The mean over x (B, D) of log p(x) = log of the integral of p(x | z) p(z) over the plane, on a grid of n x n.
+
+    log_likelihood(x, z) -> log p(x | z), (B, G) for x (B, D) and z (G, 2).
+    mean, cov: of the Gaussian p(z), by default N(0, I); the grid reaches so many of its standard deviations.
+    """
+    line = torch.linspace(-reach, reach, n, dtype=x.dtype)
+    unit = torch.cartesian_prod(line, line)
+    log_weight = -unit.square().sum(1) / 2 - math.log(2 * math.pi) + 2 * math.log(float(line[1] - line[0]))
+    z = unit if cov is None else mean + unit @ torch.linalg.cholesky(cov).T
+    rows = [torch.logsumexp(log_likelihood(part, z) + log_weight, 1) for part in x.split(64)]
+    return torch.cat(rows).mean().item()
+
+
+def bernoulli_over(decoder):
+    """log p(x | z) for `integrated`, as two matrix products: x (B, D), z (G, 2) -> (B, G)."""
+
+    def log_likelihood(x, z):
+        logits = decoder(z)
+        return x @ logits.T + torch.nn.functional.logsigmoid(-logits).sum(1)
+
+    return log_likelihood
+
+
+def gaussian_over(model):
+    """The same for a Gaussian decoder."""
+
+    def log_likelihood(x, z):
+        noise = model.log_noise.exp()
+        return -(torch.cdist(x, model.decoder(z)) / noise).square() / 2 - x.shape[-1] * (
+            noise.log() + math.log(2 * math.pi) / 2
+        )
+
+    return log_likelihood
+
+
+@torch.no_grad()
+def exact(model, x, **grid):
+    """The mean log p(x) of a VAE with two latents."""
+    over = bernoulli_over(model.decoder) if model.likelihood == "bernoulli" else gaussian_over(model)
+    return integrated(over, x, **grid)
+
+
+@torch.no_grad()
+def terms(model, x, draws=100, seed=0):
+    """Means over x: rate (the KL), distortion (minus the reconstruction), elbo. -> dict of floats"""
+    torch.manual_seed(seed)
+    bound = model.elbo(x, draws)
+    rate, distortion = bound.kl.mean().item(), -bound.reconstruction.mean().item()
+    return {"rate": rate, "distortion": distortion, "elbo": -rate - distortion}
+
+
+def log_weights(model, x, k):
+    """log of p(x | z) p(z) / q(z | x) for k draws of z from q, (k, B)."""
+    mean, std = model.encode(x)
+    z = reparameterize(mean.expand(k, *mean.shape), std)
+    log_prior = gaussian_log_prob(z, torch.zeros_like(z), torch.ones_like(std)).sum(-1)
+    return model.log_prob(x, z) + log_prior - gaussian_log_prob(z, mean, std).sum(-1)
+
+
+def importance_loss(k):
+    """Minus the bound of Burda et al. 2016, equation 8: the log of the mean of k weights."""
+
+    def loss(model, x):
+        return -(torch.logsumexp(log_weights(model, x, k), 0) - math.log(k)).mean()
+
+    return loss
+
+
+@torch.no_grad()
+def importance_bounds(model, x, ks=(1, 5, 50, 500), draws=1000, seed=0):
+    """The bounds L_k, means over x and over as many groups of k as the draws make. -> {k: float}"""
+    torch.manual_seed(seed)
+    log_w = log_weights(model, x, draws)
+    groups = {k: log_w[: draws // k * k].reshape(-1, k, len(x)) for k in ks}
+    return {k: (torch.logsumexp(group, 1) - math.log(k)).mean().item() for k, group in groups.items()}
+
+
+def to_training_images(probability, images):
+    """In how many pixels decoded images (N, 64), set to ink or paper, differ from the most similar training image."""
+    return torch.cdist((probability > 0.5).double(), images.x, p=1).min(1).values
+
+
+class Coder(Autoencoder):
+    """The plain autoencoder for ink: what its decoder returns are logits, its loss is -log p(x | code)."""
+
+    def decode(self, z):
+        return torch.sigmoid(self.decoder(z))
+
+    def loss(self, x):
+        return -log_bernoulli(x, self.decoder(self.encode(x))).mean()
+
+
+# -- three mistakes, in the order of the lesson ----------------------------------------------------------------------
+
+
+def net_a(model, x):
+    """The image is compared with its code, not with what the decoder makes of it."""
+    mean, std = model.encode(x)
+    z = reparameterize(mean, std)
+    return ((x - z).square() + gaussian_kl(mean, std)).sum(-1).mean()
+
+
+def net_b(model, x):
+    """The KL is missing."""
+    mean, std = model.encode(x)
+    return -model.log_prob(x, reparameterize(mean, std)).mean()
+
+
+def net_c(model, x):
+    """Sampling is left out: the decoder sees the mean."""
+    mean, std = model.encode(x)
+    return (gaussian_kl(mean, std).sum(-1) - model.log_prob(x, mean)).mean()
+
+
+MISTAKES = {"A": net_a, "B": net_b, "C": net_c}
+
+
+def decoder_gradient(model, x, mistake=None):
+    """The gradient of the loss that reaches the decoder's first layer, or None if none does."""
+    loss = MISTAKES.get(mistake, VAE.loss)(model, x)
+    return torch.autograd.grad(loss, model.decoder[0].weight, allow_unused=True)[0]
+
+
+@contextmanager
+def float64() -> Iterator[None]:
+    """float64 by default, so that what is trained agrees to some digits on all processors."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def trained(latent=2, beta=1.0, mistake=None, draws=0, seed=0):
+    """A VAE of the ink digits and its history, trained once, in a few seconds.
+
+    mistake: "A", "B" or "C"; draws: k, to train by the bound of so many draws.
+    """
+    return _trained(latent, float(beta), mistake, draws, seed)
+
+
+@lru_cache(maxsize=16)
+def _trained(latent, beta, mistake, draws, seed):
+    loss = importance_loss(draws) if draws else MISTAKES.get(mistake)
+    with float64():
+        torch.manual_seed(seed)
+        model = VAE(64, latent, beta=beta)
+        return model, train(model, ink_digits().x, loss, seed=seed)
+
+
+@lru_cache(maxsize=4)
+def trained_coder(latent, seed=0):
+    """The same for the plain autoencoder."""
+    with float64():
+        torch.manual_seed(seed)
+        model = Coder(64, latent)
+        return model, train(model, ink_digits().x, seed=seed)
+
+
+@lru_cache(maxsize=2)
+def trained_gaussian(latent, seed=0):
+    """The same for a VAE of gray digits with a Gaussian decoder, whose noise is learned."""
+    with float64():
+        torch.manual_seed(seed)
+        model = VAE(64, latent, likelihood="gaussian", noise=0.3)
+        return model, train(model, gray_digits().x, seed=seed)
+
+
+def probabilistic_pca(x, test, latent):
+    """The mean log p(test) of the best linear generator with so many latents, exact (Tipping, Bishop 1999).
+
+    p(x) = N(mean, W W^T + s^2 I), where s^2 is the mean of the covariance's smallest eigenvalues.
+    """
+    mean, (values, vectors) = x.mean(0), torch.linalg.eigh(torch.cov(x.T, correction=0))
+    noise = values[:-latent].mean()
+    widths = torch.cat([noise.expand(len(values) - latent), values[-latent:]])
+    normal = torch.distributions.MultivariateNormal(mean, vectors @ torch.diag(widths) @ vectors.T)
+    return normal.log_prob(test).mean().item()

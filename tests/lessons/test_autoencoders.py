@@ -1,0 +1,167 @@
+"""Facts that lesson 10's helpers rely on: integrals on grids, importance bounds, exact baselines, readable figures."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from node_tutorial import History
+from node_tutorial.explore import autoencoders as lab
+from node_tutorial.explore import autoencoders_figures as figures
+from node_tutorial.explore.autoencoders_bound import gaussian_bound
+from node_tutorial.models import VAE
+from node_tutorial.plotting import text_problems
+
+
+@pytest.fixture
+def linear():
+    """A VAE with a linear Gaussian decoder, whose p(x) = N(b, W W^T + noise^2 I) is known. -> model, x, log p(x)"""
+    with lab.float64():
+        torch.manual_seed(0)
+        model = VAE(3, 2, likelihood="gaussian", noise=0.6)
+        model.decoder = torch.nn.Linear(2, 3)
+        w, b = model.decoder.weight.detach(), model.decoder.bias.detach()
+        x = torch.randn(5, 3)
+        covariance = w @ w.T + 0.6**2 * torch.eye(3)
+        log_p = torch.distributions.MultivariateNormal(b, covariance).log_prob(x).mean().item()
+        yield model, x, log_p
+
+
+def history_of(steps):
+    history = History(steps)
+    for i in range(steps):
+        history.append({"loss": 20 + math.exp(-i / steps)})
+    return history
+
+
+def test_the_grid_integrates_a_linear_generator_exactly(linear):
+    model, x, log_p = linear
+    assert lab.exact(model, x) == pytest.approx(log_p, abs=1e-8)
+    assert abs(lab.exact(model, x, n=9) - log_p) > 1e-6  # too coarse a grid is seen
+
+
+def test_the_grid_of_another_gaussian_is_a_generator_moved(linear):
+    """Integrating over z ~ N(mean, A A^T) is integrating decode(mean + A z) over N(0, I)."""
+    model, x, _ = linear
+    mean, root = torch.tensor([0.5, -1.0]).double(), torch.tensor([[1.5, 0.0], [0.4, 0.7]]).double()
+    moved = lab.integrated(lab.gaussian_over(model), x, mean=mean, cov=root @ root.T)
+    w, b = model.decoder.weight.detach(), model.decoder.bias.detach()
+    covariance = w @ root @ root.T @ w.T + 0.36 * torch.eye(3).double()
+    exact = torch.distributions.MultivariateNormal(b + w @ mean, covariance).log_prob(x).mean().item()
+    assert moved == pytest.approx(exact, abs=1e-6)
+
+
+def test_importance_bounds_rise_to_log_p(linear):
+    model, x, log_p = linear
+    bounds = lab.importance_bounds(model, x, ks=(1, 10, 1000), draws=20_000)
+    elbo = lab.terms(model, x, draws=5000)["elbo"]
+    assert bounds[1] == pytest.approx(elbo, abs=0.1)
+    assert bounds[1] < bounds[10] < bounds[1000] < log_p + 0.02
+    assert bounds[1000] == pytest.approx(log_p, abs=0.05)
+
+
+def test_the_loss_with_one_draw_is_minus_the_bound_by_weights(linear):
+    model, x, _ = linear
+    torch.manual_seed(3)
+    loss = lab.importance_loss(1)(model, x)
+    torch.manual_seed(3)
+    assert loss.item() == pytest.approx(-lab.log_weights(model, x, 1).mean().item(), rel=1e-12)
+
+
+def test_bernoulli_likelihoods_agree_with_the_model():
+    with lab.float64():
+        torch.manual_seed(0)
+        model, x, z = VAE(64, 2), lab.ink_digits().test[:4], torch.randn(7, 2)
+        one_by_one = torch.stack([model.log_prob(x, point.expand(4, 2)) for point in z], 1)
+        assert torch.allclose(lab.bernoulli_over(model.decoder)(x, z), one_by_one)
+        distribution = torch.distributions.Bernoulli(logits=model.decoder(z))
+        assert torch.allclose(one_by_one[0], distribution.log_prob(x[0]).sum(-1))
+
+
+def test_probabilistic_pca_is_between_no_structure_and_a_full_gaussian():
+    torch.manual_seed(0)
+    x = torch.randn(500, 6, dtype=torch.float64) @ torch.randn(6, 6, dtype=torch.float64)
+    full = torch.distributions.MultivariateNormal(x.mean(0), torch.cov(x.T, correction=0)).log_prob(x).mean().item()
+    values = [lab.probabilistic_pca(x, x, latent) for latent in (1, 3, 5)]
+    assert values == sorted(values) and values[-1] == pytest.approx(full, abs=1e-8)  # 5 and a noise: all 6 widths
+
+
+def test_independent_pixels_are_the_entropy_of_pixels():
+    x = torch.tensor([[1.0, 0.0], [0.0, 0.0]]).double()
+    assert lab.independent_pixels(x, x) == pytest.approx(math.log(0.5) + math.log(0.75))
+
+
+@pytest.mark.parametrize(("mean", "std", "noise"), [(0.3, 0.8, 0.7), (-1.5, 0.2, 0.4), (3.0, 1.5, 1.5)])
+def test_the_gap_of_the_bound_is_the_kl_from_the_posterior(mean, std, noise):
+    bound = gaussian_bound(mean, std, noise)
+    assert bound.elbo + bound.gap == pytest.approx(bound.log_px, abs=1e-12) and bound.gap >= 0
+    z = np.linspace(-12, 12, 20001)
+    joint = np.exp(-(z**2) / 2 - (1.5 - z) ** 2 / (2 * noise**2)) / (2 * math.pi * noise)
+    assert math.log(np.trapezoid(joint, z)) == pytest.approx(bound.log_px, abs=1e-9)
+
+
+def test_only_the_first_mistake_keeps_gradients_from_the_decoder():
+    with lab.float64():
+        model, x = VAE(64, 64), lab.ink_digits().x[:20]
+    assert lab.decoder_gradient(model, x, "A") is None
+    assert all(lab.decoder_gradient(model, x, name).abs().max() > 0 for name in (None, "B", "C"))
+
+
+def test_the_other_mistakes_are_the_loss_without_a_part():
+    with lab.float64():
+        model, x = VAE(64, 4), lab.ink_digits().x[:20]
+        torch.manual_seed(0)
+        loss = model.loss(x)
+        torch.manual_seed(0)
+        without_kl = lab.net_b(model, x)
+        mean, std = model.encode(x)
+        kl = lab.gaussian_kl(mean, std).sum(-1).mean()
+        assert torch.allclose(loss, without_kl + kl)
+        assert torch.allclose(lab.net_c(model, x), kl - model.log_prob(x, mean).mean())
+
+
+def test_training_improves_and_leaves_the_default_precision_as_it_was():
+    images = lab.ink_digits()
+    torch.manual_seed(0)
+    coder = lab.Coder(64, 2).double()
+    history = lab.train(coder, images.x, steps=60)
+    assert history.status == "finished" and history["loss"][-1] < 0.8 * history["loss"][0]
+    assert torch.get_default_dtype() == torch.float32
+    with lab.float64():
+        assert VAE(64, 2).encode(images.x[:1]).mean.dtype == torch.float64
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_strange_is_far_from_every_training_image():
+    images = lab.ink_digits()
+    flipped = images.x[:3].clone()
+    flipped[:, :9] = 1 - flipped[:, :9]
+    assert (lab.to_training_images(images.x[:3], images) == 0).all()
+    away = lab.to_training_images(flipped, images)
+    assert (away > 0).all() and (away <= 9).all()
+
+
+def test_figures_are_readable():
+    images = lab.ink_digits()
+    with lab.float64():
+        torch.manual_seed(0)
+        coder, vae = lab.Coder(64, 16), VAE(64, 16)
+        history = history_of(60)
+        row = {"rate": 3.0, "distortion": 17.0, "elbo": -20.0, "exact": -19.5}
+        drawn = [
+            figures.report(coder, history, images),
+            figures.reports({"A": (vae, history), "B": (vae, history)}, images),
+            figures.bounds_figure({1: -20.5, 5: -20.2, 50: -20.1, 500: -20.05}, -20.0, {"plain": -19.6}),
+            figures.rate_figure(
+                {
+                    beta: {**row, "rate": 7 / (1 + 2 * i), "distortion": 16 + 2.3 * i}
+                    for i, beta in enumerate(lab.BETAS)
+                },
+                -25.2,
+            ),
+            figures.gradient_figure({"a": torch.randn(100), "b": torch.randn(100)}, exact=4.0),
+        ]
+    for fig in drawn:
+        fig.png()
+        assert not text_problems(fig)
