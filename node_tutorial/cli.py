@@ -1,8 +1,10 @@
-"""``node-tutorial``: open the lessons, check the set-up, run a lesson without a browser.
+"""``node-tutorial``: open the lessons, check the set-up, run a lesson without a browser, teach.
 
     node-tutorial open 3        copy the lessons, start JupyterLab at lesson 03
+    node-tutorial reset 3       lesson 03 as it was; the learner's copy is kept beside it
     node-tutorial check         is everything here that the lessons need?
     node-tutorial run 3         execute lesson 03, write 03_adaptive_steps.html
+    node-tutorial collect DIR   one table of the learners' reports in a folder
 
 Heavy imports stay inside the functions, so that ``--help`` answers at once.
 """
@@ -18,6 +20,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
 MANIFEST = ".node_tutorial.json"  # in the learner's folder: what each lesson was when copied
@@ -68,8 +71,7 @@ def copy_lessons(source: Path, target: Path, ask: Callable[[str], str] = ask) ->
     changed stays. Where both changed, ``ask`` decides.
     """
     target.mkdir(parents=True, exist_ok=True)
-    manifest = target / MANIFEST
-    copied = json.loads(manifest.read_text("utf-8")) if manifest.exists() else {}
+    copied = _read_manifest(target)
     for lesson in sorted(source.glob("[0-9][0-9]_*.ipynb")):
         mine = target / lesson.name
         new = _digest(lesson)
@@ -83,11 +85,20 @@ def copy_lessons(source: Path, target: Path, ask: Callable[[str], str] = ask) ->
             if answer == "b":
                 print(f"{lesson.name}: your version is now {_set_aside(mine).name}")
             if answer == "k":
-                print(f"{lesson.name}: kept as you changed it (delete it to get the new version)")
+                print(f"{lesson.name}: kept as you changed it; for the new version: node-tutorial reset {lesson.stem}")
             else:
                 shutil.copyfile(lesson, mine)
         copied[lesson.name] = new
-    manifest.write_text(json.dumps(copied, indent=1) + "\n", "utf-8")
+    _write_manifest(target, copied)
+
+
+def _read_manifest(folder: Path) -> dict[str, str]:
+    manifest = folder / MANIFEST
+    return json.loads(manifest.read_text("utf-8")) if manifest.exists() else {}
+
+
+def _write_manifest(folder: Path, copied: dict[str, str]) -> None:
+    (folder / MANIFEST).write_text(json.dumps(copied, indent=1) + "\n", "utf-8")
 
 
 def _digest(file: Path) -> str:
@@ -99,6 +110,23 @@ def _set_aside(file: Path) -> Path:
     while (backup := file.with_name(f"{file.stem}.backup{number}{file.suffix}")).exists():
         number += 1
     return file.rename(backup)
+
+
+def reset_lesson(lesson: Path, folder: Path) -> None:
+    """Put ``lesson`` into ``folder`` as it was; a copy that the learner changed stays beside it, under another name."""
+    mine = folder / lesson.name
+    if not folder.is_dir():
+        raise SystemExit(f"There is no folder {folder}. To make one, type: node-tutorial open --folder DIR")
+    if folder.resolve() == lesson.parent:
+        raise SystemExit(f"{folder} has the originals, there is nothing to reset. Choose another folder: --folder DIR")
+    if mine.exists() and _digest(mine) == _digest(lesson):
+        print(f"{mine} is as it was.")
+        return
+    if mine.exists():
+        print(f"Your version is now {_set_aside(mine)}")
+    shutil.copyfile(lesson, mine)
+    _write_manifest(folder, _read_manifest(folder) | {lesson.name: _digest(lesson)})
+    print(f"{mine} is as it was. If it is open in JupyterLab, close its tab without saving, and open it again.")
 
 
 def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> None:
@@ -254,7 +282,7 @@ def main(argv: list[str] | None = None) -> int:
     split = argv.index("--") if "--" in argv else len(argv)
     argv, jupyter_arguments = argv[:split], argv[split + 1 :]
 
-    parser = argparse.ArgumentParser(prog="node-tutorial", description="Neural ODEs: open, check and run the lessons.")
+    parser = argparse.ArgumentParser(prog="node-tutorial", description="Neural ODEs: take the lessons, or teach them.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version(parser.prog)}")
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -266,20 +294,23 @@ def main(argv: list[str] | None = None) -> int:
     )
     number = "a lesson: 3, 03 or 03_adaptive_steps"
     opening.add_argument("lesson", nargs="?", default="0", metavar="NN", help=number)
-    opening.add_argument(
-        "--folder",
-        type=Path,
-        default=Path("node_tutorial_lessons"),
-        metavar="DIR",
-        help="where to put the lessons (default: %(default)s)",
-    )
+    place: dict[str, Any] = {"type": Path, "default": Path("node_tutorial_lessons"), "metavar": "DIR"}
+    opening.add_argument("--folder", **place, help="where to put the lessons (default: %(default)s)")
     opening.add_argument("--no-browser", action="store_true", help="print the address only")
+
+    resetting = commands.add_parser("reset", help="a lesson as it was; your copy is kept beside it")
+    resetting.add_argument("lesson", metavar="NN", help=number)
+    resetting.add_argument("--folder", **place, help="where your lessons are (default: %(default)s)")
 
     commands.add_parser("check", help="is everything here that the lessons need?")
 
     running = commands.add_parser("run", help="execute a lesson and write it as HTML")
     running.add_argument("lesson", metavar="NN", help=number)
     running.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="default: here")
+
+    collecting = commands.add_parser("collect", help="one table of the learners' reports in a folder")
+    collecting.add_argument("folder", type=Path, metavar="DIR", help="holds the learners' files")
+    collecting.add_argument("--csv", action="store_true", help="one line for each learner and exercise")
 
     arguments = parser.parse_args(argv)
     if arguments.command == "open":
@@ -289,6 +320,13 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if arguments.command == "check":
         return 1 if check() else 0
+    if arguments.command == "reset":
+        reset_lesson(find_lesson(arguments.lesson), arguments.folder)
+        return 0
+    if arguments.command == "collect":
+        from node_tutorial.exercises.reports import collect
+
+        return collect(arguments.folder, as_csv=arguments.csv)
     return run(find_lesson(arguments.lesson), arguments.output)
 
 

@@ -1,5 +1,8 @@
 """``node-tutorial`` and the execution of lessons, on two tiny lessons of its own."""
 
+import csv
+import io
+import json
 import os
 import re
 import sys
@@ -167,6 +170,115 @@ def test_open_into_a_file_says_what_to_do(shipped, tmp_path):
     (tmp_path / "mine").write_text("a file")
     with pytest.raises(SystemExit, match="--folder DIR"):
         cli.main(["open", "--folder", str(tmp_path / "mine")])
+
+
+# ------------------------------------------------------------------------------------ reset
+
+
+def test_reset_keeps_the_old_copy_beside_the_new_one(shipped, tmp_path, capsys):
+    mine = tmp_path / "mine"
+    cli.copy_lessons(shipped, mine, never)
+    for notes in ("first notes", "second notes"):
+        (mine / "03_fails.ipynb").write_text(notes)
+        assert cli.main(["reset", "3", "--folder", str(mine)]) == 0
+        assert (mine / "03_fails.ipynb").read_bytes() == (shipped / "03_fails.ipynb").read_bytes()
+    assert (mine / "03_fails.backup1.ipynb").read_text() == "first notes"
+    assert (mine / "03_fails.backup2.ipynb").read_text() == "second notes"
+    assert "03_fails.backup2.ipynb" in capsys.readouterr().out
+
+
+def test_reset_touches_no_other_lesson_and_open_asks_nothing_afterward(shipped, tmp_path):
+    mine = tmp_path / "mine"
+    cli.copy_lessons(shipped, mine, never)
+    (mine / "00_start.ipynb").write_text("my notes")
+    (mine / "03_fails.ipynb").write_text("my notes")
+    (shipped / "03_fails.ipynb").write_text("second edition")
+    cli.main(["reset", "03", "--folder", str(mine)])
+    cli.copy_lessons(shipped, mine, never)
+    assert (mine / "00_start.ipynb").read_text() == "my notes"
+    assert (mine / "03_fails.ipynb").read_text() == "second edition"
+    (shipped / "03_fails.ipynb").write_text("third edition")
+    cli.copy_lessons(shipped, mine, never)  # untouched since the reset: it follows
+    assert (mine / "03_fails.ipynb").read_text() == "third edition"
+
+
+def test_reset_of_an_unchanged_lesson_makes_no_backup_and_brings_back_a_deleted_one(shipped, tmp_path, capsys):
+    mine = tmp_path / "mine"
+    cli.copy_lessons(shipped, mine, never)
+    cli.main(["reset", "3", "--folder", str(mine)])
+    assert "is as it was." in capsys.readouterr().out
+    (mine / "03_fails.ipynb").unlink()
+    cli.main(["reset", "3", "--folder", str(mine)])
+    assert (mine / "03_fails.ipynb").exists()
+    assert not list(mine.glob("*.backup*"))
+
+
+def test_reset_without_copies_or_on_the_originals_is_refused(shipped, tmp_path):
+    with pytest.raises(SystemExit, match=r"There is no folder .*nowhere"):
+        cli.main(["reset", "3", "--folder", str(tmp_path / "nowhere")])
+    before = (shipped / "03_fails.ipynb").read_bytes()
+    with pytest.raises(SystemExit, match="nothing to reset"):
+        cli.main(["reset", "3", "--folder", str(shipped)])
+    assert (shipped / "03_fails.ipynb").read_bytes() == before
+
+
+# ---------------------------------------------------------------------------------- collect
+
+
+def entry(state, attempts):
+    time = "2030-05-17T09:30:00+00:00"
+    return {"state": state, "attempts": attempts, "hints": 1, "solution": False, "time": time}
+
+
+@pytest.fixture
+def handed_in(tmp_path):
+    content = {
+        "anna.json": {"00.2": entry("correct", 2), "03.1": entry("not yet", 14)},
+        "group/ben.json": {
+            "03.1": entry("correct", 1),
+            "03.2": entry("not started", 0),
+            "03.3": entry("wrong kind", 3),
+        },
+    }
+    for name, entries in content.items():
+        file = tmp_path / "handed_in" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"report": "node_tutorial", "exercises": entries}))
+    return tmp_path / "handed_in"
+
+
+def test_collect_prints_one_table_of_learners_and_exercises(handed_in, capsys):
+    (handed_in / ".node_tutorial.json").write_text("{}")
+    assert cli.main(["collect", str(handed_in)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["00.2", "03.1", "03.2", "03.3"]
+    assert lines[1].split() == ["anna", "+2", "-14"]
+    assert lines[2].split() == ["group/ben", "+1", ".", "?3"]
+    assert lines[3].split() == ["correct", "1", "1", "0", "0"]
+    assert lines[1].index("-14") + 3 == lines[2].index("+1") + 2 == lines[0].index("03.1") + 4
+    assert "+ correct" in lines[-1]
+
+
+def test_collect_as_csv_has_a_line_for_each_learner_and_exercise(handed_in, capsys):
+    assert cli.main(["collect", str(handed_in), "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["learner"], row["exercise"]) for row in rows] == [
+        *(("anna", id) for id in ("00.2", "03.1")),
+        *(("group/ben", id) for id in ("03.1", "03.2", "03.3")),
+    ]
+    assert rows[1]["state"] == "not yet" and rows[1]["attempts"] == "14" and rows[1]["hints"] == "1"
+
+
+def test_collect_names_the_files_that_are_no_reports(handed_in, capsys):
+    (handed_in / "broken.json").write_text("{")
+    assert cli.main(["collect", str(handed_in)]) == 1
+    captured = capsys.readouterr()
+    assert "broken.json is no report, and is left out." in captured.err and "anna" in captured.out
+
+
+def test_collect_from_an_empty_folder_says_how_a_report_is_made(tmp_path):
+    with pytest.raises(SystemExit, match=r'report\("name.json"\)'):
+        cli.main(["collect", str(tmp_path)])
 
 
 # ------------------------------------------------------------------------------------ check

@@ -1,5 +1,6 @@
 """The machinery of exercises, on made-up ones."""
 
+import json
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from node_tutorial import exercises
-from node_tutorial.exercises import Exercise, Mistake, array, base, function, number, one_of
+from node_tutorial.exercises import Exercise, Mistake, array, base, function, number, one_of, reports
 
 
 def ten_steps():
@@ -59,6 +60,14 @@ def registered(monkeypatch):
     for exercise in (NUMBER, FUNCTION, PROPERTY):
         monkeypatch.setitem(exercises.EXERCISES, exercise.id, exercise)
     monkeypatch.setattr(base, "_HINTS_SHOWN", {})
+    _new_kernel(monkeypatch)
+
+
+def _new_kernel(monkeypatch):
+    """Forget what a kernel remembers for its report."""
+    monkeypatch.delenv(reports.VARIABLE, raising=False)
+    for name, empty in (("_EVENTS", []), ("_WRITTEN", {}), ("_FILE", [])):
+        monkeypatch.setattr(reports, name, empty)
 
 
 @pytest.mark.parametrize(
@@ -249,3 +258,101 @@ def test_html_escapes_and_spells_the_state_out(registered):
     assert "&lt;" in NUMBER.assess("<b>")._repr_html_()
     assert {exercise.assess(a).state for exercise in (NUMBER,) for a in (..., "x", 5, 0.9**10)} == set(STATES)
     assert "<li>" in exercises.hint("91.1")._repr_html_() and "<pre" in exercises.show_solution("91.1")._repr_html_()
+
+
+# ---------------------------------------------------------------------------------- reports
+
+
+def _entry(file, id):
+    """An entry of a report as (state, attempts, hints, solution)."""
+    entry = json.loads(file.read_text("utf-8"))["exercises"][id]
+    return tuple(entry[name] for name in ("state", "attempts", "hints", "solution"))
+
+
+def test_without_being_asked_nothing_is_written(registered, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exercises.check("91.1", 5)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_report_has_what_was_checked_before_and_after(registered, tmp_path):
+    exercises.check("91.1", ...)
+    exercises.check("91.1", 5)
+    file = exercises.report(tmp_path / "anna.json")
+    assert file == tmp_path / "anna.json"
+    assert _entry(file, "91.1") == ("not yet", 1, 0, False)
+    exercises.hint("91.1")
+    exercises.hint("91.1")
+    exercises.check("91.1", "a text")
+    assert _entry(file, "91.1") == ("not yet", 2, 2, False)
+    exercises.check("91.1", 0.9**10)
+    exercises.show_solution("91.2")
+    assert _entry(file, "91.1") == ("correct", 3, 2, False)
+    assert _entry(file, "91.2") == ("not started", 0, 0, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["anna.json"]
+
+
+def test_nothing_counts_after_the_correct_answer(registered, tmp_path):
+    file = exercises.report(tmp_path / "anna.json")
+    exercises.check("91.1", 0.9**10)
+    before = file.read_text("utf-8")
+    exercises.check("91.1", 5)
+    exercises.hint("91.1")
+    exercises.show_solution("91.1")
+    exercises.check("91.1", ...)
+    assert file.read_text("utf-8") == before
+
+
+def test_another_kernel_continues_a_report(registered, tmp_path, monkeypatch):
+    file = exercises.report(tmp_path / "anna.json")
+    exercises.check("91.1", 5)
+    exercises.check("91.2", heun)
+    _new_kernel(monkeypatch)
+    exercises.check("91.1", 0.9**9)
+    exercises.check("91.3", lambda x: x - 1)
+    exercises.report(file)
+    exercises.report(file)  # the cell is run twice
+    assert _entry(file, "91.1") == ("not yet", 2, 0, False)
+    assert _entry(file, "91.2") == _entry(file, "91.3") == ("correct", 1, 0, False)
+
+
+def test_a_second_file_gets_all_of_this_kernel_too(registered, tmp_path):
+    exercises.check("91.1", 5)
+    first = exercises.report(tmp_path / "ana.json")
+    second = exercises.report(tmp_path / "anna.json")
+    exercises.check("91.1", 5)
+    assert _entry(first, "91.1") == ("not yet", 1, 0, False)
+    assert _entry(second, "91.1") == ("not yet", 2, 0, False)
+
+
+def test_a_report_that_was_deleted_is_written_anew_with_all_of_this_kernel(registered, tmp_path):
+    file = exercises.report(tmp_path / "anna.json")
+    exercises.check("91.2", heun)
+    file.unlink()
+    exercises.check("91.1", 5)
+    assert _entry(file, "91.2") == ("correct", 1, 0, False)
+
+
+def test_an_environment_variable_names_the_report(registered, tmp_path, monkeypatch):
+    file = tmp_path / "anna.json"
+    monkeypatch.setenv(reports.VARIABLE, str(file))
+    exercises.check("91.1", 0.9**10)
+    assert _entry(file, "91.1") == ("correct", 1, 0, False)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "my notes", '{"report": "node_tutorial", "exercises": {"91.1": {}}}'])
+def test_a_file_that_is_no_report_is_left_alone(registered, tmp_path, monkeypatch, content):
+    file = tmp_path / "anna.json"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=r"anna\.json is no report of exercises; give another name"):
+        exercises.report(file)
+    monkeypatch.setenv(reports.VARIABLE, str(file))
+    with pytest.warns(UserWarning, match="your report is not written: .*is no report") as seen:
+        assert exercises.check("91.1", 0.9**10).state == "correct"  # the learner still gets an answer
+    assert seen[0].filename == __file__
+    assert file.read_text() == content
+
+
+def test_a_missing_folder_is_named(registered, tmp_path):
+    with pytest.raises(OSError, match=r"the folder .*nowhere does not exist; make it, or name another file"):
+        exercises.report(tmp_path / "nowhere" / "anna.json")

@@ -2,6 +2,7 @@
 
 A lesson's exercises live in one file here, each registered under its id. An id is looked up in the file that mentions
 it, so a lesson imports its own exercises and no others; `load_all()` imports every file, for the tests.
+`report("anna.json")` writes down what was checked, for whoever teaches (`reports.py`).
 """
 
 import importlib
@@ -11,23 +12,30 @@ import re
 from .answers import array, function, number, one_of
 from .base import EXERCISES, Exercise, Mistake, register, solution_source, unfold_hint
 from .feedback import Feedback
+from .reports import note, report
 
-_MACHINERY = {"__init__", "base", "answers", "feedback"}
+_MACHINERY = {"__init__", "base", "answers", "feedback", "reports"}
 
 
 def check(id, answer):
     """Return the `Feedback` for an answer to exercise `id`, to be the last line of a cell."""
-    return find(id).assess(answer)
+    feedback = find(id).assess(answer)
+    note(id, feedback.state)
+    return feedback
 
 
 def hint(id):
     """Return the hints of exercise `id` unfolded so far, one more at each call."""
-    return unfold_hint(find(id))
+    hints = unfold_hint(find(id))
+    note(id, hints=len(hints.hints))
+    return hints
 
 
 def show_solution(id):
     """Return the reference solution of exercise `id`, to be displayed."""
-    return solution_source(find(id))
+    source = solution_source(find(id))
+    note(id, solution=True)
+    return source
 
 
 def find(id):

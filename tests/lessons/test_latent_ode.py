@@ -1,0 +1,253 @@
+"""Facts that lesson 12's helpers rely on: data, losses, what is measured, the stored run, events, readable figures."""
+
+import importlib.util
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from node_tutorial import explore
+from node_tutorial.data import Batch
+from node_tutorial.data import stored as storage
+from node_tutorial.explore import latent_ode_bands as bands
+from node_tutorial.explore import latent_ode_events as events
+from node_tutorial.explore import latent_ode_figures as figures
+from node_tutorial.explore import latent_ode_runs as runs
+from node_tutorial.models import GRUWithGaps, LatentODE
+from node_tutorial.plotting import text_problems
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    file = Path(__file__).parents[2] / "benchmarks" / "latent_ode.py"
+    spec = importlib.util.spec_from_file_location("benchmark_latent_ode", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# ---- Data ----
+
+
+def test_thinned_spirals_have_their_points_at_their_places():
+    spirals, (t, x, mask), places = runs.thinned(6, 30, seed=3)
+    assert t.shape == places.shape == (6, 30) and mask.all()
+    assert torch.equal(spirals.t[places], t)
+    assert torch.equal(spirals.x.gather(1, places[..., None].expand(-1, -1, 2)), x)
+
+
+def test_sparse_spirals_have_2_to_40_points_each_version_its_own():
+    spirals, (t, x, mask), places = runs.sparse(40, seed=0, versions=2)
+    number = mask.all(-1).sum(1)
+    assert len(x) == 80 and number.min() >= runs.FEWEST and number.max() <= runs.MOST and len(number.unique()) > 15
+    assert torch.equal(mask.all(-1), mask.any(-1))
+    assert torch.equal(spirals.t[places][mask[..., 0]], t[mask[..., 0]])
+    assert not torch.equal(number[:40], number[40:])
+    longest = torch.stack([places[i, :n].diff(prepend=torch.tensor([-1])).max() for i, n in enumerate(number)])
+    assert (longest[number > 25] > 20).any()  # a gap, though there are many points
+
+
+def test_the_sense_of_rotation():
+    spirals = runs.thinned(20, 30, seed=0).spirals
+    assert torch.equal(runs.turning(spirals.clean) > 0, spirals.counterclockwise)
+    assert torch.equal(runs.turning(spirals.clean[:, 100:]) > 0, spirals.counterclockwise)
+    turned = 6 * math.pi * 199 / 999  # three turns have 1000 points, a piece has 200
+    assert torch.allclose(runs.angle(spirals.clean).abs(), torch.tensor(turned), atol=1e-4)
+    assert torch.equal(runs.angle(spirals.clean) > 0, spirals.counterclockwise)
+
+
+# ---- Losses and measures ----
+
+
+def test_one_solve_through_the_grid_gives_the_loss_of_solves_with_own_clocks():
+    data = runs.sparse(12, seed=1)
+    torch.manual_seed(0)
+    model = LatentODE(2, 4, GRUWithGaps(2, 8), rtol=1e-7, atol=1e-8)
+    torch.manual_seed(1)
+    own = model.loss(*data.batch)
+    torch.manual_seed(1)
+    grid = runs.loss(model, (*data.batch, data.places), data.spirals.t)
+    assert grid.item() == pytest.approx(own.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", [*runs.MODELS, *runs.ENCODERS])
+def test_hidden_values_change_no_loss_and_all_parameters_learn(name):
+    data = runs.sparse(8, seed=2)
+    t, x, mask = data.batch
+    torch.manual_seed(0)
+    model, losses = (runs.MODELS | runs.ENCODERS)[name](), []
+    for other in (0.0, 9.0):
+        torch.manual_seed(1)
+        losses.append(runs.loss(model, (t, torch.where(mask, x, other), mask, data.places), data.spirals.t))
+    assert losses[0].item() == losses[1].item()
+    gradients = torch.autograd.grad(losses[1], list(model.parameters()))
+    assert all(g.isfinite().all() and (g != 0).any() for g in gradients)
+
+
+def test_a_forward_encoder_knows_a_late_point_better():
+    """Without training, too: what was read last weighs most."""
+    torch.manual_seed(0)
+    t, x = torch.linspace(0, 1.8, 40)[None], torch.zeros(1, 40, 2, requires_grad=True)
+    late = {}
+    for name in ("GRU, forward", "GRU, backward"):
+        mean = runs.ENCODERS[name]().encode(t, x).mean
+        (gradient,) = torch.autograd.grad(mean.square().sum() + mean.sum(), x)
+        size = gradient[0].norm(dim=1)
+        late[name] = size[-1] > 10 * size[0], size[0] > 10 * size[-1]
+    assert late == {"GRU, forward": (True, False), "GRU, backward": (False, True)}
+
+
+def test_errors_and_coverage():
+    data = runs.thinned(10, 30, seed=0)
+    clean = data.spirals.clean
+    assert torch.allclose(runs.errors(clean + 0.3, clean), torch.full((10,), 0.3))
+
+    class Known:
+        def __init__(self, off):
+            self.off = off
+
+        def paths(self, t, x, mask, times, draws):
+            return clean + self.off + torch.linspace(-1, 1, draws)[:, None, None, None]
+
+    shifted = torch.zeros_like(clean)
+    shifted[:, 150:] = 2.0
+    assert runs.coverage(Known(0.0), data) == (1.0, 1.0)
+    assert runs.coverage(Known(shifted), data) == (1.0, 0.5)
+
+
+def test_training_depends_on_the_seed_alone():
+    data = runs.thinned(100, 30, seed=0)
+    first, again, other = (runs.train(runs.MODELS["latent ODE"], data, seed, steps=3)[1] for seed in (0, 0, 1))
+    assert first["loss"] == again["loss"] != other["loss"] and first.status == "finished"
+
+
+# ---- What is stored ----
+
+
+def test_the_stored_files_are_small_and_of_this_protocol(benchmark):
+    folder, stored = Path(storage.__file__).parent, runs.results()
+    assert all((folder / name).stat().st_size < 300_000 for name in ("latent_ode.json", "latent_ode.npz"))
+    assert (stored["steps"], stored["noise"]) == (runs.STEPS, runs.NOISE)
+    assert (tuple(stored["counts"]), tuple(stored["seeds"])) == (runs.COUNTS, runs.SEEDS)
+    assert set(stored["runs"]) <= set(benchmark.jobs())
+    for name in ("RNN", "latent ODE"):
+        assert all(runs.found(name, count, "beyond") for count in runs.COUNTS)
+
+
+@pytest.mark.parametrize("name", ["RNN", "ODE-RNN", "latent ODE"])
+def test_stored_nets_are_those_that_were_judged(name):
+    found, expected = runs.judge(runs.stored(name), runs.thinned(runs.TEST, 30, 10_000)), runs.results()["runs"]
+    for what in ("beyond", "median", "wrong"):  # of half precision
+        assert found[what] == pytest.approx(expected[f"{name}/30/0"][what], rel=0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("name", runs.ENCODERS)
+def test_stored_encoders_are_those_that_were_judged(name):
+    found, expected = runs.judge(runs.stored(name), runs.sparse(runs.TEST, 10_000)), runs.results()["runs"][name]
+    assert found["within"] == pytest.approx(expected["within"], rel=0.05)
+    assert found["covers"] == pytest.approx(expected["covers"], abs=0.05)
+
+
+# ---- Bands ----
+
+
+def test_more_points_are_the_same_points_and_others():
+    for gap in (0, 30, 60):
+        few, many = (set(bands.kept(number, gap).tolist()) for number in (5, 40))
+        assert few < many and len(few) == 5 and len(many) == 40
+        assert not [place for place in many if abs(place - 49.5) < gap / 2]
+
+
+def test_a_band_is_the_same_each_time_and_leaves_random_numbers_alone():
+    model, spirals = runs.stored("GRU, backward"), bands._spirals()
+    state = torch.random.get_rng_state()
+    first, again = (bands.band(model, spirals.t[:5], spirals.x[0, :5], spirals.t, draws=7) for _ in range(2))
+    assert torch.equal(first, again) and first.shape == (7, 100, 2)
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_the_horizon_ends_the_picture_and_what_is_said_of_it():
+    panel = explore.posterior_band()
+    short, long = panel.evaluate(horizon=1.0), panel.evaluate(horizon=2.0)
+    assert short.data["beyond"] is None and "beyond" not in short.text
+    assert len(short.data["times"]) == 100 and len(long.data["times"]) == 200
+
+
+def test_half_widths_are_those_of_the_paths():
+    width, covered = bands.by_number(runs.stored("GRU, backward"), (10,), rows=5)
+    spirals, places = bands.two_spirals(5, noise=runs.NOISE, seed=30_000), bands.kept(10, 0)
+    batch = Batch(spirals.t[places], spirals.x[:, places], torch.ones(5, 10, 2, dtype=torch.bool))
+    torch.manual_seed(0)
+    paths = runs.stored("GRU, backward").paths(*batch, spirals.t, bands.DRAWS)
+    low, high = paths.quantile(torch.tensor([0.05, 0.95]), dim=0)
+    assert width["between"][0] == pytest.approx(float((high - low).mean() / 2), rel=1e-3)
+    assert 0 <= covered["beyond"][0] <= covered["between"][0] <= 1
+
+
+# ---- Events ----
+
+
+def test_events_come_as_often_as_the_rate_says():
+    drawn = [events.draw_events(events.wave, 10.0, 3.5, seed=seed) for seed in range(300)]
+    expected = 2 * 10 + 1.5 * (1 - math.cos(10.0))
+    numbers = torch.tensor([float(len(t)) for t in drawn])
+    assert abs(numbers.mean() - expected) < 4 * math.sqrt(expected / 300)
+    assert numbers.var() == pytest.approx(expected, rel=0.35)  # a Poisson number has the variance of its mean
+    early = sum(int((t < math.pi).sum()) for t in drawn) / 300
+    assert abs(early - (2 * math.pi + 3)) < 4 * math.sqrt((2 * math.pi + 3) / 300)
+    assert all((t.diff() > 0).all() and t.min() >= 0 and t.max() <= 10 for t in drawn)
+
+
+def test_the_integral_of_a_line():
+    rate, integral = events.line(0.7, 0.3)
+    t = torch.linspace(0, events.END, 1001, dtype=torch.float64)
+    assert integral == pytest.approx(float(torch.trapezoid(rate(t), t)), rel=1e-9)
+
+
+def test_the_best_constant_rate_is_the_number_of_events_by_the_time():
+    panel = explore.event_rate()
+    for sequence in (0, 3):
+        data = panel.compute(level=1.0, slope=0.0, sequence=sequence)
+        n = len(data["events"])
+        assert data["total"] == pytest.approx(-events.END, abs=1e-9)  # log 1 = 0, and the integral is the time
+        best = panel.compute(level=n / events.END, slope=0.0, sequence=sequence)
+        assert best["total"] == pytest.approx(data["flat"], abs=1e-9)
+        for other in (0.9, 1.1):
+            assert panel.compute(level=other * n / events.END, slope=0.0, sequence=sequence)["total"] < best["total"]
+
+
+# ---- Pictures ----
+
+
+def test_figures_are_readable():
+    test = runs.thinned(8, 30, seed=10_000)
+    beyond, rows = test.spirals.clean[:, 100:] + 0.2, [0, 1, 2, 3]
+    times, counts = torch.cat([test.spirals.t, test.spirals.later]), (3, 5, 10, 20, 40)
+    falling = {"between": [0.8, 0.6, 0.4, 0.3, 0.2], "beyond": [1.2, 1.0, 0.8, 0.6, 0.5]}
+    covered = {"between": [0.8, 0.8, 0.7, 0.7, 0.6], "beyond": [0.7, 0.6, 0.6, 0.5, 0.4]}
+    t, x = test.batch.t[1], test.batch.x[1, :, 0]
+    path, fine = test.spirals.clean[1, :, 0], torch.linspace(0, 7, 50)
+    drawn = [
+        figures.spirals_figure(test, rows, beyond=False),
+        figures.spirals_figure(test, rows, {"RNN": beyond}),
+        figures.clocks_figure(test.batch.t[:6], test.batch.mask[:6]),
+        figures.errors_figure(
+            {"RNN": 10 ** torch.linspace(-0.5, 0.6, 200), "latent ODE": 10 ** torch.linspace(-1, 0, 200)}
+        ),
+        figures.bands_figure(counts, falling, covered),
+        figures.between_figure((times, path), (t, x), {"RNN": path + 1, "ODE-RNN": path}, 1.87),
+        figures.table_figure(runs.found, runs.COUNTS, runs.PAPER),
+        figures.events_figure([torch.tensor([1.0, 3.0])] * 12, fine, events.wave(fine), events.wave(fine) + 0.1),
+    ]
+    for fig in drawn:
+        fig.png()
+        assert not text_problems(fig)
