@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..solvers.control import rms_norm
+from ..solvers.control import largest, rms_norm
 from .flows import Flow, Flowed, Sampled, normal_log_prob
 from .neural_ode import Cost, NeuralODE
 from .resnet import check_sizes
@@ -188,7 +188,7 @@ def _times(y: Tensor, *t: float) -> Tensor:
 
 def _norm_of_two(norm: Callable | None, state: tuple[Tensor, ...]) -> Any:
     """The norm of y and log_det, without the penalties."""
-    return norm(state[:2]) if norm else max(map(rms_norm, state[:2]))
+    return norm(state[:2]) if norm else largest(map(rms_norm, state[:2]))
 
 
 class _WithIntegrals(nn.Module):

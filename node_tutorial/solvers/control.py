@@ -6,7 +6,7 @@ Source: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", II
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,12 @@ Controller = Callable[[float, float, int], tuple[bool, float]]
 def rms_norm(x: Tensor) -> float:
     """Root mean square over all entries; 0 for an empty tensor."""
     return torch.linalg.vector_norm(x).item() / math.sqrt(x.numel()) if x.numel() else 0.0
+
+
+def largest(norms: Iterable[Tensor | float]) -> float:
+    """The largest of some norms; NaN if one of them is NaN, which Python's max would lose: max(0.5, nan) is 0.5."""
+    values = [float(norm) for norm in norms]
+    return math.nan if any(map(math.isnan, values)) else max(values)
 
 
 def integral(safety: float = 0.9, ifactor: float = 10.0, dfactor: float = 0.2) -> Controller:

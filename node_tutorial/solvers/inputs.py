@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .control import CONTROLLERS, Controller, Norm, Tolerance, rms_norm
+from .control import CONTROLLERS, Controller, Norm, Tolerance, largest, rms_norm
 from .integrate import Log, Stats
 
 State = Tensor | tuple[Tensor, ...]
@@ -145,6 +145,16 @@ def check_options(options: dict | None, known: Iterable[str], method: str) -> di
     return options
 
 
+def take_compile(options: Any) -> tuple[Any, bool]:
+    """The options without "compile", and whether that is wanted."""
+    if not isinstance(options, dict) or "compile" not in options:
+        return options, False
+    compiled = options["compile"]
+    if compiled not in (True, False, None):
+        raise ValueError(f"options['compile'] must be True or False, got {compiled!r}")
+    return {name: value for name, value in options.items() if name != "compile"}, bool(compiled)
+
+
 def make_tolerance(rtol: float | Tensor, atol: float | Tensor, y0: Tensor, norm: Norm, options: dict) -> Tolerance:
     """The tolerance of an adaptive solve, from checked rtol and atol."""
     eps = torch.finfo(y0.dtype).eps
@@ -214,7 +224,7 @@ def make_norm(norm: Norm | None, shapes: Sequence[torch.Size] | None) -> Norm:
     """The norm over the state: the user's, on the state as the user knows it; else rms; for tuples the largest rms."""
     if shapes is None:
         return norm or rms_norm
-    user = norm or (lambda parts: max(rms_norm(part) for part in parts))
+    user = norm or (lambda parts: largest(map(rms_norm, parts)))
     return lambda x: user(unflatten(x, shapes))  # type: ignore[arg-type]
 
 

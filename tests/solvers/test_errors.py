@@ -227,3 +227,14 @@ def test_a_failure_of_scipy_is_passed_on_with_its_reason():
 def test_an_iteration_that_does_not_converge_is_warned_about():
     with pytest.warns(UserWarning, match="did not converge in max_iters = 2 at t = .*smaller step_size"):
         odeint(lambda t, y: -3 * y, Y0, torch.linspace(0, 1, 11), method="implicit_adams", options={"max_iters": 2})
+
+
+def test_a_part_of_a_tuple_that_is_not_a_number_is_no_accepted_step():
+    """Python's max(0.5, nan) is 0.5: the second part must not hide behind the first."""
+    start = (torch.ones(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
+
+    def func(t, y):
+        return -y[0], torch.where(t > 0.5, torch.nan, -y[1])
+
+    with pytest.raises(SolveError):
+        odeint(func, start, torch.tensor([0.0, 2.0], dtype=torch.float64), rtol=1e-3, atol=1e-3)
