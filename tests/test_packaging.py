@@ -35,7 +35,7 @@ def project_version() -> str:
 
 ALL = [
     requirement
-    for name in ("dependencies", "lab", "test", "site")
+    for name in ("dependencies", "lab", "test", "browser", "site")
     for requirement in requirements(name)
     if requirement.name != "node-tutorial"
 ]

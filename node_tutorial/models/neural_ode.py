@@ -28,7 +28,7 @@ class NeuralODE(nn.Module):
         gradient: one of GRADIENT_MODES.
         compiled: solve by a compiled program, as with `options={"compile": True}`; its gradient replays the steps, is
             exact, and reaches every tensor that func uses. Compilation takes seconds, at the first solve, and for every
-            other shape or number of times: for trainings of hundreds of steps. See docs/compiled.md.
+            other shape or number of times: for trainings of thousands of steps. See docs/compiled.md.
 
     The default gradient is "direct", automatic differentiation through the steps. It is exact for the computed
     solution, works with every method, reaches every tensor that func uses, and was the quickest for every field that we

@@ -155,6 +155,11 @@ def take_compile(options: Any) -> tuple[Any, bool]:
     return {name: value for name, value in options.items() if name != "compile"}, bool(compiled)
 
 
+def uncompiled(reason: str) -> str:
+    """The one warning."""
+    return f"this solve is not compiled, but runs as without options['compile']: {reason}"
+
+
 def make_tolerance(rtol: float | Tensor, atol: float | Tensor, y0: Tensor, norm: Norm, options: dict) -> Tolerance:
     """The tolerance of an adaptive solve, from checked rtol and atol."""
     eps = torch.finfo(y0.dtype).eps

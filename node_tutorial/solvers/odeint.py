@@ -15,17 +15,19 @@ Where we differ from torchdiffeq 0.2.5, on purpose:
 - `odeint_adjoint` refuses fields that are random or keep running statistics (Dropout, BatchNorm in training mode).
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from . import inputs
 from .batched import solve_per_sample
 from .events import link_event_gradient
-from .inputs import State, unflatten
+from .inputs import State, uncompiled, unflatten
 from .methods import METHODS, check_method
-from .problem import prepare, run, run_to_event
+from .problem import Problem, prepare, run, run_to_event
 from .solution import Solution
 
 
@@ -55,7 +57,8 @@ def odeint(
             times), step_t and jump_t (times that no step crosses; func jumps at the latter), safety, ifactor, dfactor,
             controller ("I", "PI", the default of implicit methods, or a function). Fixed: step_size or
             grid_constructor, interp ("cubic", "linear"), perturb (not reversible methods).
-            Adams methods also max_iters, max_order. scipy_solver: solver, min_step, max_step.
+            Adams methods also max_iters, max_order. scipy_solver: solver, min_step, max_step. All: compile (True: the
+            whole solve as one compiled program, for explicit Runge-Kutta methods; see `compiled.py`).
         event_fn: event_fn(t, y) -> tensor; the solve ends where it becomes zero. t must hold two times then, of which
             the second gives the direction only.
 
@@ -69,9 +72,12 @@ def odeint(
 
     Source: the signature is torchdiffeq's (github.com/rtqichen/torchdiffeq); the module lists the differences.
     """
+    options, compiled = inputs.take_compile(options)
     problem = prepare(func, y0, t, rtol, atol, method, options, event_fn)
     if event_fn is None:
-        return run(problem).y
+        return (_run_compiled(func, problem) if compiled else run(problem)).y
+    if compiled:
+        warnings.warn(uncompiled("events are looked for in Python"), stacklevel=2)
     t_event, y = run_to_event(problem, event_fn)
     return torch.tensor(t_event, dtype=t.dtype, device=t.device), unflatten(y, problem.shapes)
 
@@ -93,10 +99,23 @@ def solve(
     With `per_sample`, every row of y0 (B, ...) has its own clock: its own steps, and its own output times if t is
     (B, T); func then gets t of shape (B, 1, ..., 1). Adaptive Runge-Kutta methods only.
     """
+    options, compiled = inputs.take_compile(options)
     if per_sample:
+        if compiled:
+            warnings.warn(uncompiled("per_sample has one clock per sample"), stacklevel=2)
         return solve_per_sample(func, y0, t, rtol, atol, METHODS[check_method(method)], options, record)
     problem = prepare(func, y0, t, rtol, atol, method, options)
-    return run(problem, record)
+    return _run_compiled(func, problem, record) if compiled else run(problem, record)
+
+
+def _run_compiled(func: Callable, problem: Problem, record: bool = False) -> Solution:
+    """As `run`, compiled. Loaded only when it is wanted, since it needs parts of torch that are not public."""
+    try:
+        from .compiled import run_compiled
+    except (ImportError, AttributeError) as error:
+        warnings.warn(uncompiled(f"PyTorch {torch.__version__} lacks what it needs ({error})"), stacklevel=3)
+        return run(problem, record)
+    return run_compiled(func, problem, record)
 
 
 def odeint_dense(

@@ -1,5 +1,6 @@
 """An initial value problem in normal form, and how it is run."""
 
+import functools
 import itertools
 import math
 import warnings
@@ -65,6 +66,9 @@ class Problem:
         return Stop(t, None if moves else torch.tensor(t, dtype=torch.float64, device=self.t.device), jump)
 
 
+_explicit = functools.lru_cache(RungeKutta)  # which keeps no state
+
+
 def prepare(
     func: Callable, y0: Any, t: Tensor, rtol: Any, atol: Any, method: Any, options: Any, event_fn: Any = None
 ) -> Problem:
@@ -85,7 +89,8 @@ def prepare(
     f = inputs.counted_field(func, flat, shapes, log.stats)
 
     kind = METHODS[method]
-    if getattr(kind, "implicit", False) and flat.is_complex():
+    implicit = getattr(kind, "implicit", False)
+    if implicit and flat.is_complex():
         raise TypeError(
             f"method {method!r} is implicit and takes real states only, got {flat.dtype}; use torch.view_as_real(y0), "
             "and the same inside func"
@@ -104,10 +109,10 @@ def prepare(
     if adaptive:
         tol = inputs.make_tolerance(rtol, atol, flat, inputs.make_norm(options.get("norm"), shapes), options)
         # A solution that stiffens bit by bit makes the I controller fail at every other step (measured: van der Pol).
-        controller = inputs.make_controller(options, "PI" if getattr(kind, "implicit", False) else "I")
+        controller = inputs.make_controller(options, "PI" if implicit else "I")
     if isinstance(kind, Tableau):
         dense = kind.dense or "cubic"
-        stepper = ImplicitRungeKutta(kind, rtol, atol, log.stats, adaptive) if kind.implicit else RungeKutta(kind)
+        stepper = ImplicitRungeKutta(kind, rtol, atol, log.stats, adaptive) if implicit else _explicit(kind)
     elif kind is Adams:
         limits = {name: options[name] for name in ("max_iters", "max_order") if name in options}
         stepper = Adams(method != "explicit_adams", rtol, atol, **limits)
@@ -167,7 +172,12 @@ def run_to_event(p: Problem, event_fn: Callable) -> tuple[float, Tensor]:
 
 def accepted_steps(p: Problem) -> Iterator:
     """(t, t1, step) for every step of the solve from t[0] to t[-1]."""
-    return _steps(p, _grid(p) if p.tol is None else _stops(p))
+    return _steps(p, stops_of(p))
+
+
+def stops_of(p: Problem) -> list[Stop]:
+    """The stops of the solve, after t[0]: of fixed steps the grid."""
+    return _grid(p) if p.tol is None else _stops(p)
 
 
 def _steps(p: Problem, stops: Iterable[Stop]) -> Iterator:

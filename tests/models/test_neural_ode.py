@@ -10,6 +10,7 @@ from torch import nn
 from node_tutorial import odeint, solve
 from node_tutorial.gradients import GRADIENT_MODES
 from node_tutorial.models import MLP, NeuralODE, VectorField
+from node_tutorial.solvers import compiled, compiled_fields
 
 
 def field(dtype=torch.float64, **keywords):
@@ -112,6 +113,29 @@ def test_the_solver_is_the_one_asked_for():
     assert "method='euler'" in repr(euler) and "gradient='direct'" in repr(euler)
 
 
+def test_a_compiled_model_gives_the_states_gradients_and_counts_of_odeint(monkeypatch):
+    monkeypatch.setattr(compiled, "compiled", compiled_fields.traced)  # the graph, as it is: no compiler needed
+    f = field()
+    model = NeuralODE(f, rtol=1e-6, atol=1e-6, compiled=True)
+    solution = solve(f, Y0, T, rtol=1e-6, atol=1e-6)
+    wanted = torch.autograd.grad(solution.y.square().sum(), [*f.parameters()])
+    states = model(Y0, T)
+    assert model.stats == (solution.stats.nfe, 0)
+    found = torch.autograd.grad(states.square().sum(), [*model.parameters()])
+    assert model.stats == (solution.stats.nfe, 6 * solution.stats.accepted + 1)
+    for a, b in zip((states, *found), (solution.y, *wanted), strict=True):
+        assert torch.allclose(a, b, rtol=1e-12, atol=1e-12)
+    assert "compiled=True" in repr(model)
+
+
+def test_a_model_that_cannot_be_compiled_warns_and_runs():
+    model = NeuralODE(field(), method="implicit_euler", options={"step_size": 0.5}, compiled=True)
+    with pytest.warns(UserWarning, match="not compiled, .* 'implicit_euler' is no explicit Runge-Kutta method"):
+        states = model(Y0, T)
+    plain = NeuralODE(model.func, method="implicit_euler", options={"step_size": 0.5})
+    assert torch.equal(states, plain(Y0, T)) and model.stats == plain.stats
+
+
 def test_a_tuple_state_gives_a_tuple():
     class Pair(nn.Module):
         def __init__(self):
@@ -156,6 +180,7 @@ def test_two_solves_before_their_backward_passes_keep_their_own_counts():
         ),
         (lambda: NeuralODE(field(), gradient="ajoint"), ValueError, "gradient must be one of direct, adjoint"),
         (lambda: NeuralODE(field(), method="dopri"), ValueError, "Did you mean 'dopri8'"),
+        (lambda: NeuralODE(field(), gradient="replay", compiled=True), ValueError, "has a gradient of its own"),
         (
             lambda: VectorField(lambda y: -y),
             TypeError,

@@ -1,0 +1,387 @@
+"""The compiled solve: numbers, gradients, statistics and errors of the plain one; when it compiles, and when not.
+
+What the programs compute is tested on their graphs, which torch runs as they are: that needs no compiler, and a second
+instead of ten. A few cases are then compiled.
+"""
+
+import math
+import re
+import sys
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from node_tutorial import SolveError, odeint, solve
+from node_tutorial.models import MLP, VectorField
+from node_tutorial.solvers import compiled, compiled_fields
+from node_tutorial.solvers.methods import METHODS, register_method
+from node_tutorial.solvers.tableaus import Tableau
+
+F64 = torch.float64
+
+
+def has_compiler():
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        return False
+    return True
+
+
+needs_compiler = pytest.mark.skipif("not has_compiler()", reason="there is no C++ compiler")
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """Programs stay graphs; the fixture counts them."""
+    made = []
+
+    def keep(function, examples):
+        made.append(function)
+        return compiled_fields.traced(function, examples)
+
+    monkeypatch.setattr(compiled, "compiled", keep)
+    monkeypatch.setattr(compiled_fields, "_programs", type(compiled_fields._programs)())
+    return made
+
+
+def field(time=True, dtype=F64, hidden=8):
+    torch.manual_seed(0)
+    return VectorField(MLP(2 + time, hidden, 2).to(dtype), time=time)
+
+
+Y0 = torch.tensor([[1.0, 0.5], [-0.3, 0.8], [0.2, 0.1]], dtype=F64)
+T = torch.linspace(0, 3, 7, dtype=F64)
+
+
+def both(f, y0, t, params=(), **solver):
+    """States, gradients and statistics, plain and compiled."""
+    options = solver.pop("options", {})
+    for chosen in (options, options | {"compile": True}):
+        start = tuple(x.clone().requires_grad_() for x in y0) if isinstance(y0, tuple) else y0.clone().requires_grad_()
+        solution = solve(f, start, t, options=chosen, **solver)
+        parts = solution.y if isinstance(solution.y, tuple) else (solution.y,)
+        stats = (solution.stats.nfe, solution.stats.accepted, solution.stats.rejected)
+        loss = sum((part.square() * torch.linspace(0.5, 1.5, part.numel()).view_as(part)).sum() for part in parts)
+        leaves = [*(start if isinstance(start, tuple) else (start,)), *params, *([t] if t.requires_grad else [])]
+        yield parts, torch.autograd.grad(loss, leaves), stats
+
+
+def agree(f, y0, t, params=(), tolerance=1e-13, **solver):
+    """Compiled as plain, to rounding; the statistics exactly."""
+    (y, gradients, stats), (y_c, gradients_c, stats_c) = both(f, y0, t, params, **solver)
+    assert stats == stats_c
+    for a, b in zip((*y, *gradients), (*y_c, *gradients_c), strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        assert (a - b).abs().max() <= tolerance * a.abs().max()
+    return stats
+
+
+# One that is FSAL with its own dense output, one whose rows of that differ in length, one that predicts its last slope.
+@pytest.mark.parametrize("method, tol", [("dopri5", 1e-8), ("dopri8", 1e-8), ("adaptive_heun", 1e-3)])
+def test_adaptive_methods_agree(traced, method, tol):
+    f = field()
+    agree(f, Y0, T.clone().requires_grad_(), tuple(f.parameters()), method=method, rtol=tol, atol=tol)
+    assert len(traced) == 2
+
+
+@pytest.mark.parametrize("method", ["euler", "rk4_classic"])  # linear and cubic between the points of the grid
+def test_fixed_steps_agree_on_the_grid_of_the_times_and_between_its_points(traced, method):
+    f, t = field(), T.clone().requires_grad_()
+    agree(f, Y0, t, tuple(f.parameters()), method=method)
+    agree(f, Y0, t, tuple(f.parameters()), method=method, options={"step_size": 0.14})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"controller": "PI"},
+        {"first_step": 2.9, "safety": 0.5, "ifactor": 2.0, "dfactor": 0.5},
+        {"min_step": 0.3, "max_step": 0.4},
+        {"step_t": torch.tensor([0.6, 1.0])},
+    ],
+    ids=lambda options: "+".join(options),
+)
+def test_options_agree(traced, options):
+    f, t = field(), T.flip(0).clone().requires_grad_()
+    agree(f, Y0, t, tuple(f.parameters()), rtol=1e-7, atol=1e-7, options=options)
+
+
+def test_a_grid_of_fixed_steps_agrees(traced):
+    f, grid = field(), torch.tensor([0, 0.1, 0.5, 2, 3], dtype=F64)
+    agree(f, Y0, T, tuple(f.parameters()), method="dopri5", options={"grid_constructor": lambda f, y, t: grid})
+
+
+def test_a_solve_of_several_calls_agrees(traced):
+    f, t = field(), T.clone().requires_grad_()
+    stats = agree(f, Y0, t, tuple(f.parameters()), 1e-11, method="bosh3", rtol=1e-9, atol=1e-9)
+    assert stats[1] > 128
+
+
+def test_an_adaptive_method_that_passes_no_slope_on_agrees(traced):
+    heun = METHODS["heun2"]
+    method = register_method(
+        Tableau("heun_euler", 2, heun.c, heun.a, heun.b, error=(-0.5, 0.5), dense=((1.0, -0.5), (0.0, 0.5)))
+    )
+    try:
+        stats = agree(field(), Y0, T, method="heun_euler", rtol=1e-4, atol=1e-4, options={"first_step": 2.0})
+        assert stats[2] > 0
+    finally:
+        del METHODS[method.name]
+
+
+def test_tuple_states_tolerances_and_closures_agree(traced):
+    rate = torch.tensor(2.0, dtype=F64, requires_grad=True)
+    parts = Y0, torch.zeros(3, dtype=F64)
+    agree(lambda t, s: (-rate * s[0] * t, s[0].sum(1)), parts, T, (rate,), rtol=[1e-5, 1e-7], atol=1e-6)
+    weights = torch.tensor([1e-4, 1e-7], dtype=F64)
+    agree(lambda t, y: -rate * y, Y0, T, (rate,), rtol=weights, atol=weights)
+    agree(lambda t, y: -rate * y, torch.tensor(1.0, dtype=F64), T[:2], (rate,), rtol=1e-6)
+    agree(lambda t, y: y, Y0.T, T, rtol=1e-6)  # not contiguous
+
+
+def test_single_precision_agrees_to_its_rounding(traced):
+    f = field(dtype=torch.float32)
+    agree(f, Y0.float(), T.float(), tuple(f.parameters()), 3e-6, rtol=1e-5, atol=1e-5)
+
+
+def test_the_hyperbolic_tangent_of_single_precision_is_accurate_everywhere():
+    x = torch.cat(
+        [torch.linspace(-12, 12, 10001), torch.logspace(-20, 0, 1001), torch.tensor([100.0, -100.0, math.inf])]
+    )
+    exact = torch.tanh(x.double())
+    assert ((compiled_fields._tanh(x) - exact).abs() <= 3e-7 * exact.abs()).all()
+    assert compiled_fields._tanh(torch.tensor(math.nan)).isnan()
+
+
+def test_only_what_needs_gradients_gets_them(traced):
+    f = field()
+    f.net[0].weight.requires_grad_(False)
+    y = odeint(f, Y0, T, rtol=1e-6, options={"compile": True})
+    y.sum().backward()
+    assert f.net[0].weight.grad is None and f.net[0].bias.grad is not None
+    with torch.no_grad():
+        assert not odeint(f, Y0, T, rtol=1e-6, options={"compile": True}).requires_grad
+    assert odeint(lambda t, y: -y, Y0, T, options={"compile": True}).grad_fn is None
+    assert len(traced) == 3  # the second solve shares the program of the first
+
+
+@pytest.mark.parametrize(
+    "f, solver",
+    [
+        (lambda t, y: y**2, {}),  # blows up at t = 1
+        (lambda t, y: torch.where(t > 0.5, y / 0.0, y), {}),
+        (lambda t, y: y / (y - 1), {}),
+        (lambda t, y: -y, {"options": {"max_num_steps": 3}}),
+        (lambda t, y: 1000 * y, {"method": "rk4", "options": {"step_size": 0.01}}),
+    ],
+    ids=["blow-up", "not finite", "not finite at the start", "too many steps", "overflow"],
+)
+def test_errors_are_those_of_the_plain_solve(traced, f, solver):
+    y0, t = torch.ones(2, dtype=F64), torch.linspace(0, 2, 3, dtype=F64)
+    options = solver.pop("options", {})
+    with pytest.raises(SolveError) as plain:
+        odeint(f, y0, t, options=options, **solver)
+    with pytest.raises(SolveError) as other:
+        odeint(f, y0, t, options=options | {"compile": True}, **solver)
+    assert without_last_step(plain) == without_last_step(other)
+
+
+def without_last_step(error):
+    """The message but for the size of the last step: after many rejections it differs by more than rounding."""
+    return re.sub(r"h = [^;.]*\.?[^;. ]*", "", str(error.value))
+
+
+def test_what_changes_from_step_to_step_of_a_training_compiles_nothing_anew(traced):
+    def run(f, t=T, **solver):
+        loss = odeint(f, Y0, t, **{"rtol": 1e-5, "atol": 1e-5} | solver, options={"compile": True}).square().sum()
+        loss.backward()
+        return loss.item()
+
+    f = field()
+    first = run(f)
+    optimizer = torch.optim.SGD(f.parameters(), lr=0.01)
+    optimizer.step()
+    assert run(f) != first  # the program has the new parameters,
+    run(f, T * 2), run(f, rtol=1e-3), run(field())  # and other times, tolerances, fields of the same structure
+    assert len(traced) == 2
+    run(f, T[:3])
+    assert len(traced) == 4  # another number of times
+
+
+def test_a_change_of_the_field_is_seen(traced):
+    class Decay(nn.Module):
+        rate = 1.0
+
+        def forward(self, t, y):
+            return -self.rate * y
+
+    f, options = Decay(), {"compile": True}
+    one = odeint(f, Y0, T, options=options)[-1]
+    f.rate = 2.0
+    assert torch.allclose(odeint(f, Y0, T, options=options)[-1], one**2 / Y0, rtol=1e-5)
+    rates = [odeint(lambda t, y, k=k: -k * y, Y0, T, options=options)[-1] for k in (1.0, 2.0)]
+    assert torch.allclose(rates[0], one) and torch.allclose(rates[1], one**2 / Y0, rtol=1e-5)
+
+
+def test_replaced_parameters_are_seen_and_changed_ones_refused_on_the_way_back(traced):
+    f, options = field(), {"compile": True}
+    y = odeint(f, Y0, T, options=options)
+    f.load_state_dict({name: 2 * x for name, x in f.state_dict().items()}, assign=True)
+    assert torch.allclose(odeint(f, Y0, T, options=options), odeint(f, Y0, T), atol=1e-12)
+    y.sum().backward()  # of the old ones
+    y = odeint(f, Y0, T, options=options)
+    with torch.no_grad():
+        f.net[0].weight.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_replayed_evaluations_are_counted_on_the_way_back(traced):
+    solution = solve(field(), Y0, T, rtol=1e-6, options={"compile": True})
+    forward = solution.stats.nfe
+    solution.y.sum().backward()
+    assert solution.stats.nfe == forward + 6 * solution.stats.accepted + 1
+
+
+def test_the_programs_used_last_are_kept(traced, monkeypatch):
+    monkeypatch.setattr(compiled_fields, "KEPT", 2)
+    for n in (2, 3, 2, 4, 2):
+        odeint(lambda t, y: -y, Y0, T[:n], options={"compile": True})
+    assert len(compiled_fields._programs) == 2 and len(traced) == 3
+
+
+class Counter(VectorField):
+    calls = 0
+
+    def forward(self, t, y):
+        self.calls += 1
+        return super().forward(t, y)
+
+
+def test_a_field_that_counts_its_calls_is_given_up_after_a_while(traced):
+    f = Counter(MLP(2, 4, 2).double())
+    with pytest.warns(UserWarning, match="changes a number or another object of Python at every call"):
+        for _ in range(20):
+            y = odeint(f, Y0, T, rtol=1e-4, options={"compile": True})
+    assert torch.equal(y, odeint(f, Y0, T, rtol=1e-4))
+
+
+class Layer(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer.double()
+
+    def forward(self, t, y):
+        return self.layer(y)
+
+
+class Watched(VectorField):
+    def callback_step(self, t, y, h):
+        pass
+
+
+def halving(ratio, h, order):
+    return ratio < 1, 0.5 if ratio > 0.5 else 1.2
+
+
+REFUSED = [
+    (field(), {"method": "kvaerno3"}, "'kvaerno3' is no explicit Runge-Kutta method"),
+    (field(), {"method": "explicit_adams"}, "'explicit_adams' is no explicit"),
+    (field(), {"options": {"norm": lambda y: y.abs().max()}}, r"options\['norm'\]"),
+    (field(), {"options": {"jump_t": [0.5]}}, r"options\['jump_t'\]"),
+    (field(), {"options": {"controller": halving}}, "controller"),
+    (Watched(MLP(2, 4, 2).double()), {}, "callbacks"),
+    (Layer(nn.Dropout(0.01)), {"method": "rk4"}, "is random"),
+    (Layer(nn.BatchNorm1d(2)), {"method": "rk4"}, "writes into a tensor that it holds"),
+    (lambda t, y: -y if y.sum() > 0 else -2 * y, {}, "cannot be read by torch.compile"),
+]
+
+
+@pytest.mark.parametrize("f, solver, reason", REFUSED, ids=[reason for _, _, reason in REFUSED])
+def test_what_is_not_compiled_is_solved_as_always_with_one_warning(traced, f, solver, reason):
+    solver = {"rtol": 1e-4, "atol": 1e-4} | solver
+    options = solver.pop("options", {})
+    torch.manual_seed(0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        y = odeint(f, Y0, T, options=options | {"compile": True}, **solver)
+    assert [x.filename for x in caught] == [__file__]
+    assert re.match(r"this solve is not compiled, but runs as without options\['compile'\]: .*", str(caught[0].message))
+    assert re.search(reason, str(caught[0].message))
+    torch.manual_seed(0)
+    assert torch.equal(y, odeint(f, Y0, T, options=options, **solver))
+
+
+def test_events_clocks_per_sample_and_records_are_not_compiled():
+    options = {"compile": True}
+    with pytest.warns(UserWarning, match="not compiled.* events"):
+        odeint(lambda t, y: -y, Y0, T[:2], event_fn=lambda t, y: y[0, 0] - 0.5, options=options)
+    with pytest.warns(UserWarning, match="not compiled.* one clock per sample"):
+        solve(lambda t, y: -y, Y0, T, per_sample=True, options=options)
+    with pytest.warns(UserWarning, match="not compiled.* record=True"):
+        assert solve(lambda t, y: -y, Y0, T, record=True, options=options).steps
+
+
+def test_a_field_refused_for_the_method_is_compiled_with_another(traced):
+    f = field()
+    with pytest.warns(UserWarning, match="not compiled"):
+        odeint(f, Y0, T, method="kvaerno3", options={"compile": True})
+    odeint(f, Y0, T, options={"compile": True})
+    assert traced
+
+
+def test_a_field_that_fails_may_be_mended(traced):
+    def f(t, y):
+        return y @ matrix
+
+    matrix = torch.eye(3, dtype=F64)
+    with pytest.warns(UserWarning, match="not compiled"), pytest.raises(RuntimeError, match="shapes cannot be"):
+        odeint(f, Y0, T, options={"compile": True})
+    matrix = -torch.eye(2, dtype=F64)
+    agree(f, Y0, T)
+
+
+@pytest.mark.parametrize("value", ["yes", 2, [True]])
+def test_compile_is_true_or_false(value):
+    with pytest.raises(ValueError, match=r"options\['compile'\] must be True or False, got"):
+        odeint(lambda t, y: -y, Y0, T, options={"compile": value})
+    assert torch.equal(odeint(lambda t, y: -y, Y0, T, options={"compile": False}), odeint(lambda t, y: -y, Y0, T))
+
+
+# With the compiler.
+
+
+def test_a_torch_without_what_is_needed_solves_as_always(monkeypatch):
+    monkeypatch.setitem(sys.modules, "node_tutorial.solvers.compiled", None)
+    f = field()
+    with pytest.warns(UserWarning, match="not compiled.* PyTorch .* lacks what it needs"):
+        y = odeint(f, Y0, T, options={"compile": True})
+    assert torch.equal(y, odeint(f, Y0, T))
+
+
+def test_without_a_compiler_the_warning_says_so(monkeypatch):
+    from torch._inductor import config
+
+    f = field()
+    with config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}):
+        with pytest.warns(UserWarning, match="not compiled.* no C\\+\\+ compiler was found; install one"):
+            y = odeint(f, Y0, T, options={"compile": True})
+        assert torch.equal(y, odeint(f, Y0, T))
+        with pytest.warns(UserWarning, match="no C"), monkeypatch.context() as patch:
+            patch.setattr(compiled, "_prepare", None)  # it is not tried again
+            odeint(f, Y0, T, options={"compile": True})
+
+
+@needs_compiler
+def test_compiled_programs_compute_what_their_graphs_do():
+    f, t = field(), T.clone().requires_grad_()
+    stats = agree(f, Y0, t, tuple(f.parameters()), 1e-11, method="bosh3", rtol=1e-9, atol=1e-9)
+    assert stats[1] > 128  # several calls
+    with pytest.raises(SolveError, match="max_num_steps exceeded: 3 steps"):
+        odeint(f, Y0, t, method="bosh3", rtol=1e-9, atol=1e-9, options={"max_num_steps": 3, "compile": True})
