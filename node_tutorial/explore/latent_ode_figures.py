@@ -120,7 +120,7 @@ def table_figure(found, counts, paper):
             left.plot([i + shift] * len(row), row, "o", color=color, markersize=5)
             middle.append((i + shift, statistics.median(row)) if row else (i + shift, float("nan")))
         left.plot(*zip(*middle), color=color, alpha=0.5)
-        label_line(middle[0], name, ax=left, color=color, dx=-9, ha="right")
+        label_line(middle[0], name, ax=left, color=color, dx=-9, dy=-14 if name == "latent ODE" else 0, ha="right")
     for name, row in paper.items():
         right.plot(range(len(counts)), row, "o-", color=COLORS[name])
         right.text(0.05, row[0] + 0.015, name, color=COLORS[name], va="bottom")
