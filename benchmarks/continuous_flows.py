@@ -1,4 +1,4 @@
-"""Trains the runs of lesson 15 that are stored with the course; about ten minutes of one core.
+"""Trains the runs of lesson 15 that are stored with the course; about a quarter of an hour of one core.
 
     python benchmarks/continuous_flows.py [--parts FOLDER] [--only TEXT ...]
 

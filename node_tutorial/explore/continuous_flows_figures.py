@@ -6,7 +6,7 @@ from matplotlib.colors import LinearSegmentedColormap
 
 from ..data.densities import grid
 from ..plotting import BLUE, GRAY, ORANGE, REJECTED, VERMILLION, exact_line, figure, label_line
-from .continuous_flows_runs import DENSITIES, PICTURE, SIZE, TARGETS, arrays, models, picture, table, target
+from .continuous_flows_runs import DENSITIES, PICTURE, SIZES, TARGETS, arrays, models, picture, table, target
 
 DENSE = LinearSegmentedColormap.from_list("dense", ["#0B1E3F", BLUE, "#F7E9B0"])  # of no, some, most probability
 
@@ -146,7 +146,7 @@ def targets_figure():
         draw_density(p, density.bounds, ax=row[0])
         row[0].set_title(f"U{number}: exact")
         for ax, model in zip(row[1:], ("planar", "CNF")):
-            name = f"target/{number}/{model}/{SIZE}"
+            name = f"target/{number}/{model}/{SIZES[-1]}"
             draw_density(arrays()[f"{name}/picture"] / 255, density.bounds, ax=ax, top=1)
             ax.set_title(f"{model}: {table()[name]['kl']:.3f}")
     for ax in axes.flat:

@@ -89,7 +89,7 @@ def test_with_weight_zero_nothing_is_penalized():
 
     def value(setting):
         torch.manual_seed(1)
-        return runs.penalized(density, setting)(flow).item()
+        return runs.penalized(density, setting)(flow, 0.0).item()
 
     plain, both = value(runs.HONEST), value(runs.Setting(kinetic=0.5, jacobian=0.5))
     assert value(runs.Setting(kinetic=1e-9)) == pytest.approx(plain, abs=1e-5) and both > plain + 0.001
