@@ -197,7 +197,7 @@ def sections(cells):
                 continue
             sizes[section] = sizes.get(section, 0) + len(paragraph.split())
             if "**Predict" in paragraph and not paragraph.startswith("**Exercise"):
-                question = " ".join(paragraph.split())
+                question = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(paragraph.split()))  # without links
                 question = re.sub(r"\*\*Predict(?: first)?\*\*: *([a-z]|)", lambda match: match[1].upper(), question)
                 questions.append((section, question.replace("**", "")))
     return sizes, questions
