@@ -130,9 +130,13 @@ def terms(model, x, draws=100, seed=0):
 def log_weights(model, x, k):
     """log of p(x | z) p(z) / q(z | x) for k draws of z from q, (k, B)."""
     mean, std = model.encode(x)
+
+    def log_weight(z):
+        log_prior = gaussian_log_prob(z, torch.zeros_like(z), torch.ones_like(std)).sum(-1)
+        return model.log_prob(x, z) + log_prior - gaussian_log_prob(z, mean, std).sum(-1)
+
     z = reparameterize(mean.expand(k, *mean.shape), std)
-    log_prior = gaussian_log_prob(z, torch.zeros_like(z), torch.ones_like(std)).sum(-1)
-    return model.log_prob(x, z) + log_prior - gaussian_log_prob(z, mean, std).sum(-1)
+    return torch.cat([log_weight(part) for part in z.split(50)])  # 1000 draws at once would take more than a gigabyte
 
 
 def importance_loss(k):
