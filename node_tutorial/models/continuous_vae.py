@@ -198,5 +198,6 @@ class ContinuousVAE(nn.Module):
         z0 = reparameterize(mean.expand(draws, *mean.shape), std)
         if times.dim() == 2:
             times = times.repeat(draws, 1)
-        paths = self.decode(z0.flatten(0, 1), times)
+        z = self.latents(z0.flatten(0, 1), times)
+        paths = torch.cat([self.decoder(part) for part in z.split(2000)])  # all at once may take a gigabyte
         return paths.unflatten(0, (draws, len(x)))
