@@ -103,4 +103,4 @@ def run_exact(start, kind, seed=0):
     torch.manual_seed(seed)
     model = LinearVAE(Oscillator(start), noise=0.2, rtol=1e-3, atol=1e-3)
     omegas = train(model, oscillations(64, 30)[0], STAGES_EXACT[kind], lr=0.03)
-    return model, [*omegas, model.ode.func.omega.item()]
+    return model, [*omegas, model.ode.func.omega.item()]  # type: ignore[operator]
