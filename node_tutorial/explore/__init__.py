@@ -11,7 +11,7 @@ import re
 from .base import EXPLORABLES, Explorable, explorable
 from .controls import choice, int_slider, log_slider, play, power_slider, slider, toggle
 
-_MACHINERY = {"__init__", "base", "controls"}
+_MACHINERY = {"__init__", "base", "controls", "precision"}
 
 
 def _lesson_files():

@@ -5,8 +5,6 @@ digits; so every bound has the exact value beside it.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,6 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from .. import Minibatches, fit
 from ..data import digits
 from ..models.vae import VAE, Autoencoder, gaussian_kl, gaussian_log_prob, reparameterize
+from .precision import default_dtype
 
 STEPS, RATE, BATCH = 900, 1e-2, 128
 BETAS = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -203,17 +202,6 @@ def decoder_gradient(model, x, mistake=None):
     return torch.autograd.grad(loss, model.decoder[0].weight, allow_unused=True)[0]
 
 
-@contextmanager
-def float64() -> Iterator[None]:
-    """float64 by default, so that what is trained agrees to some digits on all processors."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
 def trained(latent=2, beta=1.0, mistake=None, draws=0, seed=0):
     """A VAE of the ink digits and its history, trained once, in a few seconds.
 
@@ -225,7 +213,7 @@ def trained(latent=2, beta=1.0, mistake=None, draws=0, seed=0):
 @lru_cache(maxsize=16)
 def _trained(latent, beta, mistake, draws, seed):
     loss = importance_loss(draws) if draws else MISTAKES.get(mistake)
-    with float64():
+    with default_dtype(torch.float64):
         torch.manual_seed(seed)
         model = VAE(64, latent, beta=beta)
         return model, train(model, ink_digits().x, loss, seed=seed)
@@ -234,7 +222,7 @@ def _trained(latent, beta, mistake, draws, seed):
 @lru_cache(maxsize=4)
 def trained_coder(latent, seed=0):
     """The same for the plain autoencoder."""
-    with float64():
+    with default_dtype(torch.float64):
         torch.manual_seed(seed)
         model = Coder(64, latent)
         return model, train(model, ink_digits().x, seed=seed)
@@ -243,7 +231,7 @@ def trained_coder(latent, seed=0):
 @lru_cache(maxsize=2)
 def trained_gaussian(latent, seed=0):
     """The same for a VAE of gray digits with a Gaussian decoder, whose noise is learned."""
-    with float64():
+    with default_dtype(torch.float64):
         torch.manual_seed(seed)
         model = VAE(64, latent, likelihood="gaussian", noise=0.3)
         return model, train(model, gray_digits().x, seed=seed)

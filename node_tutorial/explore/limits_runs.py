@@ -9,8 +9,6 @@ Three groups, all with dopri5 at tolerance 1e-3, batches of 64, two hidden layer
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -24,6 +22,7 @@ from ..data import disk_in_annulus
 from ..data.stored import load
 from ..models import MLP, AugmentedODE, RegularizedODE, VectorField, random_end
 from ..training import Minibatches, fit
+from .precision import default_dtype
 
 TOLERANCE, EPOCHS, WEDGE = 1e-3, 30, math.pi / 5
 SPAN = torch.tensor([0.0, 1.0], dtype=torch.float64)
@@ -80,7 +79,7 @@ def in_wedge(x):
 
 def train(setting: Setting, seed: int, on_step=None, steps: int | None = None):
     """Train a classifier: (model, history, x, label). In float64, so that it depends little on the machine."""
-    with _float64():
+    with default_dtype(torch.float64):
         x, label = disk_in_annulus(seed=seed)
         if setting.wedge:
             x, label = x[~in_wedge(x)], label[~in_wedge(x)]
@@ -148,7 +147,7 @@ def run(setting: Setting, seeds: int) -> dict[str, np.ndarray]:
             frames.append(_vector(model))
         for name in ("loss", "nfe"):
             columns[name].append([np.mean(part) for part in np.array_split(history[name], EPOCHS)])
-        with _float64():
+        with default_dtype(torch.float64):
             test_x, test_label = disk_in_annulus(2000, 6000, seed=1000 + seed)
         if setting.wedge:
             test_x, test_label = test_x[in_wedge(test_x)], test_label[in_wedge(test_x)]
@@ -192,20 +191,10 @@ def model_of(setting: Setting, frame: int = -1) -> Classifier:
 
 
 def _untrained(setting, seed):
-    with _float64():
+    with default_dtype(torch.float64):
         torch.manual_seed(seed)
         return Classifier(setting.extra)
 
 
 def _vector(model):
     return parameters_to_vector(model.parameters()).detach().numpy()
-
-
-@contextmanager
-def _float64() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)

@@ -10,8 +10,7 @@ Two groups, all in float32, by Adam with a learning rate that falls along a cosi
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from ..data.stored import load
 from ..models import PlanarFlow, RealNVP
 from ..models.flows import Flow
 from ..training import fit
+from .precision import default_dtype
 
 BATCH, TEST, HIDDEN = 256, 20_000, (32, 32)
 RATE = {"planar": 2e-2, "alternating": 1e-2, "one mask": 1e-2}
@@ -82,7 +82,7 @@ def build(setting: Setting) -> Flow:
 
 def train(setting: Setting, steps: int | None = None):
     """Train the flow of a setting: (flow, history)."""
-    with _float32():
+    with default_dtype(torch.float32):
         density, steps = density_of(setting.density), steps or RUNS[setting]
         torch.manual_seed(setting.seed)
         flow = build(setting)
@@ -160,13 +160,3 @@ def _load(setting: Setting, parameters: np.ndarray) -> Flow:
     flow = build(setting).double().requires_grad_(False)
     vector_to_parameters(torch.from_numpy(parameters.astype(np.float64)), flow.parameters())
     return flow
-
-
-@contextmanager
-def _float32() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)

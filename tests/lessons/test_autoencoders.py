@@ -10,6 +10,7 @@ from node_tutorial import History
 from node_tutorial.explore import autoencoders as lab
 from node_tutorial.explore import autoencoders_figures as figures
 from node_tutorial.explore.autoencoders_bound import gaussian_bound
+from node_tutorial.explore.precision import default_dtype
 from node_tutorial.models import VAE
 from node_tutorial.plotting import text_problems
 
@@ -17,7 +18,7 @@ from node_tutorial.plotting import text_problems
 @pytest.fixture
 def linear():
     """A VAE with a linear Gaussian decoder, whose p(x) = N(b, W W^T + noise^2 I) is known. -> model, x, log p(x)"""
-    with lab.float64():
+    with default_dtype(torch.float64):
         torch.manual_seed(0)
         model = VAE(3, 2, likelihood="gaussian", noise=0.6)
         model.decoder = torch.nn.Linear(2, 3)
@@ -70,7 +71,7 @@ def test_the_loss_with_one_draw_is_minus_the_bound_by_weights(linear):
 
 
 def test_bernoulli_likelihoods_agree_with_the_model():
-    with lab.float64():
+    with default_dtype(torch.float64):
         torch.manual_seed(0)
         model, x, z = VAE(64, 2), lab.ink_digits().test[:4], torch.randn(7, 2)
         one_by_one = torch.stack([model.log_prob(x, point.expand(4, 2)) for point in z], 1)
@@ -102,14 +103,14 @@ def test_the_gap_of_the_bound_is_the_kl_from_the_posterior(mean, std, noise):
 
 
 def test_only_the_first_mistake_keeps_gradients_from_the_decoder():
-    with lab.float64():
+    with default_dtype(torch.float64):
         model, x = VAE(64, 64), lab.ink_digits().x[:20]
     assert lab.decoder_gradient(model, x, "A") is None
     assert all(lab.decoder_gradient(model, x, name).abs().max() > 0 for name in (None, "B", "C"))
 
 
 def test_the_other_mistakes_are_the_loss_without_a_part():
-    with lab.float64():
+    with default_dtype(torch.float64):
         model, x = VAE(64, 4), lab.ink_digits().x[:20]
         torch.manual_seed(0)
         loss = model.loss(x)
@@ -128,7 +129,7 @@ def test_training_improves_and_leaves_the_default_precision_as_it_was():
     history = lab.train(coder, images.x, steps=60)
     assert history.status == "finished" and history["loss"][-1] < 0.8 * history["loss"][0]
     assert torch.get_default_dtype() == torch.float32
-    with lab.float64():
+    with default_dtype(torch.float64):
         assert VAE(64, 2).encode(images.x[:1]).mean.dtype == torch.float64
     assert torch.get_default_dtype() == torch.float32
 
@@ -144,7 +145,7 @@ def test_strange_is_far_from_every_training_image():
 
 def test_figures_are_readable():
     images = lab.ink_digits()
-    with lab.float64():
+    with default_dtype(torch.float64):
         torch.manual_seed(0)
         coder, vae = lab.Coder(64, 16), VAE(64, 16)
         history = history_of(60)
