@@ -73,7 +73,7 @@ def test_the_header_says_what_for_whom_and_how_long(lesson):
     header = lesson.cells[0]["source"]
     for what, pattern in {
         f"an H1 title with the lesson's number: '# {lesson.number} ...'": rf"\A# {lesson.number}\b.*\S",
-        "the question that the lesson answers": r"\?",
+        "the question that the lesson answers, in bold": r"\n\*\*[^*]+\?\*\*\n",
         "'**Objectives**' with a list": r"\*\*Objectives\*\*[^\n]*\n+(\s*[-*] .+\n?){2,}",
         "'**Prerequisites**'": r"\*\*Prerequisites\*\*",
         "'**Reading time**: N minutes'": r"\*\*Reading time\*\*:? *\D{0,9}\d+(-\d+)? minutes",
@@ -82,6 +82,13 @@ def test_the_header_says_what_for_whom_and_how_long(lesson):
     }.items():
         assert re.search(pattern, header), f"the first cell lacks {what}"
     assert len(re.findall(r"^# ", lesson.all_text, re.MULTILINE)) == 1, "exactly one H1"
+
+
+def test_the_end_is_like_that_of_the_others(lesson):
+    end = lesson.text[-1]["source"]
+    headings = re.findall(r"^## (.+)", end, re.MULTILINE)
+    assert headings[-3:] == ["What to remember", "Pitfalls", "Further reading"]
+    assert re.search(r"\n\*\*Next\*\*: [^\n]*\Z", end), "the last line says what comes next"
 
 
 def test_a_picture_comes_before_the_theory(lesson):
@@ -198,6 +205,9 @@ def test_exercises_are_used_and_not_started(lesson):
         if re.search(r"^check\(", cell["source"], re.MULTILINE):
             stored = json.dumps(cell["outputs"])
             assert "not started" in stored, f"an exercise is stored answered: {cell['source'][:60]!r}"
+    asked = "from node_tutorial.exercises import check, hint, show_solution"
+    assert asked in lesson.code[0]["source"], f"whoever is stuck needs the first cell to say: {asked}"
+    assert re.search(rf'Stuck\?\s+Run `hint\("{lesson.number}\.\d"\)`', lesson.all_text), "it says how to get a hint"
     given_away = re.search(r"^\s*(show_solution|hint)\(", lesson.all_code, re.MULTILINE)
     assert not given_away, "hints and solutions are for the learner to call"
 

@@ -83,7 +83,7 @@ class _Interpolated(torch.autograd.Function):
     def forward(ctx: Any, func: Callable, p: Problem, backward: dict, y0: Tensor, t: Tensor, *params: Tensor) -> Tensor:
         pieces: list[Tensor] = []
         ctx.times = [p.times[0]]
-        y = read(_kept(p, ctx.times, pieces), p.y0, p.times, p.dense, p.f, p.log, None, _max_steps(p))
+        y = read(_kept(p, ctx.times, pieces), p.y0, p.times, p.dense, p.f, p.log, None, p.max_steps)
         if p.tol is None:
             check_solution(y, p.times, p.method)
         ctx.func, ctx.shapes, ctx.backward = func, p.shapes, backward
@@ -109,10 +109,6 @@ def _kept(p: Problem, times: list[float], pieces: list[Tensor]) -> Iterator:
         times.append(t1)
         pieces.append(coefficients(step, t1 - t, p.dense))
         yield t, t1, step
-
-
-def _max_steps(p: Problem) -> int:
-    return int(p.options.get("max_num_steps", 2**31 - 1))
 
 
 def coefficients(step: Step, h: float, dense: Dense) -> Tensor:

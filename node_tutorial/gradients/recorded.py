@@ -72,8 +72,7 @@ def record(p: Problem, keep: Callable[[int, State], None]) -> tuple[Tensor, list
             passed = step.f1
 
     with torch.no_grad():
-        max_steps = int(p.options.get("max_num_steps", 2**31 - 1))
-        return read(watched(), p.y0, p.times, p.dense, p.f, p.log, None, max_steps), records
+        return read(watched(), p.y0, p.times, p.dense, p.f, p.log, None, p.max_steps), records
 
 
 def redo(p: Problem, r: Record, state: State, t: Time, h: Time, inside: Any) -> tuple[Step, Tensor | None]:

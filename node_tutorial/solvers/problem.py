@@ -52,6 +52,11 @@ class Problem:
     def direction(self) -> int:
         return -1 if len(self.times) > 1 and self.times[1] < self.times[0] else 1
 
+    @property
+    def max_steps(self) -> int:
+        """The most attempts between two output times."""
+        return int(self.options.get("max_num_steps", 2**31 - 1))
+
     @cached_property
     def tensors(self) -> Tensor | None:
         """The times as a tensor in double precision, where gradients with respect to them are wanted."""
@@ -140,8 +145,7 @@ def run(p: Problem, record: bool = False) -> Solution:
         steps = accepted_steps(p)
         if segments is not None:
             steps = _keep(steps, segments, p)
-        max_steps = int(p.options.get("max_num_steps", 2**31 - 1))
-        y = read(steps, p.y0, p.times, p.dense, p.f, p.log, p.tensors, max_steps)
+        y = read(steps, p.y0, p.times, p.dense, p.f, p.log, p.tensors, p.max_steps)
         if p.tol is None:
             check_solution(y, p.times, p.method)
     shapes = p.shapes

@@ -90,10 +90,9 @@ def test_a_function_that_raises_is_answered_not_thrown(page):
 
 
 def test_hints_unfold_one_by_one_and_the_solution_comes_last(page):
-    ask = "from node_tutorial.exercises import hint, show_solution"
-    first, _ = type_and_run(page, 'check("01.1"', f'{ask}\nhint("01.1")')
-    second, _ = type_and_run(page, 'hint("01.1")', f'{ask}\nhint("01.1")')
-    solution, _ = type_and_run(page, 'hint("01.1")', f'{ask}\nshow_solution("01.1")')
+    first, _ = type_and_run(page, 'check("01.1"', 'hint("01.1")')
+    second, _ = type_and_run(page, 'hint("01.1")', 'hint("01.1")')
+    solution, _ = type_and_run(page, 'hint("01.1")', 'show_solution("01.1")')
     assert "One step replaces x by x + h f(x)" in first and "fixed number" not in first
     assert "fixed number" in second and "def ten_steps" in solution
 
