@@ -137,7 +137,8 @@ def test_an_error_is_shown_beside_the_picture_and_goes_away(page):
     alert = panel.get_by_role("alert")
     assert "ValueError: too many steps" in alert.text_content() and "steps = 127" in alert.text_content()
     assert caption(panel) == "128 steps of Euler.", "the last good picture and its sentence stay"
-    assert any("too many steps" in message for message in kernel_messages(page)), "the error is raised as well"
+    # It is raised as well, behind what is shown: on a busy machine a moment later.
+    page.wait_for_function("() => window.kernelMessages.some(text => text.includes('too many steps'))", timeout=10_000)
     page.keyboard.press("ArrowLeft")
     alert.wait_for(state="detached")
 
