@@ -4,13 +4,20 @@ pytest tests/test_exercises.py -k 01.2
 """
 
 import importlib
+import inspect
+import json
+import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from node_tutorial import exercises
+from node_tutorial import exercises, odeint, solve
+from node_tutorial.data import exact_spiral, observe, spiral
+
+LESSONS = Path(__file__).parents[1] / "notebooks"
 
 
 def _exercises():
@@ -86,6 +93,25 @@ def test_numpy_and_torch_answers_are_as_good_as_python_ones(exercise):
         assert exercise.assess(converted).state == "correct", f"{converted!r}"
 
 
+def test_an_answer_rounded_to_four_digits_is_as_good(exercise):
+    answer = exercise.reference()
+    if exercise.kind.takes_function or isinstance(answer, str):
+        pytest.skip("no number")
+    values = np.asarray(answer.detach() if hasattr(answer, "detach") else answer, dtype=np.float64)
+    rounded = np.array([float(f"{value:.4g}") for value in values.ravel()]).reshape(values.shape)
+    assert exercise.assess(rounded).state == "correct", rounded
+
+
+def test_the_solution_of_a_function_has_the_name_and_the_arguments_of_the_lessons_stub(exercise):
+    if not exercise.kind.takes_function:
+        pytest.skip("no function")
+    [lesson] = LESSONS.glob(f"{exercise.id[:2]}_*.ipynb")
+    cells = ["".join(cell["source"]) for cell in json.loads(lesson.read_text("utf-8"))["cells"]]
+    name = exercise.solution.__name__
+    [cell] = [cell for cell in cells if f'check("{exercise.id}", {name})' in cell]
+    assert f"def {name}{inspect.signature(exercise.solution)}:" in cell
+
+
 def test_each_mistake_gets_its_own_hint(exercise):
     assert exercise.mistakes, "name at least one mistake that learners make here"
     hints = [mistake.hint for mistake in exercise.mistakes]
@@ -116,3 +142,71 @@ def test_no_message_contains_the_correct_value(exercise):
             continue  # too short to be recognized as the answer
         for message in messages:
             assert digits not in message, f"{digits} is given away by: {message}"
+
+
+# -- right answers in other words, and wrong ones that look right ------------------------------------------------------
+
+
+def state(id, answer):
+    return exercises.find(id).assess(answer).state
+
+
+def test_an_order_may_be_measured_in_any_norm():
+    for norm in (math.inf, 1, 2):
+
+        def observed_order(output, N, norm=norm):
+            changes = [torch.linalg.vector_norm(output(2 * n) - output(n), norm) for n in (N, 2 * N)]
+            return torch.log2(changes[0] / changes[1])
+
+        assert state("01.4", observed_order) == "correct", norm
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.5, 10), (0.2, 5), (0.1, 10), (0.2, 20)])
+def test_a_controllers_limits_are_the_ones_that_were_asked_for(low, high):
+    def next_step(ratio, h, order):
+        return ratio <= 1, h * max(low, min(high, 0.9 * max(ratio, 1e-100) ** (-1 / order)))
+
+    assert state("03.1", next_step) == "not yet"
+
+
+def test_a_training_loop_without_bugs_finds_the_truth_with_any_optimizer_and_solver():
+    def recover(t, x):
+        theta = torch.zeros((), dtype=x.dtype, requires_grad=True)
+        optimizer = torch.optim.LBFGS([theta], line_search_fn="strong_wolfe")
+
+        def closure():
+            optimizer.zero_grad()
+            loss = (odeint(lambda s, z: theta * z, x[0], t) - x).square().mean()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        return theta
+
+    solution = exercises.find("05.4").solution
+    for theta, times in ((-0.5, [0.0, 0.1, 0.3, 1.5, 2.0]), (0.4, [0.0, 0.9, 1.0, 1.1, 1.2])):
+        t = torch.tensor(times, dtype=torch.float64)
+        assert solution(t, torch.exp(theta * t)) == pytest.approx(theta, rel=2e-3)
+    assert state("05.4", recover) == "correct"
+
+
+# -- what hints and meanings say ---------------------------------------------------------------------------------------
+
+
+def test_the_loss_of_the_spiral_is_as_wrong_as_the_hints_of_05_3_say():
+    def truth(t):
+        return exact_spiral(t, torch.tensor([2.0, 0.0], dtype=torch.float64))
+
+    def error(tol):
+        return float((odeint(spiral, truth(t[:1])[0], t, rtol=tol, atol=tol) - y).square().mean() / right - 1)
+
+    t, y = observe(truth, 60, end=12.0, noise=0.1)
+    right = (truth(t) - y).square().mean()
+    assert error(1e-2) > 1 and error(1e-3) == pytest.approx(0.25, abs=0.05) and abs(error(1e-5)) < 0.01
+
+
+def test_the_solution_of_03_3_is_thousands_of_times_as_far_off_as_asked():
+    t = torch.linspace(0, 0.99, 100, dtype=torch.float64)
+    tol = exercises.find("03.3").reference()
+    y = solve(lambda t, y: y**2, torch.ones(1, dtype=torch.float64), t, rtol=tol, atol=tol).y[:, 0]
+    assert 1000 < float((y - 1 / (1 - t)).abs().max()) / tol < 10_000

@@ -77,6 +77,7 @@ def _new_kernel(monkeypatch):
         np.float32(0.9**10),
         np.float64(0.9**10),
         np.array(0.9**10),
+        [torch.tensor(0.9**10, requires_grad=True)],
         np.array([0.9**10]),
         torch.tensor(0.9**10),
         torch.tensor([0.9**10], requires_grad=True),
@@ -86,7 +87,9 @@ def test_every_numeric_type_is_accepted(answer):
     assert NUMBER.assess(answer).state == "correct"
 
 
-@pytest.mark.parametrize("answer", ["0.35", True, 1j, [1.0, 2.0], torch.zeros(2, 2), {}, ten_steps, object()])
+@pytest.mark.parametrize(
+    "answer", ["0.35", True, 1j, [1.0, 2.0], [1, [2, 3]], torch.zeros(2, 2), {}, ten_steps, object()]
+)
 def test_a_wrong_kind_names_what_came_and_what_is_expected(answer):
     feedback = NUMBER.assess(answer)
     assert feedback.state == "wrong kind" and "expected the value of x, got" in feedback.message

@@ -38,9 +38,10 @@ def _rule_problem(rule):
         long, short = decide(0.2, order=order)[1], decide(0.2 * 2.0**order, order=order)[1]
         if not math.isclose(long, 2 * short, rel_tol=1e-9):
             return f"An error 2**order times as large should halve h; with order = {order} it does not."
-    if decide(1e12)[1] < 0.02 * (1 - 1e-9) or decide(1e-60)[1] > 1.0 + 1e-9:
+    shortest, longest = decide(1e12)[1], decide(1e-60)[1]
+    if not (math.isclose(shortest, 0.02, rel_tol=1e-9) and math.isclose(longest, 1.0, rel_tol=1e-9)):
         return "The next step may be at most 10 times, and at least 0.2 times, as long as this one."
-    if decide(0.0) != (True, decide(1e-60)[1]):
+    if decide(0.0) != (True, longest):
         return "An error of exactly zero is accepted, and the step grows as far as the limit allows."
     if not math.isclose(decide(0.5, h=-0.1)[1], -decide(0.5)[1], rel_tol=1e-9):
         return "Time may run backward: with h < 0 the next h must be negative too."
@@ -182,17 +183,6 @@ register(
 )
 
 
-@lru_cache(maxsize=1)
-def _errors_of_growth():
-    t = torch.linspace(0, 0.99, 100).double()
-    errors = {}
-    for k in range(2, 13):
-        tol = 10.0**-k
-        y = solve(lambda t, y: y**2, torch.ones(1).double(), t, rtol=tol, atol=tol).y[:, 0]
-        errors[tol] = float((y - 1 / (1 - t)).abs().max())
-    return errors
-
-
 def largest_tolerance():
     t, exact = torch.linspace(0, 0.99, 100).double(), lambda t: 1 / (1 - t)
     for tol in [10.0**-k for k in range(2, 13)]:
@@ -249,7 +239,7 @@ register(
         "Catch the ball",
         kind=number("the time of the impact"),
         solution=time_of_impact,
-        rtol=1e-6,
+        rtol=1e-3,
         mistakes=[
             Mistake("dropped, not thrown", _impact(2, 0), "Your ball starts at rest. This one is thrown."),
             Mistake("thrown down", _impact(2, -5), "Your ball is thrown downward. Up is positive."),

@@ -6,7 +6,6 @@ put in place of the `...`. Python numbers, numpy scalars and torch scalars are a
 """
 
 import dis
-import math
 import numbers
 
 import numpy as np
@@ -40,16 +39,15 @@ def number(wanted="a number"):
     """Kind: one real number, also as a numpy or torch scalar or an array with one element. -> float"""
 
     def convert(answer):
-        if isinstance(answer, torch.Tensor):
-            answer = answer.detach().cpu().numpy()
-        if isinstance(answer, (np.ndarray, list, tuple)):
-            shape = np.shape(answer)
-            if math.prod(shape) != 1:
-                raise WrongKind(f"expected {wanted}, got {_called(answer)} of shape {shape}.")
-            answer = np.asarray(answer).reshape(-1)[0]
-        if isinstance(answer, bool) or not isinstance(answer, (numbers.Real, np.floating, np.integer)):
+        value = answer
+        if isinstance(answer, (torch.Tensor, np.ndarray, list, tuple)):
+            values = _numpy(answer, wanted)
+            if values.size != 1:
+                raise WrongKind(f"expected {wanted}, got {_called(answer)} of shape {values.shape}.")
+            value = values.item()
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise WrongKind(f"expected {wanted}, got {_called(answer)}.{_if_callable(answer)}")
-        return float(answer)
+        return float(value)
 
     return Kind(convert, wanted, ["a text", [1.0, 2.0], {"a": 1}, lambda: 1.0])
 
@@ -62,13 +60,7 @@ def array(shape, wanted=None):
     def convert(answer):
         if isinstance(answer, (list, tuple)) and any(is_placeholder(item) for item in answer):
             raise NotStarted("numbers at every place")
-        try:
-            if isinstance(answer, (list, tuple)):
-                answer = [item.detach() if isinstance(item, torch.Tensor) else item for item in answer]
-            values = answer.detach().cpu().numpy() if isinstance(answer, torch.Tensor) else np.asarray(answer)
-            values = np.asarray(values, dtype=np.float64)
-        except (TypeError, ValueError, RuntimeError):
-            raise WrongKind(f"expected {wanted}, got {_called(answer)}.{_if_callable(answer)}") from None
+        values = _numpy(answer, wanted, dtype=np.float64)
         fits = len(values.shape) == len(shape) and all(n is None or n == m for n, m in zip(shape, values.shape))
         if not fits:
             raise WrongKind(f"expected {wanted}, got shape {values.shape}.")
@@ -165,6 +157,16 @@ def agree(a, b, rtol, atol):
         return a == b
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     return a.shape == b.shape and bool(np.all(np.isfinite(a))) and np.allclose(a, b, rtol=rtol, atol=atol)
+
+
+def _numpy(answer, wanted, dtype=None):
+    """Return a tensor, an array or a sequence of numbers as an array; raise WrongKind for what is none of these."""
+    try:
+        if isinstance(answer, (list, tuple)):
+            answer = [item.detach().cpu() if isinstance(item, torch.Tensor) else item for item in answer]
+        return np.asarray(answer.detach().cpu() if isinstance(answer, torch.Tensor) else answer, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError):
+        raise WrongKind(f"expected {wanted}, got {_called(answer)}.{_if_callable(answer)}") from None
 
 
 def _copy(value):

@@ -72,9 +72,9 @@ register(
 )
 
 
-def log_density(log_start, integral_of_trace, backward):
-    # The solver goes from data to noise: its integral of tr(df/dy), from 1 to 0, is log |det dz/dx| already.
-    return log_start + integral_of_trace if backward else log_start - integral_of_trace
+def log_density(log_start, integral, backward):
+    # Backward the solver goes from data to noise: its integral of tr(df/dy), from 1 to 0, is log |det dz/dx| already.
+    return log_start + integral if backward else log_start - integral
 
 
 def _keyed(when_forward, when_backward):

@@ -28,6 +28,7 @@ register(
         "The gradient of a decay",
         kind=array((2,), wanted="a pair (dL/dtheta, dL/dx0)"),
         solution=gradient_of_decay,
+        rtol=1e-3,
         mistakes=[
             Mistake(
                 "sign of dL/dtheta",

@@ -94,6 +94,7 @@ register(
         "Why the encoder reads backward",
         kind=array(2, "two numbers: [weight when reading forward, weight when reading backward]"),
         solution=first_weights,
+        rtol=0.01,
         mistakes=[
             Mistake(
                 "swapped",

@@ -72,6 +72,7 @@ register(
         "Another loss, another bound",
         kind=number("the mean cross-entropy that can be approached"),
         solution=least_cross_entropy,
+        rtol=5e-3,
         mistakes=[
             Mistake("nothing separated", math.log(2), "That is the loss if all outputs are 0. One point can be right."),
             Mistake("all separated", 0.0, "On the line some order is kept: can all three have outputs of their sign?"),
@@ -139,7 +140,7 @@ register(
         "The price of not going straight",
         kind=number("the ratio of the two kinetic energies"),
         solution=energy_ratio,
-        rtol=1e-3,
+        rtol=5e-3,
         mistakes=[
             Mistake("upside down", math.tanh(1), "Less than 1? No path has less kinetic energy than the straight one."),
             Mistake(

@@ -160,7 +160,7 @@ register(
 )
 
 
-def log_det(x):
+def radial_log_det(x):
     r2 = x.square().sum(1)  # |x|^2
     D = x.shape[1]
     # Along the ray: d/dr (r + r^3) = 1 + 3 r^2. In the D - 1 directions across it: everything is longer by 1 + r^2.
@@ -183,7 +183,7 @@ register(
         "14.4",
         "A log-det by hand",
         kind=function(*((x,) for x in _POINTS), returns=array((None,))),
-        solution=log_det,
+        solution=radial_log_det,
         mistakes=[
             Mistake(
                 "every direction alike",

@@ -47,6 +47,7 @@ register(
         "Your first solve: x' = -x / 2 from x(0) = 3, until t = 2",
         kind=number("the value of x at t = 2"),
         solution=first_solve,
+        rtol=1e-3,
         mistakes=[
             Mistake("sign lost", 3 * math.e, "Your x grows. The field is -x / 2: mind the minus sign."),
             Mistake("half lost", 3 * math.exp(-2), "That solves x' = -x. The field is half of that."),
