@@ -97,6 +97,11 @@ def mnist(folder: str | Path, download: bool = False, normalize: bool = True) ->
     return _normalized(Split(*tensors), normalize)
 
 
+def a_digit(digit: int) -> str:
+    """ "a 3", or "an 8", for a sentence."""
+    return f"{'an' if digit == 8 else 'a'} {digit}"
+
+
 def _normalized(split: Split, normalize: bool) -> Split:
     """The split with the training images' mean and standard deviation taken out of all images."""
     if not normalize:

@@ -8,10 +8,8 @@ from matplotlib.colors import Normalize
 from matplotlib.image import BboxImage
 from matplotlib.transforms import Bbox, TransformedBbox
 
-from ..plotting import BLUE, EXACT, GRAY, GREEN, ORANGE, PALETTE, VERMILLION, blank, exact_line, figure, label_line
+from ..plotting import BLUE, EXACT, GRAY, GREEN, ORANGE, TEN, VERMILLION, blank, exact_line, figure, label_line
 from .autoencoders import to_training_images
-
-TEN = (*PALETTE, EXACT, "#8C510A", "#7B7B00")  # of the ten digits, whose names stand beside their points
 
 
 def montage(images, columns, gap=1):
@@ -115,7 +113,8 @@ def strange_share(net, images, z=None, draws=2000, seed=0):
     if z is None:
         code = net.encode(images.x[:1])
         z = torch.randn(draws, (code[0] if isinstance(code, tuple) else code).shape[-1], dtype=torch.float64)
-    return (to_training_images(net.decode(z), images) > 6).float().mean().item()
+    ink = (net.decode(z) > 0.5).double()
+    return (to_training_images(ink, images) > 6).float().mean().item()
 
 
 def gradient_figure(estimates, exact):

@@ -4,8 +4,9 @@ from functools import lru_cache
 
 import torch
 
+from ..data.digits import a_digit
 from ..plotting import BLUE, GRAY, VERMILLION
-from .autoencoders import BETAS, ink_digits, trained, trained_coder
+from .autoencoders import BETAS, ink_digits, to_training_images, trained, trained_coder
 from .autoencoders_figures import draw_codes, draw_images, draw_page, montage
 from .base import Explorable, explorable
 from .controls import choice, slider
@@ -51,7 +52,7 @@ def latent_map():
         z1, z2 = data["z"]
         return (
             f"β = {data['beta']:g}, z = ({z1:.1f}, {z2:.1f}): {data['sure']} of 64 pixels are sure; "
-            f"the test image of nearest code is a {label}."
+            f"the test image of nearest code is {a_digit(label)}."
         )
 
     return Explorable(
@@ -98,7 +99,7 @@ def interpolation():
             "pixels": ends[0] * (1 - s) + ends[1] * s,
             "codes": model.decode(codes[0] * (1 - s) + codes[1] * s),
         }
-        away = {name: torch.cdist(row, images.x, p=1).min(1).values for name, row in rows.items()}
+        away = {name: to_training_images(row, images) for name, row in rows.items()}
         return {"ends": (first, second), "net": net, "s": s[:, 0], "rows": rows, "away": away}
 
     def draw(fig, data):
@@ -106,7 +107,8 @@ def interpolation():
         draw_images(torch.cat(list(data["rows"].values())), STEPS, ax=left)
         first, second = data["ends"]
         left.set_title(
-            f"from a {first} to a {second}; {data['net']}\nabove: a line of pixels; below: of codes, decoded"
+            f"from {a_digit(first)} to {a_digit(second)}; {data['net']}\n"
+            "above: a line of pixels; below: of codes, decoded"
         )
         for place, (name, color) in enumerate((("pixels", GRAY), ("codes", BLUE))):
             right.plot(data["s"], data["away"][name], color=color)
@@ -118,8 +120,8 @@ def interpolation():
         first, second = data["ends"]
         pixels, codes = (data["away"][name][STEPS // 2] for name in ("pixels", "codes"))
         return (
-            f"From a {first} to a {second}, {data['net']}: half-way, the image is {pixels:.0f} pixels from the nearest "
-            f"training image on the line of pixels, {codes:.0f} on that of codes."
+            f"From {a_digit(first)} to {a_digit(second)}, {data['net']}: half-way, the image is {pixels:.0f} pixels "
+            f"from the nearest training image on the line of pixels, {codes:.0f} on that of codes."
         )
 
     return Explorable(

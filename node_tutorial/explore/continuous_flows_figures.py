@@ -5,8 +5,9 @@ import torch
 from matplotlib.colors import LinearSegmentedColormap
 
 from ..data.densities import grid
-from ..plotting import BLUE, GRAY, ORANGE, REJECTED, VERMILLION, exact_line, figure, label_line
-from .continuous_flows_runs import DENSITIES, PICTURE, SIZES, TARGETS, arrays, models, picture, table, target
+from ..data.targets import target
+from ..plotting import BLUE, GRAY, ORANGE, REJECTED, VERMILLION, exact_line, figure, label_line, running_mean
+from .continuous_flows_runs import DENSITIES, PICTURE, SIZES, TARGETS, arrays, models, picture, table
 
 DENSE = LinearSegmentedColormap.from_list("dense", ["#0B1E3F", BLUE, "#F7E9B0"])  # of no, some, most probability
 
@@ -99,24 +100,20 @@ def likelihood_figure(density, losses, own, tight, before=None):
     ax.axhspan(-3, density.entropy, color=REJECTED, alpha=0.09, linewidth=0)
     exact_line([0, len(losses)], [density.entropy] * 2, ax=ax, label=None)
     if before is not None:
-        ax.plot(_smooth(before), color=GRAY, linewidth=1.2)
-    ax.plot(_smooth(losses), color=VERMILLION if min(_smooth(losses)) < density.entropy else BLUE)
+        ax.plot(running_mean(before, 21), color=GRAY, linewidth=1.2)
+    smooth = running_mean(losses, 21)
+    ax.plot(smooth, color=VERMILLION if min(smooth) < density.entropy else BLUE)
     ax.text(
         len(losses), density.entropy - 0.12, "below the entropy", ha="right", va="top", color=REJECTED, fontsize=9.5
     )
     ax.set(xlim=(0, len(losses)), ylim=(0.9, 4.5), xlabel="update", ylabel="NLL, in nats")
-    ax.set_title(f"reported in training:\n{_smooth(losses)[-1]:.2f} nats, entropy {density.entropy:.2f}")
+    ax.set_title(f"reported in training:\n{smooth[-1]:.2f} nats, entropy {density.entropy:.2f}")
     top = float(density.log_prob(grid(density.bounds, PICTURE)[0]).exp().max())
     for ax, log_prob, name in ((axes[1], own, "the solver of the training"), (axes[2], tight, "a tight solver")):
         p, mass = picture(log_prob, density.bounds)
         no_ticks(draw_density(p, density.bounds, ax=ax, top=top))
         ax.set_title(f"{name}:\nmass {mass:.2f}")
     return fig
-
-
-def _smooth(values, n=21):
-    """A running mean, of the same length but for n - 1."""
-    return np.convolve(values, np.ones(n) / n, mode="valid")
 
 
 def densities_figure():

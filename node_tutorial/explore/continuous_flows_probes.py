@@ -7,10 +7,11 @@ import numpy as np
 import torch
 
 from .. import SolveError, solve
+from ..data.densities import two_moons
 from ..models.trace import draw_noise
 from ..plotting import EXACT, GRAY, ORANGE, VERMILLION
 from .base import Explorable, explorable
-from .continuous_flows_runs import arrays, restored, two_moons
+from .continuous_flows_runs import arrays, restored
 from .controls import choice, log_slider, power_slider, toggle
 
 LIMIT = 60  # steps until it gives up
@@ -138,15 +139,13 @@ def _formula(noise, probes):
 
 def _solve(noise, probes, redraw, tolerance):
     """Errors of log p (N,), evaluations (t, estimate at the first point), the time reached, steps taken and refused."""
-    func, exact, log = moons_field(), _exact(), []
-    x, chance = exact["x"], torch.random.get_rng_state()
-    torch.manual_seed(0)
+    func, exact = moons_field(), _exact()
+    x = exact["x"]
+    log: list[tuple[float, float]] = []
 
     def outer():  # the mean of e e^T over the probes (N, 2, 2): e^T J e is the sum of its products with J
         e = draw_noise(noise, probes, x)
         return (e.unsqueeze(-1) * e.unsqueeze(-2)).mean(0)
-
-    once = outer()
 
     def f(t, state):
         dy, J = jacobian(func, t, state[0])
@@ -155,11 +154,12 @@ def _solve(noise, probes, redraw, tolerance):
         return dy, estimate
 
     solver = {"rtol": tolerance, "atol": tolerance, "options": {"max_num_steps": LIMIT}}
-    try:
-        solution = solve(f, (x, x.new_zeros(_POINTS)), _BACK, **solver)
-        errors = (solution.y[1][-1] - exact["log_det"]).numpy()
-        return errors, log, 0.0, solution.stats.accepted, solution.stats.rejected
-    except SolveError:
-        return np.zeros(_POINTS), log, min(t for t, _ in log), LIMIT, 0
-    finally:
-        torch.random.set_rng_state(chance)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        once = outer()
+        try:
+            solution = solve(f, (x, x.new_zeros(_POINTS)), _BACK, **solver)
+        except SolveError:
+            return np.zeros(_POINTS), log, min(t for t, _ in log), LIMIT, 0
+    errors = (solution.y[1][-1] - exact["log_det"]).numpy()
+    return errors, log, 0.0, solution.stats.accepted, solution.stats.rejected

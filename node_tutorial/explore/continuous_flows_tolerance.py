@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from ..data.densities import two_moons
 from ..plotting import EXACT, GRAY, REJECTED, VERMILLION
 from .base import Explorable, explorable
 from .continuous_flows_figures import draw_density, no_ticks
-from .continuous_flows_runs import EULER, SWEEP, arrays, table, two_moons
+from .continuous_flows_runs import EULER, SWEEP, arrays, table
 from .controls import choice, log_slider, toggle
 
 NETS = {"trained through 5 Euler steps": "trapped", "trained with an adaptive solver": "honest"}

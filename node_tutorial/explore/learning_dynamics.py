@@ -12,6 +12,7 @@ from ..plotting import BLUE, GRAY, ORANGE, REJECTED, VERMILLION, exact_line, gri
 from ..training import fit
 from .base import Explorable, explorable
 from .controls import choice, play
+from .precision import default_dtype
 
 END, NOISE, COUNT = 12.0, 0.1, 60  # the observations: their time span, noise and number
 WINDOW = 16  # observations per window
@@ -70,14 +71,9 @@ def path_errors(t, path):
 
 def new_model():
     """A `FromStart` with the weights of seed 0 in float64, from the first observation; torch's settings stay."""
-    dtype = torch.get_default_dtype()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), default_dtype(torch.float64):
         torch.manual_seed(0)
-        torch.set_default_dtype(torch.float64)
-        try:
-            field = VectorField(MLP(2, 32, 2))
-        finally:
-            torch.set_default_dtype(dtype)
+        field = VectorField(MLP(2, 32, 2))
     return FromStart(field, observations()[1][0])
 
 

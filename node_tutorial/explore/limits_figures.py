@@ -8,7 +8,7 @@ import torch
 from matplotlib.colors import LinearSegmentedColormap
 
 from .. import odeint
-from ..plotting import BLUE, EXACT, GRAY, ORANGE, VERMILLION, blank, exact_line, figure, label_line
+from ..plotting import BLUE, EXACT, GRAY, ORANGE, VERMILLION, blank, exact_line, figure, label_line, running_mean
 from .limits_runs import EPOCHS, PENALTIES, SPAN, Setting, measures, stored
 
 CLASSES = LinearSegmentedColormap.from_list("classes", ["#7FB8D8", "#FFFFFF", "#F3C98B"])  # of BLUE and ORANGE
@@ -116,11 +116,6 @@ def reflection_figure(model, history):
     return fig
 
 
-def smooth(values, n=31):
-    """A running mean (len(values) - n + 1,)."""
-    return np.convolve(values, np.ones(n) / n, mode="valid")
-
-
 @torch.no_grad()
 def five_figures(model, history, x, label, before=None):
     """A figure of five: paths, final states, decision map; loss and NFE in training, also of a model `before`."""
@@ -140,7 +135,7 @@ def five_figures(model, history, x, label, before=None):
     for ax, name in ((loss, "loss"), (nfe, "nfe")):
         for run, color, words in ((before, GRAY, "before"), (history, BLUE, "now")):
             if run is not None:
-                (line,) = ax.plot(range(15, len(run) - 15), smooth(run[name]), color=color)
+                (line,) = ax.plot(range(15, len(run) - 15), running_mean(run[name], 31), color=color)
                 if before is not None:
                     ax.set_xlim(0, 1.14 * len(run))
                     label_line(line, words)

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from .. import solve
+from ..data.digits import a_digit
 from ..data.stored import load
-from ..plotting import BLUE, EXACT, GRAY, ORANGE, PALETTE, REJECTED, VERMILLION
+from ..plotting import BLUE, EXACT, GRAY, ORANGE, REJECTED, TEN, VERMILLION
 from .base import Explorable, explorable
 from .controls import choice, int_slider, play
 from .ode_nets import flat_map, stored, test_set
 
 FRAMES = 25  # of depth: multiples of 1/24, so that those of six blocks are among them
-COLORS = (*PALETTE, EXACT, "#8C510A", "#7B7B00")  # of the ten digits, which are also written beside their points
 IMAGES = 12  # from the surest to the least sure
 
 
@@ -83,7 +83,7 @@ def digits_on_their_way():
         where = f"t = {data['depth']:.2f}" if data["net"] == "ODE-Net" else f"after block {data['place']} of 6"
         return (
             f"{data['net']}, {where}: {100 * data['share']:.1f} % of 450 images would be right; "
-            f"image {data['image']}, a {data['label']}, would be taken for a {data['says']}."
+            f"image {data['image']}, {a_digit(data['label'])}, would be taken for {a_digit(data['says'])}."
         )
 
     return Explorable(
@@ -104,13 +104,13 @@ def _draw(fig, data):
     left, right = fig.subplots(1, 2, width_ratios=(1, 1.15))
     labels, path, place, which = test_set()[1].numpy(), Way(**data["path"]), data["place"], data["which"]
     points, wrong = path.flat[place], ~data["right"].numpy()
-    left.scatter(*points.T, s=5, c=[COLORS[k] for k in labels], linewidths=0)
+    left.scatter(*points.T, s=5, c=[TEN[k] for k in labels], linewidths=0)
     left.scatter(*points[wrong].T, s=20, facecolors="none", edgecolors=REJECTED, linewidths=0.6)
     left.plot(*path.flat[: place + 1, which].T, color=EXACT, linewidth=1.2)
     left.plot(*points[which], "s", color=EXACT, markersize=7, markerfacecolor="none")
     low, high, names = _frame(data["net"])
     for k, (x, y) in enumerate(names):
-        left.text(x, y, str(k), color=COLORS[k], fontsize=12, weight="bold", ha="center", va="center")
+        left.text(x, y, str(k), color=TEN[k], fontsize=12, weight="bold", ha="center", va="center")
     left.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
     left.set_xlabel("two directions that separate the digits")
     left.set_title(f"{data['net']}: {100 * data['share']:.1f} % right so far, NFE {data['cost']}")
@@ -141,7 +141,7 @@ def _draw_probabilities(ax, data, path):
     ax.set(xlim=(0, 1.06), ylim=(-0.03, 1.06), ylabel=f"probability, image {data['image']}")
     ax.set_xlabel("t" if data["net"] == "ODE-Net" else "blocks / 6")
     ax.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
-    ax.set_title(f"a {label}, at {data['depth']:.2f} taken for a {data['says']}")
+    ax.set_title(f"{a_digit(label)}, at {data['depth']:.2f} taken for {a_digit(data['says'])}")
 
 
 @lru_cache(maxsize=2)

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..plotting import BLUE, GREEN, ORANGE, REJECTED, exact_line
+from ..plotting import GREEN, ORANGE, REJECTED, exact_line, stability_region
 from ..solvers.tableaus import DOPRI5, EULER, HEUN3, MIDPOINT, RK4_CLASSIC
 from .base import Explorable, explorable
 from .controls import choice, slider
@@ -19,6 +19,7 @@ STABILITY = {
     "dopri5": DOPRI5,
 }
 N_SHOWN = 20
+_RE, _IM = (-5.0, 2.0), (-4.0, 4.0)  # the drawn part of the plane
 
 
 @explorable("02", "stability_point")
@@ -45,13 +46,9 @@ def stability_point():
         z, size = data["z"], abs(data["factor"])
         wrong = (size > 1 + 1e-9 and z.real <= 0) or (size < 1 - 1e-9 and z.real > 0)
         color = REJECTED if wrong else ORANGE if abs(size - 1) <= 1e-9 else GREEN
-        x, y, sizes = _region(data["tableau"])
-        left.contourf(x, y, sizes, levels=[0, 1], colors=[BLUE], alpha=0.18)
-        left.contour(x, y, sizes, levels=[1], colors=[BLUE], linewidths=1.4)
-        left.axhline(0, color="#888888", linewidth=0.7, zorder=0)
-        left.axvline(0, color="#888888", linewidth=0.7, zorder=0)
+        stability_region(_region(data["tableau"]), ax=left, xlim=_RE, ylim=_IM)
         left.plot(z.real, z.imag, "o", color=color, markersize=10, clip_on=False)
-        left.set(xlim=(-5, 2), ylim=(-4, 4), xlabel="Re hλ", ylabel="Im hλ", aspect="equal")
+        left.set(xlabel="Re hλ", ylabel="Im hλ")
         left.set_title(f"hλ = {z.real:.2f} {'-' if z.imag < 0 else '+'} {abs(z.imag):.2f} i")
         exact_line(np.linspace(0, N_SHOWN, 201), data["exact"], ax=right, label=None)
         right.plot(data["y"], "o-", color=color)
@@ -80,8 +77,8 @@ def stability_point():
         question="Predict first: along the axis Im hλ = 0, where does the computed solution start to grow?",
         controls={
             "method": choice("method", list(STABILITY), value="RK4, both"),
-            "re": slider("Re hλ", -5.0, 2.0, -2.0, 0.05),
-            "im": slider("Im hλ", -4.0, 4.0, 0.0, 0.05),
+            "re": slider("Re hλ", *_RE, -2.0, 0.05),
+            "im": slider("Im hλ", *_IM, 0.0, 0.05),
         },
     )
 
@@ -93,6 +90,7 @@ def stability_function(tableau):
 
 @lru_cache(maxsize=8)
 def _region(name):
+    """|R| (161, 141) on a grid over _RE and _IM."""
     tableau = next(tableau for tableau in STABILITY.values() if tableau.name == name)
-    x, y = np.meshgrid(np.linspace(-5, 2, 141), np.linspace(-4, 4, 161))
-    return x, y, np.abs(stability_function(tableau)(x + 1j * y))
+    x, y = np.meshgrid(np.linspace(*_RE, 141), np.linspace(*_IM, 161))
+    return np.abs(stability_function(tableau)(x + 1j * y))

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..plotting import BLUE, GREEN, ORANGE, REJECTED, exact_line
+from ..plotting import GREEN, ORANGE, REJECTED, exact_line, stability_region
 from ..solvers.implicit_tableaus import IMPLICIT_EULER, RADAU_IIA5, TRAPEZOID, TRBDF2
 from ..solvers.tableaus import DOPRI5, EULER, RK4_CLASSIC
 from .base import Explorable, explorable
@@ -20,7 +20,7 @@ DECAY_METHODS = {
     "Radau IIA": RADAU_IIA5,
 }
 _T_END = 3.0
-_LEFT = -8.0  # the end of the drawn part of the plane
+_RE, _IM = (-8.0, 5.0), (-5.5, 5.5)  # the drawn part of the plane
 _HUGE = 1e6  # a solution that grows is held here, so that it can be drawn
 
 
@@ -49,14 +49,10 @@ def stiff_decay():
         left, right = fig.subplots(1, 2, width_ratios=[1, 1.45])
         size, z = abs(data["R"]), -data["lam"] * data["h"]
         color = REJECTED if size > 1 + 1e-9 else ORANGE if data["R"] < -0.5 else GREEN
-        x, y, sizes = _region(data["method"])
-        left.contourf(x, y, sizes, levels=[0, 1], colors=[BLUE], alpha=0.18)
-        left.contour(x, y, sizes, levels=[1], colors=[BLUE], linewidths=1.4)
-        left.axhline(0, color="#888888", linewidth=0.7, zorder=0)
-        left.axvline(0, color="#888888", linewidth=0.7, zorder=0)
-        inside = z >= _LEFT
-        left.plot(max(z, _LEFT), 0, "o" if inside else "<", color=color, markersize=10, clip_on=False, zorder=3)
-        left.set(xlim=(_LEFT, 5), ylim=(-5.5, 5.5), xlabel="Re z", ylabel="Im z", aspect="equal")
+        stability_region(_region(data["method"]), ax=left, xlim=_RE, ylim=_IM)
+        inside = z >= _RE[0]
+        left.plot(max(z, _RE[0]), 0, "o" if inside else "<", color=color, markersize=10, clip_on=False, zorder=3)
+        left.set(xlabel="Re z", ylabel="Im z")
         left.set_title(f"z = -hλ = {z:.4g}" + ("" if inside else ", far left") + f"\nR(z) = {data['R']:.4g}")
         exact_line(data["fine"], data["exact"], ax=right, label=None)
         right.plot(data["t"], data["y"], "o-", color=color, linewidth=1.2, markersize=3.5)
@@ -143,6 +139,7 @@ def _arrays(tableau):
 
 @lru_cache(maxsize=len(DECAY_METHODS))
 def _region(method):
-    x, y = np.meshgrid(np.linspace(_LEFT, 5, 92), np.linspace(-5.5, 5.5, 78))  # no point of it is a pole
+    """|R| (78, 92) on a grid over _RE and _IM, no point of which is a pole."""
+    x, y = np.meshgrid(np.linspace(*_RE, 92), np.linspace(*_IM, 78))
     size = np.abs(stability_function(DECAY_METHODS[method])(x + 1j * y))
-    return x, y, np.where(np.isfinite(size), size, 1e3).clip(max=1e3)
+    return np.where(np.isfinite(size), size, 1e3).clip(max=1e3)

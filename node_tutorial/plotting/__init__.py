@@ -8,9 +8,9 @@ Data are numpy arrays, torch tensors or plain sequences. This package imports no
 """
 
 from .errors import fitted_slope, loglog_slope, step_rug, work_precision
-from .fields import grid, heatmap, phase_portrait, stability_region, vector_field
+from .fields import grid, stability_region, vector_field
 from .legibility import drawn_texts, text_problems
-from .lines import exact_line, label_line, room_for_labels, time_series, trajectory
+from .lines import exact_line, label_line, room_for_labels, running_mean, trajectory
 from .style import (
     BLUE,
     EXACT,
@@ -22,6 +22,7 @@ from .style import (
     REJECTED,
     SKY,
     STYLE,
+    TEN,
     VERMILLION,
     Picture,
     blank,

@@ -88,18 +88,6 @@ def trajectory(y, *, ax=None, label=None, start=True, **line_style):
     return ax
 
 
-def time_series(t, y, *, ax=None, labels=None, **line_style):
-    """Draw the components of `y` (T,) or (T, D) over `t` (T,), each labeled at its end when `labels` are given."""
-    ax, t, y = axes_or_new(ax), array_of(t), array_of(y)
-    lines = ax.plot(t, y, **line_style)
-    ax.set_xlabel("t")
-    if labels:
-        room_for_labels(ax)
-        for line, label in zip(lines, labels):
-            label_line(line, label)
-    return ax
-
-
 def exact_line(x, y, *, ax=None, label="exact", **line_style):
     """Draw an exact solution in the way of the whole course: dark, thin, dashed, behind the rest."""
     ax = axes_or_new(ax)
@@ -108,3 +96,8 @@ def exact_line(x, y, *, ax=None, label="exact", **line_style):
     if label:
         label_line(line, label)
     return ax
+
+
+def running_mean(values, n):
+    """Return means (N - n + 1,) over n neighbors of `values` (N,), for losses that jump from batch to batch."""
+    return np.convolve(values, np.ones(n) / n, mode="valid")

@@ -24,6 +24,7 @@ BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
 PURPLE, ORANGE, SKY, GRAY = "#CC79A7", "#E69F00", "#56B4E9", "#6B6B6B"
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, GRAY)
 EXACT = "#222222"  # exact solutions and true values, in every lesson
+TEN = (*PALETTE, EXACT, "#8C510A", "#7B7B00")  # of ten classes, whose names must stand beside their points
 REJECTED = "#C1121F"  # rejected steps and failures, in every lesson
 
 DPI = 96  # a figure inch is then 96 screen pixels: what is 11 points here reads as 11 points at 100 %
