@@ -4,7 +4,7 @@
 
 Every run is written to FOLDER when it is done, and not made again, so that the script can be stopped and started; with
 all of them there, they go to node_tutorial/data/stored/: continuous_flows.json and .npz. --only picks runs by a part of
-their names. Settings and what is measured: node_tutorial/explore/continuous_flows_runs.py.
+their names. Settings: node_tutorial/explore/continuous_flows_runs.py, what is measured: continuous_flows_jobs.py there.
 """
 
 import argparse
@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from node_tutorial.data import stored
-from node_tutorial.explore import continuous_flows_runs as lesson
+from node_tutorial.explore import continuous_flows_jobs as jobs
+from node_tutorial.explore import continuous_flows_runs as runs
 
 FOLDER = Path(stored.__file__).parent
 
@@ -33,18 +34,18 @@ def read(file: Path) -> dict:
 
 def store(folder: Path, names: list[str]) -> None:
     """Put the parts together: numbers in one file, arrays in the other."""
-    numbers: dict = {"about": lesson.protocol() | {"torch": torch.__version__, "machine": platform.machine()}}
+    numbers: dict = {"about": jobs.protocol() | {"torch": torch.__version__, "machine": platform.machine()}}
     arrays = {}
     for name in names:
         part = read(file_of(folder, name))
         numbers[name] = {key: round(float(value), 5) for key, value in part.items() if value.ndim == 0}
         for key, value in part.items():
-            if value.ndim and lesson.is_stored(name, key):
+            if value.ndim and jobs.is_stored(name, key):
                 arrays[f"{name}/{key}"] = value
-    for name, setting in (("honest", lesson.HONEST), ("trapped", lesson.TRAPPED)):
+    for name, setting in (("honest", runs.HONEST), ("trapped", runs.TRAPPED)):
         file = file_of(folder, f"sweep/{name}")
         if not file.exists():
-            np.savez(file, **lesson.sweep(lesson.restored(arrays[f"trap/{setting.name}/0/parameters"])))
+            np.savez(file, **jobs.sweep(runs.restored(arrays[f"trap/{setting.name}/0/parameters"])))
         part = read(file)
         arrays[f"sweep/{name}/picture"] = part.pop("picture")
         numbers[f"sweep/{name}"] = {key: np.round(values, 5).tolist() for key, values in part.items()}
@@ -61,18 +62,18 @@ def main() -> None:
     options = parser.parse_args()
     options.parts.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    jobs = lesson.jobs()
-    for name, job in jobs.items():
+    wanted = jobs.jobs()
+    for name, job in wanted.items():
         file = file_of(options.parts, name)
         if any(text in name for text in options.only) and not file.exists():
             result = job()
             np.savez(file, **result)
             print(name, {key: value for key, value in result.items() if np.ndim(value) == 0}, flush=True)
-    there = [name for name in jobs if file_of(options.parts, name).exists()]
-    if len(there) == len(jobs):
+    there = [name for name in wanted if file_of(options.parts, name).exists()]
+    if len(there) == len(wanted):
         store(options.parts, there)
     else:
-        print(f"{len(there)} of {len(jobs)} runs are there")
+        print(f"{len(there)} of {len(wanted)} runs are there")
 
 
 if __name__ == "__main__":

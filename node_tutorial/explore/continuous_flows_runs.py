@@ -1,18 +1,16 @@
-"""Lesson 15: the flows that are compared, how they are trained, and the runs that are stored with the course.
+"""Lesson 15: the flows that are compared, how they are trained, and what is stored of the runs.
 
-    python benchmarks/continuous_flows.py          trains all of them again (a quarter of an hour) and stores them
-
-Four groups. All in float32 on one thread, batches of 256 new points, Adam, a learning rate that falls linearly to 0.
+`continuous_flows_jobs` makes the runs, in four groups. All are in float32 on one thread, with batches of
+256 new points, Adam, and a learning rate that falls linearly to 0.
 
 - data: maximum likelihood on four densities, `BUDGET` seconds of processor time for each model;
-- targets: KL(q || p) to the energies U1 to U3, without data, `TARGET_BUDGET` seconds each;
+- targets: KL(q || p) to the energies U1 to U3, without data, `TARGET_BUDGET` seconds each; U1 also without annealing;
 - trap: a CNF on the moons, a fixed number of updates, through coarse fixed steps or an adaptive solver;
 - variants: the latter again, with Hutchinson's estimate, or with Finlay's penalties.
 
 Where the time is fixed, a faster machine makes more updates and gets smaller gaps; the lesson asserts relations.
 """
 
-import itertools
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -21,11 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import vector_to_parameters
 
 from ..data import stored as files
-from ..data.densities import Density, gaussians, grid, kl_gap, pinwheel, two_circles, two_moons
-from ..data.targets import target
+from ..data.densities import Density, gaussians, grid, pinwheel, two_circles, two_moons
 from ..models import CNF, PlanarFlow, RealNVP, TimedMLP
 
 BUDGET, TARGET_BUDGET, BATCH = 30.0, 20.0, 256
@@ -132,16 +129,17 @@ def likelihood(density: Density):
     return lambda model, share: -model.log_prob(density.sample(BATCH)).mean()
 
 
-def reverse_kl(density: Density):
+def reverse_kl(density: Density, annealed: bool = True):
     """KL(q || p) = E_q[log q(x) - log p(x)], with new samples for every update.
 
-    The weight of log p grows from 0.01 to 1 in the first half of the training, as Rezende and Mohamed 2015 do it
-    (section 6.1). Without that, both models settled on one of the two crescents of U1.
+    annealed: let the weight of log p grow from 0.01 to 1 in the first half of the training, as Rezende and Mohamed 2015
+    do it (section 6.1). Without that, both models settle on one of the two crescents of U1.
     """
 
     def loss(model, share):
         x, log_q = model.sample_with_log_prob(BATCH)
-        return (log_q - min(1.0, 0.01 + 2 * share) * density.log_prob(x)).mean()
+        weight = min(1.0, 0.01 + 2 * share) if annealed else 1.0
+        return (log_q - weight * density.log_prob(x)).mean()
 
     return loss
 
@@ -176,11 +174,6 @@ def held_out(density: Density, n: int = HELD_OUT) -> torch.Tensor:
     return density.sample(n, torch.Generator().manual_seed(99)).double()
 
 
-def vector(module: nn.Module) -> np.ndarray:
-    """All parameters of a module, in half precision."""
-    return parameters_to_vector(module.parameters()).detach().numpy().astype(np.float16)
-
-
 def restored(values: np.ndarray, *hidden: int) -> TimedMLP:
     """A field with stored parameters, in float64, that needs no gradients."""
     func = field(*hidden).double().requires_grad_(False)
@@ -194,136 +187,10 @@ def stored_cnf(density: str, tolerance: float = 1e-5) -> CNF:
     return CNF(restored(arrays()[f"data/{density}/CNF/0/parameters"]), rtol=tolerance, atol=tolerance)
 
 
-# -- the stored runs -------------------------------------------------------------------------------------------------
+# -- what is stored --------------------------------------------------------------------------------------------------
 
 SWEEP = [10 ** (-k / 2) for k in range(2, 13)]  # tolerances 1e-1 to 1e-6, two a decade
 EULER = [1, 2, 5, 10, 20, 50, 100]
-
-
-def jobs() -> dict[str, Any]:
-    """Name -> function that trains and returns {name of a value: number, list or array}; the important ones first."""
-    found: dict[str, Any] = {}
-    for setting in (TRAPPED, HONEST):
-        found[f"trap/{setting.name}/0"] = lambda s=setting: trap_job(s, 0)
-    for density in ("moons", "Gaussians", "circles", "pinwheel"):
-        for name in models():
-            found[f"data/{density}/{name}/0"] = lambda d=density, n=name: data_job(d, n, 0)
-    for number in TARGETS:
-        for name, size in itertools.product(("planar", "CNF"), SIZES):
-            found[f"target/{number}/{name}/{size}"] = lambda k=number, n=name, m=size: target_job(k, n, m)
-    for setting in list(VARIANTS.values())[1:]:
-        found[f"trap/{setting.name}/0"] = lambda s=setting: trap_job(s, 0)
-    return found
-
-
-def data_job(name: str, model: str, seed: int) -> dict[str, Any]:
-    """Train one model on one density for `BUDGET` seconds, and measure it."""
-    density = DENSITIES[name]()
-    torch.manual_seed(seed)
-    trained = train(models()[model](), likelihood(density), LR[model], seconds=BUDGET)
-    flow, x = trained.model, held_out(density)
-    result = _of_training(trained)
-    if model == "CNF":
-        if seed == 0:
-            result["parameters"] = vector(flow.func)
-        flow = solved(flow.func)
-        result |= both_ways(flow.func, x[:1000])
-    flow = flow.double()
-    gap = kl_gap(density, flow.log_prob, x, batch=2000)
-    result |= {"kl": gap.kl, "error": gap.standard_error, "nll": gap.cross_entropy, "entropy": gap.entropy}
-    p, result["mass"] = picture(flow.log_prob, density.bounds)
-    result["picture"] = _bytes(p, density)
-    return result
-
-
-def target_job(number: int, model: str, size: int) -> dict[str, Any]:
-    """Fit one model to one energy for `TARGET_BUDGET` seconds, without data, and measure it."""
-    density = target(number)
-    torch.manual_seed(0)
-    trained = train(targeted(model, size), reverse_kl(density), 1e-2, seconds=TARGET_BUDGET)
-    flow = solved(trained.model.func) if model == "CNF" else trained.model.double()
-    with torch.no_grad():
-        torch.manual_seed(1)
-        x, log_q = flow.sample_with_log_prob(HELD_OUT)
-        gaps = log_q - density.log_prob(x)
-    p, mass = picture(flow.log_prob, density.bounds)
-    result = {"kl": float(gaps.mean()), "error": float(gaps.std() / HELD_OUT**0.5), "mass": mass}
-    return {**_of_training(trained), **result, "picture": _bytes(p, density)}
-
-
-def trap_job(setting: Setting, seed: int) -> dict[str, Any]:
-    """Train a CNF on the moons for `TRAP_STEPS` updates; what it reports itself, and what a tight solver says."""
-    density = two_moons()
-    trained = train_on_moons(setting, seed)
-    x, func = held_out(density, 4000), trained.model.func
-    result = {**_of_training(trained), "losses": np.array(trained.loss, dtype=np.float16), "parameters": vector(func)}
-    own, tight = solved(func, **setting.solver), solved(func)
-    for name, flow in (("own", own), ("tight", tight)):
-        gap = kl_gap(density, flow.log_prob, x, batch=2000)
-        result |= {f"{name}_kl": gap.kl, f"{name}_error": gap.standard_error, f"{name}_nll": gap.cross_entropy}
-        result[f"{name}_mass"] = picture(flow.log_prob, density.bounds)[1]
-        result[f"{name}_nfe"] = flow.stats.nfe
-    with torch.no_grad():
-        cost = tight.penalized(x[:2000])
-    return result | {"kinetic": float(cost.kinetic.mean()), "frobenius": float(cost.frobenius.mean())}
-
-
-def train_on_moons(setting: Setting, seed: int = 0, steps: int = TRAP_STEPS) -> Trained:
-    """The training of the lesson's trap, and of its cure."""
-    torch.manual_seed(seed)
-    flow = CNF(field(), trace=setting.trace, **setting.solver)
-    return train(flow, penalized(two_moons(), setting), TRAP_LR, steps=steps)
-
-
-def sweep(func: nn.Module) -> dict[str, Any]:
-    """A field on the moons under many solvers: what NLL, mass and picture they report, and their evaluations."""
-    density = two_moons()
-    rows: dict[str, list] = {"nll": [], "mass": [], "nfe": [], "picture": []}
-    x = held_out(density, 1000)
-    for solver in [*({"rtol": tol, "atol": tol} for tol in SWEEP), *map(euler, EULER)]:
-        flow = solved(func, **solver)
-        with torch.no_grad():
-            rows["nll"].append(float(-flow.log_prob(x).mean()))
-        rows["nfe"].append(flow.stats.nfe)
-        p, mass = picture(flow.log_prob, density.bounds)
-        rows["mass"].append(mass)
-        rows["picture"].append(_bytes(p, density))
-    return rows
-
-
-@torch.no_grad()
-def both_ways(func: nn.Module, x: torch.Tensor, tolerance: float = 1e-5) -> dict[str, int]:
-    """Evaluations of a solve from the data x to the noise with its trace, and of one from noise to samples."""
-    flow = solved(func, rtol=tolerance, atol=tolerance)
-    flow.log_prob(x)
-    backward = flow.stats.nfe
-    flow.sample(len(x))
-    return {"nfe_density": backward, "nfe_sample": flow.stats.nfe}
-
-
-def _of_training(trained: Trained) -> dict[str, Any]:
-    parameters = sum(p.numel() for p in trained.model.parameters())
-    late = trained.nfe[-50:]
-    result = {"steps": len(trained.loss), "seconds": trained.seconds, "parameters_number": parameters}
-    return result | {"nfe_first": trained.nfe[0], "nfe_last": float(np.mean(late))}
-
-
-def _bytes(p: np.ndarray, density: Density) -> np.ndarray:
-    """A picture as bytes, where 255 is the largest value of the true density, and more."""
-    top = float(density.log_prob(grid(density.bounds, PICTURE)[0]).exp().max())
-    return (255 * (p / top).clip(0, 1)).round().astype(np.uint8)
-
-
-def protocol() -> dict[str, Any]:
-    """What the stored runs were made with, for a test that file and code agree."""
-    names = ("BUDGET", "TARGET_BUDGET", "BATCH", "TRAP_STEPS", "TRAP_LR", "HELD_OUT", "LR", "SWEEP", "EULER")
-    return {name: globals()[name] for name in names}
-
-
-def is_stored(job: str, key: str) -> bool:
-    """Which arrays of a job are kept: all, but parameters and losses of further seeds."""
-    whose = [f"trap/{setting.name}/0" for setting in (TRAPPED, HONEST)]
-    return key == "picture" or job.startswith("data/") or job in whose or (key == "losses" and job.endswith("/0"))
 
 
 @lru_cache(maxsize=1)

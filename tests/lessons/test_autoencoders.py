@@ -143,6 +143,11 @@ def test_strange_is_far_from_every_training_image():
     assert (away > 0).all() and (away <= 9).all()
 
 
+def test_the_stored_bounds_rise_with_the_draws():
+    bounds = lab.stored_bounds()
+    assert list(bounds) == [1, 5, 50, 500] and list(bounds.values()) == sorted(bounds.values())
+
+
 def test_figures_are_readable():
     images = lab.ink_digits()
     with default_dtype(torch.float64):

@@ -11,6 +11,7 @@ from node_tutorial import CNF
 from node_tutorial.data import stored
 from node_tutorial.data.densities import kl_gap, two_moons
 from node_tutorial.explore import continuous_flows_figures as figures
+from node_tutorial.explore import continuous_flows_jobs as jobs
 from node_tutorial.explore import continuous_flows_probes as probes
 from node_tutorial.explore import continuous_flows_runs as runs
 from node_tutorial.explore import continuous_flows_time as times
@@ -26,9 +27,9 @@ def test_all_runs_are_stored_in_small_files_with_the_protocol_of_the_code():
     for suffix in ("json", "npz"):
         assert (folder / f"continuous_flows.{suffix}").stat().st_size < 300 * 1024
     table = runs.table()
-    assert set(runs.jobs()) <= set(table)
-    assert {name: table["about"][name] for name in runs.protocol()} == runs.protocol()
-    assert all(math.isfinite(value) for row in runs.jobs() for value in table[row].values())
+    assert set(jobs.jobs()) <= set(table)
+    assert {name: table["about"][name] for name in jobs.protocol()} == jobs.protocol()
+    assert all(math.isfinite(value) for row in jobs.jobs() for value in table[row].values())
 
 
 def test_the_time_is_the_same_for_all_models():
@@ -49,6 +50,12 @@ def test_stored_densities_are_densities_and_the_trapped_one_is_not():
     trapped, honest = (table[f"trap/{setting.name}/0"] for setting in (runs.TRAPPED, runs.HONEST))
     assert trapped["own_kl"] < -0.5 < 0.5 < trapped["tight_kl"] and trapped["own_mass"] > 1.5
     assert abs(honest["own_kl"] - honest["tight_kl"]) < 0.02 and abs(honest["own_mass"] - 1) < 0.02
+
+
+def test_without_annealing_one_crescent_of_two_is_found_at_the_price_of_half_the_mass():
+    for model in ("planar", "CNF"):
+        row = runs.table()[f"target/1/{model}/{runs.SIZES[-1]}/without annealing"]
+        assert row["kl"] == pytest.approx(math.log(2), abs=0.02) and row["mass"] == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize("density", runs.DENSITIES)
