@@ -6,17 +6,14 @@ A VAE with 16 latents is trained with the bound of 50 draws in place of the ELBO
 and 500 draws on the test images. Settings: node_tutorial/explore/autoencoders.py. One thread, float64.
 """
 
-import json
 import platform
-from pathlib import Path
 
 import torch
 
-from node_tutorial.data import stored
+from node_tutorial.data.stored import save
 from node_tutorial.explore import autoencoders as lab
 
 LATENT, DRAWS = 16, 50
-FILE = Path(stored.__file__).parent / "autoencoders.json"
 
 
 def main():
@@ -25,8 +22,8 @@ def main():
     bounds = lab.importance_bounds(model, lab.ink_digits().test)
     found = {"latent": LATENT, "draws": DRAWS, "bounds": {k: round(bounds[k], 4) for k in bounds}}
     found |= {"torch": torch.__version__, "processor": platform.machine()}
-    FILE.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     print(found)
+    save("autoencoders.json", found)
 
 
 if __name__ == "__main__":

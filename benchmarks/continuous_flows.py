@@ -8,7 +8,6 @@ their names. Settings: node_tutorial/explore/continuous_flows_runs.py, what is m
 """
 
 import argparse
-import json
 import platform
 import tempfile
 from pathlib import Path
@@ -16,11 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from node_tutorial.data import stored
+from node_tutorial.data.stored import save
 from node_tutorial.explore import continuous_flows_jobs as jobs
 from node_tutorial.explore import continuous_flows_runs as runs
-
-FOLDER = Path(stored.__file__).parent
 
 
 def file_of(folder: Path, name: str) -> Path:
@@ -49,10 +46,8 @@ def store(folder: Path, names: list[str]) -> None:
         part = read(file)
         arrays[f"sweep/{name}/picture"] = part.pop("picture")
         numbers[f"sweep/{name}"] = {key: np.round(values, 5).tolist() for key, values in part.items()}
-    (FOLDER / "continuous_flows.json").write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
-    np.savez_compressed(FOLDER / "continuous_flows.npz", **arrays)
-    for suffix in ("json", "npz"):
-        print(f"continuous_flows.{suffix}: {(FOLDER / f'continuous_flows.{suffix}').stat().st_size // 1024} KB")
+    save("continuous_flows.json", numbers)
+    save("continuous_flows.npz", arrays)
 
 
 def main() -> None:

@@ -8,25 +8,20 @@ One thread. Each result is stored when it is made; to make one anew, delete its 
 nets that the lesson shows are stored in half precision.
 """
 
-import json
 import platform
-from pathlib import Path
 
 import numpy as np
 import torch
 
-import node_tutorial.data.stored
+from node_tutorial.data.stored import load, save
 from node_tutorial.explore import latent_ode_runs as runs
 
-FOLDER = Path(node_tutorial.data.stored.__file__).parent
 VERSIONS = 4  # of every series, for the nets with sparse observations
 
 
 def keep(model, name):
-    file = FOLDER / "latent_ode.npz"
-    arrays = dict(np.load(file)) if file.exists() else {}
-    arrays |= {f"{name}/{key}": value.numpy().astype(np.float16) for key, value in model.state_dict().items()}
-    np.savez_compressed(file, **arrays)
+    arrays = {f"{name}/{key}": value.numpy().astype(np.float16) for key, value in model.state_dict().items()}
+    save("latent_ode.npz", load("latent_ode.npz", otherwise={}) | arrays)
 
 
 def sparse(name):
@@ -58,16 +53,15 @@ def jobs():
 
 def main():
     torch.set_num_threads(1)
-    file = FOLDER / "latent_ode.json"
     for key, (function, *arguments) in jobs().items():
-        stored = json.loads(file.read_text("utf-8")) if file.exists() else {"runs": {}}
+        stored = load("latent_ode.json", otherwise={"runs": {}})
         if key not in stored["runs"]:
             found = function(*arguments)
             print(key, found, flush=True)
             stored["runs"][key] = found
             stored |= {"torch": torch.__version__, "processor": platform.machine()}
             stored |= {"steps": runs.STEPS, "counts": runs.COUNTS, "seeds": runs.SEEDS, "noise": runs.NOISE}
-            file.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+            save("latent_ode.json", stored)
 
 
 if __name__ == "__main__":

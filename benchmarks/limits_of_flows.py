@@ -8,24 +8,19 @@ says about them is asserted with bounds.
 """
 
 import time
-from pathlib import Path
 
-import numpy as np
 import torch
 
-from node_tutorial.data import stored
+from node_tutorial.data.stored import save
 from node_tutorial.explore.limits_runs import MEASURES, make
-
-FILE = Path(stored.__file__).parent / "limits_of_flows.npz"
 
 
 def main():
     torch.set_num_threads(1)
-    start = time.perf_counter()
+    start = time.process_time()
     print(f"medians of {', '.join(MEASURES)}")
-    arrays = make(report=lambda text: print(f"{time.perf_counter() - start:5.0f} s  {text}", flush=True))
-    np.savez_compressed(FILE, **arrays)
-    print(f"{FILE.name}: {FILE.stat().st_size // 1024} KB")
+    arrays = make(report=lambda text: print(f"{time.process_time() - start:5.0f} s  {text}", flush=True))
+    save("limits_of_flows.npz", arrays)
 
 
 if __name__ == "__main__":

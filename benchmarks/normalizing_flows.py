@@ -8,15 +8,11 @@ lesson says about them is asserted with bounds.
 """
 
 import time
-from pathlib import Path
 
-import numpy as np
 import torch
 
-from node_tutorial.data import stored
+from node_tutorial.data.stored import save
 from node_tutorial.explore.normalizing_flows_runs import MEASURES, make
-
-FILE = Path(stored.__file__).parent / "normalizing_flows.npz"
 
 
 def main():
@@ -24,8 +20,7 @@ def main():
     start = time.process_time()
     print(f"{', '.join(MEASURES)}, in nats")
     arrays = make(report=lambda text: print(f"{time.process_time() - start:5.0f} s  {text}", flush=True))
-    np.savez_compressed(FILE, **arrays)
-    print(f"{FILE.name}: {FILE.stat().st_size // 1024} KB")
+    save("normalizing_flows.npz", arrays)
 
 
 if __name__ == "__main__":

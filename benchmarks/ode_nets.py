@@ -13,21 +13,18 @@ One thread: two runs on one machine with the same versions store the same bytes,
 """
 
 import argparse
-import json
 import platform
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 
-import node_tutorial.data.stored
 from node_tutorial import NeuralODE
 from node_tutorial.data.digits import FOLDS, digits
+from node_tutorial.data.stored import load, save
 from node_tutorial.explore import ode_nets as lesson
 from node_tutorial.models import ODENet
 
-FOLDER = Path(node_tutorial.data.stored.__file__).parent
 SEEDS = (0, 1, 2)
 LONG = 24  # epochs of `growth`
 TIGHT = {"rtol": 1e-6, "atol": 1e-6}
@@ -94,7 +91,7 @@ def weights():
         features = net.features(lesson.test_set()[0])
         arrays["ResNet/map"] = lesson.flat_map(net, features).numpy().astype(np.float16)
         arrays["ResNet/scores"] = torch.stack([net.head(x) for x in features]).numpy().astype(np.float16)
-    np.savez_compressed(FOLDER / "ode_nets.npz", **arrays)
+    save("ode_nets.npz", arrays)
 
 
 def dial():
@@ -131,15 +128,14 @@ def main():
     if unknown:
         parser.error(f"no part named {unknown[0]!r}; there are {', '.join(PARTS)}")
     torch.set_num_threads(1)
-    file = FOLDER / "ode_nets.json"
     for part in parts:
         print(f"== {part}", flush=True)
         found = PARTS[part]()
         if found is not None:
-            stored = json.loads(file.read_text("utf-8")) if file.exists() else {}
+            stored = load("ode_nets.json", otherwise={})
             stored |= {part: found, "torch": torch.__version__, "processor": platform.machine()}
             stored |= {"seeds": SEEDS, "epochs": lesson.EPOCHS, "long": LONG}
-            file.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+            save("ode_nets.json", stored)
 
 
 if __name__ == "__main__":

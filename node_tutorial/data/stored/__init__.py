@@ -6,19 +6,34 @@ from typing import Any
 
 import numpy as np
 
+FOLDER = Path(__file__).parent
 
-def load(name: str) -> dict[str, Any]:
+
+def load(name: str, otherwise: dict[str, Any] | None = None) -> dict[str, Any]:
     """The contents of a stored file: of "ode_nets.json" as they are, of "ode_nets.npz" the arrays by name.
+
+    otherwise: what to return if there is no such file.
 
     Raises:
         FileNotFoundError: that lists what there is.
     """
-    folder = Path(__file__).parent
-    file = folder / name
+    file = FOLDER / name
     if not file.is_file():
-        there = sorted(path.name for path in folder.iterdir() if path.suffix in (".json", ".npz"))
+        if otherwise is not None:
+            return otherwise
+        there = sorted(path.name for path in FOLDER.iterdir() if path.suffix in (".json", ".npz"))
         raise FileNotFoundError(f"nothing is stored as {name!r}; there are {', '.join(there)}")
     if file.suffix == ".json":
         return json.loads(file.read_text("utf-8"))
     with np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
+
+
+def save(name: str, contents: dict[str, Any]) -> None:
+    """Store numbers as a ".json" file, or arrays by name as an ".npz" file; for the scripts in benchmarks/."""
+    file = FOLDER / name
+    if file.suffix == ".json":
+        file.write_text(json.dumps(contents, indent=1) + "\n", "utf-8")
+    else:
+        np.savez_compressed(file, allow_pickle=False, **contents)
+    print(f"{name}: {file.stat().st_size // 1024} KB")
