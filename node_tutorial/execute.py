@@ -104,9 +104,11 @@ def _without_paths(value: Any, folder: Path) -> Any:
     if not isinstance(value, str):
         return value
     value = re.sub(r"[^\s\"']*ipykernel_\d+[/\\]\d+\.py", "<cell>", value)
-    value = value.replace(f"{folder.resolve().parent}{os.sep}", "")
-    value = value.replace(sys.prefix, "<environment>")
-    return value.replace(str(Path.home()), "~")
+    places = {f"{folder.resolve().parent}{os.sep}": "", sys.prefix: "<environment>", str(Path.home()): "~"}
+    for place, name in places.items():
+        if place.strip(os.sep):  # in a container both may be the root, whose path is in every link and fraction
+            value = value.replace(place, name)
+    return value
 
 
 def main(argv: list[str] | None = None) -> int:

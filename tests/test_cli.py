@@ -419,3 +419,11 @@ def test_paths_of_this_machine_are_not_stored(tmp_path):
     assert stream.text == display.data["text/plain"]
     assert stream.text == "file.py and <environment> and <cell>:1: warning"
     assert display.data["image/png"] == str(tmp_path / "x")
+
+
+def test_a_lesson_whose_home_and_checkout_are_the_root_keeps_its_links_and_fractions(monkeypatch):
+    monkeypatch.setattr(execute.Path, "home", lambda: execute.Path("/"))
+    notebook = new_notebook(cells=[new_code_cell("0")])
+    notebook.cells[0].outputs = [new_output("stream", text="1 / 2, https://arxiv.org")]
+    execute.normalize(notebook, execute.Path("/notebooks"))
+    assert notebook.cells[0].outputs[0].text == "1 / 2, https://arxiv.org"
