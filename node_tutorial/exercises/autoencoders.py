@@ -13,38 +13,6 @@ def kl(mean, std):
     return (mean**2 + std**2 - 1) / 2 - math.log(std)
 
 
-def _kl_of_variance(mean, std):
-    return (mean**2 + std - 1) / 2 - math.log(std) / 2
-
-
-def _kl_log_variance(mean, std):
-    return (mean**2 + std**2 - 1) / 2 - math.log(std**2)
-
-
-def _kl_log_added(mean, std):
-    return (mean**2 + std**2 - 1) / 2 + math.log(std)
-
-
-def _kl_twice(mean, std):
-    return 2 * kl(mean, std)
-
-
-def _kl_negative(mean, std):
-    return -kl(mean, std)
-
-
-def _kl_reversed(mean, std):
-    return math.log(std) + (1 + mean**2) / (2 * std**2) - 0.5
-
-
-def _kl_mean_not_squared(mean, std):
-    return (mean + std**2 - 1) / 2 - math.log(std)
-
-
-def _kl_without_one(mean, std):
-    return (mean**2 + std**2) / 2 - math.log(std)
-
-
 register(
     Exercise(
         "10.1",
@@ -52,22 +20,46 @@ register(
         kind=function((1.0, 0.5), (0.0, 1.0), (-2.0, 0.1), (0.3, 3.0)),
         solution=kl,
         mistakes=[
-            Mistake("std read as variance", _kl_of_variance, "You treat `std` as the variance. Its square is that."),
+            Mistake(
+                "std read as variance",
+                lambda mean, std: (mean**2 + std - 1) / 2 - math.log(std) / 2,
+                "You treat `std` as the variance. Its square is that.",
+            ),
             Mistake(
                 "log of the variance",
-                _kl_log_variance,
+                lambda mean, std: (mean**2 + std**2 - 1) / 2 - math.log(std**2),
                 "The logarithm is twice too large: it is log std, or half of log std².",
             ),
-            Mistake("sign of the log", _kl_log_added, "The sign of the logarithm: a narrow q costs more, not less."),
-            Mistake("no half", _kl_twice, "Twice too much: the logarithm of a Gaussian density has a factor 1/2."),
-            Mistake("negative", _kl_negative, "A KL is never negative. Yours is the term as the ELBO adds it."),
+            Mistake(
+                "sign of the log",
+                lambda mean, std: (mean**2 + std**2 - 1) / 2 + math.log(std),
+                "The sign of the logarithm: a narrow q costs more, not less.",
+            ),
+            Mistake(
+                "no half",
+                lambda mean, std: 2 * kl(mean, std),
+                "Twice too much: the logarithm of a Gaussian density has a factor 1/2.",
+            ),
+            Mistake(
+                "negative",
+                lambda mean, std: -kl(mean, std),
+                "A KL is never negative. Yours is the term as the ELBO adds it.",
+            ),
             Mistake(
                 "the other way round",
-                _kl_reversed,
+                lambda mean, std: math.log(std) + (1 + mean**2) / (2 * std**2) - 0.5,
                 "That is KL(p || q). In KL(q || p) the mean is taken over q.",
             ),
-            Mistake("mean not squared", _kl_mean_not_squared, "The mean enters squared: -1 is as far as 1."),
-            Mistake("one forgotten", _kl_without_one, "For q = p it must be 0. A constant is missing."),
+            Mistake(
+                "mean not squared",
+                lambda mean, std: (mean + std**2 - 1) / 2 - math.log(std),
+                "The mean enters squared: -1 is as far as 1.",
+            ),
+            Mistake(
+                "one forgotten",
+                lambda mean, std: (mean**2 + std**2) / 2 - math.log(std),
+                "For q = p it must be 0. A constant is missing.",
+            ),
         ],
         hints=[
             "Write both logarithms of densities, and subtract: log q(z) - log p(z).",
@@ -93,29 +85,9 @@ def _gradient_score(mean, std, noise):
     return [(square * noise / std).mean(), (square * (noise**2 - 1) / std).mean()]
 
 
-def _gradient_exact(mean, std, noise):
-    return [2 * mean, 2 * std]
-
-
 def _gradient_variance(mean, std, noise):
     z = mean + std**2 * noise
     return [(2 * z).mean(), (2 * z * 2 * std * noise).mean()]
-
-
-def _gradient_sum(mean, std, noise):
-    return [g * len(noise) for g in gradient(mean, std, noise)]
-
-
-def _gradient_swapped(mean, std, noise):
-    return list(gradient(mean, std, noise))[::-1]
-
-
-def _gradient_half(mean, std, noise):
-    return [g / 2 for g in gradient(mean, std, noise)]
-
-
-def _gradient_noise_forgotten(mean, std, noise):
-    return [(2 * (mean + std * noise)).mean()] * 2
 
 
 def _gradient_of_the_mean(mean, std, noise):
@@ -140,16 +112,28 @@ register(
             ),
             Mistake(
                 "exact",
-                _gradient_exact,
+                lambda mean, std, noise: [2 * mean, 2 * std],
                 "That is the exact gradient. Asked is the estimate from the draws in `noise`, as a training has it.",
             ),
             Mistake("std squared", _gradient_variance, "z = mean + std e: std, not its square, multiplies the noise."),
-            Mistake("sum", _gradient_sum, "You have the sum over the draws. Take their mean."),
-            Mistake("the other order", _gradient_swapped, "These are the two, in the other order."),
-            Mistake("half", _gradient_half, "Half of it: the function is z², not z²/2."),
+            Mistake(
+                "sum",
+                lambda mean, std, noise: [g * len(noise) for g in gradient(mean, std, noise)],
+                "You have the sum over the draws. Take their mean.",
+            ),
+            Mistake(
+                "the other order",
+                lambda mean, std, noise: gradient(mean, std, noise)[::-1],
+                "These are the two, in the other order.",
+            ),
+            Mistake(
+                "half",
+                lambda mean, std, noise: [g / 2 for g in gradient(mean, std, noise)],
+                "Half of it: the function is z², not z²/2.",
+            ),
             Mistake(
                 "noise forgotten",
-                _gradient_noise_forgotten,
+                lambda mean, std, noise: [(2 * (mean + std * noise)).mean()] * 2,
                 "The second is d/dz, not d/dstd: z moves by e when std moves by 1.",
             ),
             Mistake(
@@ -226,48 +210,14 @@ def loss(x, logits, mean, log_var):
     return (kl - reconstruction).mean()
 
 
-def _parts(x, logits, mean, log_var):
-    entries = cross_entropy(logits, x, reduction="none")
-    return entries, -0.5 * (1 + log_var - mean**2 - log_var.exp())
+def _of(combine):
+    """A wrong loss, combine(cross-entropies (B, 64), KLs (B, L))."""
 
+    def loss(x, logits, mean, log_var):
+        entries = cross_entropy(logits, x, reduction="none")
+        return combine(entries, -0.5 * (1 + log_var - mean**2 - log_var.exp()))
 
-def _loss_as_given(x, logits, mean, log_var):
-    entries, kl = _parts(x, logits, mean, log_var)
-    return entries.mean() - kl.sum(-1).mean()
-
-
-def _loss_pixel_mean(x, logits, mean, log_var):
-    entries, kl = _parts(x, logits, mean, log_var)
-    return entries.mean() + kl.sum(-1).mean()
-
-
-def _loss_sign(x, logits, mean, log_var):
-    entries, kl = _parts(x, logits, mean, log_var)
-    return (entries.sum(-1) - kl.sum(-1)).mean()
-
-
-def _loss_sum(x, logits, mean, log_var):
-    entries, kl = _parts(x, logits, mean, log_var)
-    return entries.sum() + kl.sum()
-
-
-def _loss_kl_mean(x, logits, mean, log_var):
-    entries, kl = _parts(x, logits, mean, log_var)
-    return entries.sum(-1).mean() + kl.mean()
-
-
-def _loss_both_means(x, logits, mean, log_var):
-    entries, kl = _parts(x, logits, mean, log_var)
-    return entries.mean() + kl.mean()
-
-
-def _loss_bound(x, logits, mean, log_var):
-    return -loss(x, logits, mean, log_var)
-
-
-def _loss_kl_summed(x, logits, mean, log_var):
-    entries, kl = _parts(x, logits, mean, log_var)
-    return entries.sum(-1).mean() + kl.sum()
+    return loss
 
 
 def _batch(seed, rows, pixels, latent):
@@ -286,27 +236,47 @@ register(
         kind=function(_batch(0, 5, 64, 3), _batch(1, 3, 10, 2), returns=number("a tensor with one number")),
         solution=loss,
         mistakes=[
-            Mistake("as given", _loss_as_given, "That is the code as it was, with both bugs."),
+            Mistake(
+                "as given",
+                _of(lambda entries, kl: entries.mean() - kl.sum(-1).mean()),
+                "That is the code as it was, with both bugs.",
+            ),
             Mistake(
                 "mean over pixels",
-                _loss_pixel_mean,
+                _of(lambda entries, kl: entries.mean() + kl.sum(-1).mean()),
                 "One bug is left. The cross-entropy is a mean over pixels, the KL a sum over latents: the KL weighs 64 "
                 "times too much.",
             ),
-            Mistake("sign", _loss_sign, "One bug is left: a loss that falls without end. Which sign has the KL?"),
-            Mistake("sum over the batch", _loss_sum, "Nats per image: sum over pixels and latents, mean over images."),
+            Mistake(
+                "sign",
+                _of(lambda entries, kl: (entries.sum(-1) - kl.sum(-1)).mean()),
+                "One bug is left: a loss that falls without end. Which sign has the KL?",
+            ),
+            Mistake(
+                "sum over the batch",
+                _of(lambda entries, kl: entries.sum() + kl.sum()),
+                "Nats per image: sum over pixels and latents, mean over images.",
+            ),
             Mistake(
                 "KL as a mean",
-                _loss_kl_mean,
+                _of(lambda entries, kl: entries.sum(-1).mean() + kl.mean()),
                 "The KL of independent entries is the sum over them, not the mean.",
             ),
             Mistake(
                 "both as means",
-                _loss_both_means,
+                _of(lambda entries, kl: entries.mean() + kl.mean()),
                 "Now both are means, over 64 pixels and over a few latents. Neither is in nats per image.",
             ),
-            Mistake("the bound", _loss_bound, "That is the ELBO. A loss is to fall: take minus the ELBO."),
-            Mistake("KL over the batch", _loss_kl_summed, "The KL is summed over the images as well. Take their mean."),
+            Mistake(
+                "the bound",
+                _of(lambda entries, kl: -entries.sum(-1).mean() - kl.sum(-1).mean()),
+                "That is the ELBO. A loss is to fall: take minus the ELBO.",
+            ),
+            Mistake(
+                "KL over the batch",
+                _of(lambda entries, kl: entries.sum(-1).mean() + kl.sum()),
+                "The KL is summed over the images as well. Take their mean.",
+            ),
         ],
         hints=[
             "What is the default `reduction` of the cross-entropy? What should it be?",
