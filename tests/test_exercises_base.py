@@ -336,6 +336,10 @@ def test_a_report_that_was_deleted_is_written_anew_with_all_of_this_kernel(regis
     assert _entry(file, "91.2") == ("correct", 1, 0, False)
 
 
+def test_a_report_has_a_name_that_collect_finds(registered, tmp_path):
+    assert exercises.report(tmp_path / "anna.b") == tmp_path / "anna.b.json"
+
+
 def test_an_environment_variable_names_the_report(registered, tmp_path, monkeypatch):
     file = tmp_path / "anna.json"
     monkeypatch.setenv(reports.VARIABLE, str(file))

@@ -33,10 +33,10 @@ _FILE: list[Path] = []  # where to write, once `report` was called
 def report(file):
     """Write this kernel's exercises into the JSON file `file`, now and after each further `check`; return its path.
 
-    An existing report is continued. Raises ValueError if `file` exists and is no report, OSError if it cannot be
-    written.
+    An existing report is continued; ".json" is added to a name without it. Raises ValueError if the file exists and is
+    no report, OSError if it cannot be written.
     """
-    path = Path(file).expanduser().absolute()
+    path = _path(file)
     _write(path)
     _FILE[:] = [path]
     return path
@@ -49,11 +49,16 @@ def note(id, state="not started", hints=0, solution=False):
     entry = {"state": state, "attempts": attempts, "hints": hints, "solution": solution, "time": time}
     _EVENTS.append((id, entry))
     variable = os.environ.get(VARIABLE)
-    for path in _FILE or ([Path(variable).expanduser().absolute()] if variable else []):
+    for path in _FILE or ([_path(variable)] if variable else []):
         try:
             _write(path)
         except (OSError, ValueError) as error:  # the learner still gets an answer
             warnings.warn(f"your report is not written: {error}", stacklevel=3)
+
+
+def _path(file):
+    path = Path(file).expanduser().absolute()
+    return path if path.suffix == ".json" else path.with_name(f"{path.name}.json")  # what `collect` looks for
 
 
 def combined(old, new):

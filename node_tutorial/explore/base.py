@@ -139,12 +139,7 @@ class Explorable:
 
     def reset(self, _button=None):
         """Return every control to its default, with one redraw."""
-        self._resetting = True
-        try:
-            for name, value in self.defaults.items():
-                self.controls[name].value = value
-        finally:
-            self._resetting = False
+        self.start_at(**self.defaults)
         self.update()
 
     def start_at(self, **values):
