@@ -1,6 +1,7 @@
 """Lesson 08: figures, and how states of two and more dimensions are drawn in the plane."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from matplotlib.colors import LinearSegmentedColormap
 
 from .. import odeint
+from ..data import disk_in_annulus
 from ..plotting import BLUE, EXACT, GRAY, ORANGE, VERMILLION, blank, exact_line, figure, label_line, running_mean
 from .limits_runs import EPOCHS, PENALTIES, SPAN, Setting, measures, stored
 
@@ -18,6 +20,19 @@ REACH = 1.7  # half the width of a decision map
 def color_of(label):
     """Blue for the disk, orange for the annulus: a list for labels (N, 1)."""
     return [BLUE if value < 0 else ORANGE for value in label[:, 0].tolist()]
+
+
+@lru_cache(maxsize=1)
+def shown_points():
+    """The points (400, 2) that the explorables show, 100 of the disk and 300 of the annulus, and their labels."""
+    x, label = disk_in_annulus(100, 300, seed=7)
+    return x.double(), label.double()
+
+
+def verdict(output, label):
+    """The Huber loss of outputs (N, 1), and how many of them have the wrong sign."""
+    wrong = int(((output > 0) != (label > 0)).sum())
+    return {"loss": float(torch.nn.functional.smooth_l1_loss(output, label)), "wrong": wrong}
 
 
 def view(states, weight):

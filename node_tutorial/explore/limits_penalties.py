@@ -8,9 +8,8 @@ from ..models import RegularizedODE
 from ..plotting import BLUE, EXACT, VERMILLION
 from .base import Explorable, explorable
 from .controls import choice, slider
-from .limits_figures import decision_map, draw_map, draw_paths, limits_of, view
+from .limits_figures import decision_map, draw_map, draw_paths, limits_of, shown_points, verdict, view
 from .limits_runs import PENALTIES, Setting, model_of
-from .limits_tunnel import _points
 
 _STRENGTHS = ("none", "weak", "medium", "strong")
 _BARS = (("loss", "loss"), ("nfe", "NFE"), ("kinetic", "kinetic"), ("frobenius", "Jacobian"))
@@ -75,17 +74,15 @@ def cheaper_paths():
 @torch.no_grad()
 def _flow(setting, end):
     """All that one setting shows, solved from 0 to `end`."""
-    model, (x, label) = model_of(setting), _points()
+    model, (x, label) = model_of(setting), shown_points()
     penalized = RegularizedODE(model.ode.func, rtol=1e-5, atol=1e-5)  # at 1e-3 the count is coarse
     torch.manual_seed(0)  # of the signs in the estimate
     path = penalized(model.ode.augment(x), torch.linspace(0, end, 21, dtype=torch.float64))
-    output = model.readout(path.y[-1])
     return {
+        **verdict(model.readout(path.y[-1]), label),
         "states": path.y,
         "label": label,
         "weight": model.readout.weight,
-        "loss": float(torch.nn.functional.smooth_l1_loss(output, label)),
-        "wrong": int(((output > 0) != (label > 0)).sum()),
         "nfe": penalized.stats.nfe,
         "kinetic": float(path.kinetic.mean()),
         "frobenius": float(path.frobenius.mean()),

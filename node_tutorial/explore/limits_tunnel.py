@@ -4,14 +4,12 @@ from functools import lru_cache
 
 import torch
 
-from ..data import disk_in_annulus
 from .base import Explorable, explorable
 from .controls import choice, play, slider
-from .limits_figures import decision_map, draw_map, draw_paths, limits_of
+from .limits_figures import decision_map, draw_map, draw_paths, limits_of, shown_points, verdict
 from .limits_runs import FRAMES, Setting, model_of
 
 TIMES = torch.linspace(0, 1, 21, dtype=torch.float64)
-_SHOWN = 100, 300  # points of disk and annulus
 
 
 @explorable("08", "tunnel")
@@ -50,26 +48,19 @@ def tunnel():
     )
 
 
-@lru_cache(maxsize=1)
-def _points():
-    x, label = disk_in_annulus(*_SHOWN, seed=7)
-    return x.double(), label.double()
-
-
 @lru_cache(maxsize=64)
 @torch.no_grad()
 def _flow(extra, frame):
     """All that one frame shows, at every time."""
-    model, (x, label) = model_of(Setting(extra), frame), _points()
+    model, (x, label) = model_of(Setting(extra), frame), shown_points()
     states = model.ode(x, TIMES)
     nfe = model.ode.stats.nfe
-    output = model.readout(states[-1])
+    found = verdict(model.readout(states[-1]), label)
     return {
+        **found,
         "states": states,
         "label": label,
         "weight": model.readout.weight,
-        "loss": float(torch.nn.functional.smooth_l1_loss(output, label)),
-        "wrong": int(((output > 0) != (label > 0)).sum()),
         "nfe": nfe,
         "map": decision_map(model),
     }

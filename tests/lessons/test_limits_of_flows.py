@@ -10,7 +10,6 @@ from node_tutorial import History, explore
 from node_tutorial.data import disk_in_annulus
 from node_tutorial.explore import limits_figures as figures
 from node_tutorial.explore import limits_runs as runs
-from node_tutorial.explore.limits_tunnel import _points
 from node_tutorial.models import MLP, AugmentedODE, NeuralODE, VectorField
 from node_tutorial.plotting import text_problems
 
@@ -128,7 +127,7 @@ def test_the_explorable_of_steps_is_eulers_method():
 
 def test_the_tunnel_shows_what_its_model_says():
     data = explore.tunnel().evaluate(extra=1, frame=5, t=1.0).data
-    x, label = _points()
+    x, label = figures.shown_points()
     output = runs.model_of(runs.Setting(1), 5)(x)
     assert data["wrong"] == int(((output > 0) != (label > 0)).sum())
     assert data["updates"] == runs.FRAMES[5]
