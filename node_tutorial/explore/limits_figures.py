@@ -220,9 +220,8 @@ def seeds_figure(runs=None):
     return fig
 
 
-_PLACES: dict[
-    tuple[str, int], dict[str, Any]
-] = {  # where the name of a penalty stands beside its last point: offset in points, alignment
+# Where the name of a penalty stands beside its last point, by extra dimensions: offset in points, alignment.
+_PLACES: dict[tuple[str, int], dict[str, Any]] = {
     ("kinetic energy", 0): {"dx": -9, "ha": "right"},
     ("kinetic energy", 1): {"dx": -6, "dy": 14},
     ("Jacobian", 1): {"dx": -6, "dy": -14},

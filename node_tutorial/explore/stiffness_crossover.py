@@ -68,7 +68,8 @@ def crossover():
             label_line(line, name, dx=9)
         bottom.text(0.02, 8, "dashed: stability limit of dopri5", color=GRAY)
         right.set_xticks([1, 10, 100], ["1", "10", "100"])
-        bottom.minorticks_off(), right.minorticks_off()
+        bottom.minorticks_off()
+        right.minorticks_off()
         e, i = data["explicit"].stats, data["implicit"].stats
         fig.suptitle(
             f"μ = {data['mu']}, tolerance {data['tol']:.0e}; dopri5: NFE {e.nfe}, {e.accepted} steps, {e.rejected} "

@@ -120,7 +120,8 @@ def phase_figure(solution, f, current, boundary):
         left.text(x, 1.02, text, color=color, transform=left.transAxes)
     left.set(xlabel="t", ylabel="voltage v", ylim=(-2.4, 2.6))
     right.set(xlabel="voltage v", ylabel="recovery w", xlim=(-2.4, 2.4), ylim=(-0.7, 1.8))
-    right.text(0.45, 0.45, "v' = 0", color=GRAY), right.text(0.45, 1.6, "w' = 0", color=GRAY, ha="right")
+    right.text(0.45, 0.45, "v' = 0", color=GRAY)
+    right.text(0.45, 1.6, "w' = 0", color=GRAY, ha="right")
     return fig, float(long.double().mean()), float((h * long).sum() / h.sum())
 
 
