@@ -1,7 +1,5 @@
 """Lesson 11: a latent point, the path that the oscillator's field sends it on, and the series that it decodes to."""
 
-import math
-
 import numpy as np
 import torch
 
@@ -24,12 +22,8 @@ def latent_point():
         field = Oscillator(omega, damping).double()
         solution = solve(field, torch.tensor([q, v], dtype=torch.float64), _T, rtol=1e-5, atol=1e-6)
         exact = position_weights(_T.numpy(), omega, damping) @ (q, v)
-        turning = math.sqrt(max(omega**2 - damping**2, 0.0))
-        kind = "no damping" if damping == 0 else "damped"
-        if turning < 0.05:  # the sliders' steps are 0.05 wide: this is omega = damping
-            kind = "critical" if abs(omega - damping) < 1e-6 else kind
         return {
-            "kind": "too damped to swing" if damping > omega + 1e-6 else kind,
+            "kind": _kind(omega, damping),
             "setting": f"ω = {omega:.2f}, damping {damping:.2f}",
             "start": (q, v),
             "path": solution.y.numpy(),
@@ -37,7 +31,6 @@ def latent_point():
             "error": float(np.abs(solution.y[:, 0].numpy() - exact).max()),
             "nfe": solution.stats.nfe,
             "zeros": int((exact[1:] * exact[:-1] < 0).sum()),
-            "radius": math.hypot(q, v),
         }
 
     def draw(fig, data):
@@ -75,3 +68,11 @@ def latent_point():
             "damping": slider("damping", 0.0, 3.0, value=0.15, step=0.05),
         },
     )
+
+
+def _kind(omega, damping):
+    if abs(damping - omega) < 1e-6:  # the sliders' values are rounded
+        return "critical"
+    if damping > omega:
+        return "too damped to swing"
+    return "damped" if damping else "no damping"
