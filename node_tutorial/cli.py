@@ -252,6 +252,10 @@ def run(lesson: Path, output: Path) -> int:
         raise SystemExit(
             f'Lessons cannot be executed here ({error}). Type\n  "{sys.executable}" -m pip install "node-tutorial[lab]"'
         ) from None
+    try:
+        output.mkdir(parents=True, exist_ok=True)  # now, and not after minutes of work
+    except OSError as error:
+        raise SystemExit(f"{error}. Choose another folder: --output DIR") from None
     notebook = nbformat.read(lesson, as_version=4)
     for cell in code_cells(notebook):
         cell.update(outputs=[], execution_count=None)
@@ -263,7 +267,6 @@ def run(lesson: Path, output: Path) -> int:
             failure = error
     normalize(notebook, lesson.parent)
     page, _ = HTMLExporter().from_notebook_node(notebook, resources={"metadata": {"name": lesson.stem}})
-    output.mkdir(parents=True, exist_ok=True)
     file = output / f"{lesson.stem}.html"
     file.write_text(page, "utf-8")
     print(f"wrote {file}")

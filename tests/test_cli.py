@@ -340,6 +340,12 @@ def test_run_shows_the_cell_that_failed_and_writes_what_there_is(shipped, tmp_pa
     assert "after</pre>" not in page
 
 
+def test_run_says_at_once_where_it_cannot_write(shipped, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match="Choose another folder: --output DIR"):
+        cli.main(["run", "0", "--output", str(tmp_path / "file")])
+
+
 # ---------------------------------------------------------------------------------- execute
 
 

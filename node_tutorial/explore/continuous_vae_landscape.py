@@ -10,7 +10,6 @@ from .continuous_vae_physics import TRUE, best_starts, position_weights
 from .controls import choice, slider
 
 END, GAP = 20.0, 0.7  # the longest horizon; the mean gap between times
-ALIAS = 2 * np.pi / GAP - TRUE
 COUNT = 20  # series, each from its own start
 _GRID = np.linspace(0.05, 7.6, 605)
 TIMES = {"irregular": "irregular", f"every {GAP:g}": "regular"}
