@@ -3,6 +3,7 @@
 import math
 from functools import lru_cache
 
+import numpy as np
 import torch
 
 from .. import odeint_event, solve
@@ -137,12 +138,6 @@ def slope_of_cost():
     return fitted_slope(tolerances, nfe)
 
 
-def _line(x, y):
-    """The slope of the line through points, on linear axes."""
-    x, y = torch.tensor(x).double(), torch.tensor(y).double()
-    return float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
-
-
 register(
     Exercise(
         "03.2",
@@ -163,11 +158,13 @@ register(
             ),
             Mistake(
                 "only the tolerance logarithmic",
-                _line([math.log(x) for x in _TOLERANCES], _pendulum_nfe()),
+                np.polyfit(np.log(_TOLERANCES), _pendulum_nfe(), 1)[0],
                 "Take the logarithm of NFE too.",
             ),
             Mistake(
-                "no logarithms", _line(_TOLERANCES, _pendulum_nfe()), "Take logarithms of both, tolerance and NFE."
+                "no logarithms",
+                np.polyfit(_TOLERANCES, _pendulum_nfe(), 1)[0],
+                "Take logarithms of both, tolerance and NFE.",
             ),
             Mistake("theory", -0.2, "That is the ideal value. Measure it: solve eight times, then fit."),
         ],
