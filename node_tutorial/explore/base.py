@@ -9,8 +9,8 @@ beside the live view, a page without a kernel shows a useful figure. Moving a co
 hand:
 
     panel = explore.euler_polygon()
-    panel.controls["h"].value = 0.3
-    assert "33 steps" in panel.text
+    panel.controls["steps"].value = 32
+    assert "32 Euler steps" in panel.text
 
 Redrawing happens in the call that changes the control. A key press thus costs one redraw, and no queue can build up:
 the browser holds back a control's changes while the kernel is busy with that control's last one and then sends the
@@ -216,7 +216,7 @@ class Explorable:
 def explorable(lesson, name):
     """Register a function that returns an `Explorable` under `name` for `lesson` ("01").
 
-    The registered factory takes initial control values as keyword arguments: `explore.euler_polygon(h=0.5)`.
+    The registered factory takes initial control values as keyword arguments: `explore.euler_polygon(steps=32)`.
     """
 
     def register(make):
