@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from node_tutorial import exercises, odeint, solve
 from node_tutorial.data import exact_spiral, observe, spiral
@@ -188,6 +189,19 @@ def test_a_training_loop_without_bugs_finds_the_truth_with_any_optimizer_and_sol
         t = torch.tensor(times, dtype=torch.float64)
         assert solution(t, torch.exp(theta * t)) == pytest.approx(theta, rel=2e-3)
     assert state("05.4", recover) == "correct"
+
+
+@pytest.mark.parametrize("id", ["05.4", "06.2", "07.4", "10.4"])
+def test_code_that_a_lesson_gives_to_be_repaired_gets_the_hint_of_its_bugs(id):
+    [lesson] = LESSONS.glob(f"{id[:2]}_*.ipynb")
+    texts = ["".join(cell["source"]) for cell in json.loads(lesson.read_text("utf-8"))["cells"]]
+    [code] = re.findall(rf"\*\*Exercise {id}\.\*\*.*?```python\n(.*?)```", "\n".join(texts), re.DOTALL)
+    names = {"torch": torch, "math": math, "odeint": odeint}
+    names["binary_cross_entropy_with_logits"] = binary_cross_entropy_with_logits
+    exec(code, names)
+    exercise = exercises.find(id)
+    feedback = exercise.assess(names[exercise.solution.__name__])
+    assert feedback.message in [mistake.hint for mistake in exercise.mistakes], str(feedback)
 
 
 # -- what hints and meanings say ---------------------------------------------------------------------------------------
