@@ -98,7 +98,11 @@ def mnist(folder: str | Path, download: bool = False, normalize: bool = True) ->
 
 
 def a_digit(digit: int) -> str:
-    """ "a 3", or "an 8", for a sentence."""
+    """A digit in a sentence.
+
+    >>> a_digit(3), a_digit(8)
+    ('a 3', 'an 8')
+    """
     return f"{'an' if digit == 8 else 'a'} {digit}"
 
 

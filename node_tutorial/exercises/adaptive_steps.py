@@ -49,9 +49,8 @@ def _rule_problem(rule):
     return None
 
 
-def _rule(factor, accept=lambda ratio: ratio <= 1, limits=(0.2, 10.0)):
-    low, high = limits
-    return lambda ratio, h, order: (accept(ratio), h * min(high, max(low, factor(ratio, order))))
+def _rule(factor, accept=lambda ratio: ratio <= 1):
+    return lambda ratio, h, order: (accept(ratio), h * min(10.0, max(0.2, factor(ratio, order))))
 
 
 register(

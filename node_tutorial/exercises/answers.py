@@ -69,10 +69,9 @@ def array(shape, wanted=None):
     return Kind(convert, wanted, ["a text", 3.0 if shape else [1.0], np.zeros((2,) * (len(shape) + 1)), lambda: 1.0])
 
 
-def one_of(*options, wanted=None):
+def one_of(*options):
     """Kind: one of a few texts. -> str"""
-    listed = ", ".join(f'"{option}"' for option in options)
-    wanted = wanted or f"one of {listed}"
+    wanted = "one of " + ", ".join(f'"{option}"' for option in options)
 
     def convert(answer):
         if not isinstance(answer, str) or answer.strip().lower() not in {option.lower() for option in options}:

@@ -182,9 +182,9 @@ def restored(values: np.ndarray, *hidden: int) -> TimedMLP:
 
 
 @lru_cache(maxsize=4)
-def stored_cnf(density: str, tolerance: float = 1e-5) -> CNF:
+def stored_cnf(density: str) -> CNF:
     """The stored CNF of one of DENSITIES, in float64."""
-    return CNF(restored(arrays()[f"data/{density}/CNF/0/parameters"]), rtol=tolerance, atol=tolerance)
+    return CNF(restored(arrays()[f"data/{density}/CNF/0/parameters"]), rtol=1e-5, atol=1e-5)
 
 
 # -- what is stored --------------------------------------------------------------------------------------------------

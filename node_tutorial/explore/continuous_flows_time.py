@@ -83,10 +83,10 @@ def reach(density):
 
 
 @lru_cache(maxsize=4)
-def stored_flow(density, tolerance=1e-4):
+def stored_flow(density):
     """The stored CNF of a density, in float32, which is enough for pictures."""
     func = restored(arrays()[f"data/{density}/CNF/0/parameters"]).float()
-    return CNF(func, rtol=tolerance, atol=tolerance)
+    return CNF(func, rtol=1e-4, atol=1e-4)
 
 
 @lru_cache(maxsize=96)

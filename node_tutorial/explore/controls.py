@@ -12,7 +12,7 @@ _LABEL = {"description_width": "initial"}
 _WIDE = {"width": "340px"}
 
 
-def slider(label, low, high, value, step, format=".2f", continuous=False):
+def slider(label, low, high, value, step, format=".2f"):
     """A linear slider for a float."""
     return widgets.FloatSlider(
         value,
@@ -21,16 +21,16 @@ def slider(label, low, high, value, step, format=".2f", continuous=False):
         step=step,
         description=label,
         readout_format=format,
-        continuous_update=continuous,
+        continuous_update=False,
         style=_LABEL,
         layout=_WIDE,
     )
 
 
-def int_slider(label, low, high, value, step=1, continuous=False):
+def int_slider(label, low, high, value, step=1):
     """A linear slider for an integer."""
     return widgets.IntSlider(
-        value, min=low, max=high, step=step, description=label, continuous_update=continuous, style=_LABEL, layout=_WIDE
+        value, min=low, max=high, step=step, description=label, continuous_update=False, style=_LABEL, layout=_WIDE
     )
 
 

@@ -31,18 +31,18 @@ def loglog_slope(hs, errors, *, ax=None, label="", fit=slice(None), unit="order"
     return ax
 
 
-def work_precision(nfe, errors, *, ax=None, label="", xlabel="evaluations of f (NFE)", **line_style):
+def work_precision(nfe, errors, *, ax=None, label="", **line_style):
     """Draw error over cost, both logarithmic; the method whose line lies lower left is better."""
     ax = axes_or_new(ax)
     (line,) = ax.loglog(array_of(nfe), array_of(errors), marker="o", **line_style)
-    ax.set_xlabel(xlabel)
+    ax.set_xlabel("evaluations of f (NFE)")
     ax.set_ylabel("error")
     if label:
         label_line(line, label)
     return ax
 
 
-def step_rug(steps, *, ax=None, height=0.05, color=GRAY):
+def step_rug(steps, *, ax=None, height=0.05):
     """Mark every attempted step under the axes: accepted ones as ticks, rejected ones in red below them.
 
     `steps` is what `Solution.steps` records: rows with fields or keys `t`, `h` and `accepted`. An accepted step is
@@ -52,7 +52,7 @@ def step_rug(steps, *, ax=None, height=0.05, color=GRAY):
     t, h, accepted = (np.array([float(_entry(step, name)) for step in steps]) for name in ("t", "h", "accepted"))
     ends, accepted = t + h, accepted.astype(bool)
     across = ax.get_xaxis_transform()  # x in data units, y in fractions of the axes
-    ax.vlines(ends[accepted], 0, height, color=color, linewidth=0.9, transform=across)
+    ax.vlines(ends[accepted], 0, height, color=GRAY, linewidth=0.9, transform=across)
     ax.vlines(ends[~accepted], height, 2 * height, color=REJECTED, linewidth=1.2, transform=across)
     return ax
 
