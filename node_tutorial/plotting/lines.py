@@ -99,5 +99,9 @@ def exact_line(x, y, *, ax=None, label="exact", **line_style):
 
 
 def running_mean(values, n):
-    """Return means (N - n + 1,) over n neighbors of `values` (N,), for losses that jump from batch to batch."""
+    """Return means (N - n + 1,) over n neighbors of `values` (N,), for losses that jump from batch to batch.
+
+    >>> running_mean([1, 2, 3, 4], 2).tolist()
+    [1.5, 2.5, 3.5]
+    """
     return np.convolve(values, np.ones(n) / n, mode="valid")

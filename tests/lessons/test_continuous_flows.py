@@ -85,6 +85,23 @@ def test_a_training_stops_when_its_time_or_its_updates_are_used_up():
     assert set(runs.train(CNF(runs.field(4)), runs.reverse_kl(density), 1e-2, steps=2).nfe) != {0}
 
 
+def test_a_job_of_every_kind_measures_what_is_stored_of_it(monkeypatch):
+    for name, value in (("BUDGET", 0.1), ("TARGET_BUDGET", 0.1), ("TRAP_STEPS", 2), ("HELD_OUT", 100)):
+        monkeypatch.setattr(runs, name, value)
+    points = two_moons().sample(50).double()
+    monkeypatch.setattr(runs, "held_out", lambda density, n=50: points)
+    made = {
+        "data/moons/CNF/0": jobs.data_job("moons", "CNF"),
+        "target/1/planar/32/without annealing": jobs.target_job(1, "planar", 2, annealed=False),
+        f"trap/{runs.TRAPPED.name}/0": jobs.trap_job(runs.TRAPPED),
+    }
+    for job, found in made.items():
+        numbers = {key for key, value in found.items() if np.ndim(value) == 0}
+        assert numbers == set(runs.table()[job])
+        arrays = {key for key in found.keys() - numbers if jobs.is_stored(job, key)}
+        assert arrays == {key.rpartition("/")[2] for key in runs.arrays() if key.rpartition("/")[0] == job}
+
+
 def test_with_weight_zero_nothing_is_penalized():
     torch.manual_seed(0)
     density, flow = two_moons(), CNF(runs.field(4), rtol=1e-4, atol=1e-4)
