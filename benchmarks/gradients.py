@@ -92,14 +92,15 @@ def measure_memory():
     """Print the bytes kept, and the peak, against the number of steps."""
     f, y0, _, _ = problem(CASES["mlp"])
     t = torch.tensor([0.0, 1.0])
-    for title in ("kept", "peak"):
+    rows = {}
+    for mode, function in GRADIENT_MODES.items():
+        method = "reversible_heun" if mode == "reversible" else "rk4"
+        solvers = [partial(function, f, method=method, options={"step_size": 1 / steps}) for steps in STEPS]
+        rows[f"{mode}, {method}"] = [memory(solver, f, y0, t) for solver in solvers]
+    for place, title in enumerate(("kept", "peak")):
         print(f"\n| {title}, kB, with steps: | {' | '.join(map(str, STEPS))} |\n|{' --- |' * (1 + len(STEPS))}")
-        for mode, function in GRADIENT_MODES.items():
-            method, row = "reversible_heun" if mode == "reversible" else "rk4", []
-            for steps in STEPS:
-                solver = partial(function, f, method=method, options={"step_size": 1 / steps})
-                row.append(memory(solver, f, y0, t)[title == "peak"] / 1e3)
-            print("|", " | ".join([f"{mode}, {method}", *(f"{kb:.1f}" for kb in row)]), "|", flush=True)
+        for label, row in rows.items():
+            print("|", " | ".join([label, *(f"{pair[place] / 1e3:.1f}" for pair in row)]), "|")
 
 
 def main():
