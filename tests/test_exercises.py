@@ -191,6 +191,15 @@ def test_a_training_loop_without_bugs_finds_the_truth_with_any_optimizer_and_sol
     assert state("05.4", recover) == "correct"
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_integral_may_be_solved_in_both_precisions(dtype):
+    def log_prob(rate, t, end):
+        times = torch.tensor([0.0, end], dtype=dtype)
+        return torch.log(rate(t)).sum() - odeint(lambda s, y: rate(s), torch.tensor(0.0, dtype=dtype), times)[-1]
+
+    assert state("12.3", log_prob) == "correct"
+
+
 @pytest.mark.parametrize("id", ["05.4", "06.2", "07.4", "10.4"])
 def test_code_that_a_lesson_gives_to_be_repaired_gets_the_hint_of_its_bugs(id):
     [lesson] = LESSONS.glob(f"{id[:2]}_*.ipynb")

@@ -145,7 +145,8 @@ def _growing(t):
 
 
 def _waving(t):
-    return 2.0 + 1.5 * torch.sin(torch.as_tensor(t, dtype=torch.float64))
+    t = t if isinstance(t, torch.Tensor) else torch.tensor(t, dtype=torch.float64)  # a tensor keeps its precision
+    return 2.0 + 1.5 * torch.sin(t)
 
 
 register(
