@@ -111,9 +111,9 @@ def estimate_figure(h, euler, heun, estimate):
     """A figure: errors (n,) of both methods, and the estimate, over step sizes h (n,)."""
     fig, ax = figure(size=(7.2, 3.2))
     style = {"ax": ax, "unit": "slope", "xlabel": "h"}
-    loglog_slope(h, euler, label="error of Euler", linewidth=6, alpha=0.35, **style)
-    loglog_slope(h, heun, label="error of Heun", **style)
-    loglog_slope(h, estimate, label="estimate", linewidth=1.2, **style)
+    loglog_slope(h, euler, label="error of Euler", color=VERMILLION, linewidth=6, alpha=0.35, **style)
+    loglog_slope(h, heun, label="error of Heun", color=BLUE, **style)
+    loglog_slope(h, estimate, label="estimate", color=GREEN, linewidth=1.2, **style)
     room_for_labels(ax, 0.5)
     ax.set_xticks([1e-2, 1e-1])
     return fig

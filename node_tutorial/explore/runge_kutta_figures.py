@@ -26,8 +26,8 @@ from ..plotting import (
 from .runge_kutta import stages
 
 COLORS = {
-    "euler": BLUE,
-    "midpoint": VERMILLION,
+    "euler": VERMILLION,
+    "midpoint": BLUE,
     "heun2": ORANGE,
     "heun3": GREEN,
     "rk4_classic": PURPLE,
@@ -42,7 +42,7 @@ def same_cost(f, solutions):
     """Paths (T, 2) of one turn side by side: {title: Solution}, over the field and the unit circle."""
     fig, axes = figure(ncols=len(solutions), size=(8.6, 3.9))
     turn = np.linspace(0, 2 * np.pi, 200)
-    for ax, (name, solution), color in zip(axes, solutions.items(), (BLUE, PURPLE)):
+    for ax, (name, solution), color in zip(axes, solutions.items(), (VERMILLION, PURPLE)):
         vector_field(lambda t, y: f(t, y.T).T, ax=ax, n=15)
         exact_line(np.cos(turn), np.sin(turn), ax=ax, label=None)
         trajectory(solution.y, ax=ax, color=color, marker="o", markersize=3.5)
@@ -128,7 +128,7 @@ def regions(stability_functions, z_shown, R):
     x, y = np.meshgrid(np.linspace(-5, 2, 211), np.linspace(-3.6, 3.6, 211))
     for (name, function), color, at in zip(
         stability_functions.items(),
-        (BLUE, VERMILLION, GREEN, PURPLE),
+        (VERMILLION, BLUE, GREEN, PURPLE),
         ((-1.0, 0.25), (-1.0, 1.15), (-1.0, 1.8), (-1.25, 2.75)),
     ):
         left.contour(x, y, np.abs(function(x + 1j * y)), levels=[1], colors=[color], linewidths=1.6)
