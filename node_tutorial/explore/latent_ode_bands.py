@@ -76,8 +76,8 @@ def posterior_band():
         left.plot(*data["x"].T, ".", color=ORANGE, markersize=7)
         right.plot(data["t"], data["x"][:, 0], ".", color=ORANGE, markersize=7)
         right.axvline(float(_spirals().t[-1]), color=GRAY, linewidth=0.8)
-        left.set(xlabel="$x_1$", ylabel="$x_2$")
-        right.set(xlabel="t", ylabel="$x_1$", xlim=(0, 3.8), ylim=(-5.9, 5.9))
+        left.set(xlabel="x₁", ylabel="x₂")
+        right.set(xlabel="t", ylabel="x₁", xlim=(0, 3.8), ylim=(-5.9, 5.9))
         left.set_title(f"{len(data['t'])} points, {data['encoder']}")
         beyond = "" if data["beyond"] is None else f", beyond {data['beyond']:.2f}"
         right.set_title(f"RMSE to the line {data['within']:.2f}{beyond}; half width {data['width']:.2f}")

@@ -103,7 +103,7 @@ def between_figure(clean, seen, series, after):
         ax.axvline(after, color=GRAY, linewidth=0.8)
         ax.set(xlabel="t", ylim=(-4.5, 4.5), xlim=(0, float(clean[0][-1])))
         ax.set_title(name, color=COLORS[name])
-    axes[0].set_ylabel("$x_1$")
+    axes[0].set_ylabel("x₁")
     return fig
 
 

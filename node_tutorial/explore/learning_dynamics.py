@@ -131,7 +131,7 @@ def draw_field(ax, arrows, right):
     colors = [BLUE if ok else REJECTED for ok in right.tolist()]
     style = {"angles": "xy", "pivot": "mid", "width": 0.0036, "scale_units": "xy", "scale": scale, "zorder": 1.2}
     ax.quiver(*points.T, *unit.T, color=colors, **style)
-    ax.set(xlabel="$y_1$", ylabel="$y_2$", aspect="equal")
+    ax.set(xlabel="y₁", ylabel="y₂", aspect="equal")
 
 
 @explorable("05", "field_over_training")

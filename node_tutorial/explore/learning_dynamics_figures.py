@@ -35,8 +35,8 @@ def forecast_figure(t, y, curves=None):
         fine = torch.linspace(0, 2 * END, 481, dtype=torch.float64)
         exact_line(*truth(fine)[:241].T, ax=left, label=None)
         exact_line(fine, truth(fine)[:, 0], ax=right, label=None)
-    left.set(xlim=BOX, ylim=BOX, xlabel="$y_1$", ylabel="$y_2$", aspect="equal")
-    right.set(xlim=(0, 2 * END), ylim=(-2.6, 2.6), xlabel="t", ylabel="$y_1$", xticks=range(0, 25, 4))
+    left.set(xlim=BOX, ylim=BOX, xlabel="y₁", ylabel="y₂", aspect="equal")
+    right.set(xlim=(0, 2 * END), ylim=(-2.6, 2.6), xlabel="t", ylabel="y₁", xticks=range(0, 25, 4))
     return fig
 
 
@@ -57,7 +57,7 @@ def slopes_figure(t, y, path):
     right.plot(t, y[:, 0], ".", color=ORANGE, markersize=5)
     right.plot(fine, path.detach()[:, 0].clamp(-4, 4), color=BLUE, linewidth=1.4)
     exact_line(fine, truth(fine)[:, 0], ax=right, label=None)
-    right.set(xlim=(0, 2 * END), ylim=(-2.6, 2.6), xlabel="t", ylabel="$y_1$", xticks=range(0, 25, 4))
+    right.set(xlim=(0, 2 * END), ylim=(-2.6, 2.6), xlabel="t", ylabel="y₁", xticks=range(0, 25, 4))
     return fig
 
 
@@ -67,7 +67,7 @@ def draw_training(fig, field, history, t, y):
     points = torch.as_tensor(grid(BOX, BOX, 15))
     vector_field(None, ax=left, xlim=BOX, ylim=BOX, n=15, values=field(0.0, points), color=BLUE)
     left.plot(*y.T, ".", color=ORANGE, markersize=5)
-    left.set(aspect="equal", xlabel="$y_1$", ylabel="$y_2$")
+    left.set(aspect="equal", xlabel="y₁", ylabel="y₂")
     draw_loss(fig, field, history, ax=right)
     right.set_ylim(0.005, 3)
 
@@ -110,7 +110,7 @@ def trust_figure(fields, y, n=51):
         shown = 100 * values.reshape(n, n).clamp(max=1.59)
         colors = ax.contourf(*points.T.reshape(2, n, n), shown, levels=levels, cmap="Purples")
         ax.plot(*y.T, ".", color=ORANGE, markersize=5)
-        ax.set(xlim=BOX, ylim=BOX, xlabel="$y_1$", aspect="equal")
+        ax.set(xlim=BOX, ylim=BOX, xlabel="y₁", aspect="equal")
     starts = torch.tensor([[0.5, 0.0], [-2.2, 2.2]], dtype=torch.float64)
     t = torch.linspace(0, 6, 121, dtype=torch.float64)
     learned, exact = odeint(fields[0], starts, t).detach(), exact_spiral(t, starts)
@@ -118,7 +118,7 @@ def trust_figure(fields, y, n=51):
         axes[1].plot(*learned[:, i].T, color=BLUE, linewidth=1.6)
         axes[1].plot(*starts[i], "o", color=BLUE)
         exact_line(*exact[:, i].T, ax=axes[1], label=None)
-    axes[0].set(ylabel="$y_2$", title="spread of three learned fields")
+    axes[0].set(ylabel="y₂", title="spread of three learned fields")
     axes[1].set_title("error of the first of them")
     fig.colorbar(colors, ax=axes, ticks=levels, format="%d %%", fraction=0.04)
     corners = torch.cartesian_prod(*2 * [torch.tensor([-2.4, 2.4], dtype=torch.float64)])
@@ -135,7 +135,7 @@ def demo_figure(true, learned, errors):
     fig, (left, right) = figure(ncols=2, size=(8.6, 3.5), width_ratios=(1, 1.3))
     left.plot(*learned.T, color=BLUE, linewidth=1.3)
     exact_line(*true.T, ax=left, label=None)
-    left.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), xlabel="$y_1$", ylabel="$y_2$", aspect="equal")
+    left.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), xlabel="y₁", ylabel="y₂", aspect="equal")
     steps = [100 * (i + 1) for i in range(len(errors))]
     right.semilogy(steps[:6], errors[:6], "o-", color=VERMILLION)
     right.text(100, 2, "constant rate", color=VERMILLION)

@@ -73,7 +73,7 @@ def solver_swap():
         left.plot(*y.T, ".", color=ORANGE, markersize=5)
         left.plot(*data["path"].T.clamp(*BOX), color=BLUE, linewidth=1.4)
         exact_line(*exact.T, ax=left, label=None, zorder=3)
-        left.set(xlim=BOX, ylim=BOX, xlabel="$y_1$", ylabel="$y_2$", aspect="equal")
+        left.set(xlim=BOX, ylim=BOX, xlabel="y₁", ylabel="y₂", aspect="equal")
         left.set_title(f"error {data['error']:.2f}, NFE {data['nfe']}")
         right.imshow(np.minimum(data["table"], 1), cmap="Blues", vmin=0, vmax=1.2, aspect="auto")
         for i, row in enumerate(data["table"]):
