@@ -26,7 +26,7 @@ from .compiled_replay import backward_program, pull_program, start_program
 from .compiled_solver import Replayed, Solver, first_inputs, solve_compiled
 from .inputs import uncompiled, unflatten
 from .problem import Problem, run, stops_of
-from .runge_kutta import RungeKutta, time_tensor
+from .runge_kutta import RungeKutta
 from .solution import Solution
 
 ENTRIES = 2**20  # of the buffers that one call fills, roughly
@@ -91,7 +91,7 @@ def _prepare(func: Callable, p: Problem) -> tuple[Solver, list[Tensor]]:
         Uncompiled: if there can be none.
     """
     start, grad = p.y0.detach().contiguous(), torch.is_grad_enabled()
-    field, used = read(func, p.shapes, time_tensor(p.times[0], start), start)
+    field, used = read(func, p.shapes, start.new_zeros(()), start)
     stops, controller = [stop.t for stop in stops_of(p)], p.options.get("controller", "I")
     wants_t = p.tensors is not None
     inside = len(p.times) > 2 if p.tol else not set(p.times[1:]) <= set(stops)
@@ -103,7 +103,9 @@ def _prepare(func: Callable, p: Problem) -> tuple[Solver, list[Tensor]]:
     def make_forward() -> tuple[Plan, Callable]:
         assert isinstance(p.stepper, RungeKutta)
         parts = tuple(shape.numel() for shape in p.shapes or ())
-        plan = Plan(p.stepper.tableau, p.tol is not None, controller, parts, p.dense, inside, wants_t, rows=1)
+        plan = Plan(
+            p.stepper.tableau, p.tol is not None, controller, parts, p.dense, inside, wants_t, len(p.times), rows=1
+        )
         plan = plan._replace(rows=max(16, min(128, ENTRIES // (start.numel() * (plan.degree + 2)))))
         return plan, _make_forward(p, plan, stops, field, start, used)
 
@@ -127,11 +129,12 @@ def _make_forward(
 
 def _make_backward(solver: Solver, field: Field, y0: Tensor, used: Sequence[Tensor]) -> Callable:
     plan, wanted, used = solver.plan, solver.wanted, [x.detach() for x in used]
-    _, _, grad, ys, fs, ts, _, times, *_ = first_inputs(solver.p, plan, solver.stops, y0, used)
+    _, _, grad, ys, fs, ts, *_ = first_inputs(solver.p, plan, solver.stops, y0, used)
     t, h, y, f0, of_y, of_f = ts[0].clone(), ts[1].clone(), *(y0.clone() for _ in range(4))
     moments, of_times = y.new_zeros(plan.rows, plan.degree + 2, *y.shape), ts.new_zeros(plan.rows, 2)
     pull = traced(pull_program(plan, field, wanted), [t, h, y, f0, of_y, of_f, moments[0, 1:-1].clone(), *used])
     pull_start = traced(start_program(plan, field, wanted), [t, y, of_f, *used])
-    numbers, row, theta = torch.zeros(4, dtype=torch.int64), torch.zeros(len(times), dtype=torch.int64), times.clone()
+    numbers, row = torch.zeros(4, dtype=torch.int64), torch.zeros(plan.points, dtype=torch.int64)
+    theta = ts.new_zeros(plan.points)
     examples = [numbers, grad, of_y, of_f, row, theta, moments, ys, fs, ts, of_times, *used]
     return compiled(backward_program(plan, pull, pull_start, wanted), examples)

@@ -17,15 +17,18 @@ import torch
 from torch import Tensor
 from torch._higher_order_ops.while_loop import while_loop_op
 
+from .compiled_fields import arranged
 from .runge_kutta import Dense, RungeKutta, Step
 from .tableaus import Tableau
 
 UNDERFLOW, TOO_MANY_STEPS, NOT_FINITE = 1, 2, 3  # why a loop ended early
 
-# The numbers that a call is given and returns: vectors in this order.
+# The numbers that a program is given: a vector in this order, then the stops, then the output times.
 SETTINGS = "direction min_step max_step safety ifactor dfactor max_steps".split()
-COUNTS = "accepted attempts first served since stop code".split()  # first: attempts until one was accepted
-CLOCK = "t size ratio h previous".split()  # ratio, h: of the last attempt; previous: ratio, for the PI controller
+# The numbers that the loop carries, and a call returns, as one vector: a tensor for each would be made anew in every
+# step, at the price of some evaluations of a small field. accepted: steps of the calls before, n: of this one; first:
+# attempts until one was accepted; ratio, h: of the last attempt; previous: ratio, for the PI controller.
+CLOCK = "accepted n stop code attempts first served since t size ratio h previous".split()
 
 
 class Plan(NamedTuple):
@@ -38,6 +41,7 @@ class Plan(NamedTuple):
     dense: Dense
     inside: bool  # output times may lie inside steps
     wants_t: bool  # gradients with respect to t are wanted
+    points: int  # number of output times
     rows: int  # the most steps that one call takes
 
     @property
@@ -107,22 +111,23 @@ def take_step(plan: Plan, f: Callable, t: Tensor, h: Tensor, y: Tensor, f0: Tens
 def forward_program(plan: Plan, field: Callable) -> Callable:
     """The program of the solve; field(t, y, *used).
 
-    (y, f, outputs (T, *), ys (rows + 1, *), fs (rows + 1, *), ts (rows + 1,), cs (rows, degree, *), times (T,), stops,
-    settings, counts, clock, rtol, atol, *used) -> (outputs, row (T,), theta (T,), slopes (T, *), counts, clock).
+    (y, f, outputs (T, *), ys (rows + 1, *), fs (rows + 1, *), ts (rows + 1,), cs (rows * degree, *), settings, clock,
+    rtol, atol, *used) -> (outputs, row (T,), theta (T,), slopes (T, *), clock).
     It writes into ys, fs, ts and cs, and fills in the outputs that its steps reach: theta says how far inside which
     row's step they lie, slopes are dy/dt there. In the first call the slope f, and a size of 0, are yet to be found.
     """
 
     def attempt(c: dict, b: dict, k: dict, used: tuple) -> dict:
-        s = dict(zip(SETTINGS, k["settings"].unbind()))
-        d, t, y = s["direction"], c["t"], c["y"]
-        end = row_of(k["stops"], c["stop"])
+        c, s, n = named(c["clock"]), named(k["settings"], SETTINGS), c["clock"][1].long()
+        d, t, stops, times = s["direction"], c["t"], *ahead(k["settings"])
+        end = row_of(stops, c["stop"].long())
         room = d * (end - t)
         size = torch.minimum(torch.maximum(c["size"], s["min_step"]), s["max_step"])
         lands = size >= room
         h = d * torch.minimum(size, room)
         stuck = t + h == t
-        step, inner = take_step(plan, lambda t, y: field(t, y, *used), t, h, y, c["f"])
+        y, f = row_of(b["ys"], n), row_of(b["fs"], n)
+        step, inner = take_step(plan, lambda t, y: field(t, y, *used), t, h, y, f)
         assert step.error is not None
         ratio = _norm(plan, step.error / _scale(k, y, step.y1))
         accept, factor = _decide(plan, s, ratio, c["previous"])
@@ -130,72 +135,72 @@ def forward_program(plan: Plan, field: Callable) -> Callable:
         accept = (accept | (smallest & (ratio < math.inf))) & ~stuck
         after = factor * h.abs()
         t1 = torch.where(lands, end, t + h)
-        write(b, c["n"], t1, step, inner)
-        attempts = c["attempts"] + (~stuck).long()
-        served = torch.where(accept, (d * (k["times"] - t1) <= 0).sum(), c["served"])
+        write(b, n, t1, step, inner)
+        attempts = c["attempts"] + (~stuck).double()
+        served = torch.where(accept, (d * (times - t1) <= 0).sum(), c["served"])
         since = torch.where(served > c["served"], attempts, c["since"])
-        late = accept & (attempts - since >= s["max_steps"]) & (served < k["times"].numel())
-        code = torch.where(stuck | (~accept & smallest), UNDERFLOW, torch.where(late, TOO_MANY_STEPS, 0))
-        return {
-            "n": c["n"] + accept.long(),
-            "stop": c["stop"] + (accept & lands).long(),
-            "code": code,
-            "t": torch.where(accept, t1, t),
-            "y": torch.where(accept, step.y1, y),
-            "f": c["f"] if step.f1 is None else torch.where(accept, step.f1, c["f"]),
+        late = accept & (attempts - since >= s["max_steps"]) & (served < times.numel())
+        c |= {
+            "n": c["n"] + accept.double(),
+            "stop": c["stop"] + (accept & lands).double(),
+            "code": torch.where(stuck | (~accept & smallest), UNDERFLOW, torch.where(late, TOO_MANY_STEPS, 0)),
             "attempts": attempts,
-            "first": torch.where(c["n"] + k["accepted"] == 0, attempts, c["first"]),
+            "first": torch.where(c["n"] + c["accepted"] == 0, attempts, c["first"]),
             "served": served,
             "since": since,
+            "t": torch.where(accept, t1, t),
             "size": torch.where(accept & (size > room), torch.maximum(size, after), after),
             "ratio": torch.where(stuck, c["ratio"], ratio),
             "h": h,
             "previous": torch.where(accept, ratio.clamp(min=1e-10), c["previous"]),
         }
+        return {"clock": packed(c)}
 
     def fixed(c: dict, b: dict, k: dict, used: tuple) -> dict:
-        end = row_of(k["stops"], c["stop"])
-        step, inner = take_step(plan, lambda t, y: field(t, y, *used), c["t"], end - c["t"], c["y"], c["f"])
-        write(b, c["n"], end, step, inner)
-        f1 = c["f"] if step.f1 is None else step.f1
-        return {"n": c["n"] + 1, "stop": c["stop"] + 1, "code": c["code"], "t": end, "y": step.y1, "f": f1}
+        c, n = named(c["clock"]), c["clock"][1].long()
+        stops, _ = ahead(k["settings"])
+        end, y, f = row_of(stops, c["stop"].long()), row_of(b["ys"], n), row_of(b["fs"], n)
+        step, inner = take_step(plan, lambda t, y: field(t, y, *used), c["t"], end - c["t"], y, f)
+        write(b, n, end, step, inner)
+        return {"clock": packed(c | {"n": c["n"] + 1, "stop": c["stop"] + 1, "t": end})}
 
     def write(b: dict, n: Tensor, t1: Tensor, step: Step, inner: list[Tensor]) -> None:
         for name, x in (("ts", t1), ("ys", step.y1), ("fs", step.f1)):
             if x is not None:
                 put(b[name], n + 1, x)
-        if inner:
-            put(b["cs"], n, torch.stack(inner))
+        for i, x in enumerate(inner):
+            put(b["cs"], n * len(inner) + i, x)
 
     def going(c: dict, b: dict, k: dict, used: tuple) -> Tensor:
-        return (c["n"] < plan.rows) & (c["stop"] < k["stops"].numel()) & (c["code"] == 0)
+        c, (stops, _) = named(c["clock"]), ahead(k["settings"])
+        return (c["n"] < plan.rows) & (c["stop"] < stops.numel()) & (c["code"] == 0)
+
+    def ahead(settings: Tensor) -> tuple[Tensor, Tensor]:
+        """The stops and the output times."""
+        return settings[len(SETTINGS) : -plan.points], settings[-plan.points :]
 
     def program(
         y: Tensor, f: Tensor, outputs: Tensor, ys: Tensor, fs: Tensor, ts: Tensor, cs: Tensor,
-        times: Tensor, stops: Tensor, settings: Tensor, counts: Tensor, clock: Tensor, rtol: Tensor, atol: Tensor,
-        *used: Tensor,
+        settings: Tensor, clock: Tensor, rtol: Tensor, atol: Tensor, *used: Tensor,
     ) -> tuple:  # fmt: skip
-        k = {"times": times, "stops": stops, "settings": settings, "rtol": rtol, "atol": atol}
-        count, time = dict(zip(COUNTS, counts.long().unbind())), dict(zip(CLOCK, clock.unbind()))
-        t, code = time["t"], count["code"]
-        first = count["accepted"] + count["attempts"] == 0
+        used = arranged(used)
+        k = {"settings": settings, "rtol": rtol, "atol": atol}
+        c, (stops, times) = named(clock), ahead(settings)
+        c |= {"accepted": c["accepted"] + c["n"], "n": torch.zeros_like(c["n"])}
+        t, first, before = c["t"], c["accepted"] + c["attempts"] == 0, c["served"]
         if plan.passes_slope or plan.adaptive:
             f0 = field(t.to(y.dtype), y, *used)
             f = torch.where(first, f0, f)
         if plan.adaptive:
-            code = torch.where(first & ~torch.isfinite(f).all(), NOT_FINITE, code)
-            guess = _initial_size(plan, lambda t, y: field(t, y, *used), t, y, f0, stops[-1], k)
-            time["size"] = torch.where(first & (time["size"] == 0), guess, time["size"])
-        zero = torch.zeros_like(code)
+            c["code"] = torch.where(first & ~torch.isfinite(f).all(), NOT_FINITE, c["code"])
+            guess = _initial_size(plan, lambda t, y: field(t, y, *used), t, y, f0, stops[-1], settings[0], k)
+            c["size"] = torch.where(first & (c["size"] == 0), guess, c["size"])
+        zero = torch.zeros((), dtype=torch.int64)
         for buffer, x in ((ys, y), (fs, f), (ts, t)):
             put(buffer, zero, x)
-        c = {"n": zero, "stop": count["stop"], "code": code, "t": t, "y": y, "f": f}
-        if plan.adaptive:
-            k["accepted"] = count["accepted"]
-            c |= {name: count[name] for name in ("attempts", "first", "served", "since")}
-            c |= {name: time[name] for name in ("size", "ratio", "h", "previous")}
         buffers = {"ys": ys, "fs": fs, "ts": ts} | ({"cs": cs} if plan.inside else {})
-        c = while_loop(going, attempt if plan.adaptive else fixed, c, buffers, k, used)
+        body = attempt if plan.adaptive else fixed
+        c = named(while_loop(going, body, {"clock": packed(c)}, buffers, k, used)["clock"])
         d, n = settings[0], c["n"]
         served = (d * (times - c["t"]) <= 0).sum()
 
@@ -206,20 +211,29 @@ def forward_program(plan: Plan, field: Callable) -> Callable:
         theta = (times - ts[row]) / h
         column = (-1, *[1] * y.dim())
         index = torch.arange(len(times))
-        new = ((index >= count["served"]) & (index < served)).view(column)
+        new = ((index >= before) & (index < served)).view(column)
         outputs = torch.where((first & (index == 0)).view(column), y, outputs)
         values, slopes = ys[row + 1], y.new_zeros(())
         if plan.inside:
-            x, inner = theta.to(y.dtype).view(column), cs[row].unbind(1)
+            x, inner = theta.to(y.dtype).view(column), [cs[row * plan.degree + p] for p in range(plan.degree)]
             values = torch.where(theta.view(column) < 1, ys[row] + x * _polynomial(inner, x), values)
             if plan.wants_t:
                 slopes = _polynomial([(p + 1) * c_p for p, c_p in enumerate(inner)], x) / h.to(y.dtype).view(column)
-        after = c | {"served": served, "accepted": count["accepted"] + n}
-        counts = torch.stack([after.get(name, count[name]) for name in COUNTS]).double()
-        clock = torch.stack([after.get(name, time[name]) for name in CLOCK])
-        return torch.where(new, values, outputs), row, theta, slopes, counts, clock
+        return torch.where(new, values, outputs), row, theta, slopes, packed(c | {"served": served})
 
     return program
+
+
+def named(numbers: Tensor, names: Sequence[str] = CLOCK) -> dict[str, Tensor]:
+    return dict(zip(names, numbers.unbind()))
+
+
+def packed(c: dict[str, Tensor]) -> Tensor:
+    """The inverse of `named`. (As a chain of conditions it is one loop in one kernel; `stack` would be many.)"""
+    numbers, index = c[CLOCK[0]], torch.arange(len(CLOCK))
+    for i, name in enumerate(CLOCK[1:], 1):
+        numbers = torch.where(index == i, c[name].double(), numbers)
+    return numbers
 
 
 def _polynomial(coefficients: Sequence[Tensor], x: Tensor) -> Tensor:
@@ -271,9 +285,9 @@ def _decide(plan: Plan, s: dict, ratio: Tensor, previous: Tensor) -> tuple[Tenso
     return accept, torch.where(finite, factor, s["dfactor"])
 
 
-def _initial_size(plan: Plan, f: Callable, t: Tensor, y: Tensor, f0: Tensor, end: Tensor, k: dict) -> Tensor:
+def _initial_size(plan: Plan, f: Callable, t: Tensor, y: Tensor, f0: Tensor, end: Tensor, d: Tensor, k: dict) -> Tensor:
     """As `initial_step` of `control.py`."""
-    d, order, scale = k["settings"][0], plan.tableau.order, _scale(k, y)
+    order, scale = plan.tableau.order, _scale(k, y)
     d0, d1 = _norm(plan, y / scale), _norm(plan, f0 / scale)
     h0 = torch.minimum(torch.where((d0 < 1e-5) | (d1 < 1e-5), 1e-6, 0.01 * d0 / d1), d * (end - t))
     f1 = f((t + d * h0).to(y.dtype), y + (d * h0).to(y.dtype) * f0)

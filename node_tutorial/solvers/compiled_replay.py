@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from .compiled_fields import arranged
 from .compiled_programs import Plan, put, row_of, take_step, while_loop
 
 
@@ -97,6 +98,7 @@ def backward_program(plan: Plan, pull: Callable, pull_start: Callable, wanted: S
         c = {"n": n + c["i"] - end, "y": of_y, "f": of_f}  # n; a loop whose result is not used would be left out
         c |= dict(enumerate(torch.zeros_like(x) for x, w in zip(used, wanted) if w))
         k = {"ys": ys, "fs": fs, "ts": ts, "moments": moments}
+        used = arranged(used)
         buffers = {"of_times": of_times} if plan.wants_t else {}
         c = while_loop(lambda c, b, k, used: c["n"] > 0, replay, c, buffers, k, used)
         of_t0 = torch.zeros_like(ts[0])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .compiled_programs import CLOCK, COUNTS, NOT_FINITE, UNDERFLOW, Plan
+from .compiled_programs import CLOCK, NOT_FINITE, UNDERFLOW, Plan
 from .errors import check_finite, check_solution, too_many_steps, underflow
 from .problem import Problem
 from .runge_kutta import time_tensor
@@ -44,14 +44,13 @@ def first_inputs(p: Problem, plan: Plan, stops: list[float], y0: Tensor, used: S
     y = y0.contiguous()
     limits = {"min_step": 0.0, "max_step": math.inf, "safety": 0.9, "ifactor": 10.0, "dfactor": 0.2}
     limits |= {name: float(p.options[name]) for name in limits if name in p.options}
-    settings = _vector((p.direction, *limits.values(), float(int(p.options.get("max_num_steps", 2**31 - 1)))))
+    numbers = (p.direction, *limits.values(), float(int(p.options.get("max_num_steps", 2**31 - 1))))
+    settings = _vector((*numbers, *stops, *p.times))
     size = (p.tol.first_step if p.tol else None) or 0.0
-    clock = _vector((p.times[0], size, math.nan, 0.0, 1.0))
-    counts = _vector((0, 0, 0, 1, 0, 0, 0))
+    clock = _vector((0, 0, 0, 0, 0, 0, 1, 0, p.times[0], size, math.nan, 0.0, 1.0))
     tolerances = (x if isinstance(x, Tensor) else _vector((x,))[0] for x in (p.rtol, p.atol))
-    points = _vector(tuple(p.times)), _vector(tuple(stops))
     outputs = y.new_empty(len(p.times), *y.shape)
-    return [y, y, outputs, *_buffers(plan, y), *points, settings, counts, clock, *tolerances, *used]
+    return [y, y, outputs, *_buffers(plan, y), settings, clock, *tolerances, *used]
 
 
 @functools.lru_cache(maxsize=256)
@@ -63,7 +62,7 @@ def _buffers(plan: Plan, y: Tensor) -> tuple[Tensor, ...]:
     """ys, fs, ts, cs."""
     rows, degree = plan.rows, plan.degree
     ys, fs, ts = y.new_empty(rows + 1, *y.shape), y.new_empty(rows + 1, *y.shape), _vector(()).new_empty(rows + 1)
-    return ys, fs, ts, y.new_empty(rows, degree, *y.shape)
+    return ys, fs, ts, y.new_empty(rows * degree, *y.shape)
 
 
 def solve_compiled(solver: Solver, y0: Tensor, used: Sequence[Tensor]) -> tuple[Tensor, list[Call]]:
@@ -72,56 +71,55 @@ def solve_compiled(solver: Solver, y0: Tensor, used: Sequence[Tensor]) -> tuple[
     Raises:
         SolveError: as the plain solve.
     """
-    p, calls, accepted, served = solver.p, [], 0, 1
+    p, calls, served = solver.p, [], 1
     inputs = first_inputs(p, solver.plan, solver.stops, y0, used)
     with torch.no_grad():
         while True:
-            outputs, row, theta, slopes, numbers, clock = solver.forward(*inputs)
-            counts = dict(zip(COUNTS, map(int, numbers.tolist())))
-            steps, (ys, fs, ts) = counts["accepted"] - accepted, inputs[3:6]
-            call = Call(steps, (served, counts["served"]), row, theta, slopes, ys, fs, ts)
+            outputs, row, theta, slopes, clock = solver.forward(*inputs)
+            c, (ys, fs, ts) = dict(zip(CLOCK, clock.tolist())), inputs[3:6]
+            steps, before, served = int(c["n"]), served, int(c["served"])
+            call = Call(steps, (before, served), row, theta, slopes, ys, fs, ts)
             if solver.backward is not None:
                 calls.append(call)
-            if counts["code"]:
-                _fail(solver, counts, dict(zip(CLOCK, clock.tolist())), call)
-            if counts["stop"] == len(solver.stops):
+            if c["code"]:
+                _fail(solver, c, call)
+            if c["stop"] == len(solver.stops):
                 break
-            accepted, served = counts["accepted"], counts["served"]
             f = fs[steps] if solver.plan.passes_slope else ys[steps]
-            inputs = [ys[steps], f, outputs, *_buffers(solver.plan, y0), *inputs[7:10], numbers, clock, *inputs[12:]]
-    _count(solver, counts)
+            inputs = [ys[steps], f, outputs, *_buffers(solver.plan, y0), inputs[7], clock, *inputs[9:]]
+    _count(solver, int(c["accepted"] + c["n"]), int(c["attempts"]), int(c["first"]))
     if p.tol is None:
         check_solution(outputs, p.times, p.method)
     return outputs, calls
 
 
-def _count(solver: Solver, counts: dict[str, int]) -> None:
+def _count(solver: Solver, accepted: int, attempts: int, first: int) -> None:
     """Fill in the statistics: those of the plain solve."""
     stats, plan, evaluations = solver.p.log.stats, solver.plan, solver.plan.tableau.evaluations
-    stats.accepted = counts["accepted"]
+    stats.accepted = accepted
     if plan.adaptive:
         assert solver.p.tol is not None
-        stats.rejected = counts["attempts"] - counts["accepted"]
+        stats.rejected = attempts - accepted
         # The first slope, and one for the first size. Where none is passed on, the first serves until it is accepted.
-        stats.nfe += 1 + (solver.p.tol.first_step is None) + counts["attempts"] * evaluations
-        stats.nfe -= 0 if plan.passes_slope else counts["first"]
+        stats.nfe += 1 + (solver.p.tol.first_step is None) + attempts * evaluations
+        stats.nfe -= 0 if plan.passes_slope else first
         return
-    stats.nfe += counts["accepted"] * evaluations + (plan.passes_slope and not plan.adds_slope)
+    stats.nfe += accepted * evaluations + (plan.passes_slope and not plan.adds_slope)
     if plan.adds_slope:
         begin, end = (*solver.p.times[:1], *solver.stops)[-2:]
         stats.nfe += any(min(begin, end) < t < max(begin, end) for t in solver.p.times)
 
 
-def _fail(solver: Solver, counts: dict[str, int], clock: dict[str, float], call: Call) -> None:
+def _fail(solver: Solver, c: dict[str, float], call: Call) -> None:
     """Raise what the plain solve raises."""
     p, n = solver.p, call.steps
-    if counts["code"] == NOT_FINITE:
+    if c["code"] == NOT_FINITE:
         t0 = p.times[0]
         check_finite(p.f(time_tensor(t0, p.y0), p.y0), "the vector field func(t[0], y0)", t0)
-    if counts["code"] == UNDERFLOW:
-        raise underflow(clock["t"], clock["h"], clock["ratio"], call.ys[n])
+    if c["code"] == UNDERFLOW:
+        raise underflow(c["t"], c["h"], c["ratio"], call.ys[n])
     t, t1 = call.ts[n - 1 : n + 1].tolist()
-    raise too_many_steps(int(p.options["max_num_steps"]), t1, p.times[counts["served"]], t1 - t)
+    raise too_many_steps(int(p.options["max_num_steps"]), t1, p.times[int(c["served"])], t1 - t)
 
 
 class Replayed(torch.autograd.Function):

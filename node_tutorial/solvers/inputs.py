@@ -163,9 +163,8 @@ def uncompiled(reason: str) -> str:
 def make_tolerance(rtol: float | Tensor, atol: float | Tensor, y0: Tensor, norm: Norm, options: dict) -> Tolerance:
     """The tolerance of an adaptive solve, from checked rtol and atol."""
     eps = torch.finfo(y0.dtype).eps
-    largest = y0.detach().abs().max().item() if y0.numel() else 0.0
     low_r, low_a = (float(tol.min()) if isinstance(tol, Tensor) else tol for tol in (rtol, atol))
-    if low_r < eps / 100 and low_a < eps / 100 * max(largest, 1e-30):
+    if low_r < eps / 100 and low_a < eps / 100 * max(_largest(y0), 1e-30):
         raise ValueError(
             f"rtol = {low_r:.1e} and atol = {low_a:.1e} are below what {y0.dtype} resolves (eps = {eps:.1e}): "
             f"no step could meet them. Raise them (rtol >= {10 * eps:.0e})"
@@ -176,6 +175,10 @@ def make_tolerance(rtol: float | Tensor, atol: float | Tensor, y0: Tensor, norm:
         raise ValueError(f"options: min_step = {options['min_step']} must not exceed max_step = {options['max_step']}")
     steps = {name: numbers[name] for name in ("first_step", "min_step", "max_step") if name in numbers}
     return Tolerance(rtol, atol, norm, **steps)
+
+
+def _largest(y: Tensor) -> float:
+    return y.detach().abs().max().item() if y.numel() else 0.0
 
 
 _TINY = 5e-324  # the smallest positive number: "greater than zero"
@@ -202,6 +205,8 @@ def check_tolerance(name: str, tol: Any, y0: Tensor, shapes: Sequence[torch.Size
     Raises:
         TypeError, ValueError: if it is no number, negative, NaN, of an unsuitable shape, or requires gradients.
     """
+    if type(tol) is float and tol >= 0:  # most often; the rest takes as long as an evaluation of a small field
+        return tol
     try:
         if isinstance(tol, (tuple, list)):
             if shapes is None or len(tol) != len(shapes):
