@@ -18,6 +18,7 @@ from .inputs import unflatten
 
 LANES = 16  # numbers in a vector of the processor
 FEW = 4  # columns or rows of a narrow matrix
+SMALL = 2**14  # multiplications of a small product
 KEPT = 64  # readings and programs, the last used ones
 REPEATS = 8  # readings of one func that gave a known graph, after which it is given up
 
@@ -202,7 +203,8 @@ def compiled(function: Callable, examples: Sequence[Tensor]) -> Callable:
 
 def _signature(graph: torch.fx.GraphModule) -> tuple[int, int]:
     """Numbers of inputs and outputs."""
-    return len(graph.graph.find_nodes(op="placeholder")), len(graph.graph.output_node().args[0])
+    outputs: Any = graph.graph.output_node().args[0]
+    return len(graph.graph.find_nodes(op="placeholder")), len(outputs)
 
 
 def reason(error: BaseException) -> str:
@@ -232,12 +234,22 @@ def arranged(used: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 
 def _product(a: Tensor, b: Tensor) -> Any:
-    """a @ b, if one of the matrices is narrow, by sums: they are fused with what comes before and after."""
-    if a.dtype != torch.float32 or min(*a.shape, b.shape[1]) > FEW:
+    """a @ b of small matrices, one of them narrow, as sums: they are fused with what comes before and after.
+
+    (Measured: a solve and its gradient with the net 2-50-2 take 0.31 ms inside the programs instead of 0.63 with batch
+    1, 0.66 instead of 1.07 with batch 20. For larger products the library is faster: of the net 4-20-4, batch 1000, the solve
+    took 1.67 ms instead of 1.14.) Only in single precision: there, rounding shows anyway.
+    """
+    if not _is_small(a, b):
         return NotImplemented
     if a.shape[1] <= FEW:
         return sum(a[:, i : i + 1] * b[i] for i in range(a.shape[1]))
     return (a.unsqueeze(1) * b.t().unsqueeze(0)).sum(2)
+
+
+def _is_small(a: Tensor, b: Tensor) -> bool:
+    columns = b.shape[1]
+    return a.dtype == torch.float32 and min(*a.shape, columns) <= FEW and a.numel() * columns <= SMALL
 
 
 def _product_plus_bias(bias: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Any:
@@ -248,7 +260,7 @@ def _product_plus_bias(bias: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, a
     follows a loop over such rows: then the operation stays as it is.
     """
     columns = b.shape[1]
-    if alpha == beta == 1 and a.dtype == torch.float32 and min(*a.shape, columns) <= FEW:
+    if alpha == beta == 1 and _is_small(a, b):
         return _product(a, b) + bias
     if alpha != 1 or beta != 1 or -(-columns // LANES) * LANES > 1.5 * columns:
         return NotImplemented

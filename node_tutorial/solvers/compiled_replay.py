@@ -61,15 +61,18 @@ def backward_program(plan: Plan, pull: Callable, pull_start: Callable, wanted: S
     of_f, of_t0, *of_used): the cotangents of the state and slope behind the steps, and before them; of t[0], as an
     argument of the first slope; of the used tensors that are wanted. Numbers: of steps, the first output that they
     serve and the first that they do not, and whether this is the first call. It writes the cotangents of t and h of
-    every step into of_times. The moments (rows, degree + 2, *), those of y0, c_1 .. c_P and y1, must be zero.
+    every step into of_times. The moments (rows, degree + 2, *), those of y0, c_1 .. c_P and y1, must be zero at these
+    steps.
     `pull` and `pull_start` are `pull_program` and `start_program`, traced.
     """
 
     def serve(c: dict, b: dict, k: dict, used: tuple) -> dict:
         row, x = row_of(k["row"], c["i"]), row_of(k["theta"], c["i"])
-        inside = torch.where(x < 1, 1.0, 0.0)
-        weights = torch.stack([inside * x**p for p in range(plan.degree + 1)] + [1 - inside]).to(k["grad"].dtype)
-        g = weights.view(-1, *[1] * (k["grad"].dim() - 1)) * row_of(k["grad"], c["i"])
+        inside, power = torch.where(x < 1, 1.0, 0.0), torch.arange(plan.degree + 2)
+        weights = 1 - inside
+        for p in range(plan.degree + 1):
+            weights = torch.where(power == p, inside * x**p, weights)
+        g = weights.to(k["grad"].dtype).view(-1, *[1] * (k["grad"].dim() - 1)) * row_of(k["grad"], c["i"])
         put(b["moments"], row, row_of(b["moments"], row) + g)
         return {"i": c["i"] + 1}
 

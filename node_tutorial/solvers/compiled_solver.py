@@ -149,7 +149,8 @@ def _pull_back(solver: Solver, used: Sequence[Tensor], calls: list[Call], grad: 
     of_steps = []
     for i, call in reversed(list(enumerate(calls))):
         numbers = torch.tensor((call.steps, *call.served, i == 0))
-        moments = grad.new_zeros(plan.rows, plan.degree + 2, *grad.shape[1:])
+        moments = grad.new_empty(plan.rows, plan.degree + 2, *grad.shape[1:])
+        moments[: call.steps].zero_()  # no more: the rest of a large one takes longer than a step
         of_times = call.ts.new_empty(plan.rows, 2)
         inputs = (numbers, grad, of_y, of_f, call.row, call.theta, moments, call.ys, call.fs, call.ts, of_times)
         of_y, of_f, of_t0, *more = solver.backward(*inputs, *used)

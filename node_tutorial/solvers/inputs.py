@@ -136,9 +136,10 @@ def check_options(options: dict | None, known: Iterable[str], method: str) -> di
     """
     if options is not None and not isinstance(options, dict):
         raise TypeError(f"options must be a dict, such as {{'step_size': 0.1}}, got {type(options).__name__}")
-    options, known = {name: value for name, value in (options or {}).items() if value is not None}, sorted(known)
+    options = {name: value for name, value in (options or {}).items() if value is not None}
     for name in options:
         if name not in known:
+            known = sorted(known)
             close = difflib.get_close_matches(str(name), known, 1)
             guess = f" Did you mean {close[0]!r}?" if close else ""
             raise ValueError(f"unknown option {name!r} for method {method!r}.{guess} It takes: {', '.join(known)}")
