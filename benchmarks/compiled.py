@@ -8,10 +8,12 @@ compiled solver take turns, and each solves several times in a row, as a trainin
 the processor's caches full of what the others left there; the median of the rest is the time of a round. Times are
 medians over the rounds, of the processor's time, a ratio is the median of the ratios within rounds. Cold: the ratio of
 the first solves of the rows. Pays after: so many solves with gradient until the saved time is that spent on both
-programs.
+programs. Python's garbage collector is told to leave alone what compiling left; else it is met by the same solver in
+every round, for every round makes the same garbage.
 """
 
 import argparse
+import gc
 import statistics
 import time
 
@@ -35,6 +37,8 @@ def measure(name, case, rounds, repeats):
         runs = {label: task(mode, solver, f, y0, t) for label, solver in solvers.items()}
         spent[mode] = seconds(runs["compiled"])
         error = relative_error(runs["compiled"](), runs["plain"]())
+        gc.collect()
+        gc.freeze()
         times, cold = {label: [] for label in runs}, {label: [] for label in runs}
         for _ in range(rounds):
             for label, run in runs.items():
@@ -63,7 +67,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--case", choices=CASES)
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=10)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch._inductor.config.force_disable_caches = True

@@ -237,8 +237,8 @@ def _product(a: Tensor, b: Tensor) -> Any:
     """a @ b of small matrices, one of them narrow, as sums: they are fused with what comes before and after.
 
     (Measured: a solve and its gradient with the net 2-50-2 take 0.31 ms inside the programs instead of 0.63 with batch
-    1, 0.66 instead of 1.07 with batch 20. For larger products the library is faster: of the net 4-20-4, batch 1000, the solve
-    took 1.67 ms instead of 1.14.) Only in single precision: there, rounding shows anyway.
+    1, 0.66 instead of 1.07 with batch 20. For larger products the library is faster: a solve with the net 4-20-4, batch
+    1000, took 1.67 ms instead of 1.14.) Only in single precision: there, rounding shows anyway.
     """
     if not _is_small(a, b):
         return NotImplemented
@@ -249,7 +249,7 @@ def _product(a: Tensor, b: Tensor) -> Any:
 
 def _is_small(a: Tensor, b: Tensor) -> bool:
     columns = b.shape[1]
-    return a.dtype == torch.float32 and min(*a.shape, columns) <= FEW and a.numel() * columns <= SMALL
+    return a.dtype == torch.float32 and min(*a.shape, columns) <= FEW and 0 < a.numel() * columns <= SMALL
 
 
 def _product_plus_bias(bias: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Any:

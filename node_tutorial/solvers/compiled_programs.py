@@ -118,9 +118,9 @@ def forward_program(plan: Plan, field: Callable) -> Callable:
     """
 
     def attempt(c: dict, b: dict, k: dict, used: tuple) -> dict:
-        c, s, n = named(c["clock"]), named(k["settings"], SETTINGS), c["clock"][1].long()
+        c, s = named(c["clock"]), named(k["settings"], SETTINGS)
         d, t, stops, times = s["direction"], c["t"], *ahead(k["settings"])
-        end = row_of(stops, c["stop"].long())
+        n, end = c["n"].long(), row_of(stops, c["stop"].long())
         room = d * (end - t)
         size = torch.minimum(torch.maximum(c["size"], s["min_step"]), s["max_step"])
         lands = size >= room
@@ -157,9 +157,9 @@ def forward_program(plan: Plan, field: Callable) -> Callable:
         return {"clock": packed(c)}
 
     def fixed(c: dict, b: dict, k: dict, used: tuple) -> dict:
-        c, n = named(c["clock"]), c["clock"][1].long()
-        stops, _ = ahead(k["settings"])
-        end, y, f = row_of(stops, c["stop"].long()), row_of(b["ys"], n), row_of(b["fs"], n)
+        c, (stops, _) = named(c["clock"]), ahead(k["settings"])
+        n, end = c["n"].long(), row_of(stops, c["stop"].long())
+        y, f = row_of(b["ys"], n), row_of(b["fs"], n)
         step, inner = take_step(plan, lambda t, y: field(t, y, *used), c["t"], end - c["t"], y, f)
         write(b, n, end, step, inner)
         return {"clock": packed(c | {"n": c["n"] + 1, "stop": c["stop"] + 1, "t": end})}
@@ -225,11 +225,11 @@ def forward_program(plan: Plan, field: Callable) -> Callable:
 
 
 def named(numbers: Tensor, names: Sequence[str] = CLOCK) -> dict[str, Tensor]:
-    return dict(zip(names, numbers.unbind()))
+    return dict(zip(names, numbers[: len(names)].unbind()))
 
 
 def packed(c: dict[str, Tensor]) -> Tensor:
-    """The inverse of `named`. (As a chain of conditions it is one loop in one kernel; `stack` would be many.)"""
+    """The inverse of `named`. (A chain of conditions becomes one loop; `stack` makes a tensor for each number.)"""
     numbers, index = c[CLOCK[0]], torch.arange(len(CLOCK))
     for i, name in enumerate(CLOCK[1:], 1):
         numbers = torch.where(index == i, c[name].double(), numbers)

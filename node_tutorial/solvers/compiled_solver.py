@@ -48,7 +48,7 @@ def first_inputs(p: Problem, plan: Plan, stops: list[float], y0: Tensor, used: S
     settings = _vector((*numbers, *stops, *p.times))
     size = (p.tol.first_step if p.tol else None) or 0.0
     clock = _vector((0, 0, 0, 0, 0, 0, 1, 0, p.times[0], size, math.nan, 0.0, 1.0))
-    tolerances = (x if isinstance(x, Tensor) else _vector((x,))[0] for x in (p.rtol, p.atol))
+    tolerances = (x if isinstance(x, Tensor) else _number(float(x)) for x in (p.rtol, p.atol))
     outputs = y.new_empty(len(p.times), *y.shape)
     return [y, y, outputs, *_buffers(plan, y), settings, clock, *tolerances, *used]
 
@@ -56,6 +56,11 @@ def first_inputs(p: Problem, plan: Plan, stops: list[float], y0: Tensor, used: S
 @functools.lru_cache(maxsize=256)
 def _vector(numbers: tuple[float, ...]) -> Tensor:
     return torch.tensor(numbers, dtype=torch.float64)
+
+
+@functools.lru_cache(maxsize=256)
+def _number(number: float) -> Tensor:
+    return torch.tensor(number, dtype=torch.float64)
 
 
 def _buffers(plan: Plan, y: Tensor) -> tuple[Tensor, ...]:

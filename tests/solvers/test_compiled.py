@@ -159,6 +159,20 @@ def test_the_hyperbolic_tangent_of_single_precision_is_accurate_everywhere():
     assert compiled_fields._tanh(torch.tensor(math.nan)).isnan()
 
 
+@pytest.mark.parametrize("m, k, n", [(20, 2, 50), (20, 50, 2), (2, 20, 50), (1, 2, 50), (3, 1, 1)])
+def test_small_narrow_products_are_sums_of_the_same_value(m, k, n):
+    a, b = torch.randn(m, k), torch.randn(n, k).t()
+    (copy,) = compiled_fields.arranged([b])
+    assert torch.equal(copy, b)
+    assert torch.allclose(compiled_fields._product(a, copy), a @ b, rtol=1e-5, atol=1e-5)
+    assert compiled_fields._product(a.double(), b.double()) is NotImplemented
+
+
+@pytest.mark.parametrize("m, k, n", [(1000, 4, 20), (20, 8, 8), (0, 2, 50), (20, 0, 50)])
+def test_other_products_are_left_to_the_library(m, k, n):
+    assert compiled_fields._product(torch.randn(m, k), torch.randn(k, n)) is NotImplemented
+
+
 def test_only_what_needs_gradients_gets_them(traced):
     f = field()
     f.net[0].weight.requires_grad_(False)
@@ -225,6 +239,8 @@ def test_a_change_of_the_field_is_seen(traced):
     one = odeint(f, Y0, T, options=options)[-1]
     f.rate = 2.0
     assert torch.allclose(odeint(f, Y0, T, options=options)[-1], one**2 / Y0, rtol=1e-5)
+    f.rate = 1.0
+    assert torch.equal(odeint(f, Y0, T, options=options)[-1], one)  # as it was first read
     rates = [odeint(lambda t, y, k=k: -k * y, Y0, T, options=options)[-1] for k in (1.0, 2.0)]
     assert torch.allclose(rates[0], one) and torch.allclose(rates[1], one**2 / Y0, rtol=1e-5)
 
