@@ -154,6 +154,11 @@ def test_the_kernel_is_a_plain_python(lesson):
     assert lesson.notebook["metadata"]["language_info"]["name"] == "python"
 
 
+def test_small_tensors_are_left_to_one_thread(lesson):
+    """On a machine that others use too, two threads took 2 s, and once 15 s, for what one does in 0.2 s."""
+    assert "torch.set_num_threads(1)" in lesson.code[0]["source"]
+
+
 def test_nothing_needs_a_network_a_shell_or_pyplot(lesson):
     for pattern in (NETWORK, r"^\s*[!%]", r"pyplot|pylab", r"get_ipython"):
         found = re.search(pattern, lesson.all_code, re.MULTILINE)
