@@ -17,14 +17,6 @@ from node_tutorial.models import GRUWithGaps, LatentODE
 from node_tutorial.plotting import text_problems
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def benchmark():
     file = Path(__file__).parents[2] / "benchmarks" / "latent_ode.py"

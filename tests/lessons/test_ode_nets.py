@@ -13,14 +13,6 @@ from node_tutorial.explore import ode_nets_figures as figures
 from node_tutorial.plotting import text_problems
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def results():
     return lesson.results()
