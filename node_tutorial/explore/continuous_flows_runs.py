@@ -181,10 +181,15 @@ def restored(values: np.ndarray, *hidden: int) -> TimedMLP:
     return func
 
 
+def stored_field(density: str) -> TimedMLP:
+    """The stored field of one of DENSITIES, in float64."""
+    return restored(arrays()[f"data/{density}/CNF/0/parameters"])
+
+
 @lru_cache(maxsize=4)
 def stored_cnf(density: str) -> CNF:
-    """The stored CNF of one of DENSITIES, in float64."""
-    return CNF(restored(arrays()[f"data/{density}/CNF/0/parameters"]), rtol=1e-5, atol=1e-5)
+    """Its CNF."""
+    return CNF(stored_field(density), rtol=1e-5, atol=1e-5)
 
 
 # -- what is stored --------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from ..models import CNF
 from ..plotting import GRAY, PALETTE
 from .base import Explorable, explorable
 from .continuous_flows_figures import draw_density, no_ticks
-from .continuous_flows_runs import DENSITIES, arrays, restored
+from .continuous_flows_runs import DENSITIES, stored_field
 from .controls import choice, play
 
 TIMES = torch.linspace(0, 1, 21)
@@ -85,8 +85,7 @@ def reach(density):
 @lru_cache(maxsize=4)
 def stored_flow(density):
     """The stored CNF of a density, in float32, which is enough for pictures."""
-    func = restored(arrays()[f"data/{density}/CNF/0/parameters"]).float()
-    return CNF(func, rtol=1e-4, atol=1e-4)
+    return CNF(stored_field(density).float(), rtol=1e-4, atol=1e-4)
 
 
 @lru_cache(maxsize=96)

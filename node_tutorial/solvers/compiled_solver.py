@@ -44,7 +44,7 @@ def first_inputs(p: Problem, plan: Plan, stops: list[float], y0: Tensor, used: S
     y = y0.contiguous()
     limits = {"min_step": 0.0, "max_step": math.inf, "safety": 0.9, "ifactor": 10.0, "dfactor": 0.2}
     limits |= {name: float(p.options[name]) for name in limits if name in p.options}
-    numbers = (p.direction, *limits.values(), float(int(p.options.get("max_num_steps", 2**31 - 1))))
+    numbers = (p.direction, *limits.values(), float(p.max_steps))
     settings = _vector((*numbers, *stops, *p.times))
     size = (p.tol.first_step if p.tol else None) or 0.0
     clock = _vector((0, 0, 0, 0, 0, 0, 1, 0, p.times[0], size, math.nan, 0.0, 1.0))
@@ -124,7 +124,7 @@ def _fail(solver: Solver, c: dict[str, float], call: Call) -> None:
     if c["code"] == UNDERFLOW:
         raise underflow(c["t"], c["h"], c["ratio"], call.ys[n])
     t, t1 = call.ts[n - 1 : n + 1].tolist()
-    raise too_many_steps(int(p.options["max_num_steps"]), t1, p.times[int(c["served"])], t1 - t)
+    raise too_many_steps(p.max_steps, t1, p.times[int(c["served"])], t1 - t)
 
 
 class Replayed(torch.autograd.Function):
