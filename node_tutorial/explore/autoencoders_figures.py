@@ -166,10 +166,9 @@ def rate_figure(table, independent):
     curves.set(xscale="log", xlim=(0.08, 110), ylim=(-26.2, -19), xlabel="β", ylabel="nats per test image")
     curves.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
     curves.minorticks_off()
-    for values, name, color in ((exact, "log p(x)", EXACT), (elbo, "ELBO", VERMILLION)):
+    for values, name, color, offset in ((exact, "log p(x)", EXACT, (-4, 8)), (elbo, "ELBO", VERMILLION, (20, -16))):
         curves.plot(list(table), values, "o-", color=color)
-        curves.annotate(name, (0.3, values[1]), (-4, 8 if name == "log p(x)" else -14), color=color,
-                        textcoords="offset points", ha="center")  # fmt: skip
+        curves.annotate(name, (0.3, values[1]), offset, color=color, textcoords="offset points", ha="center")
     curves.plot([0.08, 10], [independent, independent], color=GREEN, linewidth=1.2)
     label_line((10, independent), "independent\npixels", ax=curves, color=GREEN)
     return fig
