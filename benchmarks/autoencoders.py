@@ -1,17 +1,19 @@
-"""The long run of lesson 10, stored in node_tutorial/data/stored/autoencoders.json; a minute on one core.
+"""The long run of lesson 10, stored in node_tutorial/data/stored/autoencoders.json; a minute on one
+core.
 
     python benchmarks/autoencoders.py
 
-A VAE with 16 latents is trained with the bound of 50 draws in place of the ELBO, and judged by the bounds of 1, 5, 50
-and 500 draws on the test images. Settings: node_tutorial/explore/autoencoders.py. One thread, float64.
+A VAE with 16 latents is trained with the bound of 50 draws in place of the ELBO, and judged by the
+bounds of 1, 5, 50 and 500 draws on the test images. Settings:
+node_tutorial/explore/autoencoders.py. One thread, float64.
 """
 
 import platform
 
 import torch
 
-from node_tutorial.data.stored import save
-from node_tutorial.explore import autoencoders as lab
+from node_tutorial.course.runs import save
+from node_tutorial.lessons.autoencoders import runs as lab
 
 LATENT, DRAWS = 16, 50
 

@@ -2,14 +2,15 @@
 
     python benchmarks/compiled.py [--case NAME] [--rounds N] [--repeats N]
 
-The cases and the loss are those of solvers.py; dopri5, float32, one thread. Compile: seconds on the clock, with empty
-caches, of the program of the solve, and of the second one of its gradient. In one round torchdiffeq, the plain and the
-compiled solver take turns, and each solves several times in a row, as a training does. The first solve of a row finds
-the processor's caches full of what the others left there; the median of the rest is the time of a round. Times are
-medians over the rounds, of the processor's time, a ratio is the median of the ratios within rounds. Cold: the ratio of
-the first solves of the rows. Pays after: so many solves with gradient until the saved time is that spent on both
-programs. Python's garbage collector is told to leave alone what compiling left; else it is met by the same solver in
-every round, for every round makes the same garbage.
+The cases and the loss are those of solvers.py; dopri5, float32, one thread. Compile: seconds on the
+clock, with empty caches, of the program of the solve, and of the second one of its gradient. In one
+round torchdiffeq, the plain and the compiled solver take turns, and each solves several times in a
+row, as a training does. The first solve of a row finds the processor's caches full of what the
+others left there; the median of the rest is the time of a round. Times are medians over the rounds,
+of the processor's time, a ratio is the median of the ratios within rounds. Cold: the ratio of the
+first solves of the rows. Pays after: so many solves with gradient until the saved time is that
+spent on both programs. Python's garbage collector is told to leave alone what compiling left; else
+it is met by the same solver in every round, for every round makes the same garbage.
 """
 
 import argparse
@@ -29,8 +30,15 @@ import node_tutorial
 def measure(name, case, rounds, repeats):
     torch.manual_seed(0)
     f = Field(*case.widths)
-    y0, t = torch.randn(case.batch, case.widths[0], requires_grad=True), torch.linspace(0, case.end, case.points)
-    makers = {"torchdiffeq": drop_in(torchdiffeq), "plain": drop_in(node_tutorial), "compiled": compiled}
+    y0, t = (
+        torch.randn(case.batch, case.widths[0], requires_grad=True),
+        torch.linspace(0, case.end, case.points),
+    )
+    makers = {
+        "torchdiffeq": drop_in(torchdiffeq),
+        "plain": drop_in(node_tutorial),
+        "compiled": compiled,
+    }
     solvers = {label: make("backprop", f, case) for label, make in makers.items()}
     found, spent = {}, {}
     for mode in ("forward", "backprop"):
@@ -48,7 +56,12 @@ def measure(name, case, rounds, repeats):
         found[mode] = {label: statistics.median(values) for label, values in times.items()}
         gain = found[mode]["plain"] - found[mode]["compiled"]
         total = sum(spent.values())
-        cells = [name, mode, f"{spent[mode]:.1f}", *(f"{1e3 * x:.2f}" for x in found[mode].values())]
+        cells = [
+            name,
+            mode,
+            f"{spent[mode]:.1f}",
+            *(f"{1e3 * x:.2f}" for x in found[mode].values()),
+        ]
         cells += [
             f"{ratio(values, label):.1f}"
             for values, label in ((times, "torchdiffeq"), (times, "plain"), (cold, "torchdiffeq"))

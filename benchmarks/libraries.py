@@ -1,4 +1,6 @@
-"""The libraries under test: each is a function (mode, field, case) -> solver(y0, t) -> states (T, B, D), or None."""
+"""The libraries under test: each is a function (mode, field, case) -> solver(y0, t) -> states (T,
+B, D), or None.
+"""
 
 import warnings
 
@@ -21,7 +23,9 @@ def drop_in(library):
 def in_mode(name):
     """A gradient mode of this package, as (field, case) -> solver."""
     mode = GRADIENT_MODES[name]
-    return lambda f, case: lambda y0, t: mode(f, y0, t, rtol=case.rtol, atol=case.rtol, method="dopri5")
+    return lambda f, case: (
+        lambda y0, t: mode(f, y0, t, rtol=case.rtol, atol=case.rtol, method="dopri5")
+    )
 
 
 def compiled(mode, f, case):
@@ -32,7 +36,9 @@ def compiled(mode, f, case):
 
     def run(y0, t):
         options = {"compile": True}
-        solution = node_tutorial.solve(field, y0, t, rtol=case.rtol, atol=case.rtol, method="dopri5", options=options)
+        solution = node_tutorial.solve(
+            field, y0, t, rtol=case.rtol, atol=case.rtol, method="dopri5", options=options
+        )
         f.nfe += solution.stats.nfe
         return solution.y
 
@@ -58,7 +64,12 @@ def with_torchode(mode, f, case):
 def with_torchdyn(mode, f, case):
     from torchdyn.core import ODEProblem
 
-    tols = {"atol": case.rtol, "rtol": case.rtol, "atol_adjoint": case.rtol, "rtol_adjoint": case.rtol}
+    tols = {
+        "atol": case.rtol,
+        "rtol": case.rtol,
+        "atol_adjoint": case.rtol,
+        "rtol_adjoint": case.rtol,
+    }
     sensitivity = "adjoint" if mode == "adjoint" else "autograd"
     problem = ODEProblem(f, solver="dopri5", sensitivity=sensitivity, **tols)
     return lambda y0, t: problem(y0, t)[1]
@@ -87,18 +98,33 @@ def with_diffrax(mode, f, case):
     import jax
 
     weights = [jax.numpy.asarray(p.detach().numpy()) for p in f.parameters()]
-    adjoint = diffrax.BacksolveAdjoint() if mode == "adjoint" else diffrax.RecursiveCheckpointAdjoint()
+    adjoint = (
+        diffrax.BacksolveAdjoint() if mode == "adjoint" else diffrax.RecursiveCheckpointAdjoint()
+    )
 
     def field(t, y, w):
         return jax.numpy.tanh(y @ w[0].T + w[1]) @ w[2].T + w[3]
 
     def states(y0, t, w):
         return diffrax.diffeqsolve(
-            diffrax.ODETerm(field), diffrax.Dopri5(), t[0], t[-1], None, y0, w, adjoint=adjoint, max_steps=4096,
-            saveat=diffrax.SaveAt(ts=t), stepsize_controller=diffrax.PIDController(case.rtol, case.rtol),
-        ).ys  # fmt: skip
+            diffrax.ODETerm(field),
+            diffrax.Dopri5(),
+            t[0],
+            t[-1],
+            None,
+            y0,
+            w,
+            adjoint=adjoint,
+            max_steps=4096,
+            saveat=diffrax.SaveAt(ts=t),
+            stepsize_controller=diffrax.PIDController(case.rtol, case.rtol),
+        ).ys
 
-    wanted = states if mode == "forward" else jax.grad(lambda *x: (states(*x) ** 2).sum(), argnums=(0, 2))
+    wanted = (
+        states
+        if mode == "forward"
+        else jax.grad(lambda *x: (states(*x) ** 2).sum(), argnums=(0, 2))
+    )
     compiled = jax.jit(wanted)
 
     def run(y0, t):

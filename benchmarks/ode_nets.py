@@ -1,13 +1,15 @@
 """The long runs of lesson 07, stored in node_tutorial/data/stored: ode_nets.json and ode_nets.npz.
 
-    python benchmarks/ode_nets.py [PART ...]         all parts: half an hour on one core; weights must come before dial
+    python benchmarks/ode_nets.py [PART ...]         all parts: half an hour on one core; weights
+    must come before dial
 
 table      every net on every fold with every seed: wrong answers, processor's seconds of training
-solvers    nets trained with few steps of Euler's method, and the ODE-Net, on all folds: wrong answers with the solver
+solvers    nets trained with few steps of Euler's method, and the ODE-Net, on all folds: wrong
+answers with the solver
            that they were trained with, and with an accurate one
-growth     evaluations during a longer training, for three fields: forward, backward, and forward at a tight tolerance
-weights    three trained nets, in half precision, and what a ResNet makes of the test images between its blocks
-dial       the stored nets under many solvers
+growth     evaluations during a longer training, for three fields: forward, backward, and forward at
+a tight tolerance weights    three trained nets, in half precision, and what a ResNet makes of the
+test images between its blocks dial       the stored nets under many solvers
 
 One thread: two runs on one machine with the same versions store the same bytes, the seconds aside.
 """
@@ -20,9 +22,9 @@ import numpy as np
 import torch
 
 from node_tutorial import NeuralODE
+from node_tutorial.course.runs import load, save
 from node_tutorial.data.digits import FOLDS, digits
-from node_tutorial.data.stored import load, save
-from node_tutorial.explore import ode_nets as lesson
+from node_tutorial.lessons.ode_nets import runs as lesson
 from node_tutorial.models import ODENet
 
 SEEDS = (0, 1, 2)
@@ -42,20 +44,27 @@ def accurately(net, fold):
 def solvers():
     rows = {}
     euler = {"1 Euler step": 1, "2 Euler steps": 2, "4 Euler steps": 4}
-    makers = {name: partial(ODENet, lesson.CHANNELS, **lesson.fixed("euler", n)) for name, n in euler.items()}
+    makers = {
+        name: partial(ODENet, lesson.CHANNELS, **lesson.fixed("euler", n))
+        for name, n in euler.items()
+    }
     makers["dopri5 at 1e-3"] = partial(ODENet, lesson.CHANNELS, **lesson.TOLERANCE)
     for name, make in makers.items():
         runs = [[lesson.train(make, fold, seed) for fold in range(FOLDS)] for seed in SEEDS]
         rows[name] = {
             "own": [[run.wrong for run in row] for row in runs],
-            "accurate": [[accurately(run.net, fold) for fold, run in enumerate(row)] for row in runs],
+            "accurate": [
+                [accurately(run.net, fold) for fold, run in enumerate(row)] for row in runs
+            ],
         }
         print(name, rows[name], flush=True)
     return rows
 
 
 def growth():
-    """Means over each epoch of NFE forward and backward; NFE at 1e-6 of 64 test images after it; wrong answers."""
+    """Means over each epoch of NFE forward and backward; NFE at 1e-6 of 64 test images after it;
+    wrong answers.
+    """
     rows = {}
     images = digits(0).test_images[:64]
     for name, make in lesson.FIELDS.items():
@@ -72,10 +81,19 @@ def growth():
 
             trained = lesson.train(make, 0, seed, LONG, on_step)
             for key, column in (("forward", "nfe"), ("backward", "nfe_backward")):
-                rows[name][key].append(np.reshape(trained.history[column], (LONG, 43)).mean(1).round(2).tolist())
+                rows[name][key].append(
+                    np.reshape(trained.history[column], (LONG, 43)).mean(1).round(2).tolist()
+                )
             rows[name]["tight"].append(tight)
             rows[name]["wrong"].append(trained.wrong)
-            print(name, seed, trained.wrong, tight, rows[name]["forward"][-1][::6], rows[name]["backward"][-1][::6])
+            print(
+                name,
+                seed,
+                trained.wrong,
+                tight,
+                rows[name]["forward"][-1][::6],
+                rows[name]["backward"][-1][::6],
+            )
     return rows
 
 
@@ -90,14 +108,18 @@ def weights():
     with torch.no_grad():
         features = net.features(lesson.test_set()[0])
         arrays["ResNet/map"] = lesson.flat_map(net, features).numpy().astype(np.float16)
-        arrays["ResNet/scores"] = torch.stack([net.head(x) for x in features]).numpy().astype(np.float16)
+        arrays["ResNet/scores"] = (
+            torch.stack([net.head(x) for x in features]).numpy().astype(np.float16)
+        )
     save("ode_nets.npz", arrays)
 
 
 def dial():
     images, labels = lesson.test_set()
     rows = {}
-    nets = {name: lesson.stored(name) for name in lesson.STORED} | {"one Euler step": lesson.train(lesson.one_step).net}
+    nets = {name: lesson.stored(name) for name in lesson.STORED} | {
+        "one Euler step": lesson.train(lesson.one_step).net
+    }
     for name, net in nets.items():
         exact, _ = lesson.solve_with(net, images, rtol=1e-7, atol=1e-7, method="dopri5")
         rows[name] = {}
@@ -117,12 +139,23 @@ def dial():
     return {"steps": FIXED, "tolerances": [float(f"{tol:.3g}") for tol in TOLERANCES], "nets": rows}
 
 
-PARTS = {"table": lesson.table, "solvers": solvers, "growth": growth, "weights": weights, "dial": dial}
+PARTS = {
+    "table": lesson.table,
+    "solvers": solvers,
+    "growth": growth,
+    "weights": weights,
+    "dial": dial,
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all of them if none is given")
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help=f"of {', '.join(PARTS)}; all of them if none is given",
+    )
     parts = parser.parse_args().parts or list(PARTS)
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:

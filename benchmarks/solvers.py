@@ -2,11 +2,12 @@
 
     python benchmarks/solvers.py [--quick] [--case NAME] [--rounds N] [--threads N]
 
-Everyone solves with dopri5 at the same tolerance. One round runs every library once, in turn; a ratio is taken within
-a round, so that a slow moment of the machine slows both. The table shows the median of the ratios and their quartiles.
-R, the overhead ratio, is the time of a solve over that of its evaluations alone: for the forward solve NFE calls of
-the field without a graph; for backprop NFE calls and the backward pass through them; for the adjoint the calls of the
-forward solve, and those of the backward solve with a vector-Jacobian product each. Evaluations are counted, and errors
+Everyone solves with dopri5 at the same tolerance. One round runs every library once, in turn; a
+ratio is taken within a round, so that a slow moment of the machine slows both. The table shows the
+median of the ratios and their quartiles. R, the overhead ratio, is the time of a solve over that of
+its evaluations alone: for the forward solve NFE calls of the field without a graph; for backprop
+NFE calls and the backward pass through them; for the adjoint the calls of the forward solve, and
+those of the backward solve with a vector-Jacobian product each. Evaluations are counted, and errors
 against a reference (dopri8 in double precision, rtol 1e-10) are measured, in runs of their own.
 """
 
@@ -59,7 +60,9 @@ class Field(nn.Module):
 
 
 def task(mode, solver, f, y0, t):
-    """What is timed: the states, or the gradients of their squares' sum with respect to y0 and the parameters."""
+    """What is timed: the states, or the gradients of their squares' sum with respect to y0 and the
+    parameters.
+    """
 
     def run():
         with torch.set_grad_enabled(mode != "forward"):
@@ -87,7 +90,9 @@ def relative_error(result, exact):
 
 
 def bare_calls(f, y0, t):
-    """Evaluations alone, REPEATS of them: without a graph, with one and its backward pass, each with its product."""
+    """Evaluations alone, REPEATS of them: without a graph, with one and its backward pass, each
+    with its product.
+    """
     start = t[0]
 
     def forward():
@@ -118,16 +123,28 @@ def measure(name, case, rounds):
     exact_f, exact_y0 = Field(*case.widths).double(), y0.detach().double().requires_grad_()
     exact_f.load_state_dict(f.state_dict())
     for mode in MODES:
-        tight = lambda y, t: torchdiffeq.odeint(exact_f, y, t.double(), method="dopri8", rtol=1e-10, atol=1e-10)  # noqa: E731
+
+        def tight(y, t):
+            return torchdiffeq.odeint(
+                exact_f, y, t.double(), method="dopri8", rtol=1e-10, atol=1e-10
+            )
+
         exact = task("forward" if mode == "forward" else "backprop", tight, exact_f, exact_y0, t)()
         start = y0.detach() if mode == "forward" else y0
-        runs = {library: task(mode, solver, f, start, t) for library, solver in installed(mode, f, case).items()}
+        runs = {
+            library: task(mode, solver, f, start, t)
+            for library, solver in installed(mode, f, case).items()
+        }
         errors, nfe = {}, {}
         for library, run in runs.items():
             run()  # warm up
             f.nfe, run.forward_nfe = 0, None
             errors[library] = relative_error(run(), exact)
-            nfe[library] = (f.nfe, 0) if run.forward_nfe is None else (run.forward_nfe, f.nfe - run.forward_nfe)
+            nfe[library] = (
+                (f.nfe, 0)
+                if run.forward_nfe is None
+                else (run.forward_nfe, f.nfe - run.forward_nfe)
+            )
         timed = runs | {("bare", kind): run for kind, run in bare_calls(f, y0, t).items()}
         times = {key: [] for key in timed}
         for _ in range(rounds):
@@ -138,9 +155,15 @@ def measure(name, case, rounds):
             ratios = [a / b for a, b in zip(times["torchdiffeq"], times[library])]
             low, middle, high = statistics.quantiles(ratios, n=4)
             (first, second), ms = nfe[library], 1e3 * statistics.median(times[library])
-            floor = 1e3 * (first * bare["backprop" if mode == "backprop" else "forward"] + second * bare["adjoint"])
+            floor = 1e3 * (
+                first * bare["backprop" if mode == "backprop" else "forward"]
+                + second * bare["adjoint"]
+            )
             cells = [name, mode, library, f"{ms:.2f}", f"{middle:.2f} ({low:.2f}-{high:.2f})"]
-            cells += [f"{ms / floor:.2f}" if first else "-", f"{first} + {second}" if second else f"{first or '-'}"]
+            cells += [
+                f"{ms / floor:.2f}" if first else "-",
+                f"{first} + {second}" if second else f"{first or '-'}",
+            ]
             print("|", " | ".join([*cells, f"{errors[library]:.1e}"]), "|", flush=True)
 
 
@@ -156,12 +179,18 @@ def main():
     print("| case | mode | library | ms | times faster than torchdiffeq | R | NFE | error |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in [arguments.case] if arguments.case else CASES:
-        measure(name, CASES[name], arguments.rounds or (3 if arguments.quick else CASES[name].rounds))
+        measure(
+            name, CASES[name], arguments.rounds or (3 if arguments.quick else CASES[name].rounds)
+        )
 
 
 def machine():
     """What the measurement ran on."""
-    cpu = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    cpu = [
+        line.split(":")[1].strip()
+        for line in _lines("/proc/cpuinfo")
+        if line.startswith("model name")
+    ]
     processor, threads = cpu[0] if cpu else platform.processor(), torch.get_num_threads()
     versions = f"torch {torch.__version__}, {threads} thread{'s' * (threads > 1)}, Python {platform.python_version()}"
     return f"{processor}, {versions}, float32"

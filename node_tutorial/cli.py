@@ -85,7 +85,10 @@ def copy_lessons(source: Path, target: Path, ask: Callable[[str], str] = ask) ->
             if answer == "b":
                 print(f"{lesson.name}: your version is now {_set_aside(mine).name}")
             if answer == "k":
-                print(f"{lesson.name}: kept as you changed it; for the new version: node-tutorial reset {lesson.stem}")
+                print(
+                    f"{lesson.name}: kept as you changed it; for the new version: node-tutorial "
+                    f"reset {lesson.stem}"
+                )
             else:
                 shutil.copyfile(lesson, mine)
         copied[lesson.name] = new
@@ -113,12 +116,19 @@ def _set_aside(file: Path) -> Path:
 
 
 def reset_lesson(lesson: Path, folder: Path) -> None:
-    """Put ``lesson`` into ``folder`` as it was; a copy that the learner changed stays beside it, under another name."""
+    """Put ``lesson`` into ``folder`` as it was; a copy that the learner changed stays beside it,
+    under another name.
+    """
     mine = folder / lesson.name
     if not folder.is_dir():
-        raise SystemExit(f"There is no folder {folder}. To make one, type: node-tutorial open --folder DIR")
+        raise SystemExit(
+            f"There is no folder {folder}. To make one, type: node-tutorial open --folder DIR"
+        )
     if folder.resolve() == lesson.parent:
-        raise SystemExit(f"{folder} has the originals, there is nothing to reset. Choose another folder: --folder DIR")
+        raise SystemExit(
+            f"{folder} has the originals, there is nothing to reset. Choose another folder: "
+            "--folder DIR"
+        )
     if mine.exists() and _digest(mine) == _digest(lesson):
         print(f"{mine} is as it was.")
         return
@@ -126,7 +136,10 @@ def reset_lesson(lesson: Path, folder: Path) -> None:
         print(f"Your version is now {_set_aside(mine)}")
     shutil.copyfile(lesson, mine)
     _write_manifest(folder, _read_manifest(folder) | {lesson.name: _digest(lesson)})
-    print(f"{mine} is as it was. If it is open in JupyterLab, close its tab without saving, and open it again.")
+    print(
+        f"{mine} is as it was. If it is open in JupyterLab, close its tab without saving, and "
+        "open it again."
+    )
 
 
 def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> None:
@@ -160,7 +173,16 @@ def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> No
 # -------------------------------------------------------------------------------------- check
 
 DISTRIBUTIONS = [
-    *("node-tutorial", "torch", "torchdiffeq", "numpy", "scipy", "scikit-learn", "statsmodels", "matplotlib"),
+    *(
+        "node-tutorial",
+        "torch",
+        "torchdiffeq",
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        "statsmodels",
+        "matplotlib",
+    ),
     *("ipywidgets", "jupyterlab-widgets", "ipykernel", "jupyterlab"),
 ]
 WIDGETS = {"ipywidgets": 8, "jupyterlab-widgets": 3}  # the major versions that fit together
@@ -247,10 +269,11 @@ def run(lesson: Path, output: Path) -> int:
         from nbconvert import HTMLExporter
         from tqdm import tqdm
 
-        from node_tutorial.execute import LessonFailed, code_cells, execute, normalize
+        from .course.execute import LessonFailed, code_cells, execute, normalize
     except ModuleNotFoundError as error:
         raise SystemExit(
-            f'Lessons cannot be executed here ({error}). Type\n  "{sys.executable}" -m pip install "node-tutorial[lab]"'
+            f'Lessons cannot be executed here ({error}). Type\n  "{sys.executable}" -m pip '
+            'install "node-tutorial[lab]"'
         ) from None
     try:
         output.mkdir(parents=True, exist_ok=True)  # now, and not after minutes of work
@@ -266,7 +289,9 @@ def run(lesson: Path, output: Path) -> int:
         except LessonFailed as error:
             failure = error
     normalize(notebook, lesson.parent)
-    page, _ = HTMLExporter().from_notebook_node(notebook, resources={"metadata": {"name": lesson.stem}})
+    page, _ = HTMLExporter().from_notebook_node(
+        notebook, resources={"metadata": {"name": lesson.stem}}
+    )
     file = output / f"{lesson.stem}.html"
     file.write_text(page, "utf-8")
     print(f"wrote {file}")
@@ -285,7 +310,9 @@ def main(argv: list[str] | None = None) -> int:
     split = argv.index("--") if "--" in argv else len(argv)
     argv, jupyter_arguments = argv[:split], argv[split + 1 :]
 
-    parser = argparse.ArgumentParser(prog="node-tutorial", description="Neural ODEs: take the lessons, or teach them.")
+    parser = argparse.ArgumentParser(
+        prog="node-tutorial", description="Neural ODEs: take the lessons, or teach them."
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version(parser.prog)}")
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -297,13 +324,21 @@ def main(argv: list[str] | None = None) -> int:
     )
     number = "a lesson: 3, 03 or 03_adaptive_steps"
     opening.add_argument("lesson", nargs="?", default="0", metavar="NN", help=number)
-    place: dict[str, Any] = {"type": Path, "default": Path("node_tutorial_lessons"), "metavar": "DIR"}
-    opening.add_argument("--folder", **place, help="where to put the lessons (default: %(default)s)")
+    place: dict[str, Any] = {
+        "type": Path,
+        "default": Path("node_tutorial_lessons"),
+        "metavar": "DIR",
+    }
+    opening.add_argument(
+        "--folder", **place, help="where to put the lessons (default: %(default)s)"
+    )
     opening.add_argument("--no-browser", action="store_true", help="print the address only")
 
     resetting = commands.add_parser("reset", help="a lesson as it was; your copy is kept beside it")
     resetting.add_argument("lesson", metavar="NN", help=number)
-    resetting.add_argument("--folder", **place, help="where your lessons are (default: %(default)s)")
+    resetting.add_argument(
+        "--folder", **place, help="where your lessons are (default: %(default)s)"
+    )
 
     commands.add_parser("check", help="is everything here that the lessons need?")
 
@@ -311,9 +346,13 @@ def main(argv: list[str] | None = None) -> int:
     running.add_argument("lesson", metavar="NN", help=number)
     running.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="default: here")
 
-    collecting = commands.add_parser("collect", help="one table of the learners' reports in a folder")
+    collecting = commands.add_parser(
+        "collect", help="one table of the learners' reports in a folder"
+    )
     collecting.add_argument("folder", type=Path, metavar="DIR", help="holds the learners' files")
-    collecting.add_argument("--csv", action="store_true", help="one line for each learner and exercise")
+    collecting.add_argument(
+        "--csv", action="store_true", help="one line for each learner and exercise"
+    )
 
     arguments = parser.parse_args(argv)
     if arguments.command == "open":
@@ -327,7 +366,7 @@ def main(argv: list[str] | None = None) -> int:
         reset_lesson(find_lesson(arguments.lesson), arguments.folder)
         return 0
     if arguments.command == "collect":
-        from node_tutorial.exercises.reports import collect
+        from .course.reports import collect
 
         return collect(arguments.folder, as_csv=arguments.csv)
     return run(find_lesson(arguments.lesson), arguments.output)

@@ -1,42 +1,89 @@
 """Explorables of the lessons: `explore.euler_polygon()` returns a picture with controls.
 
-A lesson's explorables live in one file here. A name is looked up in the file that defines it, so a lesson imports its
-own explorables and no others; `load_all()` imports every file and returns the registry, for the tests.
+Each line of the table names an explorable and the lesson to which it belongs; it lives in
+`lessons/<lesson>/<name>.py`, and only that file is imported when it is called. Keyword arguments
+are the values at which its controls start: `explore.euler_polygon(steps=32)`.
 """
 
-import importlib
-import pathlib
-import re
+import difflib
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NoReturn
 
-from .base import EXPLORABLES, Explorable, explorable
-from .controls import choice, int_slider, log_slider, play, power_slider, slider, toggle
+from .course.controls import choice, int_slider, log_slider, play, power_slider, slider, toggle
+from .course.explorables import Explorable, explorable
 
-_MACHINERY = {"__init__", "base", "controls", "precision"}
-
-
-def _lesson_files():
-    return [path for path in sorted(pathlib.Path(__file__).parent.glob("*.py")) if path.stem not in _MACHINERY]
+EXPLORABLES: dict[str, Callable[..., Explorable]] = {}  # by name; filled by the table below
+LESSON_OF: dict[str, str] = {}  # the name of an explorable -> the stem of its lesson
 
 
-def load_all():
-    """Import every lesson's file and return the registry: name -> factory."""
-    for path in _lesson_files():
-        importlib.import_module(f"{__name__}.{path.stem}")
-    return EXPLORABLES
+def _of(lesson: str, name: str) -> Callable[..., Explorable]:
+    """A function that makes the explorable `name` of a lesson, and imports it then."""
+
+    def make(**start: Any) -> Explorable:
+        module = import_module(f".lessons.{lesson}.{name}", __package__)
+        return getattr(module, name)(**start)
+
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = f"The explorable of lessons/{lesson}/{name}.py; keyword arguments are the controls' first values."
+    EXPLORABLES[name], LESSON_OF[name] = make, lesson
+    return make
 
 
-def __getattr__(name):
-    if name.startswith("_"):
-        raise AttributeError(name)
-    files = _lesson_files()
-    if any(path.stem == name for path in files):  # from node_tutorial.explore import limits_figures
-        return importlib.import_module(f"{__name__}.{name}")
-    for path in files:
-        if re.search(rf'^@explorable\("\d\d", "{re.escape(name)}"', path.read_text(encoding="utf-8"), re.MULTILINE):
-            importlib.import_module(f"{__name__}.{path.stem}")
-            return EXPLORABLES[name]
-    raise AttributeError(f"no explorable is named {name!r}; there are: {', '.join(sorted(load_all()))}")
+first_flow = _of("start_here", "first_flow")
+euler_polygon = _of("euler", "euler_polygon")
+depth_of_a_net = _of("euler", "depth_of_a_net")
+tableau_workbench = _of("runge_kutta", "tableau_workbench")
+stability_point = _of("runge_kutta", "stability_point")
+adaptive_solve = _of("adaptive_steps", "adaptive_solve")
+bouncing_ball = _of("adaptive_steps", "bouncing_ball")
+stiff_decay = _of("stiffness", "stiff_decay")
+crossover = _of("stiffness", "crossover")
+field_over_training = _of("learning_dynamics", "field_over_training")
+loss_over_horizon = _of("learning_dynamics", "loss_over_horizon")
+solver_swap = _of("learning_dynamics", "solver_swap")
+adjoint_jumps = _of("gradients", "adjoint_jumps")
+reverse_solve = _of("gradients", "reverse_solve")
+gradient_price = _of("gradients", "gradient_price")
+digits_on_their_way = _of("ode_nets", "digits_on_their_way")
+tolerance_dial = _of("ode_nets", "tolerance_dial")
+crossing = _of("limits_of_flows", "crossing")
+tunnel = _of("limits_of_flows", "tunnel")
+cheaper_paths = _of("limits_of_flows", "cheaper_paths")
+latent_map = _of("autoencoders", "latent_map")
+interpolation = _of("autoencoders", "interpolation")
+elbo_bound = _of("autoencoders", "elbo_bound")
+latent_point = _of("continuous_vae", "latent_point")
+what_is_known = _of("continuous_vae", "what_is_known")
+frequency_landscape = _of("continuous_vae", "frequency_landscape")
+posterior_band = _of("latent_ode", "posterior_band")
+event_rate = _of("latent_ode", "event_rate")
+stretched_density = _of("normalizing_flows", "stretched_density")
+planar_layer = _of("normalizing_flows", "planar_layer")
+coupling_layers = _of("normalizing_flows", "coupling_layers")
+trace_probes = _of("continuous_flows", "trace_probes")
+density_in_time = _of("continuous_flows", "density_in_time")
+likelihood_check = _of("continuous_flows", "likelihood_check")
+
+__all__ = [
+    "EXPLORABLES",
+    "LESSON_OF",
+    "Explorable",
+    "choice",
+    "explorable",
+    "int_slider",
+    "log_slider",
+    "play",
+    "power_slider",
+    "slider",
+    "toggle",
+    *EXPLORABLES,
+]
 
 
-def __dir__():
-    return [*globals(), *load_all()]
+def __getattr__(name: str) -> NoReturn:
+    close = difflib.get_close_matches(name, EXPLORABLES, 1)
+    guess = f"; did you mean {close[0]!r}?" if close else ""
+    raise AttributeError(
+        f"no explorable is named {name!r}{guess} There are: {', '.join(sorted(EXPLORABLES))}"
+    )

@@ -11,7 +11,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from node_tutorial import cli, execute
+from node_tutorial import cli
+from node_tutorial.course import execute
 
 
 def lesson(folder, name, *cells):
@@ -143,9 +144,13 @@ def launched(monkeypatch, *argv):
     return calls[0]
 
 
-def test_open_starts_jupyterlab_at_the_lesson_with_the_shipped_settings(shipped, tmp_path, monkeypatch):
+def test_open_starts_jupyterlab_at_the_lesson_with_the_shipped_settings(
+    shipped, tmp_path, monkeypatch
+):
     mine = tmp_path / "mine"
-    arguments, path = launched(monkeypatch, "3", "--folder", mine, "--no-browser", "--", "--port=9999")
+    arguments, path = launched(
+        monkeypatch, "3", "--folder", mine, "--no-browser", "--", "--port=9999"
+    )
     assert f"--ServerApp.root_dir={mine.resolve()}" in arguments
     assert "--LabApp.default_url=/lab/tree/03_fails.ipynb" in arguments
     assert {"--no-browser", "--port=9999"} <= set(arguments)
@@ -202,7 +207,9 @@ def test_reset_touches_no_other_lesson_and_open_asks_nothing_afterward(shipped, 
     assert (mine / "03_fails.ipynb").read_text() == "third edition"
 
 
-def test_reset_of_an_unchanged_lesson_makes_no_backup_and_brings_back_a_deleted_one(shipped, tmp_path, capsys):
+def test_reset_of_an_unchanged_lesson_makes_no_backup_and_brings_back_a_deleted_one(
+    shipped, tmp_path, capsys
+):
     mine = tmp_path / "mine"
     cli.copy_lessons(shipped, mine, never)
     cli.main(["reset", "3", "--folder", str(mine)])
@@ -300,7 +307,9 @@ def test_check_reports_a_working_setup(shipped, capsys):
         ({"ipykernel": "7.1.0"}, "ipykernel 7"),
     ],
 )
-def test_check_names_what_keeps_widgets_from_working(versions, problem, shipped, monkeypatch, capsys):
+def test_check_names_what_keeps_widgets_from_working(
+    versions, problem, shipped, monkeypatch, capsys
+):
     installed = cli._version
     monkeypatch.setattr(cli, "_version", lambda name: versions.get(name, installed(name)))
     assert cli.main(["check"]) == 1

@@ -31,7 +31,12 @@ def below(module: str, names: list[str]) -> bool:
 
 
 def layer(module: str) -> int | None:
-    matches = [(len(name), number) for number, names in enumerate(LAYERS) for name in names if below(module, [name])]
+    matches = [
+        (len(name), number)
+        for number, names in enumerate(LAYERS)
+        for name in names
+        if below(module, [name])
+    ]
     return max(matches)[1] if matches else None
 
 
@@ -86,9 +91,9 @@ def test_plotting_imports_nothing_else_of_ours():
             assert not others, f"{module} imports {others}"
 
 
-def test_only_explore_imports_widgets():
+def test_only_course_and_lessons_import_widgets():
     for module in MODULES:
-        if not below(module, ["explore"]):
+        if not below(module, ["course", "lessons"]):
             assert not any(name.split(".")[0] == "ipywidgets" for name in imports(module)), module
 
 

@@ -39,7 +39,11 @@ ALL = [
     for requirement in requirements(name)
     if requirement.name != "node-tutorial"
 ]
-CONSTRAINTS = [Requirement(line) for line in read("constraints.txt").splitlines() if line and not line.startswith("#")]
+CONSTRAINTS = [
+    Requirement(line)
+    for line in read("constraints.txt").splitlines()
+    if line and not line.startswith("#")
+]
 
 
 @pytest.mark.parametrize("requirement", ALL, ids=lambda requirement: requirement.name)

@@ -25,17 +25,25 @@ def turn(t, y):
 def test_no_module_imports_pyplot_or_the_rest_of_the_package():
     for path in pathlib.Path(plotting.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, (ast.Import, ast.ImportFrom))
+                else []
+            )
             module = getattr(node, "module", None) or ""
             assert "pyplot" not in module and not any("pyplot" in name for name in names), path.name
-            assert not (isinstance(node, ast.ImportFrom) and node.level > 1), f"{path.name} imports from above plotting"
+            assert not (isinstance(node, ast.ImportFrom) and node.level > 1), (
+                f"{path.name} imports from above plotting"
+            )
 
 
 def test_a_figure_displays_as_png_and_its_meaning():
     fig, ax = figure()
     ax.plot(T, CIRCLE)
     bundle = show(fig, "The orbit closes.")._repr_mimebundle_()
-    assert bundle["text/plain"] == "The orbit closes." and base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    assert bundle["text/plain"] == "The orbit closes." and base64.b64decode(
+        bundle["image/png"]
+    ).startswith(b"\x89PNG")
     assert fig.png() == fig.png()
 
 
@@ -64,7 +72,8 @@ def test_figure_gives_one_axes_or_an_array_in_the_style():
 
 
 @pytest.mark.parametrize(
-    "as_data", [np.asarray, torch.tensor, lambda x: x.tolist(), lambda x: torch.tensor(x, requires_grad=True)]
+    "as_data",
+    [np.asarray, torch.tensor, lambda x: x.tolist(), lambda x: torch.tensor(x, requires_grad=True)],
 )
 def test_arrays_tensors_and_lists_are_all_drawn(as_data):
     fig, (one, two) = figure(ncols=2)

@@ -19,7 +19,9 @@ def test_every_lesson_and_every_page_is_in_the_contents_once():
     files = re.findall(r"- file: (.*)", build.contents())
     expected = [f"notebooks/{path.stem}" for path in LESSONS]
     assert expected and files[: len(expected)] == expected
-    assert files[len(expected) :] == sorted(f"docs/{path.stem}" for path in (ROOT / "docs").glob("*.md"))
+    assert files[len(expected) :] == sorted(
+        f"docs/{path.stem}" for path in (ROOT / "docs").glob("*.md")
+    )
 
 
 def test_a_lesson_that_the_readme_does_not_know_is_refused(monkeypatch):
@@ -73,7 +75,10 @@ def test_the_pages_for_lecturers_are_up_to_date():
 def test_the_pages_for_lecturers_have_every_part_prediction_and_exercise():
     cells = [
         {"cell_type": "markdown", "source": "# 77 A lesson\n\n**Predict**: not in the header"},
-        {"cell_type": "markdown", "source": "Before.\n\n## 1. First\n\nWe look.\n**Predict first**: how many\n`y`?"},
+        {
+            "cell_type": "markdown",
+            "source": "Before.\n\n## 1. First\n\nWe look.\n**Predict first**: how many\n`y`?",
+        },
         {"cell_type": "code", "source": "x = 1\n\ny = 2\n"},
         {
             "cell_type": "markdown",
@@ -89,7 +94,11 @@ def test_the_pages_for_lecturers_have_every_part_prediction_and_exercise():
 def test_the_plan_for_45_or_90_minutes_has_a_row_for_each_lesson(path):
     from node_tutorial import exercises
 
-    rows = re.findall(rf"^\| {path.stem[:2]} \|(.*)\|$", build.read("docs/teaching.md"), re.MULTILINE)
-    assert len(rows) == 1, f"docs/teaching.md, 45 or 90 minutes: write a row for lesson {path.stem[:2]}"
+    rows = re.findall(
+        rf"^\| {path.stem[:2]} \|(.*)\|$", build.read("docs/teaching.md"), re.MULTILINE
+    )
+    assert len(rows) == 1, (
+        f"docs/teaching.md, 45 or 90 minutes: write a row for lesson {path.stem[:2]}"
+    )
     named = set(re.findall(r"\b\d\d\.\d\b", rows[0]))
     assert named and named <= {id for id in exercises.load_all() if id.startswith(path.stem[:2])}

@@ -114,10 +114,14 @@ def test_clipping_shortens_what_is_too_long_and_nothing_else():
     gradients = {}
     for clip in (None, 1e6, 0.01):
         model, before = net(), net()
-        history = quiet(model, loss, 1, clip=clip, optimizer=torch.optim.SGD(model.parameters(), lr=1.0))
+        history = quiet(
+            model, loss, 1, clip=clip, optimizer=torch.optim.SGD(model.parameters(), lr=1.0)
+        )
         moved = [p - q for p, q in zip(model.parameters(), before.parameters())]
         gradients[clip] = math.sqrt(sum(m.square().sum().item() for m in moved))
-        assert history["gradient"][0] == pytest.approx(gradients[None], rel=1e-5)  # as it was before clipping
+        assert history["gradient"][0] == pytest.approx(
+            gradients[None], rel=1e-5
+        )  # as it was before clipping
     assert gradients[1e6] == gradients[None] > 0.1
     assert gradients[0.01] == pytest.approx(0.01, rel=1e-3)
 
@@ -153,7 +157,12 @@ def test_the_best_parameters_are_kept_if_asked():
 
 def test_on_step_sees_every_step_and_can_stop():
     lengths = []
-    history = quiet(net(), loss, 50, on_step=lambda model, history: lengths.append(len(history)) or len(history) == 4)
+    history = quiet(
+        net(),
+        loss,
+        50,
+        on_step=lambda model, history: lengths.append(len(history)) or len(history) == 4,
+    )
     assert lengths == [1, 2, 3, 4] and len(history) == 4 and history.status == "stopped"
 
 
@@ -167,7 +176,11 @@ def test_it_trains_in_training_mode_without_grad_around_it_and_off_the_main_thre
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert results[0].status == "finished" and model.training and not same(model, net(0, nn.Dropout(0.5)))
+    assert (
+        results[0].status == "finished"
+        and model.training
+        and not same(model, net(0, nn.Dropout(0.5)))
+    )
     assert all(p.grad is None for p in model.parameters())
 
 
@@ -180,7 +193,12 @@ def test_the_bar_is_shown_only_if_wanted(capsys):
 
 def test_importing_it_loads_no_widgets():
     code = "import sys, node_tutorial.training; print(*{'ipywidgets', 'matplotlib', 'tqdm.auto'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "\n"
+    )
 
 
 # ------------------------------------------------------------------ mini-batches
@@ -209,7 +227,8 @@ def test_an_infinite_loss_gives_the_last_good_parameters_back():
 
     model = net()
     with pytest.warns(
-        RuntimeWarning, match=r"diverged at step 3: the loss is inf.*step 2 again.*smaller lr \(it was 0\.5"
+        RuntimeWarning,
+        match=r"diverged at step 3: the loss is inf.*step 2 again.*smaller lr \(it was 0\.5",
     ):
         history = quiet(model, explode, 10, lr=0.5)
     assert history.status == "diverged" and len(history) == 3 and "clip=1.0" in history.message
@@ -226,7 +245,9 @@ def test_a_solve_that_fails_stops_with_its_reason():
             return self.rate * y**2
 
     model, t = NeuralODE(Growth()), torch.tensor([0.0, 1.0])
-    with pytest.warns(RuntimeWarning, match=r"diverged at step 1: underflow in dt"):  # 1 / (1 - rate t) has a pole
+    with pytest.warns(
+        RuntimeWarning, match=r"diverged at step 1: underflow in dt"
+    ):  # 1 / (1 - rate t) has a pole
         history = quiet(
             model,
             lambda model, step: -model(torch.ones(1), t)[-1].sum(),
@@ -237,7 +258,9 @@ def test_a_solve_that_fails_stops_with_its_reason():
 
 
 def test_a_bad_start_is_told_from_a_bad_update():
-    with pytest.warns(RuntimeWarning, match=r"diverged at step 0: the loss is nan\. No update has been made"):
+    with pytest.warns(
+        RuntimeWarning, match=r"diverged at step 0: the loss is nan\. No update has been made"
+    ):
         history = quiet(net(), lambda model, step: loss(model, step) * math.nan, 5)
     assert len(history) == 0 and "of 5 steps" in repr(history)
 
@@ -253,7 +276,9 @@ def test_a_gradient_that_is_not_finite_is_not_followed():
 
 
 def noisy_loss(model, batch):
-    """With everything that a resumption has to bring back: batches, dropout, random numbers, buffers."""
+    """With everything that a resumption has to bring back: batches, dropout, random numbers,
+    buffers.
+    """
     x, y = batch
     value = (model(x) - y + 0.1 * torch.randn_like(y)).square().mean()
     return value, {"score": value.detach() + torch.rand(())}
@@ -293,11 +318,18 @@ def uninterrupted():
 
 @pytest.mark.parametrize("step", [0, 1, 5, 11])
 @pytest.mark.parametrize("how", [KeyboardInterrupt, OSError])
-def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(tmp_path, uninterrupted, step, how):
-    file, settings = tmp_path / "run.pt", {**NOISY, "checkpoint": tmp_path / "run.pt", "save_every": 0}
+def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(
+    tmp_path, uninterrupted, step, how
+):
+    file, settings = (
+        tmp_path / "run.pt",
+        {**NOISY, "checkpoint": tmp_path / "run.pt", "save_every": 0},
+    )
     first = noisy_net(0)
     if how is KeyboardInterrupt:
-        with pytest.warns(RuntimeWarning, match=rf"interrupted after {step} of 12 steps.*same call goes on"):
+        with pytest.warns(
+            RuntimeWarning, match=rf"interrupted after {step} of 12 steps.*same call goes on"
+        ):
             history = quiet(first, stop_at(step, how()), 12, **settings)
         assert len(history) == step and file.exists()
     else:  # as if the machine had failed: what is on disk is all there is
@@ -308,7 +340,11 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(tmp_path, un
     second = noisy_net(0 if step == 0 else 5)
     history = quiet(second, noisy_loss, 12, **settings)
     model, whole = uninterrupted
-    assert same(second, model) and history.status == "finished" and history.best_step == whole.best_step
+    assert (
+        same(second, model)
+        and history.status == "finished"
+        and history.best_step == whole.best_step
+    )
     for name in ("loss", "score", "gradient"):
         assert history[name] == whole[name]
     assert history["seconds"] == sorted(history["seconds"])
@@ -361,7 +397,8 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     file = tmp_path / "run.pt"
     quiet(net(), loss, 2, checkpoint=file, lr=0.1)
     with pytest.raises(
-        ValueError, match=r"made with lr of group 0 = 0\.1, now it is 0\.2; change that back, or delete"
+        ValueError,
+        match=r"made with lr of group 0 = 0\.1, now it is 0\.2; change that back, or delete",
     ):
         quiet(net(), loss, 2, checkpoint=file, lr=0.2)
     with pytest.raises(ValueError, match="made with another model"):
@@ -400,20 +437,60 @@ def test_a_diverged_training_is_not_stored(tmp_path):
     [
         ({"model": lambda x: x}, TypeError, r"model must be an nn\.Module, got function"),
         ({"model": nn.Tanh()}, ValueError, "no parameter that requires a gradient"),
-        ({"loss": torch.zeros(())}, TypeError, r"loss must be a function loss\(model, batch\), got Tensor"),
-        ({"steps": 0}, ValueError, "steps must be a positive integer, the number of updates, got 0"),
-        ({"steps": 1e3}, ValueError, r"steps must be a positive integer, the number of updates, got 1000\.0"),
+        (
+            {"loss": torch.zeros(())},
+            TypeError,
+            r"loss must be a function loss\(model, batch\), got Tensor",
+        ),
+        (
+            {"steps": 0},
+            ValueError,
+            "steps must be a positive integer, the number of updates, got 0",
+        ),
+        (
+            {"steps": 1e3},
+            ValueError,
+            r"steps must be a positive integer, the number of updates, got 1000\.0",
+        ),
         ({"lr": -1.0}, ValueError, r"lr must be a positive number, got -1\.0"),
         ({"clip": 0}, ValueError, "clip must be a positive number, got 0"),
         ({"save_every": "often"}, ValueError, "save_every must be seconds"),
         ({"optimizer": "Adam"}, TypeError, r"optimizer must be one of torch\.optim, .*got str"),
-        ({"optimizer": torch.optim.SGD(net().parameters())}, ValueError, "holds no parameter of model"),
-        ({"checkpoint": "no/such/folder/run.pt"}, ValueError, "folder no.such.folder does not exist"),
-        ({"loss": lambda model, step: loss(model, step).item()}, TypeError, r"got float.*without \.item\(\)"),
-        ({"loss": lambda model, step: (loss(model, step), 1.0)}, TypeError, r"\{name: number\}\), got float"),
-        ({"loss": lambda model, step: model(X) - Y}, ValueError, r"one number, got shape \(20, 1\); use \.mean"),
-        ({"loss": lambda model, step: loss(model, step).detach()}, ValueError, r"does not depend .* \.detach"),
-        ({"loss": lambda model, step: loss(net(), step)}, ValueError, "depends on no parameter of model"),
+        (
+            {"optimizer": torch.optim.SGD(net().parameters())},
+            ValueError,
+            "holds no parameter of model",
+        ),
+        (
+            {"checkpoint": "no/such/folder/run.pt"},
+            ValueError,
+            "folder no.such.folder does not exist",
+        ),
+        (
+            {"loss": lambda model, step: loss(model, step).item()},
+            TypeError,
+            r"got float.*without \.item\(\)",
+        ),
+        (
+            {"loss": lambda model, step: (loss(model, step), 1.0)},
+            TypeError,
+            r"\{name: number\}\), got float",
+        ),
+        (
+            {"loss": lambda model, step: model(X) - Y},
+            ValueError,
+            r"one number, got shape \(20, 1\); use \.mean",
+        ),
+        (
+            {"loss": lambda model, step: loss(model, step).detach()},
+            ValueError,
+            r"does not depend .* \.detach",
+        ),
+        (
+            {"loss": lambda model, step: loss(net(), step)},
+            ValueError,
+            "depends on no parameter of model",
+        ),
         (
             {"loss": lambda model, step: (loss(model, step), {"seconds": 1})},
             ValueError,

@@ -1,8 +1,9 @@
 """What answers look like: `number`, `array`, `one_of`, `function`.
 
-Each returns a kind: called with a learner's answer it returns the answer in one form (a float, a float64 array, a text,
-a `Behavior`), or raises `WrongKind` with a message that says what came and what is expected. `kind.wanted` is what to
-put in place of the `...`. Python numbers, numpy scalars and torch scalars are all welcome.
+Each returns a kind: called with a learner's answer it returns the answer in one form (a float, a
+float64 array, a text, a `Behavior`), or raises `WrongKind` with a message that says what came and
+what is expected. `kind.wanted` is what to put in place of the `...`. Python numbers, numpy scalars
+and torch scalars are all welcome.
 """
 
 import dis
@@ -43,7 +44,9 @@ def number(wanted="a number"):
         if isinstance(answer, (torch.Tensor, np.ndarray, list, tuple)):
             values = _numpy(answer, wanted)
             if values.size != 1:
-                raise WrongKind(f"expected {wanted}, got {_called(answer)} of shape {values.shape}.")
+                raise WrongKind(
+                    f"expected {wanted}, got {_called(answer)} of shape {values.shape}."
+                )
             value = values.item()
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise WrongKind(f"expected {wanted}, got {_called(answer)}.{_if_callable(answer)}")
@@ -53,7 +56,9 @@ def number(wanted="a number"):
 
 
 def array(shape, wanted=None):
-    """Kind: a tensor, array or list of numbers of `shape`; None in `shape` stands for any length. -> float64 array"""
+    """Kind: a tensor, array or list of numbers of `shape`; None in `shape` stands for any length.
+    -> float64 array
+    """
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     wanted = wanted or f"a tensor or array of shape {_shape_text(shape)}"
 
@@ -61,12 +66,18 @@ def array(shape, wanted=None):
         if isinstance(answer, (list, tuple)) and any(is_placeholder(item) for item in answer):
             raise NotStarted("numbers at every place")
         values = _numpy(answer, wanted, dtype=np.float64)
-        fits = len(values.shape) == len(shape) and all(n is None or n == m for n, m in zip(shape, values.shape))
+        fits = len(values.shape) == len(shape) and all(
+            n is None or n == m for n, m in zip(shape, values.shape)
+        )
         if not fits:
             raise WrongKind(f"expected {wanted}, got shape {values.shape}.")
         return values
 
-    return Kind(convert, wanted, ["a text", 3.0 if shape else [1.0], np.zeros((2,) * (len(shape) + 1)), lambda: 1.0])
+    return Kind(
+        convert,
+        wanted,
+        ["a text", 3.0 if shape else [1.0], np.zeros((2,) * (len(shape) + 1)), lambda: 1.0],
+    )
 
 
 def one_of(*options):
@@ -74,7 +85,9 @@ def one_of(*options):
     wanted = "one of " + ", ".join(f'"{option}"' for option in options)
 
     def convert(answer):
-        if not isinstance(answer, str) or answer.strip().lower() not in {option.lower() for option in options}:
+        if not isinstance(answer, str) or answer.strip().lower() not in {
+            option.lower() for option in options
+        }:
             raise WrongKind(f"expected {wanted}, got {_called(answer)}.")
         return answer.strip().lower()
 
@@ -84,15 +97,18 @@ def one_of(*options):
 def function(*probes, returns=None, wanted="your code"):
     """Kind: a function. -> Behavior
 
-    probes: tuples of arguments; the outputs for them are compared with those of the solution and of the mistakes.
-        Leave them out where the exercise brings its own `check`.
+    probes: tuples of arguments; the outputs for them are compared with those of the solution and of
+        the mistakes. Leave them out where the exercise brings its own `check`.
     returns: the kind of an output, for probes `number()` unless given.
     """
     returns = number() if returns is None and probes else returns
 
     def convert(answer):
         if not callable(answer):
-            raise WrongKind(f"expected a function, got {_called(answer)}. Pass the function itself, do not call it.")
+            raise WrongKind(
+                f"expected a function, got {_called(answer)}. Pass the function itself, do not "
+                "call it."
+            )
         behavior = Behavior(answer, probes, returns)
         behavior.run()  # now, so that errors are reported as such
         return behavior
@@ -101,7 +117,9 @@ def function(*probes, returns=None, wanted="your code"):
 
 
 class Behavior:
-    """A learner's function, safe to call: stubs and exceptions become feedback. `run()`: its results on the probes."""
+    """A learner's function, safe to call: stubs and exceptions become feedback. `run()`: its
+    results on the probes.
+    """
 
     def __init__(self, function, probes=(), returns=None):
         self.function, self.probes, self.returns = function, probes, returns
@@ -138,7 +156,8 @@ class Behavior:
                 self.returns(output)
             except WrongKind as wrong:
                 raise WrongKind(
-                    f"called with {_arguments(args, kwargs)}, your function does not return what is expected: {wrong}"
+                    f"called with {_arguments(args, kwargs)}, your function does not return what "
+                    f"is expected: {wrong}"
                 ) from None
         return output
 
@@ -149,23 +168,39 @@ def is_placeholder(answer):
 
 
 def agree(a, b, rtol, atol):
-    """Whether two converted answers are equal within tolerances; never for numbers that are not finite."""
+    """Whether two converted answers are equal within tolerances; never for numbers that are not
+    finite.
+    """
     if isinstance(a, Behavior):
-        return len(a.run()) == len(b.run()) > 0 and all(agree(x, y, rtol, atol) for x, y in zip(a.run(), b.run()))
+        return len(a.run()) == len(b.run()) > 0 and all(
+            agree(x, y, rtol, atol) for x, y in zip(a.run(), b.run())
+        )
     if isinstance(a, str):
         return a == b
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    return a.shape == b.shape and bool(np.all(np.isfinite(a))) and np.allclose(a, b, rtol=rtol, atol=atol)
+    return (
+        a.shape == b.shape
+        and bool(np.all(np.isfinite(a)))
+        and np.allclose(a, b, rtol=rtol, atol=atol)
+    )
 
 
 def _numpy(answer, wanted, dtype=None):
-    """Return a tensor, an array or a sequence of numbers as an array; raise WrongKind for what is none of these."""
+    """Return a tensor, an array or a sequence of numbers as an array; raise WrongKind for what is
+    none of these.
+    """
     try:
         if isinstance(answer, (list, tuple)):
-            answer = [item.detach().cpu() if isinstance(item, torch.Tensor) else item for item in answer]
-        return np.asarray(answer.detach().cpu() if isinstance(answer, torch.Tensor) else answer, dtype=dtype)
+            answer = [
+                item.detach().cpu() if isinstance(item, torch.Tensor) else item for item in answer
+            ]
+        return np.asarray(
+            answer.detach().cpu() if isinstance(answer, torch.Tensor) else answer, dtype=dtype
+        )
     except (TypeError, ValueError, RuntimeError):
-        raise WrongKind(f"expected {wanted}, got {_called(answer)}.{_if_callable(answer)}") from None
+        raise WrongKind(
+            f"expected {wanted}, got {_called(answer)}.{_if_callable(answer)}"
+        ) from None
 
 
 def _copy(value):
@@ -180,14 +215,22 @@ def _has_empty_body(f):
     code = getattr(f, "__code__", None)
     if code is None or code.co_names:
         return False
-    steps = [(i.opname, i.argval) for i in dis.get_instructions(code) if i.opname not in ("RESUME", "NOP")]
+    steps = [
+        (i.opname, i.argval)
+        for i in dis.get_instructions(code)
+        if i.opname not in ("RESUME", "NOP")
+    ]
     return steps in ([("LOAD_CONST", None), ("RETURN_VALUE", None)], [("RETURN_CONST", None)])
 
 
 def _is_signature_error(error):
     """Whether calling failed before the body ran: the function takes other arguments."""
     trace = error.__traceback__  # starts in our own call
-    return isinstance(error, TypeError) and "argument" in str(error) and (trace is None or trace.tb_next is None)
+    return (
+        isinstance(error, TypeError)
+        and "argument" in str(error)
+        and (trace is None or trace.tb_next is None)
+    )
 
 
 def _called(answer):
@@ -219,7 +262,9 @@ def _shape_text(shape):
 
 
 def _arguments(args, kwargs=()):
-    parts = [_short(arg) for arg in args] + [f"{name}={_short(value)}" for name, value in dict(kwargs).items()]
+    parts = [_short(arg) for arg in args] + [
+        f"{name}={_short(value)}" for name, value in dict(kwargs).items()
+    ]
     return f"`({', '.join(parts)})`"
 
 

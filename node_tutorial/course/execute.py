@@ -1,6 +1,6 @@
 """Run lessons from top to bottom and store them so that every machine stores the same text.
 
-    python -m node_tutorial.execute notebooks/01_*.ipynb
+    python -m node_tutorial.course.execute notebooks/01_*.ipynb
 
 A lesson that fails is not stored. What is stored has execution counts 1, 2, 3, ..., cell ids
 that depend only on the text of the cells, and neither timings, widget state nor paths.
@@ -35,7 +35,9 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
 
 
-def execute(notebook: NotebookNode, folder: Path, *, after_cell: Callable[[], Any] = lambda: None) -> None:
+def execute(
+    notebook: NotebookNode, folder: Path, *, after_cell: Callable[[], Any] = lambda: None
+) -> None:
     """Run ``notebook`` in place, in a new kernel that starts in ``folder``.
 
     Raises `LessonFailed` at the first cell that fails; the outputs until there are kept.
@@ -98,21 +100,31 @@ def _without_paths(value: Any, folder: Path) -> Any:
     """``value`` with the places of this checkout, environment, home and kernel taken out."""
     if isinstance(value, dict):
         pictures = {key for key in value if key.startswith("image/")}  # base64: not text
-        return NotebookNode({k: v if k in pictures else _without_paths(v, folder) for k, v in value.items()})
+        return NotebookNode(
+            {k: v if k in pictures else _without_paths(v, folder) for k, v in value.items()}
+        )
     if isinstance(value, list):
         return [_without_paths(item, folder) for item in value]
     if not isinstance(value, str):
         return value
     value = re.sub(r"[^\s\"']*ipykernel_\d+[/\\]\d+\.py", "<cell>", value)
-    places = {f"{folder.resolve().parent}{os.sep}": "", sys.prefix: "<environment>", str(Path.home()): "~"}
+    places = {
+        f"{folder.resolve().parent}{os.sep}": "",
+        sys.prefix: "<environment>",
+        str(Path.home()): "~",
+    }
     for place, name in places.items():
-        if place.strip(os.sep):  # in a container both may be the root, whose path is in every link and fraction
+        if place.strip(
+            os.sep
+        ):  # in a container both may be the root, whose path is in every link and fraction
             value = value.replace(place, name)
     return value
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m node_tutorial.execute", description="Execute lessons in place.")
+    parser = argparse.ArgumentParser(
+        prog="python -m node_tutorial.course.execute", description="Execute lessons in place."
+    )
     parser.add_argument("lessons", nargs="+", type=Path, metavar="LESSON")
     failed = 0
     for path in parser.parse_args(argv).lessons:

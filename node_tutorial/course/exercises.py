@@ -4,9 +4,10 @@
     hint("03.2")               -> one more hint at each call
     show_solution("03.2")      -> the source of the reference solution
 
-An exercise is data. Given the reference solution and the common mistakes, the check follows: an answer that agrees with
-the solution is correct, one that agrees with a mistake gets that mistake's hint. Where a property decides (an observed
-order, an inverse), the exercise brings its own `check`. No message ever contains the correct value.
+An exercise is data. Given the reference solution and the common mistakes, the check follows: an
+answer that agrees with the solution is correct, one that agrees with a mistake gets that mistake's
+hint. Where a property decides (an observed order, an inverse), the exercise brings its own `check`.
+No message ever contains the correct value.
 """
 
 import inspect
@@ -17,7 +18,9 @@ from typing import NamedTuple
 from .answers import Behavior, Kind, NotStarted, Raised, WrongKind, agree, is_placeholder
 from .feedback import Feedback, HintList, SolutionSource
 
-EXERCISES: dict[str, "Exercise"] = {}  # id -> Exercise; filled by `register` when a lesson's file is imported
+EXERCISES: dict[
+    str, "Exercise"
+] = {}  # id -> Exercise; filled by `register` when a lesson's file is imported
 _HINTS_SHOWN: dict[str, int] = {}  # id -> how many hints the learner has unfolded
 
 
@@ -35,16 +38,18 @@ class Exercise:
 
     id: "LL.N", lesson and number.
     title: what is asked, in a few words.
-    kind: what answers look like, made by `number`, `array`, `one_of` or `function` (see `answers.py`).
-    solution: for a `function` exercise the function itself; for all others a function without arguments that returns
+    kind: what answers look like, made by `number`, `array`, `one_of` or `function` (see
+    `answers.py`). solution: for a `function` exercise the function itself; for all others a
+    function without arguments that returns
         the answer. Its source is what `show_solution` shows, so write it to be read.
     meaning: said when the answer is correct: what it means, and one step further.
     mistakes: list of `Mistake`; for a `function` exercise their answers are functions.
     hints: list of texts, from a nudge to nearly everything, never the value.
     otherwise: said when the answer is wrong and no mistake is recognized.
     rtol, atol: how closely numbers must agree.
-    check: optional, replaces the comparison with the solution: `check(answer) -> None` when correct, else the text to
-        say. For a `function` exercise `answer` is the learner's function, safe to call.
+    check: optional, replaces the comparison with the solution: `check(answer) -> None` when
+        correct, else the text to say. For a `function` exercise `answer` is the learner's function,
+        safe to call.
     """
 
     id: str
@@ -90,7 +95,9 @@ class Exercise:
             except (NotStarted, WrongKind, Raised):
                 raise
             except Exception as error:
-                raise WrongKind(f"the check cannot use your answer: `{type(error).__name__}: {error}`.") from error
+                raise WrongKind(
+                    f"the check cannot use your answer: `{type(error).__name__}: {error}`."
+                ) from error
             if problem is None:
                 return None
             return self._recognized(received) or problem
@@ -112,7 +119,9 @@ def register(exercise):
     """Add an exercise to the registry; called once per exercise in a lesson's file."""
     known = EXERCISES.get(exercise.id)
     if known is not None and known.solution.__module__ != exercise.solution.__module__:
-        raise ValueError(f"two exercises have the id {exercise.id!r}: {known.title!r} and {exercise.title!r}")
+        raise ValueError(
+            f"two exercises have the id {exercise.id!r}: {known.title!r} and {exercise.title!r}"
+        )
     EXERCISES[exercise.id] = exercise
     return exercise
 

@@ -1,43 +1,50 @@
 """Explorables: a picture with controls, made of three pure functions and a thin shell.
 
-    compute(**values) -> data        the mathematics; `values` holds one entry per control
-    draw(fig, data)                  the picture, onto an empty figure in the style of the course
-    describe(data) -> str            its meaning, one sentence with rounded numbers
+    compute(**values) -> data        the mathematics; `values` holds one entry per control; data is
+    a NamedTuple draw(fig, data)                  the picture, onto an empty figure in the style of
+    the course describe(data) -> str            its meaning, one sentence with rounded numbers
 
-Because the three are pure they are tested without a browser, and because a display carries a PNG and the sentence
-beside the live view, a page without a kernel shows a useful figure. Moving a control from code takes the path of a
-hand:
+A lesson's file declares them, `euler_polygon = explorable(compute, draw, describe, question=...,
+controls={...})`, and `explore.py` has its name. Because the three are pure they are tested without
+a browser, and because a display carries a PNG and the sentence beside the live view, a page without
+a kernel shows a useful figure. Moving a control from code takes the path of a hand:
 
     panel = explore.euler_polygon()
     panel.controls["steps"].value = 32
     assert "32 Euler steps" in panel.text
 
-Redrawing happens in the call that changes the control. A key press thus costs one redraw, and no queue can build up:
-the browser holds back a control's changes while the kernel is busy with that control's last one and then sends the
-newest (measured in tests/browser).
+Redrawing happens in the call that changes the control. A key press thus costs one redraw, and no
+queue can build up: the browser holds back a control's changes while the kernel is busy with that
+control's last one and then sends the newest (measured in tests/browser).
 """
 
 import base64
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import ipywidgets as widgets
 import torch
 import traitlets
+from matplotlib.figure import Figure
 
 from ..plotting import blank
+from .controls import Control
 
-EXPLORABLES: dict[str, Callable] = {}  # name -> factory; filled by @explorable when a lesson's file is imported
-_DRAWING = threading.RLock()  # matplotlib is not thread-safe, and some kernels run callbacks on another thread
-_REMEMBERED = 48  # pictures kept per explorable, about 40 KB each, so that going back to a setting is instant
+Data = TypeVar("Data")
+_DRAWING = (
+    threading.RLock()
+)  # matplotlib is not thread-safe, and some kernels run callbacks on another thread
+_REMEMBERED = (
+    48  # pictures kept per explorable, about 40 KB each, so that going back to a setting is instant
+)
 
 
 class _NamedImage(widgets.Image):
-    """An image whose tooltip, its name for screen readers, can be set: the browser's code asks for a description first,
-    which plain images lack, and fails."""
+    """An image whose tooltip, its name for screen readers, can be set: the browser's code asks for
+    a description first, which plain images lack, and fails."""
 
     description = traitlets.Unicode("").tag(sync=True)
 
@@ -54,17 +61,26 @@ class Explorable:
     """A picture with labeled controls, see the module's docstring.
 
     compute, draw, describe: the three pure functions.
-    controls: dict from the name of an argument of `compute` to a control made by `slider`, `choice`, ...
-    question: "Predict first: ...", shown above the controls.
-    size: (width, height) of the picture in inches of 96 pixels.
+    The arguments are those of `explorable`, which declares one.
 
-    Attributes: `controls`, and for the current setting `values`, `data`, `text`, `png`, `error` (None, or the exception
-    that the last change met; picture, text and data are then those of the last setting that worked).
+    Attributes: `controls` (the widgets by name), and for the current setting `values`, `data`,
+    `text`, `png`, `error` (None, or the exception that the last change met; picture, text and data
+    are then those of the last setting that worked).
     """
 
-    def __init__(self, compute, draw, describe, controls, question, size=(8, 3.6)):
+    def __init__(
+        self,
+        compute: Callable[..., Any],
+        draw: Callable[[Figure, Any], None],
+        describe: Callable[[Any], str],
+        controls: Mapping[str, Control],
+        question: str,
+        size: tuple[float, float] = (8, 3.6),
+        connect: Callable[["Explorable"], None] | None = None,
+    ) -> None:
         self.compute, self.draw, self.describe = compute, draw, describe
-        self.controls, self.question, self.size = dict(controls), question, size
+        self.controls = {name: make() for name, make in controls.items()}
+        self.question, self.size = question, size
         self.defaults = self.values
         self.figure = blank(size)
         self.error = None
@@ -73,9 +89,13 @@ class Explorable:
         self._shown_values = None
         self._remembered = OrderedDict()
         self._resetting = False
+        if (
+            connect is not None
+        ):  # first, so that a control that others follow has moved them before the redrawing
+            connect(self)
         self._build_widgets()
 
-    # -- the three functions, put together -----------------------------------------------------------------------------
+    # -- the three functions, put together ---------------------------------------------------------
 
     @property
     def values(self):
@@ -83,7 +103,9 @@ class Explorable:
         return {name: control.value for name, control in self.controls.items()}
 
     def evaluate(self, **values):
-        """Compute, draw and describe the setting `values` (missing names: the current ones). Changes no control."""
+        """Compute, draw and describe the setting `values` (missing names: the current ones).
+        Changes no control.
+        """
         values = {**self.values, **values}
         with _DRAWING, torch.no_grad():
             data = self.compute(**values)
@@ -94,20 +116,26 @@ class Explorable:
             return View(data, text, self.figure.png())
 
     def _keep_axes_in_place(self):
-        """Lay the axes out at the first picture only: a picture whose axes shift with the tick labels seems to jump."""
+        """Lay the axes out at the first picture only: a picture whose axes shift with the tick
+        labels seems to jump.
+        """
         axes = self.figure.axes
         if self._positions is None or len(self._positions) != len(axes):
-            self.figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)  # room for longer tick labels to come
+            self.figure.set_layout_engine(
+                "constrained", w_pad=0.12, h_pad=0.06
+            )  # room for longer tick labels to come
             self.figure.draw_without_rendering()
             self._positions = [ax.get_position(original=True) for ax in axes]
         self.figure.set_layout_engine("none")
         for ax, position in zip(axes, self._positions):
             ax.set_position(position)
 
-    # -- the shell -----------------------------------------------------------------------------------------------------
+    # -- the shell ---------------------------------------------------------------------------------
 
     def update(self, _change=None):
-        """Bring picture and text up to date with the controls; the widgets call this, and so may you."""
+        """Bring picture and text up to date with the controls; the widgets call this, and so may
+        you.
+        """
         if self._resetting:
             return
         with _DRAWING:
@@ -143,10 +171,14 @@ class Explorable:
         self.update()
 
     def start_at(self, **values):
-        """Make `values` the defaults and go there; used by the keyword arguments of an explorable's factory."""
+        """Make `values` the defaults and go there; used by the keyword arguments of an explorable's
+        factory.
+        """
         unknown = sorted(set(values) - set(self.controls))
         if unknown:
-            raise TypeError(f"no control named {unknown[0]!r}; the controls are {', '.join(self.controls)}")
+            raise TypeError(
+                f"no control named {unknown[0]!r}; the controls are {', '.join(self.controls)}"
+            )
         self.defaults = {**self.defaults, **values}
         self._resetting = True
         try:
@@ -158,7 +190,9 @@ class Explorable:
 
     @property
     def view(self):
-        """Data, text and PNG of the last good setting; the first picture is drawn when first asked for."""
+        """Data, text and PNG of the last good setting; the first picture is drawn when first asked
+        for.
+        """
         if self._view is None:
             self.update()
         return self._view
@@ -179,15 +213,23 @@ class Explorable:
         width = f"{round(self.size[0] * 96)}px"
         height = f"{round(self.size[1] * 96)}px"
         reset = widgets.Button(
-            description="Reset", tooltip="Return all controls to their defaults", layout=widgets.Layout(width="72px")
+            description="Reset",
+            tooltip="Return all controls to their defaults",
+            layout=widgets.Layout(width="72px"),
         )
         reset.on_click(self.reset)
-        row = widgets.Layout(flex_flow="row wrap", width="100%", align_items="center", grid_gap="4px 20px")
+        row = widgets.Layout(
+            flex_flow="row wrap", width="100%", align_items="center", grid_gap="4px 20px"
+        )
         shown = [getattr(control, "row", control) for control in self.controls.values()]
         self._image = _NamedImage(
             format="png",
             layout=widgets.Layout(
-                width=width, height=height, max_width="100%", object_fit="contain", object_position="left top"
+                width=width,
+                height=height,
+                max_width="100%",
+                object_fit="contain",
+                object_position="left top",
             ),
         )
         self._caption = widgets.HTML()
@@ -201,7 +243,9 @@ class Explorable:
                 self._message,
             ]
         )
-        self.widget.add_class("explorable")  # a name by which style sheets and browser tests find it
+        self.widget.add_class(
+            "explorable"
+        )  # a name by which style sheets and browser tests find it
         for control in self.controls.values():
             control.tooltip = control.description
             control.observe(self.update, names="value")
@@ -213,26 +257,39 @@ class Explorable:
         return {**bundle, "application/vnd.jupyter.widget-view+json": live} if live else bundle
 
 
-def explorable(lesson, name):
-    """Register a function that returns an `Explorable` under `name` for `lesson` ("01").
+def explorable(
+    compute: Callable[..., Data],
+    draw: Any,
+    describe: Any = None,
+    *,
+    question: str = "",
+    controls: Mapping[str, Control] = {},
+    size: tuple[float, float] = (8, 3.6),
+    connect: Callable[["Explorable"], None] | None = None,
+) -> Callable[..., "Explorable"]:
+    """Declare an explorable; the function that is returned makes a new panel at each call.
 
-    The registered factory takes initial control values as keyword arguments: `explore.euler_polygon(steps=32)`.
+    Its keyword arguments are the values at which the controls start: `euler_polygon(steps=32)`.
+
+    Args:
+        compute, draw, describe: see the module's docstring.
+        question: "Predict first: ...", shown above the controls.
+        controls: the name of an argument of `compute` -> a control made by `slider`, `choice`, ...
+        size: (width, height) of the picture in inches of 96 pixels.
+        connect: connect(panel) is called for each new panel, before it observes its controls; for
+            those that move others.
     """
 
-    def register(make):
-        def factory(**start):
-            return make().start_at(**start)
+    if isinstance(
+        compute, str
+    ):  # TRANSITION: the old form, @explorable("15", "name") above a function
+        return lambda build: lambda **start: build().start_at(**start)  # type: ignore
 
-        known = EXPLORABLES.get(name)
-        if known is not None and known.__module__ != make.__module__:
-            raise ValueError(f"two explorables are named {name!r}: in {known.__module__} and {make.__module__}")
-        factory.__name__ = factory.__qualname__ = name
-        factory.__doc__, factory.__module__ = make.__doc__, make.__module__
-        factory.lesson = lesson  # type: ignore[attr-defined]
-        EXPLORABLES[name] = factory
-        return factory
+    def make(**start: Any) -> Explorable:
+        panel = Explorable(compute, draw, describe, controls, question, size, connect)
+        return panel.start_at(**start)
 
-    return register
+    return make
 
 
 def _caption(text):

@@ -1,7 +1,8 @@
-"""What a notebook shows: feedback, hints, a solution. Each has an HTML form and one plain line or a few.
+"""What a notebook shows: feedback, hints, a solution. Each has an HTML form and one plain line or a
+few.
 
-Colors never carry the message alone, the state is spelled out; the box takes the page's text color and background, so
-it is readable in dark themes.
+Colors never carry the message alone, the state is spelled out; the box takes the page's text color
+and background, so it is readable in dark themes.
 """
 
 import re
@@ -18,7 +19,9 @@ STATES = {
 
 @dataclass(frozen=True)
 class Feedback:
-    """The answer to `check`: `state` is one of STATES, `message` one or a few sentences (`code` in backticks)."""
+    """The answer to `check`: `state` is one of STATES, `message` one or a few sentences (`code` in
+    backticks).
+    """
 
     id: str
     state: str
@@ -43,7 +46,9 @@ class HintList:
     def __repr__(self):
         if not self.hints:
             return f'{self.id} has no hints; show_solution("{self.id}") shows the solution'
-        lines = [f"{self.id} hint {i} of {self.total}: {hint}" for i, hint in enumerate(self.hints, 1)]
+        lines = [
+            f"{self.id} hint {i} of {self.total}: {hint}" for i, hint in enumerate(self.hints, 1)
+        ]
         return "\n".join([*lines, self._further()])
 
     def _further(self):
@@ -56,7 +61,9 @@ class HintList:
             return box(self.id, html_of(repr(self)), "#6B6B6B")
         items = "".join(f"<li>{html_of(hint)}</li>" for hint in self.hints)
         title = f"{self.id} hint {len(self.hints)} of {self.total}"
-        return box(title, f'<ol style="margin:4px 0">{items}</ol>{html_of(self._further())}', "#6B6B6B")
+        return box(
+            title, f'<ol style="margin:4px 0">{items}</ol>{html_of(self._further())}', "#6B6B6B"
+        )
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from ..plotting import BLUE, blank, show
 
 
 class Live:
-    """fit(..., on_step=Live()) shows the loss while it falls; or what `draw(fig, model, history)` draws.
+    """fit(..., on_step=Live()) shows the loss while it falls; or what `draw(fig, model, history)`
+    draws.
 
-    The picture is drawn anew when `every` seconds have passed, and after the last step. (One display that is updated:
-    no widget, so that a page without a kernel shows the last picture.)
+    The picture is drawn anew when `every` seconds have passed, and after the last step. (One
+    display that is updated: no widget, so that a page without a kernel shows the last picture.)
     """
 
     def __init__(self, draw=None, every=1.0, size=(7.2, 3.2)):

@@ -1,15 +1,20 @@
-"""A report for whoever teaches: which exercises a learner checked, how often, and with which result.
+"""A report for whoever teaches: which exercises a learner checked, how often, and with which
+result.
 
-    report("anna.json")      what this kernel has checked so far, and from now on, goes into that file
+    report("anna.json")      what this kernel has checked so far, and from now on, goes into that
+    file
 
-Set the environment variable NODE_TUTORIAL_REPORT to a file instead, and every lesson writes there by itself.
-Without either, nothing is written. The file is JSON, one entry for each exercise:
+Set the environment variable NODE_TUTORIAL_REPORT to a file instead, and every lesson writes there
+by itself. Without either, nothing is written. The file is JSON, one entry for each exercise:
 
-    {"report": "node_tutorial", "exercises": {"03.2": {"state": "correct", "attempts": 3, "hints": 1,
-                                                       "solution": false, "time": "2030-05-17T09:30:00+00:00"}}}
+    {"report": "node_tutorial", "exercises": {"03.2": {"state": "correct", "attempts": 3, "hints":
+    1,
+                                                       "solution": false, "time":
+                                                       "2030-05-17T09:30:00+00:00"}}}
 
-Several lessons, and the same lesson on another day, go into one file: attempts are added, the best state stays, `time`
-is when it was reached. After a correct answer the entry stays as it is. `node-tutorial collect` reads many such files.
+Several lessons, and the same lesson on another day, go into one file: attempts are added, the best
+state stays, `time` is when it was reached. After a correct answer the entry stays as it is.
+`node-tutorial collect` reads many such files.
 """
 
 import csv
@@ -31,10 +36,11 @@ _FILE: list[Path] = []  # where to write, once `report` was called
 
 
 def report(file):
-    """Write this kernel's exercises into the JSON file `file`, now and after each further `check`; return its path.
+    """Write this kernel's exercises into the JSON file `file`, now and after each further `check`;
+    return its path.
 
-    An existing report is continued; ".json" is added to a name without it. Raises ValueError if the file exists and is
-    no report, OSError if it cannot be written.
+    An existing report is continued; ".json" is added to a name without it. Raises ValueError if the
+    file exists and is no report, OSError if it cannot be written.
     """
     path = _path(file)
     _write(path)
@@ -43,10 +49,18 @@ def report(file):
 
 
 def note(id, state="not started", hints=0, solution=False):
-    """Remember one event of exercise `id`, and write it if a report is wanted. `hints`: the number unfolded so far."""
+    """Remember one event of exercise `id`, and write it if a report is wanted. `hints`: the number
+    unfolded so far.
+    """
     time = datetime.now(timezone.utc).isoformat(timespec="seconds")
     attempts = int(state != "not started")
-    entry = {"state": state, "attempts": attempts, "hints": hints, "solution": solution, "time": time}
+    entry = {
+        "state": state,
+        "attempts": attempts,
+        "hints": hints,
+        "solution": solution,
+        "time": time,
+    }
     _EVENTS.append((id, entry))
     variable = os.environ.get(VARIABLE)
     for path in _FILE or ([_path(variable)] if variable else []):
@@ -58,7 +72,9 @@ def note(id, state="not started", hints=0, solution=False):
 
 def _path(file):
     path = Path(file).expanduser().absolute()
-    return path if path.suffix == ".json" else path.with_name(f"{path.name}.json")  # what `collect` looks for
+    return (
+        path if path.suffix == ".json" else path.with_name(f"{path.name}.json")
+    )  # what `collect` looks for
 
 
 def combined(old, new):
@@ -77,7 +93,9 @@ def combined(old, new):
 
 
 def read_report(path):
-    """Return the entries of the report in `path`: id -> entry. Raises ValueError if it is no report."""
+    """Return the entries of the report in `path`: id -> entry. Raises ValueError if it is no
+    report.
+    """
     try:
         content = json.loads(Path(path).read_text("utf-8"))
         entries = content["exercises"]
@@ -87,7 +105,9 @@ def read_report(path):
             return entries
     except (ValueError, TypeError, KeyError, AttributeError):
         pass
-    raise ValueError(f"{path} is no report of exercises; give another name, as in report('anna.json')")
+    raise ValueError(
+        f"{path} is no report of exercises; give another name, as in report('anna.json')"
+    )
 
 
 def _write(path):
@@ -105,10 +125,11 @@ def _write(path):
 
 
 def collect(folder, as_csv=False):
-    """Print the reports in `folder`, and in the folders in it, as one table; return 1 if a file had to be left out.
+    """Print the reports in `folder`, and in the folders in it, as one table; return 1 if a file had
+    to be left out.
 
-    The table has learners in rows and exercises in columns. `as_csv`: a line for each learner and exercise instead.
-    Raises SystemExit if there is no report.
+    The table has learners in rows and exercises in columns. `as_csv`: a line for each learner and
+    exercise instead. Raises SystemExit if there is no report.
     """
     folder, reports, others = Path(folder), {}, []
     for file in sorted(folder.rglob("*.json")):
@@ -120,12 +141,17 @@ def collect(folder, as_csv=False):
         except (OSError, ValueError):
             others.append(file)
     if not reports:
-        raise SystemExit(f'There is no report in {folder}. A learner makes one with report("name.json") in a lesson.')
+        raise SystemExit(
+            f'There is no report in {folder}. A learner makes one with report("name.json") in a '
+            "lesson."
+        )
     if as_csv:
         table = csv.writer(sys.stdout, lineterminator="\n")
         table.writerow(("learner", "exercise", *COLUMNS))
         for learner, entries in reports.items():
-            table.writerows((learner, id, *(entry[name] for name in COLUMNS)) for id, entry in entries.items())
+            table.writerows(
+                (learner, id, *(entry[name] for name in COLUMNS)) for id, entry in entries.items()
+            )
     else:
         print(_table(reports))
     for file in others:
@@ -138,8 +164,19 @@ def _table(reports):
     rows = [["", *ids]]
     for learner, entries in reports.items():
         cells = [entries.get(id) for id in ids]
-        rows.append([learner, *(f"{MARKS[cell['state']]}{cell['attempts'] or ''}" if cell else "" for cell in cells)])
-    correct = [sum(entries.get(id, {}).get("state") == "correct" for entries in reports.values()) for id in ids]
+        rows.append(
+            [
+                learner,
+                *(
+                    f"{MARKS[cell['state']]}{cell['attempts'] or ''}" if cell else ""
+                    for cell in cells
+                ),
+            ]
+        )
+    correct = [
+        sum(entries.get(id, {}).get("state") == "correct" for entries in reports.values())
+        for id in ids
+    ]
     rows.append(["correct", *map(str, correct)])
     width = max(len(row[0]) for row in rows)
     lines = ["".join([f"{row[0]:<{width}}", *(f"{cell:>6}" for cell in row[1:])]) for row in rows]

@@ -1,17 +1,19 @@
-"""Densities in the plane that are known exactly, so that a model's distance to the truth can be told in nats.
+"""Densities in the plane that are known exactly, so that a model's distance to the truth can be
+told in nats.
 
     moons = two_moons()
     x = moons.sample(512)
     gap = kl_gap(moons, model.log_prob, moons.sample(10_000))
     gap.kl, gap.standard_error
 
-A picture flatters a model. The Kullback-Leibler divergence KL(p || q) = E_p[log p(x) - log q(x)] does not: it is zero
-only for q = p, and cannot be negative if q is a density. The mean of -log q, the loss of maximum likelihood, is
-KL + H(p): it cannot be below the entropy H(p) = -E_p[log p], which is known here. A model that reports less is no
-density, or has not been integrated well enough to be one.
+A picture flatters a model. The Kullback-Leibler divergence KL(p || q) = E_p[log p(x) - log q(x)]
+does not: it is zero only for q = p, and cannot be negative if q is a density. The mean of -log q,
+the loss of maximum likelihood, is KL + H(p): it cannot be below the entropy H(p) = -E_p[log p],
+which is known here. A model that reports less is no density, or has not been integrated well enough
+to be one.
 
-The shapes are those of the toy examples of FFJORD (Grathwohl et al. 2019, arXiv 1810.01367, their code), if not said
-otherwise. Log-densities in nats.
+The shapes are those of the toy examples of FFJORD (Grathwohl et al. 2019, arXiv 1810.01367, their
+code), if not said otherwise. Log-densities in nats.
 """
 
 import math
@@ -46,7 +48,9 @@ class Density:
     exact_entropy: float | None = None
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n independent draws (n, 2), in torch's default dtype; from torch's global generator if None is given."""
+        """n independent draws (n, 2), in torch's default dtype; from torch's global generator if
+        None is given.
+        """
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise ValueError(f"n must be the number of points to draw, zero or more, got {n!r}")
         x = self._rejection(n, generator) if self.draw is None else self.draw(n, generator)
@@ -67,32 +71,45 @@ class Density:
 
     def _rejection(self, n: int, generator: torch.Generator | None) -> Tensor:
         left, right, bottom, top = self.bounds
-        corner, sides = torch.tensor([left, bottom]).double(), torch.tensor([right - left, top - bottom]).double()
+        corner, sides = (
+            torch.tensor([left, bottom]).double(),
+            torch.tensor([right - left, top - bottom]).double(),
+        )
         kept = [torch.empty(0, 2, dtype=torch.float64)]
         while sum(map(len, kept)) < n:
-            x = corner + sides * torch.rand(8 * n + 100, 2, generator=generator, dtype=torch.float64)
+            x = corner + sides * torch.rand(
+                8 * n + 100, 2, generator=generator, dtype=torch.float64
+            )
             height = torch.rand(len(x), generator=generator, dtype=torch.float64)
             kept.append(x[height.log() < self.log_prob(x) - self._largest])
         return torch.cat(kept)[:n]
 
 
 def grid(bounds: Bounds, points: int = 200) -> tuple[Tensor, float]:
-    """The midpoints of points x points equal cells of the rectangle, (points^2, 2), in float64; and a cell's area.
+    """The midpoints of points x points equal cells of the rectangle, (points^2, 2), in float64; and
+    a cell's area.
 
-    The first entry of x changes fastest: values (points^2,) reshaped to (points, points) are an image's rows, from the
-    bottom up. The sum of p over the points, times the area, is the integral of p, by the midpoint rule; for a smooth p
-    that vanishes at the edges it converges faster than any power of the number of points.
+    The first entry of x changes fastest: values (points^2,) reshaped to (points, points) are an
+    image's rows, from the bottom up. The sum of p over the points, times the area, is the integral
+    of p, by the midpoint rule; for a smooth p that vanishes at the edges it converges faster than
+    any power of the number of points.
     """
     left, right, bottom, top = bounds
     step = (torch.arange(points, dtype=torch.float64) + 0.5) / points
-    b, a = torch.meshgrid(bottom + (top - bottom) * step, left + (right - left) * step, indexing="ij")
-    return torch.stack([a.reshape(-1), b.reshape(-1)], dim=1), (right - left) * (top - bottom) / points**2
+    b, a = torch.meshgrid(
+        bottom + (top - bottom) * step, left + (right - left) * step, indexing="ij"
+    )
+    return torch.stack([a.reshape(-1), b.reshape(-1)], dim=1), (right - left) * (
+        top - bottom
+    ) / points**2
 
 
 class Gap(NamedTuple):
-    """How far a model q is from p, in nats: KL(p || q), its standard error, and the two terms of which it is the sum.
+    """How far a model q is from p, in nats: KL(p || q), its standard error, and the two terms of
+    which it is the sum.
 
-    cross_entropy = -E_p[log q], estimated from the same points, and entropy = -E_p[log p], which is exact.
+    cross_entropy = -E_p[log q], estimated from the same points, and entropy = -E_p[log p], which is
+    exact.
     """
 
     kl: float
@@ -102,34 +119,48 @@ class Gap(NamedTuple):
 
 
 @torch.no_grad()
-def kl_gap(density: Density, log_prob: Callable[[Tensor], Tensor], x: Tensor, batch: int = 5000) -> Gap:
+def kl_gap(
+    density: Density, log_prob: Callable[[Tensor], Tensor], x: Tensor, batch: int = 5000
+) -> Gap:
     """KL(p || q) = E_p[log p(x) - log q(x)], the mean over held-out draws x.
 
-    The difference is taken point by point, where log p and log q go up and down together: its standard error is much
-    less than that of the cross-entropy minus the entropy.
+    The difference is taken point by point, where log p and log q go up and down together: its
+    standard error is much less than that of the cross-entropy minus the entropy.
 
     Args:
         density: p.
         log_prob: of q, x (B, 2) -> (B,).
-        x: (N, 2), draws from p that the model was not fitted to; some 10 000, for a standard error near 0.01.
+        x: (N, 2), draws from p that the model was not fitted to; some 10 000, for a standard error
+            near 0.01.
         batch: how many points log_prob is given at once.
 
     Raises:
         ValueError: if x is not (N, 2) with N of two or more, or log_prob returns another shape.
     """
     if x.dim() != 2 or x.shape[1] != 2 or len(x) < 2:
-        raise ValueError(f"x must be points (N, 2), two or more, such as density.sample(10_000), got {tuple(x.shape)}")
+        raise ValueError(
+            "x must be points (N, 2), two or more, such as density.sample(10_000), got "
+            f"{tuple(x.shape)}"
+        )
     parts = [log_prob(part) for part in x.split(batch)]
     log_q = torch.cat(parts).double()
     if log_q.shape != x.shape[:1]:
-        raise ValueError(f"log_prob must return one number for each of the {len(x)} points, got {tuple(log_q.shape)}")
+        raise ValueError(
+            f"log_prob must return one number for each of the {len(x)} points, got "
+            f"{tuple(log_q.shape)}"
+        )
     difference = density.log_prob(x.double()) - log_q
     return Gap(
-        float(difference.mean()), float(difference.std() / math.sqrt(len(x))), float(-log_q.mean()), density.entropy
+        float(difference.mean()),
+        float(difference.std() / math.sqrt(len(x))),
+        float(-log_q.mean()),
+        density.entropy,
     )
 
 
-def gaussians(n: int = 8, radius: float = 4 / math.sqrt(2), std: float = 0.5 / math.sqrt(2)) -> Density:
+def gaussians(
+    n: int = 8, radius: float = 4 / math.sqrt(2), std: float = 0.5 / math.sqrt(2)
+) -> Density:
     """n round Gaussians with equal weights, on a circle."""
     angles = 2 * math.pi * torch.arange(n, dtype=torch.float64) / n
     centers = radius * torch.stack([angles.cos(), angles.sin()], dim=1)
@@ -147,30 +178,38 @@ def gaussians(n: int = 8, radius: float = 4 / math.sqrt(2), std: float = 0.5 / m
 
 
 def rings(radii: tuple[float, ...] = (0.75, 1.5, 2.25, 3.0), noise: float = 0.24) -> Density:
-    """Circles about the origin with equal weights: a point uniform on one of them, plus Gaussian noise.
+    """Circles about the origin with equal weights: a point uniform on one of them, plus Gaussian
+    noise.
 
-    The mean over a circle of radius R of the Gaussian exp(-|x - c|^2 / (2 s^2)) is known, exp(-(r - R)^2 / (2 s^2))
-    times I_0(r R / s^2) exp(-r R / s^2), with r = |x| and the modified Bessel function I_0.
+    The mean over a circle of radius R of the Gaussian exp(-|x - c|^2 / (2 s^2)) is known, exp(-(r -
+    R)^2 / (2 s^2)) times I_0(r R / s^2) exp(-r R / s^2), with r = |x| and the modified Bessel
+    function I_0.
     """
     R = torch.tensor(radii, dtype=torch.float64)
 
     def log_prob(x: Tensor) -> Tensor:
         r = x.norm(dim=-1, keepdim=True)
         circles = R.to(x)
-        log_each = torch.special.i0e(r * circles / noise**2).log() - (r - circles).square() / (2 * noise**2)
+        log_each = torch.special.i0e(r * circles / noise**2).log() - (r - circles).square() / (
+            2 * noise**2
+        )
         return log_each.logsumexp(-1) - math.log(2 * math.pi * noise**2 * len(radii))
 
     def draw(n: int, generator: torch.Generator | None) -> Tensor:
         angle = 2 * math.pi * torch.rand(n, generator=generator, dtype=torch.float64)
         circle = R[torch.randint(len(radii), (n,), generator=generator)]
-        return circle[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1) + noise * _normal(n, generator)
+        return circle[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1) + noise * _normal(
+            n, generator
+        )
 
     edge = max(radii) + 6 * noise
     return Density(f"{len(radii)} rings", log_prob, (-edge, edge, -edge, edge), draw)
 
 
 def two_circles(noise: float = 0.24) -> Density:
-    """Circles of radius 3 and 1.5: scikit-learn's make_circles(factor=0.5, noise=0.08), three times as large."""
+    """Circles of radius 3 and 1.5: scikit-learn's make_circles(factor=0.5, noise=0.08), three times
+    as large.
+    """
     circles = rings((1.5, 3.0), noise)
     return Density("two circles", circles.log_prob, circles.bounds, circles.draw)
 
@@ -178,9 +217,9 @@ def two_circles(noise: float = 0.24) -> Density:
 def two_moons(noise: float = 0.2) -> Density:
     """Two half circles of radius 2 that reach into each other, plus Gaussian noise.
 
-    It is scikit-learn's make_moons(noise=0.1), doubled and moved by (-1, -0.2), with points uniform on the arcs (there:
-    equally spaced on them). The density is a mean over the arcs, computed by Gauss-Legendre quadrature to rounding; its
-    entropy at noise 0.2 is 2.39.
+    It is scikit-learn's make_moons(noise=0.1), doubled and moved by (-1, -0.2), with points uniform
+    on the arcs (there: equally spaced on them). The density is a mean over the arcs, computed by
+    Gauss-Legendre quadrature to rounding; its entropy at noise 0.2 is 2.39.
     """
     nodes = math.ceil(24 / min(noise, 1.0))
     at, weights = map(torch.from_numpy, np.polynomial.legendre.leggauss(nodes))
@@ -189,7 +228,12 @@ def two_moons(noise: float = 0.2) -> Density:
     def log_prob(x: Tensor) -> Tensor:
         flat = x.reshape(-1, 2)
         log_each = [
-            (-torch.cdist(part, on_arcs.to(x), compute_mode="donot_use_mm_for_euclid_dist").square() / (2 * noise**2))
+            (
+                -torch.cdist(
+                    part, on_arcs.to(x), compute_mode="donot_use_mm_for_euclid_dist"
+                ).square()
+                / (2 * noise**2)
+            )
             .add(log_weights.to(x))
             .logsumexp(-1)
             for part in flat.split(10_000)
@@ -203,7 +247,9 @@ def two_moons(noise: float = 0.2) -> Density:
         return torch.where(upper[:, None], one, other) + noise * _normal(n, generator)
 
     margin = 6 * noise
-    return Density("two moons", log_prob, (-3 - margin, 3 + margin, -1.4 - margin, 1.8 + margin), draw)
+    return Density(
+        "two moons", log_prob, (-3 - margin, 3 + margin, -1.4 - margin, 1.8 + margin), draw
+    )
 
 
 def _arcs(angle: Tensor) -> Tensor:
@@ -213,12 +259,16 @@ def _arcs(angle: Tensor) -> Tensor:
     return 2 * torch.cat([upper, lower]) + upper.new_tensor([-1.0, -0.2])
 
 
-def pinwheel(arms: int = 5, radial: float = 0.3, tangential: float = 0.1, twist: float = 0.25) -> Density:
-    """Gaussians at distance 1 from the origin, long in the radial direction, twisted by an angle that grows with r.
+def pinwheel(
+    arms: int = 5, radial: float = 0.3, tangential: float = 0.1, twist: float = 0.25
+) -> Density:
+    """Gaussians at distance 1 from the origin, long in the radial direction, twisted by an angle
+    that grows with r.
 
-    A point q from N((1, 0), diag(radial^2, tangential^2)) is turned to a random arm, and by twist * exp(|q|), and
-    doubled. Turning each circle about the origin by its own angle changes no area, so that the density is known. (In
-    FFJORD's code the angle grows with q_1 instead of |q|: almost the same picture, without this property.)
+    A point q from N((1, 0), diag(radial^2, tangential^2)) is turned to a random arm, and by twist *
+    exp(|q|), and doubled. Turning each circle about the origin by its own angle changes no area, so
+    that the density is known. (In FFJORD's code the angle grows with q_1 instead of |q|: almost the
+    same picture, without this property.)
     """
     stds = torch.tensor([radial, tangential], dtype=torch.float64)
     starts = 2 * math.pi * torch.arange(arms, dtype=torch.float64) / arms
@@ -226,7 +276,11 @@ def pinwheel(arms: int = 5, radial: float = 0.3, tangential: float = 0.1, twist:
     def log_prob(x: Tensor) -> Tensor:
         x = x / 2
         r = x.norm(dim=-1)
-        back = torch.atan2(x[..., 1], x[..., 0]).unsqueeze(-1) - (twist * r.exp()).unsqueeze(-1) - starts.to(x)
+        back = (
+            torch.atan2(x[..., 1], x[..., 0]).unsqueeze(-1)
+            - (twist * r.exp()).unsqueeze(-1)
+            - starts.to(x)
+        )
         q = r[..., None, None] * torch.stack([back.cos(), back.sin()], dim=-1)  # (..., arms, 2)
         squares = ((q - q.new_tensor([1.0, 0.0])) / stds.to(x)).square().sum(-1)
         return (-squares / 2).logsumexp(-1) - math.log(4 * 2 * math.pi * radial * tangential * arms)

@@ -1,4 +1,6 @@
-"""Images of handwritten digits: scikit-learn's, small and shipped with it, and MNIST, where torchvision has it."""
+"""Images of handwritten digits: scikit-learn's, small and shipped with it, and MNIST, where
+torchvision has it.
+"""
 
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +13,9 @@ FOLDS = 4  # parts of the digits, each of which can be the test set
 
 
 class Split(NamedTuple):
-    """Images (N, 1, height, width) and their labels (N,), integers from 0 to 9, to train with and to test with."""
+    """Images (N, 1, height, width) and their labels (N,), integers from 0 to 9, to train with and
+    to test with.
+    """
 
     images: Tensor
     labels: Tensor
@@ -20,16 +24,17 @@ class Split(NamedTuple):
 
 
 def digits(fold: int = 0, normalize: bool = True) -> Split:
-    """scikit-learn's 1797 digits of 8 by 8 pixels, split at random into 1347 or 1348 to train and 450 or 449 to test.
+    """scikit-learn's 1797 digits of 8 by 8 pixels, split at random into 1347 or 1348 to train and
+    450 or 449 to test.
 
-    One random order, the same for ever, is dealt out in four parts; `fold` says which of them is the test set. Over the
-    four folds every image is tested once.
+    One random order, the same for ever, is dealt out in four parts; `fold` says which of them is
+    the test set. Over the four folds every image is tested once.
 
-    The pixels count dark dots, 0 to 16. They are divided by 16; with `normalize`, the mean of all training pixels is
-    then subtracted and the result divided by their standard deviation.
+    The pixels count dark dots, 0 to 16. They are divided by 16; with `normalize`, the mean of all
+    training pixels is then subtracted and the result divided by their standard deviation.
 
-    The images are by 13 people (they are the test set of the UCI collection), and a random split has all of them on
-    both sides: the errors are those for hands that are known.
+    The images are by 13 people (they are the test set of the UCI collection), and a random split
+    has all of them on both sides: the errors are those for hands that are known.
 
     Args:
         fold: 0, 1, 2 or 3.
@@ -41,7 +46,8 @@ def digits(fold: int = 0, normalize: bool = True) -> Split:
     Raises:
         ValueError: for another fold.
 
-    Source: Alpaydin, Kaynak 1998, "Optical recognition of handwritten digits", UCI machine learning repository.
+    Source: Alpaydin, Kaynak 1998, "Optical recognition of handwritten digits", UCI machine learning
+    repository.
 
         >>> split = digits()
         >>> split.images.shape, split.test_images.shape
@@ -50,7 +56,9 @@ def digits(fold: int = 0, normalize: bool = True) -> Split:
     from sklearn.datasets import load_digits  # here, because it takes half a second
 
     if fold not in range(FOLDS):
-        raise ValueError(f"fold must be one of 0 to {FOLDS - 1}, the part that is the test set, got {fold!r}")
+        raise ValueError(
+            f"fold must be one of 0 to {FOLDS - 1}, the part that is the test set, got {fold!r}"
+        )
     data = load_digits()
     images = torch.tensor(data.images, dtype=torch.float32).unsqueeze(1) / 16
     labels = torch.tensor(data.target, dtype=torch.int64)
@@ -61,7 +69,8 @@ def digits(fold: int = 0, normalize: bool = True) -> Split:
 
 
 def mnist(folder: str | Path, download: bool = False, normalize: bool = True) -> Split:
-    """MNIST, 60 000 digits of 28 by 28 pixels to train with and 10 000 to test with, through torchvision.
+    """MNIST, 60 000 digits of 28 by 28 pixels to train with and 10 000 to test with, through
+    torchvision.
 
     Args:
         folder: where torchvision keeps it, or puts it.
@@ -75,13 +84,15 @@ def mnist(folder: str | Path, download: bool = False, normalize: bool = True) ->
         ImportError: without torchvision, which this package does not require.
         FileNotFoundError: if the data is not in the folder, and `download` is False.
 
-    Source: LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition".
+    Source: LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document
+    recognition".
     """
     try:
         make = import_module("torchvision.datasets").MNIST
     except ImportError as error:
         raise ImportError(
-            "mnist needs torchvision, which is not installed: `pip install torchvision`; or use digits(), "
+            "mnist needs torchvision, which is not installed: `pip install torchvision`; or use "
+            "digits(), "
             "smaller images that need no download"
         ) from error
     try:
@@ -90,7 +101,8 @@ def mnist(folder: str | Path, download: bool = False, normalize: bool = True) ->
         if download:
             raise
         raise FileNotFoundError(
-            f"there is no MNIST in {str(folder)!r} ({error}); call mnist({str(folder)!r}, download=True) once, "
+            f"there is no MNIST in {str(folder)!r} ({error}); call mnist({str(folder)!r}, "
+            "download=True) once, "
             "with a network, or use digits()"
         ) from error
     tensors = [x for part in parts for x in (part.data.unsqueeze(1).float() / 255, part.targets)]
@@ -111,4 +123,6 @@ def _normalized(split: Split, normalize: bool) -> Split:
     if not normalize:
         return split
     mean, std = split.images.mean(), split.images.std()
-    return split._replace(images=(split.images - mean) / std, test_images=(split.test_images - mean) / std)
+    return split._replace(
+        images=(split.images - mean) / std, test_images=(split.test_images - mean) / std
+    )

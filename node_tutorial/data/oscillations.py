@@ -1,4 +1,6 @@
-"""Harmonic oscillations, damped or not, as noisy series at irregular times, with their exact solution."""
+"""Harmonic oscillations, damped or not, as noisy series at irregular times, with their exact
+solution.
+"""
 
 import math
 
@@ -20,14 +22,16 @@ def oscillations(
 
     Args:
         n: how many.
-        keep: observations of each, at times uniform from 0 to end, no gap below 1e-5 end; the first is at 0.
+        keep: observations of each, at times uniform from 0 to end, no gap below 1e-5 end; the first
+            is at 0.
         omega, damping: of d2q/dt2 = -omega^2 q - 2 damping dq/dt, with 0 <= damping < omega.
         end: the last possible time.
         noise: standard deviation of the noise.
         seed: of a generator of its own.
 
     Returns:
-        n pairs of times (keep,) and values (keep, 1), for `collate`; and the starts (q, dq/dt) (n, 2), from N(0, I).
+        n pairs of times (keep,) and values (keep, 1), for `collate`; and the starts (q, dq/dt) (n,
+        2), from N(0, I).
 
     Raises:
         ValueError: for a damping outside of its bounds.
@@ -49,9 +53,11 @@ def oscillations(
 
 
 def exact_oscillation(t: Tensor, start: Tensor, omega: float, damping: float = 0.0) -> Tensor:
-    """(q, v) (..., T, 2) at times t (T,) or (..., T) of the oscillator of `oscillations` from start (..., 2) at t = 0:
+    """(q, v) (..., T, 2) at times t (T,) or (..., T) of the oscillator of `oscillations` from start
+    (..., 2) at t = 0:
 
-        q(t) = exp(-d t) (q cos(w t) + (v + d q) sin(w t) / w),     w = sqrt(omega^2 - d^2),  d = damping
+        q(t) = exp(-d t) (q cos(w t) + (v + d q) sin(w t) / w),     w = sqrt(omega^2 - d^2),  d =
+        damping
 
     Source: Landau, Lifshitz, Mechanics, section 25.
 
@@ -59,10 +65,17 @@ def exact_oscillation(t: Tensor, start: Tensor, omega: float, damping: float = 0
         ValueError: unless 0 <= damping < omega.
     """
     if not 0 <= damping < omega:
-        raise ValueError(f"damping must be from 0 to less than omega = {omega:g}, so that it oscillates, got {damping}")
+        raise ValueError(
+            f"damping must be from 0 to less than omega = {omega:g}, so that it oscillates, got "
+            f"{damping}"
+        )
     q, v = start[..., :1], start[..., 1:]
     w = math.sqrt(omega**2 - damping**2)
     decay, cos, sin = torch.exp(-damping * t), torch.cos(w * t), torch.sin(w * t) / w
     return torch.stack(
-        [decay * (q * cos + (v + damping * q) * sin), decay * (v * cos - (damping * v + omega**2 * q) * sin)], dim=-1
+        [
+            decay * (q * cos + (v + damping * q) * sin),
+            decay * (v * cos - (damping * v + omega**2 * q) * sin),
+        ],
+        dim=-1,
     )

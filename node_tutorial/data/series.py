@@ -1,8 +1,9 @@
-"""Series with irregular times: from a list of them to tensors with a mask, and real ones with real gaps.
+"""Series with irregular times: from a list of them to tensors with a mask, and real ones with real
+gaps.
 
-A series is a pair: times (n,), increasing, and values (n,) or (n, D). A value that is NaN was not observed; that is the
-one way to say so, and the mask is made of it. A batch holds t (B, T), x (B, T, D) and mask (B, T, D), which is True
-where x was observed; elsewhere x is 0 and means nothing.
+A series is a pair: times (n,), increasing, and values (n,) or (n, D). A value that is NaN was not
+observed; that is the one way to say so, and the mask is made of it. A batch holds t (B, T), x (B,
+T, D) and mask (B, T, D), which is True where x was observed; elsewhere x is 0 and means nothing.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,9 @@ from ..solvers.inputs import check_times
 
 
 class Batch(NamedTuple):
-    """Series as tensors: t (B, T) or, on one grid, (T,); x (B, T, D); mask (B, T, D), True where x was observed."""
+    """Series as tensors: t (B, T) or, on one grid, (T,); x (B, T, D); mask (B, T, D), True where x
+    was observed.
+    """
 
     t: Tensor
     x: Tensor
@@ -25,15 +28,18 @@ class Batch(NamedTuple):
 def collate(series: Sequence[tuple[Tensor, Tensor]]) -> Batch:
     """Series of any lengths as one `Batch`, the shorter ones padded at their ends.
 
-    Padding is masked, its x is 0, and its times go on increasing, by a few units in the last place: so each row is a
-    valid grid of times for a solver, which ends practically where the row's observations do.
+    Padding is masked, its x is 0, and its times go on increasing, by a few units in the last place:
+    so each row is a valid grid of times for a solver, which ends practically where the row's
+    observations do.
 
     Args:
-        series: pairs of times (n,) and values (n,) or (n, D); NaN for what was not observed. n and D at least 1.
+        series: pairs of times (n,) and values (n,) or (n, D); NaN for what was not observed. n and
+            D at least 1.
 
     Raises:
-        ValueError: for no series; for times that do not increase strictly or are not finite; for values of another
-            length than their times, or another D than the first series has. TypeError: unless all are floating point.
+        ValueError: for no series; for times that do not increase strictly or are not finite; for
+            values of another length than their times, or another D than the first series has.
+            TypeError: unless all are floating point.
 
         >>> short = torch.tensor([0.0, 1.0]), torch.tensor([3.0, 4.0])
         >>> long = torch.tensor([0.5, 2.0, 2.5]), torch.tensor([5.0, float("nan"), 6.0])
@@ -47,10 +53,15 @@ def collate(series: Sequence[tuple[Tensor, Tensor]]) -> Batch:
     width = rows[0][1].shape[1]
     for i, (_, x) in enumerate(rows):
         if x.shape[1] != width:
-            raise ValueError(f"series[{i}] has {x.shape[1]} values at each time, series[0] has {width}; use as many")
+            raise ValueError(
+                f"series[{i}] has {x.shape[1]} values at each time, series[0] has {width}; use as "
+                "many"
+            )
     longest = max(len(t) for t, _ in rows)
     times = torch.stack([_pad_times(t, longest) for t, _ in rows])
-    values = torch.stack([torch.cat([x, x.new_full((longest - len(x), width), torch.nan)]) for _, x in rows])
+    values = torch.stack(
+        [torch.cat([x, x.new_full((longest - len(x), width), torch.nan)]) for _, x in rows]
+    )
     mask = ~values.isnan()
     return Batch(times, torch.where(mask, values, 0.0), mask)
 
@@ -59,35 +70,51 @@ def _check(i: int, t: Any, x: Any) -> tuple[Tensor, Tensor]:
     """The times (n,) and values (n, D) of series i."""
     times = check_times(t, f"series[{i}][0]")
     if len(times) > 1 and times[1] < times[0]:
-        raise ValueError(f"series[{i}][0] must be increasing times, but they decrease; use .flip(0), of the values too")
+        raise ValueError(
+            f"series[{i}][0] must be increasing times, but they decrease; use .flip(0), of the "
+            "values too"
+        )
     if not isinstance(x, Tensor) or not x.is_floating_point():
         got = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(
-            f"series[{i}][1] must be a tensor of floating point, got {got}; use torch.as_tensor(..).float()"
+            f"series[{i}][1] must be a tensor of floating point, got {got}; use "
+            "torch.as_tensor(..).float()"
         )
     if x.dim() not in (1, 2) or len(x) != len(times) or x[0].numel() == 0:
         raise ValueError(
-            f"series[{i}][1] must be values ({len(times)},) or ({len(times)}, D), one per time, got {tuple(x.shape)}"
+            f"series[{i}][1] must be values ({len(times)},) or ({len(times)}, D), one per time, "
+            f"got {tuple(x.shape)}"
         )
     if x.isinf().any():
-        raise ValueError(f"series[{i}][1] must be finite, or NaN where nothing was observed, got inf")
+        raise ValueError(
+            f"series[{i}][1] must be finite, or NaN where nothing was observed, got inf"
+        )
     return t, x.reshape(len(x), -1)
 
 
 def _pad_times(t: Tensor, longest: int) -> Tensor:
-    step = 4 * torch.finfo(t.dtype).eps * float(t.abs().max().clamp(min=torch.finfo(t.dtype).tiny ** 0.5))
-    return torch.cat([t, t[-1] + step * torch.arange(1, longest - len(t) + 1, dtype=t.dtype, device=t.device)])
+    step = (
+        4
+        * torch.finfo(t.dtype).eps
+        * float(t.abs().max().clamp(min=torch.finfo(t.dtype).tiny ** 0.5))
+    )
+    return torch.cat(
+        [t, t[-1] + step * torch.arange(1, longest - len(t) + 1, dtype=t.dtype, device=t.device)]
+    )
 
 
 def union_grid(batch: Batch) -> Batch:
-    """The same observations on one grid t (T,) for all series: every time at which any of them was observed.
+    """The same observations on one grid t (T,) for all series: every time at which any of them was
+    observed.
 
-    For solves with one clock. Best where the series share most of their times; else the grid is long.
+    For solves with one clock. Best where the series share most of their times; else the grid is
+    long.
 
     Raises:
         ValueError: if nothing at all was observed.
 
-        >>> batch = collate([(torch.tensor([0.0, 2.0]), torch.ones(2)), (torch.tensor([1.0, 2.0]), torch.ones(2))])
+        >>> batch = collate([(torch.tensor([0.0, 2.0]), torch.ones(2)), (torch.tensor([1.0, 2.0]),
+        torch.ones(2))])
         >>> t, x, mask = union_grid(batch)
         >>> t.tolist(), mask[..., 0].int().tolist()
         ([0.0, 1.0, 2.0], [[1, 0, 1], [0, 1, 1]])
@@ -126,12 +153,18 @@ def thin(t: Tensor, x: Tensor, keep: int, seed: int = 0) -> list[tuple[Tensor, T
     if not 1 <= keep <= len(t):
         raise ValueError(f"keep must be from 1 to {len(t)}, the number of times, got {keep}")
     chance = torch.Generator().manual_seed(seed)
-    kept = torch.rand(len(x), len(t), generator=chance).argsort(1)[:, :keep].sort(1).values.to(t.device)
+    kept = (
+        torch.rand(len(x), len(t), generator=chance)
+        .argsort(1)[:, :keep]
+        .sort(1)
+        .values.to(t.device)
+    )
     return [(t[places], row[places]) for places, row in zip(kept, x, strict=True)]
 
 
 def co2() -> tuple[Tensor, Tensor]:
-    """Weekly carbon dioxide in the air at Mauna Loa, 1958 to 2001: times (2284,) in years, values (2284,) in ppm.
+    """Weekly carbon dioxide in the air at Mauna Loa, 1958 to 2001: times (2284,) in years, values
+    (2284,) in ppm.
 
     Both float64. 59 weeks are missing, NaN; the longest gap is 18 weeks, in 1964.
 
@@ -147,12 +180,16 @@ def co2() -> tuple[Tensor, Tensor]:
 
 
 def sunspots() -> tuple[Tensor, Tensor]:
-    """Yearly sunspot numbers, 1700 to 2008: times (309,) in years, values (309,), both float64, none missing.
+    """Yearly sunspot numbers, 1700 to 2008: times (309,) in years, values (309,), both float64,
+    none missing.
 
-    Source: National Geophysical Data Center, as shipped with statsmodels (`statsmodels.datasets.sunspots`).
+    Source: National Geophysical Data Center, as shipped with statsmodels
+    (`statsmodels.datasets.sunspots`).
     """
     from statsmodels.datasets import sunspots as source
 
     table = source.load_pandas().data
-    t, x = (torch.tensor(table[name].to_list(), dtype=torch.float64) for name in ("YEAR", "SUNACTIVITY"))
+    t, x = (
+        torch.tensor(table[name].to_list(), dtype=torch.float64) for name in ("YEAR", "SUNACTIVITY")
+    )
     return t, x

@@ -1,17 +1,19 @@
 """The adjoint method: the gradient of a solve by solving a second ODE backwards in time.
 
-Let L depend on y(t_1), .., y(t_T), with g_i = dL/dy(t_i) directly. The adjoint a(t) = dL/dy(t) obeys
+Let L depend on y(t_1), .., y(t_T), with g_i = dL/dy(t_i) directly. The adjoint a(t) = dL/dy(t)
+obeys
 
     da/dt = -a^T df/dy           between observations, integrated from t_T down to t_0,
     a  <-  a + g_i               at each observation, on the way,
     dL/dtheta = -integral from t_T to t_0 of a^T df/dtheta dt,
     dL/dt_i = g_i^T f(t_i, y(t_i)),     dL/dt_0 = -a(t_0)^T f(t_0, y_0), before g_0 is added to a.
 
-The state is not kept: y is integrated backwards along with a, restarting from the kept y(t_i) at each observation.
-Hence memory that does not grow with the number of steps, and a gradient that is as good as both solves, not exact.
+The state is not kept: y is integrated backwards along with a, restarting from the kept y(t_i) at
+each observation. Hence memory that does not grow with the number of steps, and a gradient that is
+as good as both solves, not exact.
 
-Source: Chen, Rubanova, Bettencourt, Duvenaud 2018, "Neural ordinary differential equations", arXiv 1806.07366,
-Algorithm 1 and appendix B; the seminorm: Kidger, Chen, Lyons 2021, arXiv 2009.09457.
+Source: Chen, Rubanova, Bettencourt, Duvenaud 2018, "Neural ordinary differential equations", arXiv
+1806.07366, Algorithm 1 and appendix B; the seminorm: Kidger, Chen, Lyons 2021, arXiv 2009.09457.
 """
 
 import warnings
@@ -25,10 +27,10 @@ from torch.autograd.function import once_differentiable
 from ..solvers import inputs
 from ..solvers.control import largest, rms_norm
 from ..solvers.inputs import State, unflatten
-from ..solvers.methods import METHODS, check_method, known_options
+from ..solvers.methods.registry import METHODS, check_method, known_options
+from ..solvers.methods.symplectic import Splitting
 from ..solvers.odeint import odeint
 from ..solvers.problem import prepare, run
-from ..solvers.symplectic import Splitting
 from .recorded import find_params
 
 _CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
@@ -50,26 +52,40 @@ def odeint_adjoint(
     adjoint_options: dict | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
 ) -> Any:
-    """As `odeint`, with the gradient by the adjoint method (module docstring): memory flat in the number of steps.
+    """As `odeint`, with the gradient by the adjoint method (module docstring): memory flat in the
+    number of steps.
 
     Args:
-        func: an `nn.Module`, whose parameters get gradients; any callable if `adjoint_params` is given.
+        func: an `nn.Module`, whose parameters get gradients; any callable if `adjoint_params` is
+            given.
         y0, t, rtol, atol, method, options, event_fn: of the forward solve, see `odeint`.
-        adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options: of the backward solve; default: as forward. The
-            option "norm" may be "seminorm" (leave the parameters out of the error), or a function of the tuple
-            (dL/dt, y, a, *dL/dtheta); if y0 is a tuple, y and a are spread out in it.
-        adjoint_params: the tensors that get gradients, besides y0 and t; default: func's parameters.
+        adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options: of the backward solve; default:
+            as forward. The option "norm" may be "seminorm" (leave the parameters out of the error),
+            or a function of the tuple (dL/dt, y, a, *dL/dtheta); if y0 is a tuple, y and a are
+            spread out in it.
+        adjoint_params: the tensors that get gradients, besides y0 and t; default: func's
+            parameters.
 
     Raises:
-        ValueError: if func is no module and `adjoint_params` is None, or adjoint_options cannot be inferred.
+        ValueError: if func is no module and `adjoint_params` is None, or adjoint_options cannot be
+            inferred.
     """
     flat, shapes = inputs.check_state(y0)
     forward = {"rtol": rtol, "atol": atol, "method": method, "options": options}
     params, backward = backward_solve(
-        "odeint_adjoint", func, shapes, forward, adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options,
+        "odeint_adjoint",
+        func,
+        shapes,
+        forward,
+        adjoint_rtol,
+        adjoint_atol,
+        adjoint_method,
+        adjoint_options,
         adjoint_params,
-    )  # fmt: skip
-    ans = _Adjoint.apply(func, flat, t, shapes, {**forward, "event_fn": event_fn}, backward, *params)
+    )
+    ans = _Adjoint.apply(
+        func, flat, t, shapes, {**forward, "event_fn": event_fn}, backward, *params
+    )
     if event_fn is None:
         return unflatten(ans, shapes)
     return ans[0], unflatten(ans[1], shapes)
@@ -94,7 +110,10 @@ class _Adjoint(torch.autograd.Function):
         if shapes is not None:
             y = torch.cat([part.reshape(len(part), -1) for part in y], dim=1)
         ctx.func, ctx.shapes, ctx.is_event = func, shapes, event_t is not None
-        ctx.backward, ctx.adjoint_options = backward, backward["options"]  # where torchdiffeq has them
+        ctx.backward, ctx.adjoint_options = (
+            backward,
+            backward["options"],
+        )  # where torchdiffeq has them
         ctx.save_for_backward(t if event_t is None else torch.stack([t[0], event_t]), y, *params)
         return y if event_t is None else (event_t, y)
 
@@ -103,7 +122,9 @@ class _Adjoint(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple:
         t, y, *params = ctx.saved_tensors
         wants_t = ctx.needs_input_grad[2]
-        of_y0, of_t, of_params = pull_back(ctx.func, t, y, ctx.shapes, params, grads[-1], wants_t, ctx.backward)
+        of_y0, of_t, of_params = pull_back(
+            ctx.func, t, y, ctx.shapes, params, grads[-1], wants_t, ctx.backward
+        )
         if of_t is not None and ctx.is_event:  # the second time was found, not given
             of_t[1] = 0
         return (None, of_y0, of_t, None, None, None, *of_params)
@@ -122,31 +143,38 @@ def backward_solve(
 ) -> tuple[tuple[Tensor, ...], dict]:
     """The parameters that get gradients; and rtol, atol, method and options of the backward solve.
 
-    What is not given is as in the solve `forward`. The norm is one of (dL/dt, y, a, *dL/dtheta), see `adjoint_norm`.
+    What is not given is as in the solve `forward`. The norm is one of (dL/dt, y, a, *dL/dtheta),
+    see `adjoint_norm`.
     """
     given = find_params(func, adjoint_params, gradient)
     params = tuple(p for p in given if p.requires_grad)
     method, options = forward["method"], forward["options"]
     if adjoint_method not in (None, method) and options is not None and adjoint_options is None:
         raise ValueError(
-            f"adjoint_method={adjoint_method!r} differs from method={method!r}, whose options need not fit it: "
+            f"adjoint_method={adjoint_method!r} differs from method={method!r}, whose options "
+            "need not fit it: "
             "give adjoint_options too (possibly {})"
         )
     if adjoint_options is None:
         adjoint_options = {name: value for name, value in (options or {}).items() if name != "norm"}
     if len(params) < len(given) and callable(adjoint_options.get("norm")):
         warnings.warn(
-            "an adjoint parameter does not require gradients; it is left out of the adjoint norm's argument too",
+            "an adjoint parameter does not require gradients; it is left out of the adjoint "
+            "norm's argument too",
             stacklevel=3,
         )
     adjoint_method = check_method(adjoint_method or method)
     if isinstance(METHODS[adjoint_method], Splitting):
         raise ValueError(
-            f"method {adjoint_method!r} splits (q, p), and the adjoint equations that {gradient} solves do not split: "
-            "give adjoint_method='rk4', adjoint_options={'step_size': ...}, or another; or use odeint_replay"
+            f"method {adjoint_method!r} splits (q, p), and the adjoint equations that {gradient} "
+            "solves do not split: "
+            "give adjoint_method='rk4', adjoint_options={'step_size': ...}, or another; or use "
+            "odeint_replay"
         )
     inputs.check_options(
-        adjoint_options, known_options(adjoint_method, adjoint_options), f"{adjoint_method} (adjoint_options)"
+        adjoint_options,
+        known_options(adjoint_method, adjoint_options),
+        f"{adjoint_method} (adjoint_options)",
     )
     norm = adjoint_options.get("norm")
     if not (callable(norm) or norm in (None, "seminorm")):
@@ -155,7 +183,10 @@ def backward_solve(
         "rtol": forward["rtol"] if adjoint_rtol is None else adjoint_rtol,
         "atol": forward["atol"] if adjoint_atol is None else adjoint_atol,
         "method": adjoint_method,
-        "options": {**adjoint_options, "norm": adjoint_norm(norm, (options or {}).get("norm"), shapes)},
+        "options": {
+            **adjoint_options,
+            "norm": adjoint_norm(norm, (options or {}).get("norm"), shapes),
+        },
     }
 
 
@@ -170,9 +201,11 @@ def pull_back(
     backward: dict,
     y_at: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
-    """dL/dy0, dL/dt (None unless wanted) and dL/dtheta, from dL/dy (T, *): the adjoint solve, t[-1] to t[0].
+    """dL/dy0, dL/dt (None unless wanted) and dL/dtheta, from dL/dy (T, *): the adjoint solve, t[-1]
+    to t[0].
 
-    With `y_at`, the state at any time between, y is read there. Without, it is integrated too, from each y[i].
+    With `y_at`, the state at any time between, y is read there. Without, it is integrated too, from
+    each y[i].
     """
     grad_t = torch.zeros_like(t) if wants_t else None
     field, split = augmented_field(func, y[0], shapes, params, y_at)
@@ -186,9 +219,13 @@ def pull_back(
         if grad_t is not None:
             grad_t[i] = torch.sum(grad_y[i].conj() * flat_slope(func, t[i], y[i], shapes)).real
         z = torch.cat([*(() if y_at else (y[i].reshape(-1),)), a.reshape(-1), sums])
-        problem = prepare(field, z, torch.stack([t[i], t[i - 1]]), **{**backward, "options": options})
+        problem = prepare(
+            field, z, torch.stack([t[i], t[i - 1]]), **{**backward, "options": options}
+        )
         z = run(problem).y[1]
-        if problem.log.next_size:  # goes on as if there were no observation in between: fewer evaluations
+        if (
+            problem.log.next_size
+        ):  # goes on as if there were no observation in between: fewer evaluations
             options["first_step"] = problem.log.next_size
         rest = z if y_at else z[a.numel() :]
         a, sums = rest[: a.numel()].view_as(a), rest[a.numel() :]
@@ -211,10 +248,11 @@ def augmented_field(
     params: Sequence[Tensor],
     y_at: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Callable, Callable]:
-    """The right-hand side for the flat state z = (y, a, dL/dtheta), and a function that splits z into these parts.
+    """The right-hand side for the flat state z = (y, a, dL/dtheta), and a function that splits z
+    into these parts.
 
-    It is (f, -a^T df/dy, -a^T df/dtheta): one evaluation of func and one vector-Jacobian product. With `y_at`, y is no
-    part of z but read there; the first part of a split z is zero then.
+    It is (f, -a^T df/dy, -a^T df/dtheta): one evaluation of func and one vector-Jacobian product.
+    With `y_at`, y is no part of z but read there; the first part of a split z is zero then.
     """
     n = like.numel()
     nothing = [like.new_zeros(n), *(like.new_zeros(p.numel()) for p in params)]
@@ -237,7 +275,9 @@ def augmented_field(
             dy = flat_slope(func, t, y, shapes)
             vjps: Sequence[Tensor | None] = [None] * (1 + len(params))
             if dy.requires_grad:
-                vjps = torch.autograd.grad(dy, (y, *params), -a, allow_unused=True, create_graph=linked)
+                vjps = torch.autograd.grad(
+                    dy, (y, *params), -a, allow_unused=True, create_graph=linked
+                )
         # What func does not use, here or at all, has no vjp: its gradient is zero.
         flat = [zero if v is None else v.reshape(-1) for v, zero in zip(vjps, nothing)]
         if y_at is None:
@@ -249,20 +289,29 @@ def augmented_field(
     for name in _CALLBACKS:
         callback = getattr(func, name + "_adjoint", None)
         if callback is not None:
-            setattr(field, name, lambda t, z, h, callback=callback: callback(t, (z.new_zeros(()), *split(z)), h))
+            setattr(
+                field,
+                name,
+                lambda t, z, h, callback=callback: callback(t, (z.new_zeros(()), *split(z)), h),
+            )
     return field, split
 
 
-def adjoint_norm(norm: Any, state_norm: Callable | None, shapes: Sequence[torch.Size] | None) -> Callable:
-    """The norm of an augmented error (dL/dt, y, a, *dL/dtheta): the largest of its parts'; y, a in the forward norm.
+def adjoint_norm(
+    norm: Any, state_norm: Callable | None, shapes: Sequence[torch.Size] | None
+) -> Callable:
+    """The norm of an augmented error (dL/dt, y, a, *dL/dtheta): the largest of its parts'; y, a in
+    the forward norm.
 
-    `norm` is None, or "seminorm", which leaves the parameters out, or a function of these parts. dL/dt is not
-    integrated here, its part is zero.
+    `norm` is None, or "seminorm", which leaves the parameters out, or a function of these parts.
+    dL/dt is not integrated here, its part is zero.
     """
     if callable(norm):
         if shapes is None:
             return norm
-        return lambda parts: norm((parts[0], *unflatten(parts[1], shapes), *unflatten(parts[2], shapes), *parts[3:]))
+        return lambda parts: norm(
+            (parts[0], *unflatten(parts[1], shapes), *unflatten(parts[2], shapes), *parts[3:])
+        )
     of_state = inputs.make_norm(state_norm, shapes)
     scales: list[Tensor] = []
 
@@ -284,5 +333,11 @@ def adjoint_norm(norm: Any, state_norm: Callable | None, shapes: Sequence[torch.
 
 
 def _like(part: Tensor, p: Tensor) -> Tensor:
-    """A flat gradient in the shape and dtype of its parameter; real parameters of a complex state get the real part."""
-    return (part if p.is_complex() or not part.is_complex() else part.real).reshape(p.shape).to(p.dtype)
+    """A flat gradient in the shape and dtype of its parameter; real parameters of a complex state
+    get the real part.
+    """
+    return (
+        (part if p.is_complex() or not part.is_complex() else part.real)
+        .reshape(p.shape)
+        .to(p.dtype)
+    )

@@ -1,11 +1,14 @@
 """Checkpointing: replay with few states kept, and the others computed again when they are needed.
 
-With s snapshots, N steps are pulled back by solving forward again from the nearest snapshot, and moving snapshots as
-they become free. The state after k steps is kept, so that the number of steps that are computed again,
+With s snapshots, N steps are pulled back by solving forward again from the nearest snapshot, and
+moving snapshots as they become free. The state after k steps is kept, so that the number of steps
+that are computed again,
 
-    cost(N, s) = min over k of  k + cost(N - k, s - 1) + cost(k, s),     cost(1, s) = 0,     cost(N, 1) = N (N - 1) / 2,
+    cost(N, s) = min over k of  k + cost(N - k, s - 1) + cost(k, s),     cost(1, s) = 0,     cost(N,
+    1) = N (N - 1) / 2,
 
-is least; the best k is known in closed form. With s = sqrt(N), 100 steps cost 222 more, and 900 steps 2172.
+is least; the best k is known in closed form. With s = sqrt(N), 100 steps cost 222 more, and 900
+steps 2172.
 
 Source: Griewank, Walther 2000, "Algorithm 799: revolve", ACM TOMS 26(1).
 """
@@ -21,7 +24,16 @@ from torch.autograd.function import once_differentiable
 from ..solvers.inputs import State as PublicState
 from ..solvers.inputs import unflatten
 from ..solvers.problem import Problem
-from .recorded import Cotangents, Record, State, find_params, prepare_recorded, record, redo, with_event
+from .recorded import (
+    Cotangents,
+    Record,
+    State,
+    find_params,
+    prepare_recorded,
+    record,
+    redo,
+    with_event,
+)
 
 
 def odeint_checkpoint(
@@ -40,16 +52,24 @@ def odeint_checkpoint(
     """As `odeint`, with the exact gradient of the discrete solve from a few snapshots of the state.
 
     Args:
-        snapshots: how many states are kept at a time, at least 1; default: the square root of the number of steps.
-        adjoint_params: the tensors that get gradients, besides y0 and t; default: the parameters of func, a module.
+        snapshots: how many states are kept at a time, at least 1; default: the square root of the
+            number of steps.
+        adjoint_params: the tensors that get gradients, besides y0 and t; default: the parameters of
+            func, a module.
         all others: as `odeint`.
 
     Raises:
-        ValueError: if func is no module and `adjoint_params` is None; for Adams methods and scipy_solver.
+        ValueError: if func is no module and `adjoint_params` is None; for Adams methods and
+            scipy_solver.
     """
     if snapshots is not None and not (isinstance(snapshots, int) and snapshots >= 1):
-        raise ValueError(f"snapshots must be a whole number, at least 1, or None for sqrt(steps); got {snapshots!r}")
-    params = tuple(x for x in find_params(func, adjoint_params, "odeint_checkpoint") if x.requires_grad)
+        raise ValueError(
+            "snapshots must be a whole number, at least 1, or None for sqrt(steps); got "
+            f"{snapshots!r}"
+        )
+    params = tuple(
+        x for x in find_params(func, adjoint_params, "odeint_checkpoint") if x.requires_grad
+    )
     solver = {"rtol": rtol, "atol": atol, "method": method, "options": options}
     if event_fn is not None:
         mode = lambda *args, **kwargs: odeint_checkpoint(*args, **kwargs, snapshots=snapshots)  # noqa: E731
@@ -59,22 +79,30 @@ def odeint_checkpoint(
 
 
 def best_split(steps: int, snapshots: int) -> int:
-    """After how many of the steps to keep a state, in order to compute as few steps again as possible.
+    """After how many of the steps to keep a state, in order to compute as few steps again as
+    possible.
 
-    `snapshots` counts the state at the beginning, which is kept already; with one there is no other to place. With r
-    repetitions of any step, s snapshots reach C(s + r, s) steps; both parts of the split are kept within that.
+    `snapshots` counts the state at the beginning, which is kept already; with one there is no other
+    to place. With r repetitions of any step, s snapshots reach C(s + r, s) steps; both parts of the
+    split are kept within that.
     """
     if snapshots == 1:
         return steps
     r = 1
     while math.comb(snapshots + r, snapshots) < steps:
         r += 1
-    return max(1, math.comb(snapshots + r - 2, snapshots), steps - math.comb(snapshots + r - 1, snapshots - 1))
+    return max(
+        1,
+        math.comb(snapshots + r - 2, snapshots),
+        steps - math.comb(snapshots + r - 1, snapshots - 1),
+    )
 
 
 class _Checkpoint(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, p: Problem, snapshots: int | None, y0: Tensor, t: Tensor, *params: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, p: Problem, snapshots: int | None, y0: Tensor, t: Tensor, *params: Tensor
+    ) -> Tensor:
         y, ctx.records = record(p, lambda n, state: None)
         ctx.p, ctx.snapshots = p, snapshots or max(1, math.isqrt(len(ctx.records)))
         ctx.save_for_backward(y0, *params)
@@ -94,9 +122,17 @@ class _Checkpoint(torch.autograd.Function):
 
 
 def _pull_back(
-    p: Problem, records: list[Record], cotangents: Cotangents, first: int, count: int, state: State, snapshots: int
+    p: Problem,
+    records: list[Record],
+    cotangents: Cotangents,
+    first: int,
+    count: int,
+    state: State,
+    snapshots: int,
 ) -> None:
-    """Pull back `count` steps from number `first` on, from the state before them, with as many snapshots."""
+    """Pull back `count` steps from number `first` on, from the state before them, with as many
+    snapshots.
+    """
     while count > 1 and snapshots > 1:
         k = best_split(count, snapshots)
         behind = _after(p, records, first, k, state)

@@ -1,19 +1,22 @@
-"""The interpolated adjoint: the adjoint method with y(t) read from the forward solve instead of integrated backwards.
+"""The interpolated adjoint: the adjoint method with y(t) read from the forward solve instead of
+integrated backwards.
 
-The adjoint (`adjoint.py`) needs y(t) on its way back. Solving for it backwards is unstable where the forward solve is
-stable: an error grows by e^50 per unit of time if y' = -50 y. But the forward solve has computed y at every time: each
-step comes with a polynomial, its dense output,
+The adjoint (`adjoint.py`) needs y(t) on its way back. Solving for it backwards is unstable where
+the forward solve is stable: an error grows by e^50 per unit of time if y' = -50 y. But the forward
+solve has computed y at every time: each step comes with a polynomial, its dense output,
 
     y(t + x h) = c_0 + c_1 x + .. + c_d x^d,     0 <= x <= 1.
 
-So these coefficients are kept, and only a and dL/dtheta are integrated backwards, half the state. Memory: d + 1 states
-a step, where d is 1 for euler, 2 for adaptive_heun, 4 for dopri5 and tsit5, 6 for dopri8, and 3 for all methods whose
-interpolation is cubic, such as rk4, bosh3 and Adams methods. What func computes on the way is not kept.
+So these coefficients are kept, and only a and dL/dtheta are integrated backwards, half the state.
+Memory: d + 1 states a step, where d is 1 for euler, 2 for adaptive_heun, 4 for dopri5 and tsit5, 6
+for dopri8, and 3 for all methods whose interpolation is cubic, such as rk4, bosh3 and Adams
+methods. What func computes on the way is not kept.
 
-The gradient is as good as both solves and the dense output, whose order is at most that of the method: not exact.
+The gradient is as good as both solves and the dense output, whose order is at most that of the
+method: not exact.
 
-Source: Daulbaev, Katrutsa, Markeeva, Gusak, Cichocki, Oseledets 2020, "Interpolation technique to speed up gradients
-propagation in neural ODEs", arXiv 2003.05271.
+Source: Daulbaev, Katrutsa, Markeeva, Gusak, Cichocki, Oseledets 2020, "Interpolation technique to
+speed up gradients propagation in neural ODEs", arXiv 2003.05271.
 """
 
 from bisect import bisect_left
@@ -50,11 +53,13 @@ def odeint_interpolated(
     adjoint_options: dict | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
 ) -> Any:
-    """As `odeint_adjoint`, but the backward solve reads y(t) from the forward solve (module docstring).
+    """As `odeint_adjoint`, but the backward solve reads y(t) from the forward solve (module
+    docstring).
 
     Args:
-        all: as `odeint_adjoint`. A "norm" among adjoint_options, and callbacks of the backward solve, get zero in
-            place of y, which is not integrated. With an event there are two forward solves: to find it, and up to it.
+        all: as `odeint_adjoint`. A "norm" among adjoint_options, and callbacks of the backward
+            solve, get zero in place of y, which is not integrated. With an event there are two
+            forward solves: to find it, and up to it.
 
     Raises:
         ValueError: as `odeint_adjoint`; for method scipy_solver, whose steps we do not see.
@@ -62,7 +67,9 @@ def odeint_interpolated(
     flat, shapes = check_state(y0)
     forward = {"rtol": rtol, "atol": atol, "method": method, "options": options}
     adjoint = (adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options)
-    params, backward = backward_solve("odeint_interpolated", func, shapes, forward, *adjoint, adjoint_params)
+    params, backward = backward_solve(
+        "odeint_interpolated", func, shapes, forward, *adjoint, adjoint_params
+    )
     if event_fn is not None:
         names = ("adjoint_rtol", "adjoint_atol", "adjoint_method", "adjoint_options")
         mode = partial(odeint_interpolated, **dict(zip(names, adjoint)))
@@ -70,17 +77,22 @@ def odeint_interpolated(
     p = prepare(func, y0, t, **forward)
     if p.stepper is None:
         raise ValueError(
-            "odeint_interpolated keeps the polynomial of every step, and scipy_solver does not tell its steps; use "
+            "odeint_interpolated keeps the polynomial of every step, and scipy_solver does not "
+            "tell its steps; use "
             "another method, or odeint_adjoint"
         )
     return unflatten(_Interpolated.apply(func, p, backward, flat, t, *params), shapes)
 
 
 class _Interpolated(torch.autograd.Function):
-    """Forward: a solve without a graph, whose polynomials are kept. Backward: the adjoint solve without y."""
+    """Forward: a solve without a graph, whose polynomials are kept. Backward: the adjoint solve
+    without y.
+    """
 
     @staticmethod
-    def forward(ctx: Any, func: Callable, p: Problem, backward: dict, y0: Tensor, t: Tensor, *params: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, func: Callable, p: Problem, backward: dict, y0: Tensor, t: Tensor, *params: Tensor
+    ) -> Tensor:
         pieces: list[Tensor] = []
         ctx.times = [p.times[0]]
         y = read(_kept(p, ctx.times, pieces), p.y0, p.times, p.dense, p.f, p.log, None, p.max_steps)
@@ -97,7 +109,9 @@ class _Interpolated(torch.autograd.Function):
         n_params = len(saved) - (len(ctx.times) - 1)
         params, pieces = saved[:n_params], saved[n_params:]
         wants_t, y_at = ctx.needs_input_grad[4], piecewise(ctx.times, pieces)
-        of_y0, of_t, of_params = pull_back(ctx.func, t, y, ctx.shapes, params, grad_y, wants_t, ctx.backward, y_at)
+        of_y0, of_t, of_params = pull_back(
+            ctx.func, t, y, ctx.shapes, params, grad_y, wants_t, ctx.backward, y_at
+        )
         return (None, None, None, of_y0, of_t, *of_params)
 
 
@@ -127,7 +141,9 @@ def coefficients(step: Step, h: float, dense: Dense) -> Tensor:
 
 
 def piecewise(times: Sequence[float], pieces: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
-    """The function t -> y(t) that is a polynomial between any two consecutive times, which rise or fall."""
+    """The function t -> y(t) that is a polynomial between any two consecutive times, which rise or
+    fall.
+    """
     sign = 1 if times[-1] >= times[0] else -1
     ends = [sign * t for t in times[1:]]
     polynomials = [piece.unbind() for piece in pieces]

@@ -1,4 +1,6 @@
-"""Memory on any device: the bytes that autograd saves for the backward pass, and the most in use at a time."""
+"""Memory on any device: the bytes that autograd saves for the backward pass, and the most in use at
+a time.
+"""
 
 import weakref
 from collections.abc import Iterable, Iterator
@@ -38,7 +40,9 @@ def bytes_kept(exclude: Iterable[Tensor] = ()) -> Iterator[Kept]:
     """
     known = {_key(x) for x in exclude}
     kept = Kept()
-    alive: list[Tensor] = []  # so that no storage is freed, and its address given to another, while we count
+    alive: list[
+        Tensor
+    ] = []  # so that no storage is freed, and its address given to another, while we count
 
     def pack(x: Tensor) -> Tensor:
         if _key(x) not in known:
@@ -55,7 +59,8 @@ def _key(x: Tensor) -> tuple[torch.device, int]:
 
 
 class PeakBytes(TorchDispatchMode):
-    """The most bytes alive at one time among the tensors that operations inside the `with` block make.
+    """The most bytes alive at one time among the tensors that operations inside the `with` block
+    make.
 
     with PeakBytes() as meter:
         loss = model(x).sum()
@@ -70,7 +75,9 @@ class PeakBytes(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        given = {x.untyped_storage()._cdata for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
+        given = {
+            x.untyped_storage()._cdata for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)
+        }
         for x in tree_leaves(out):
             if not isinstance(x, Tensor):
                 continue

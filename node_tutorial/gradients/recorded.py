@@ -1,16 +1,19 @@
 """Differentiating a solve step by step, from a record of its steps instead of a stored graph.
 
-A solve is a chain of steps (y, f0) -> (y1, f1): f0 is the slope at the beginning of a step, f1 the one at its end,
-which many methods pass on. The step sizes, once chosen, are constants. So the steps can be redone and differentiated
-one at a time, backwards: the exact gradient of the discrete solve, with the graph of a single step in memory.
+A solve is a chain of steps (y, f0) -> (y1, f1): f0 is the slope at the beginning of a step, f1 the
+one at its end, which many methods pass on. The step sizes, once chosen, are constants. So the steps
+can be redone and differentiated one at a time, backwards: the exact gradient of the discrete solve,
+with the graph of a single step in memory.
 
-The times are differentiated too. The clock of a step moves with t[0], until it passes a stop at a constant time or at
-an output time t[i]; a step that ends on t[i] has h = t[i] - clock.
+The times are differentiated too. The clock of a step moves with t[0], until it passes a stop at a
+constant time or at an output time t[i]; a step that ends on t[i] has h = t[i] - clock.
 
-Newton's method, redone, ends within its tolerance of where it ended before: with implicit steps the gradient is as
-exact as that tolerance. A reversible method's chain is that of its states, (y, x, k) or (y, v), instead.
+Newton's method, redone, ends within its tolerance of where it ended before: with implicit steps the
+gradient is as exact as that tolerance. A reversible method's chain is that of its states, (y, x, k)
+or (y, v), instead.
 
-Source: discrete adjoints of Runge-Kutta methods; Zhuang et al. 2020, "Adaptive checkpoint adjoint", arXiv 2006.02493.
+Source: discrete adjoints of Runge-Kutta methods; Zhuang et al. 2020, "Adaptive checkpoint adjoint",
+arXiv 2006.02493.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,13 +23,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..solvers.implicit import ImplicitRungeKutta
 from ..solvers.integrate import read
+from ..solvers.methods.implicit import ImplicitRungeKutta
+from ..solvers.methods.reversible import Twofold
+from ..solvers.methods.symplectic import Symplectic
 from ..solvers.odeint import odeint
 from ..solvers.problem import Problem, accepted_steps, prepare
-from ..solvers.reversible import Twofold
-from ..solvers.runge_kutta import RungeKutta, Step, Time, interpolate, nudged, stage_times, time_tensor
-from ..solvers.symplectic import Symplectic
+from ..solvers.runge_kutta import (
+    RungeKutta,
+    Step,
+    Time,
+    interpolate,
+    nudged,
+    stage_times,
+    time_tensor,
+)
 
 
 @dataclass(slots=True)
@@ -40,13 +51,15 @@ class Record:
     ends_on: int | None  # the index i of the time for which the step was cut, so that it ends there
 
 
-# Before a step: (y, f0), where f0 is None if the step evaluates it itself; or, of a reversible method, its state, which
-# is (y,) at the start.
+# Before a step: (y, f0), where f0 is None if the step evaluates it itself; or, of a reversible
+# method, its state, which is (y,) at the start.
 State = tuple[Any, ...]
 
 
 def record(p: Problem, keep: Callable[[int, State], None]) -> tuple[Tensor, list[Record]]:
-    """Solve without a graph: the solution (T, N), and the record. `keep` is given the state before each step."""
+    """Solve without a graph: the solution (T, N), and the record. `keep` is given the state before
+    each step.
+    """
     records: list[Record] = []
 
     def watched() -> Iterable:
@@ -54,11 +67,13 @@ def record(p: Problem, keep: Callable[[int, State], None]) -> tuple[Tensor, list
         passed: Tensor | None = None
         for t, t1, step in accepted_steps(p):
             jumped = passed is not None and passed is not step.stages[0]
-            # A first stage that the step has evaluated itself is not part of the state, nor is the very first one.
+            # A first stage that the step has evaluated itself is not part of the state, nor is the
+            # very first one.
             carried = passed if not jumped else None
             keep(len(records), (step.y0, carried))
             first = output
-            # As in `read`: a step that merely happens to end on an output time does not move with it.
+            # As in `read`: a step that merely happens to end on an output time does not move with
+            # it.
             cut = p.tol is None or t1 == p.times[-1] or _stands_in(t1, p, "step_t", "jump_t")
             while output < len(p.times) and (
                 p.direction * (p.times[output] - t1) < 0 or (p.times[output] == t1 and not cut)
@@ -75,7 +90,9 @@ def record(p: Problem, keep: Callable[[int, State], None]) -> tuple[Tensor, list
         return read(watched(), p.y0, p.times, p.dense, p.f, p.log, None, p.max_steps), records
 
 
-def redo(p: Problem, r: Record, state: State, t: Time, h: Time, inside: Any) -> tuple[Step, Tensor | None]:
+def redo(
+    p: Problem, r: Record, state: State, t: Time, h: Time, inside: Any
+) -> tuple[Step, Tensor | None]:
     """The step again, and its outputs (m, N) at the m times inside, or None if there are none."""
     y, f0 = state[0], None
     perturb = bool(p.options.get("perturb", False))
@@ -94,17 +111,25 @@ def redo(p: Problem, r: Record, state: State, t: Time, h: Time, inside: Any) -> 
         return step, None
     if p.dense == "cubic" and step.f1 is None:
         step.f1 = p.f(stage_times((1.0,), t, h, step.y1)[0], step.y1)
-    theta = (inside - t) / h if isinstance(inside, Tensor) else [(s - r.t) / (r.t1 - r.t) for s in inside]
+    theta = (
+        (inside - t) / h
+        if isinstance(inside, Tensor)
+        else [(s - r.t) / (r.t1 - r.t) for s in inside]
+    )
     return step, interpolate(step, theta, p.dense)
 
 
 def _stands_in(t: float, p: Problem, *names: str) -> bool:
     given = [p.options[name] for name in names if name in p.options]
-    return any(t in torch.as_tensor(times, dtype=torch.float64).reshape(-1).tolist() for times in given)
+    return any(
+        t in torch.as_tensor(times, dtype=torch.float64).reshape(-1).tolist() for times in given
+    )
 
 
 class Cotangents:
-    """The gradients of a loss with respect to a step's state and clock, and to the parameters and the times, so far."""
+    """The gradients of a loss with respect to a step's state and clock, and to the parameters and
+    the times, so far.
+    """
 
     def __init__(self, p: Problem, params: Sequence[Tensor], grad_y: Tensor, wants_t: bool) -> None:
         self.p, self.params, self.grad_y, self.wants_t = p, params, grad_y, wants_t
@@ -115,7 +140,9 @@ class Cotangents:
         self.sums: list[Tensor | None] = [None] * len(params)
 
     def pull_back(self, r: Record, state: State) -> None:
-        """From behind a step to before it: redo the step with a graph, and take its vector-Jacobian product."""
+        """From behind a step to before it: redo the step with a graph, and take its vector-Jacobian
+        product.
+        """
         if r.ends_on is not None:
             self.y = self.y + self.grad_y[r.ends_on]
         part = slice(r.inside.start, r.inside.stop)
@@ -125,7 +152,10 @@ class Cotangents:
             h: Time = r.t1 - r.t
             inside: Any = self.p.times[part]
             if self.wants_t:
-                t, h, inside = (torch.tensor(x, dtype=torch.float64, device=self.p.y0.device) for x in (t, h, inside))
+                t, h, inside = (
+                    torch.tensor(x, dtype=torch.float64, device=self.p.y0.device)
+                    for x in (t, h, inside)
+                )
                 for x in (t, h, inside):
                     x.requires_grad_()
             step, values = redo(self.p, r, before, t, h, inside)
@@ -138,14 +168,22 @@ class Cotangents:
         vjps: list[Tensor | None] = [None] * (len(tensors) + len(self.params))
         if used:
             outputs, cotangents = zip(*used)
-            vjps = list(torch.autograd.grad(outputs, (*tensors, *self.params), cotangents, allow_unused=True))
-        of_y, *self.rest, of_t, of_h, of_inside = (vjps.pop(0) if isinstance(x, Tensor) else None for x in leaves)
+            vjps = list(
+                torch.autograd.grad(
+                    outputs, (*tensors, *self.params), cotangents, allow_unused=True
+                )
+            )
+        of_y, *self.rest, of_t, of_h, of_inside = (
+            vjps.pop(0) if isinstance(x, Tensor) else None for x in leaves
+        )
         self.y = torch.zeros_like(self.p.y0) if of_y is None else of_y
         if of_inside is not None:
             self.t[part] += of_inside
         if self.wants_t:
             self._pull_back_clock(
-                r, self.clock if of_t is None else self.clock + of_t, self.clock if of_h is None else self.clock + of_h
+                r,
+                self.clock if of_t is None else self.clock + of_t,
+                self.clock if of_h is None else self.clock + of_h,
             )
         self.sums = [s if v is None else v if s is None else s + v for s, v in zip(self.sums, vjps)]
 
@@ -166,28 +204,35 @@ class Cotangents:
         return self.y + self.grad_y[0], self.t.to(self.p.t.dtype), self.sums
 
 
-def find_params(func: Callable, params: Iterable[Tensor] | None, gradient: str) -> tuple[Tensor, ...]:
+def find_params(
+    func: Callable, params: Iterable[Tensor] | None, gradient: str
+) -> tuple[Tensor, ...]:
     """The tensors that get gradients: those given, else func's parameters.
 
     Raises:
-        ValueError: if none are given and func is no module; if func changes from call to call (`check_field`).
+        ValueError: if none are given and func is no module; if func changes from call to call
+            (`check_field`).
     """
     check_field(func, gradient)
     if params is None:
         if not isinstance(func, nn.Module):
             raise ValueError(
-                f"func is a {type(func).__name__}, not an nn.Module, so that its parameters are unknown to {gradient}: "
-                "give adjoint_params=(...), the tensors that need gradients, or () if there are none"
+                f"func is a {type(func).__name__}, not an nn.Module, so that its parameters are "
+                f"unknown to {gradient}: "
+                "give adjoint_params=(...), the tensors that need gradients, or () if there are "
+                "none"
             )
         params = func.parameters()
     return tuple(params)
 
 
 def check_field(func: Callable, gradient: str) -> None:
-    """Refuse a field that changes from one call to the next, as all modes but `odeint` evaluate it again.
+    """Refuse a field that changes from one call to the next, as all modes but `odeint` evaluate it
+    again.
 
-    Looked for are the modules of torch that are random, or keep a state, in training mode; func is a module, or a
-    method of one. Batch statistics alone are fine: they are a function of y. Where no gradient is wanted, all is fine.
+    Looked for are the modules of torch that are random, or keep a state, in training mode; func is
+    a module, or a method of one. Batch statistics alone are fine: they are a function of y. Where
+    no gradient is wanted, all is fine.
 
     Raises:
         ValueError: if func holds one.
@@ -207,14 +252,18 @@ def check_field(func: Callable, gradient: str) -> None:
             chance = part.dropout
         if chance > 0:
             raise ValueError(
-                f"{where} is random: every call of func draws anew, so that {gradient}, which evaluates func again on "
-                "its way back, would differentiate another function than it solved. Use func.eval(); or a mask drawn "
+                f"{where} is random: every call of func draws anew, so that {gradient}, which "
+                "evaluates func again on "
+                "its way back, would differentiate another function than it solved. Use "
+                "func.eval(); or a mask drawn "
                 f"once per solve, outside of forward; {remedy}"
             )
         if isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats:
             raise ValueError(
-                f"{where} has a state: in training mode every call of func moves its running statistics, and "
-                f"{gradient} evaluates func again on its way back, so that they would mostly come from there. Use "
+                f"{where} has a state: in training mode every call of func moves its running "
+                "statistics, and "
+                f"{gradient} evaluates func again on its way back, so that they would mostly come "
+                "from there. Use "
                 f"func.eval(); or GroupNorm or LayerNorm; or track_running_stats=False; {remedy}"
             )
 
@@ -223,19 +272,32 @@ def prepare_recorded(func: Callable, y0: Any, t: Tensor, gradient: str, **solver
     """A problem whose steps can be redone one by one."""
     p = prepare(func, y0, t, **solver)
     if isinstance(p.stepper, Twofold) and gradient != "odeint_reversible":
-        raise ValueError(f"{gradient} would keep what method {p.method!r} can compute again: use odeint_reversible")
+        raise ValueError(
+            f"{gradient} would keep what method {p.method!r} can compute again: use "
+            "odeint_reversible"
+        )
     if not isinstance(p.stepper, (RungeKutta, ImplicitRungeKutta, Symplectic, Twofold)):
         raise ValueError(
-            f"{gradient} redoes single steps, which method {p.method!r} cannot (its steps use a history, or are "
+            f"{gradient} redoes single steps, which method {p.method!r} cannot (its steps use a "
+            "history, or are "
             "scipy's); use a Runge-Kutta method, or odeint, or odeint_interpolated"
         )
     if t.requires_grad and "grid_constructor" in p.options:
-        raise ValueError(f"{gradient} gives no gradient of t through a grid_constructor; use t.detach(), or odeint")
+        raise ValueError(
+            f"{gradient} gives no gradient of t through a grid_constructor; use t.detach(), or "
+            "odeint"
+        )
     return p
 
 
 def with_event(
-    mode: Callable, func: Callable, y0: Any, t: Tensor, event_fn: Callable, params: Any, **solver: Any
+    mode: Callable,
+    func: Callable,
+    y0: Any,
+    t: Tensor,
+    event_fn: Callable,
+    params: Any,
+    **solver: Any,
 ) -> Any:
     """A mode's answer with an event: find it without a graph, then solve up to its time.
 
@@ -246,4 +308,6 @@ def with_event(
     if event_t == t[0]:
         twice = [torch.stack([part, part]) for part in (y0 if isinstance(y0, tuple) else (y0,))]
         return event_t, tuple(twice) if isinstance(y0, tuple) else twice[0]
-    return event_t, mode(func, y0, torch.stack([t[0], event_t.detach()]), adjoint_params=params, **solver)
+    return event_t, mode(
+        func, y0, torch.stack([t[0], event_t.detach()]), adjoint_params=params, **solver
+    )

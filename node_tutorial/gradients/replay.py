@@ -1,8 +1,9 @@
 """Replay: the exact gradient of the discrete solve, from its recorded steps.
 
-Forward: a solve without a graph; the state before each step is kept. Backward: each step, from the last to the first,
-is redone with a graph and differentiated (`recorded.py`). The result equals backpropagation through the solve to
-rounding; the memory is two states a step, instead of everything that func computes.
+Forward: a solve without a graph; the state before each step is kept. Backward: each step, from the
+last to the first, is redone with a graph and differentiated (`recorded.py`). The result equals
+backpropagation through the solve to rounding; the memory is two states a step, instead of
+everything that func computes.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,14 +29,17 @@ def odeint_replay(
     event_fn: Callable | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
 ) -> Any:
-    """As `odeint`, with the gradient by replaying the recorded steps: exact, in memory for two states a step.
+    """As `odeint`, with the gradient by replaying the recorded steps: exact, in memory for two
+    states a step.
 
     Args:
-        adjoint_params: the tensors that get gradients, besides y0 and t; default: the parameters of func, a module.
+        adjoint_params: the tensors that get gradients, besides y0 and t; default: the parameters of
+            func, a module.
         all others: as `odeint`.
 
     Raises:
-        ValueError: if func is no module and `adjoint_params` is None; for Adams methods and scipy_solver.
+        ValueError: if func is no module and `adjoint_params` is None; for Adams methods and
+            scipy_solver.
     """
     params = tuple(x for x in find_params(func, adjoint_params, "odeint_replay") if x.requires_grad)
     solver = {"rtol": rtol, "atol": atol, "method": method, "options": options}

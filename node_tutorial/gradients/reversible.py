@@ -1,20 +1,22 @@
 """Reversible steps: the exact gradient of the discrete solve, with nothing kept but its end.
 
-Forward: a solve by a reversible method (`solvers/reversible.py`), without a graph; y0 and the method's state behind the
-last step are kept. Backward: each step, from the last to the first, is undone, which gives the state before it; then it
-is redone with a graph and differentiated (`recorded.py`). The gradient is that of backpropagation through the solve, up
-to the rounding of states that were computed again.
+Forward: a solve by a reversible method (`solvers/reversible.py`), without a graph; y0 and the
+method's state behind the last step are kept. Backward: each step, from the last to the first, is
+undone, which gives the state before it; then it is redone with a graph and differentiated
+(`recorded.py`). The gradient is that of backpropagation through the solve, up to the rounding of
+states that were computed again.
 
-Memory: y0, two or three states, and the grid (a few numbers a step), however many steps. Cost: 1 evaluation a step
-forward; 2 backward, of which one is differentiated.
+Memory: y0, two or three states, and the grid (a few numbers a step), however many steps. Cost: 1
+evaluation a step forward; 2 backward, of which one is differentiated.
 
-Rounding errors grow, as exp(2 |lambda| T) where a solution decays or grows at the rate lambda: of the two factors of a
-step (`solvers/reversible.py`), one magnifies them on the way there, the other on the way back. For y' = -y from 1, with
-h = 0.01, the state that reversible Heun comes back to differs from 1 by 3e-16 after T = 5, 5e-14 after T = 10, and
-9e-6 after T = 20; in float32 by 7e-6 after T = 10. For y' = i y it stays below 1e-15.
+Rounding errors grow, as exp(2 |lambda| T) where a solution decays or grows at the rate lambda: of
+the two factors of a step (`solvers/reversible.py`), one magnifies them on the way there, the other
+on the way back. For y' = -y from 1, with h = 0.01, the state that reversible Heun comes back to
+differs from 1 by 3e-16 after T = 5, 5e-14 after T = 10, and 9e-6 after T = 20; in float32 by 7e-6
+after T = 10. For y' = i y it stays below 1e-15.
 
-Source: Zhuang, Dvornek, Tatikonda, Duncan 2021, "MALI", arXiv 2102.04668; Kidger, Foster, Li, Lyons 2021, arXiv
-2105.13493, Algorithm 2.
+Source: Zhuang, Dvornek, Tatikonda, Duncan 2021, "MALI", arXiv 2102.04668; Kidger, Foster, Li, Lyons
+2021, arXiv 2105.13493, Algorithm 2.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,9 +27,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..solvers.inputs import State, unflatten
-from ..solvers.methods import check_method
+from ..solvers.methods.registry import check_method
+from ..solvers.methods.reversible import REVERSIBLE, Twofold
 from ..solvers.problem import Problem
-from ..solvers.reversible import REVERSIBLE, Twofold
 from .recorded import Cotangents, find_params, prepare_recorded, record, with_event
 
 
@@ -43,11 +45,14 @@ def odeint_reversible(
     event_fn: Callable | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
 ) -> Any:
-    """As `odeint`, with the gradient by undoing the steps: exact, in memory that does not grow with their number.
+    """As `odeint`, with the gradient by undoing the steps: exact, in memory that does not grow with
+    their number.
 
     Args:
-        method: "reversible_heun" or "asynchronous_leapfrog". Their stability is weak; see `solvers/reversible.py`.
-        adjoint_params: the tensors that get gradients, besides y0 and t; default: the parameters of func, a module.
+        method: "reversible_heun" or "asynchronous_leapfrog". Their stability is weak; see
+            `solvers/reversible.py`.
+        adjoint_params: the tensors that get gradients, besides y0 and t; default: the parameters of
+            func, a module.
         all others: as `odeint`. The steps are fixed: options={"step_size": ...}, or the grid is t.
 
     Raises:
@@ -55,10 +60,13 @@ def odeint_reversible(
     """
     if check_method(method) not in REVERSIBLE:
         raise ValueError(
-            f"odeint_reversible undoes its steps, which method {method!r} cannot; use one of {', '.join(REVERSIBLE)}, "
+            f"odeint_reversible undoes its steps, which method {method!r} cannot; use one of "
+            f"{', '.join(REVERSIBLE)}, "
             "or odeint_replay or odeint_checkpoint, which keep states"
         )
-    params = tuple(x for x in find_params(func, adjoint_params, "odeint_reversible") if x.requires_grad)
+    params = tuple(
+        x for x in find_params(func, adjoint_params, "odeint_reversible") if x.requires_grad
+    )
     solver = {"rtol": rtol, "atol": atol, "method": method, "options": options}
     if event_fn is not None:
         return with_event(odeint_reversible, func, y0, t, event_fn, params, **solver)

@@ -1,16 +1,17 @@
-"""Continuous normalizing flows: noise becomes data by following a learned field, and the density is known on the way.
+"""Continuous normalizing flows: noise becomes data by following a learned field, and the density is
+known on the way.
 
     dy/dt = f(t, y),   y(0) = z from N(0, I),   y(end) = x
     log p_t(y(t)) = log N(z; 0, I) - integral from 0 to t of tr(df/dy) ds
 
-The map y(0) -> y(t) is invertible whatever f is (paths do not cross), and where the field spreads points apart the
-density falls: the instantaneous change of variables. The integral is solved beside y, in the same evaluations of f. Its
-trace takes D backward passes (exact), or a few (Hutchinson's estimate, see trace.py), with noise that is drawn once
-for a solve.
+The map y(0) -> y(t) is invertible whatever f is (paths do not cross), and where the field spreads
+points apart the density falls: the instantaneous change of variables. The integral is solved beside
+y, in the same evaluations of f. Its trace takes D backward passes (exact), or a few (Hutchinson's
+estimate, see trace.py), with noise that is drawn once for a solve.
 
-Sources: Chen, Rubanova, Bettencourt, Duvenaud 2018, arXiv 1806.07366, section 4 and appendix A; Grathwohl, Chen,
-Bettencourt, Sutskever, Duvenaud 2019, "FFJORD", arXiv 1810.01367; the penalties: Finlay, Jacobsen, Nurbekyan, Oberman
-2020, "How to train your neural ODE", arXiv 2002.02798.
+Sources: Chen, Rubanova, Bettencourt, Duvenaud 2018, arXiv 1806.07366, section 4 and appendix A;
+Grathwohl, Chen, Bettencourt, Sutskever, Duvenaud 2019, "FFJORD", arXiv 1810.01367; the penalties:
+Finlay, Jacobsen, Nurbekyan, Oberman 2020, "How to train your neural ODE", arXiv 2002.02798.
 """
 
 from collections.abc import Callable
@@ -30,14 +31,18 @@ TRACES = ("exact", *NOISES)
 
 
 class Path(NamedTuple):
-    """A flow along its way: states y (T, ..., D), and (T, ...) the log_det of the map that led there, or log_prob."""
+    """A flow along its way: states y (T, ..., D), and (T, ...) the log_det of the map that led
+    there, or log_prob.
+    """
 
     y: Tensor
     log: Tensor
 
 
 class Penalized(NamedTuple):
-    """log_prob (...), and what the paths from x to the noise cost, (...): kinetic energy and the Jacobian's norm."""
+    """log_prob (...), and what the paths from x to the noise cost, (...): kinetic energy and the
+    Jacobian's norm.
+    """
 
     log_prob: Tensor
     kinetic: Tensor
@@ -45,26 +50,29 @@ class Penalized(NamedTuple):
 
 
 class CNF(Flow):
-    """A continuous normalizing flow, see the module's docstring; its calls are those of all flows (flows.py).
+    """A continuous normalizing flow, see the module's docstring; its calls are those of all flows
+    (flows.py).
 
     Args:
-        func: the field, a module, t 0-d and y (..., D) -> (..., D), in which every row moves by itself, for instance
-            `TimedMLP(2, 64, 64, 2)`, whose `with_trace` makes the exact trace cheap. With a context it gets
-            (y, context) (..., D + C), and returns (..., D).
+        func: the field, a module, t 0-d and y (..., D) -> (..., D), in which every row moves by
+            itself, for instance `TimedMLP(2, 64, 64, 2)`, whose `with_trace` makes the exact trace
+            cheap. With a context it gets (y, context) (..., D + C), and returns (..., D).
         size: D.
         end: the time at which the data are; the noise is at 0.
         trace: "exact", or Hutchinson's estimate with noise "rademacher" or "gaussian".
         probes: of the estimate, how many vectors for a row.
-        redraw: draw them anew at every evaluation instead of once a solve. A mistake, here to be looked at: the solver
-            takes the noise for an error, and shortens its steps. (Only "direct" can differentiate it.)
-        method, rtol, atol, gradient, options: of the solver, as for `NeuralODE`. A density that comes from a few large
-            fixed steps need not be one: it can be trained to be too good to be true.
+        redraw: draw them anew at every evaluation instead of once a solve. A mistake, here to be
+            looked at: the solver takes the noise for an error, and shortens its steps. (Only
+                "direct" can differentiate it.)
+        method, rtol, atol, gradient, options: of the solver, as for `NeuralODE`. A density that
+            comes from a few large fixed steps need not be one: it can be trained to be too good to
+                be true.
 
     Shapes: x, z (B, D), context (C,) or (B, C).
 
     Raises:
-        TypeError, ValueError: as `NeuralODE`; ValueError for an unknown trace, sizes and probes that are no positive
-            integers, or an end that is not positive.
+        TypeError, ValueError: as `NeuralODE`; ValueError for an unknown trace, sizes and probes
+            that are no positive integers, or an end that is not positive.
 
         >>> from node_tutorial.models import TimedMLP
         >>> flow = CNF(TimedMLP(2, 32, 2))
@@ -92,9 +100,13 @@ class CNF(Flow):
         if trace not in TRACES:
             raise ValueError(f"trace must be one of {', '.join(TRACES)}, got {trace!r}")
         if not end > 0:
-            raise ValueError(f"end must be positive, the time from the noise to the data, such as 1.0, got {end}")
+            raise ValueError(
+                f"end must be positive, the time from the noise to the data, such as 1.0, got {end}"
+            )
         self.solver = {"rtol": rtol, "atol": atol, **solver}
-        self._last = (NeuralODE(func, **self.solver),)  # in a tuple, so that it is no part of this module
+        self._last = (
+            NeuralODE(func, **self.solver),
+        )  # in a tuple, so that it is no part of this module
         self.func, self.size, self.end = func, size, float(end)
         self.trace, self.probes, self.redraw = trace, probes, redraw
 
@@ -104,7 +116,8 @@ class CNF(Flow):
         return self._last[0].stats
 
     def path(self, y: Tensor, t: Tensor, context: Tensor | None = None) -> Path:
-        """The states (T, B, D) at the times t (T,), from y (B, D) at t[0], and log |det dy(t)/dy(t[0])| (T, B).
+        """The states (T, B, D) at the times t (T,), from y (B, D) at t[0], and log |det
+        dy(t)/dy(t[0])| (T, B).
 
         The times increase or decrease; none need be 0 or `end`.
 
@@ -114,13 +127,17 @@ class CNF(Flow):
         return Path(*self._solve(y, t, context, 1))
 
     def push(self, z: Tensor, t: Tensor, context: Tensor | None = None) -> Path:
-        """Where the noise z (B, D) has come at the times t (T,) (T, B, D), and log p_t there (T, B).
+        """Where the noise z (B, D) has come at the times t (T,) (T, B, D), and log p_t there (T,
+        B).
 
         Raises:
             ValueError: if t does not begin at 0.
         """
         if float(t[0]) != 0:
-            raise ValueError(f"t must begin at 0, where the noise is, got t[0] = {float(t[0]):g}; use path for others")
+            raise ValueError(
+                f"t must begin at 0, where the noise is, got t[0] = {float(t[0]):g}; use path for "
+                "others"
+            )
         states, log_det = self.path(z, t, context)
         return Path(states, normal_log_prob(z) - log_det)
 
@@ -134,8 +151,12 @@ class CNF(Flow):
         y, log_det = self.path(z, _times(z, 0.0, self.end), context)
         return Flowed(y[-1], log_det[-1])
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None, *, time: float | None = None) -> Tensor:
-        """log p(x) in nats, (B, D) -> (B,); with `time`, of the density at that time instead of `end`."""
+    def log_prob(
+        self, x: Tensor, context: Tensor | None = None, *, time: float | None = None
+    ) -> Tensor:
+        """log p(x) in nats, (B, D) -> (B,); with `time`, of the density at that time instead of
+        `end`.
+        """
         time = self.end if time is None else float(time)
         if time == 0:
             return normal_log_prob(x)
@@ -143,10 +164,12 @@ class CNF(Flow):
         return normal_log_prob(y[-1]) + log_det[-1]
 
     def penalized(self, x: Tensor, context: Tensor | None = None) -> Penalized:
-        """log p(x), and the integrals of |f|^2 and |df/dy|_F^2 along the path of x, all (B,), in one solve.
+        """log p(x), and the integrals of |f|^2 and |df/dy|_F^2 along the path of x, all (B,), in
+        one solve.
 
-        The Jacobian's norm is exact with the exact trace, else Hutchinson's estimate by the probes of the trace. As in
-        regularization.py, neither has a part in the error that chooses the steps.
+        The Jacobian's norm is exact with the exact trace, else Hutchinson's estimate by the probes
+        of the trace. As in regularization.py, neither has a part in the error that chooses the
+        steps.
         """
         y, log_det, kinetic, frobenius = self._solve(x, _times(x, self.end, 0.0), context, 3)
         return Penalized(normal_log_prob(y[-1]) + log_det[-1], -kinetic[-1], -frobenius[-1])
@@ -165,14 +188,20 @@ class CNF(Flow):
     def _solve(self, y: Tensor, t: Tensor, context: Tensor | None, integrals: int) -> list[Tensor]:
         """The states at the times t, and as many integrals: of the trace, of |f|^2, of |df/dy|_F^2."""
         if y.shape[-1:] != (self.size,):
-            raise ValueError(f"points must have {self.size} entries, (..., {self.size}), got shape {tuple(y.shape)}")
+            raise ValueError(
+                f"points must have {self.size} entries, (..., {self.size}), got shape "
+                f"{tuple(y.shape)}"
+            )
         state = [y, *[y.new_zeros(y.shape[:-1])] * integrals]
-        if context is not None:  # part of the state, with slope 0, so that every gradient mode reaches it
+        if (
+            context is not None
+        ):  # part of the state, with slope 0, so that every gradient mode reaches it
             state.append(context.to(y).expand(*y.shape[:-1], context.shape[-1]))
         options = dict(self.solver.get("options") or {})
         if integrals > 1:
             options["norm"] = partial(_norm_of_two, options.get("norm"))
-        # A field for this solve alone: an earlier one's backward pass may be yet to come, and needs its own noise.
+        # A field for this solve alone: an earlier one's backward pass may be yet to come, and needs
+        # its own noise.
         field = _WithIntegrals(self, y, integrals, context is not None)
         ode = NeuralODE(field, **{**self.solver, "options": options})
         self._last = (ode,)
@@ -192,7 +221,9 @@ def _norm_of_two(norm: Callable | None, state: tuple[Tensor, ...]) -> Any:
 
 
 class _WithIntegrals(nn.Module):
-    """The field of (y, log_det, kinetic, frobenius, context), of which the first `integrals` after y are there."""
+    """The field of (y, log_det, kinetic, frobenius, context), of which the first `integrals` after
+    y are there.
+    """
 
     def __init__(self, flow: CNF, y: Tensor, integrals: int, conditional: bool) -> None:
         super().__init__()
@@ -207,7 +238,9 @@ class _WithIntegrals(nn.Module):
         still = tuple(torch.zeros_like(c) for c in context)
         if not self.integrals:
             return self.func(t, _joined(y, context)), *still
-        with_trace = getattr(self.func, "with_trace", None) if self.exact and self.integrals == 1 else None
+        with_trace = (
+            getattr(self.func, "with_trace", None) if self.exact and self.integrals == 1 else None
+        )
         both = with_trace(t, _joined(y, context)) if with_trace else None
         if both is not None:
             return *both, *still

@@ -2,18 +2,20 @@
 
     z(t0) ~ N(0, I),     dz/dt = func(t, z),     x_i ~ N(decoder(z(t_i)), noise^2)
 
-The latent at t0 says all about a series: its later values are the solution of the ODE, at any time, between the
-observations and beyond them. What is inferred is z(t0), by an encoder that reads the observations (t_i, x_i); the bound
-on log p(x_1, .., x_n) is that of a VAE, with a sum over what was observed:
+The latent at t0 says all about a series: its later values are the solution of the ODE, at any time,
+between the observations and beyond them. What is inferred is z(t0), by an encoder that reads the
+observations (t_i, x_i); the bound on log p(x_1, .., x_n) is that of a VAE, with a sum over what was
+observed:
 
     ELBO = E_q sum_i log N(x_i; decoder(z(t_i)), noise^2)  -  KL(q(z(t0) | t, x) || N(0, I))
 
-Where the physics is known, func is a formula with a few constants, such as `Oscillator`, and training finds the
-constants. Where it is not, func is a net: `VectorField(MLP(L, 32, L))`, and the model is a latent ODE.
+Where the physics is known, func is a formula with a few constants, such as `Oscillator`, and
+training finds the constants. Where it is not, func is a net: `VectorField(MLP(L, 32, L))`, and the
+model is a latent ODE.
 
-Sources: Chen, Rubanova, Bettencourt, Duvenaud 2018, arXiv 1806.07366, section 5; Yildiz, Heinonen, Lahdesmaki 2019,
-"ODE2VAE", arXiv 1905.10994 (second-order latents); the encoder as a mean over a set: Zaheer et al. 2017, "Deep sets",
-arXiv 1703.06114.
+Sources: Chen, Rubanova, Bettencourt, Duvenaud 2018, arXiv 1806.07366, section 5; Yildiz, Heinonen,
+Lahdesmaki 2019, "ODE2VAE", arXiv 1905.10994 (second-order latents); the encoder as a mean over a
+set: Zaheer et al. 2017, "Deep sets", arXiv 1703.06114.
 """
 
 from typing import Any
@@ -24,7 +26,16 @@ from torch import Tensor, nn
 from .clocks import check_series, states_at
 from .fields import MLP
 from .neural_ode import NeuralODE
-from .vae import ELBO, GaussianHead, Posterior, gaussian_kl, gaussian_log_prob, like, noise_parameter, reparameterize
+from .vae import (
+    ELBO,
+    GaussianHead,
+    Posterior,
+    gaussian_kl,
+    gaussian_log_prob,
+    like,
+    noise_parameter,
+    reparameterize,
+)
 
 
 class Oscillator(nn.Module):
@@ -34,7 +45,8 @@ class Oscillator(nn.Module):
 
     Args:
         omega: angular frequency of the free oscillation, in radians per unit of time; learned.
-        damping: amplitudes decay as exp(-damping t), if damping < omega; learned, unless None: no damping.
+        damping: amplitudes decay as exp(-damping t), if damping < omega; learned, unless None: no
+            damping.
         force: amplitude of the driving acceleration; learned, unless None: not driven.
         drive: angular frequency of the driving; learned, if there is a force.
 
@@ -47,7 +59,11 @@ class Oscillator(nn.Module):
     """
 
     def __init__(
-        self, omega: float = 1.0, damping: float | None = None, force: float | None = None, drive: float = 1.0
+        self,
+        omega: float = 1.0,
+        damping: float | None = None,
+        force: float | None = None,
+        drive: float = 1.0,
     ) -> None:
         super().__init__()
 
@@ -72,7 +88,8 @@ class Oscillator(nn.Module):
 
 
 class SetEncoder(nn.Module):
-    """q(z | t, x) from the observations as a set: a net of each (t_i - t0, x_i, mask_i), the mean, another net.
+    """q(z | t, x) from the observations as a set: a net of each (t_i - t0, x_i, mask_i), the mean,
+    another net.
 
     Args:
         features: D, the entries of x.
@@ -85,7 +102,9 @@ class SetEncoder(nn.Module):
     def __init__(self, features: int, latent: int, hidden: int = 64) -> None:
         super().__init__()
         self.each = MLP(2 * features + 1, hidden, hidden, hidden)
-        self.all = nn.Sequential(MLP(hidden + 1, hidden, hidden), nn.Tanh(), GaussianHead(hidden, latent))
+        self.all = nn.Sequential(
+            MLP(hidden + 1, hidden, hidden), nn.Tanh(), GaussianHead(hidden, latent)
+        )
 
     def forward(self, t: Tensor, x: Tensor, mask: Tensor | None, t0: float) -> Posterior:
         t, mask = check_series(t, x, mask)
@@ -94,7 +113,9 @@ class SetEncoder(nn.Module):
         observed = mask.any(-1, keepdim=True)
         number = observed.sum(1)
         mean = torch.where(observed, each, 0.0).sum(1) / number.clamp(min=1)
-        return self.all(torch.cat([mean, number.to(x.dtype).log1p()], dim=-1))  # the more of them, the surer
+        return self.all(
+            torch.cat([mean, number.to(x.dtype).log1p()], dim=-1)
+        )  # the more of them, the surer
 
 
 class ContinuousVAE(nn.Module):
@@ -103,22 +124,23 @@ class ContinuousVAE(nn.Module):
     Args:
         features: D, the entries of x.
         latent: L, those of z.
-        func: the latent's field, a module, for instance `Oscillator()` (L = 2) or `VectorField(MLP(L, 32, L))`.
+        func: the latent's field, a module, for instance `Oscillator()` (L = 2) or
+        `VectorField(MLP(L, 32, L))`.
         encoder: module (t, x, mask, t0) -> mean and std (B, L); None for `SetEncoder(D, L)`.
         decoder: module (..., L) -> (..., D); None for `MLP(L, 32, D)`.
-        noise: where learning of the observations' standard deviation begins; `model.log_noise.requires_grad_(False)`
-            keeps it.
+        noise: where learning of the observations' standard deviation begins;
+            `model.log_noise.requires_grad_(False)` keeps it.
         beta: weight of the KL in `loss`.
         t0: the time of the latent that is inferred, not after any observation.
         **solver: method, rtol, atol, gradient, options, as for `NeuralODE`.
 
-    Shapes: x (B, T, D); mask like x, True where x is observed, None for everywhere; t (T,), the same for all series,
-    or (B, T), whose rows are solved each with its own clock (adaptive explicit methods, gradient "direct").
-    Where the mask is False, x counts for nothing, and may be NaN.
+    Shapes: x (B, T, D); mask like x, True where x is observed, None for everywhere; t (T,), the
+    same for all series, or (B, T), whose rows are solved each with its own clock (adaptive explicit
+    methods, gradient "direct"). Where the mask is False, x counts for nothing, and may be NaN.
 
     Raises:
-        TypeError, ValueError: for a func that is no module, noise that is not positive, shapes that do not fit, times
-            that do not increase or are before t0.
+        TypeError, ValueError: for a func that is no module, noise that is not positive, shapes that
+            do not fit, times that do not increase or are before t0.
 
         >>> model = ContinuousVAE(1, 2, Oscillator(1.7))
         >>> t, x = torch.linspace(0, 5, 20), torch.randn(8, 20, 1)
@@ -162,16 +184,22 @@ class ContinuousVAE(nn.Module):
         """log p(x | z), (B,), summed over what is observed of x (B, T, D), for z (B, T, L)."""
         if mask is None:
             mask = torch.ones_like(x, dtype=torch.bool)
-        entries = gaussian_log_prob(torch.where(mask, x, 0.0), self.decoder(z), self.log_noise.exp())
+        entries = gaussian_log_prob(
+            torch.where(mask, x, 0.0), self.decoder(z), self.log_noise.exp()
+        )
         return torch.where(mask, entries, 0.0).sum((1, 2))
 
     def elbo(self, t: Tensor, x: Tensor, mask: Tensor | None = None, draws: int = 1) -> ELBO:
-        """The terms of the bound, (B,) each; the reconstruction is a mean over as many draws of z(t0)."""
+        """The terms of the bound, (B,) each; the reconstruction is a mean over as many draws of
+        z(t0).
+        """
         mean, std = self.encode(t, x, mask)
         terms = [self.log_likelihood(reparameterize(mean, std), t, x, mask) for _ in range(draws)]
         return ELBO(torch.stack(terms).mean(0), gaussian_kl(mean, std).sum(-1))
 
-    def log_likelihood(self, z0: Tensor, t: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def log_likelihood(
+        self, z0: Tensor, t: Tensor, x: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
         """log p(x | z(t0)), (B,), for the series x at times t and z0 (B, L)."""
         return self.log_prob(x, mask, self.latents(z0, t))
 
@@ -180,24 +208,34 @@ class ContinuousVAE(nn.Module):
         reconstruction, kl = self.elbo(t, x, mask)
         return (self.beta * kl - reconstruction).mean()
 
-    def forward(self, t: Tensor, x: Tensor, mask: Tensor | None = None, times: Tensor | None = None) -> Tensor:
-        """The series (B, S, D) at `times` (S,) or (B, S), None for t, as decoded from the mean of q."""
+    def forward(
+        self, t: Tensor, x: Tensor, mask: Tensor | None = None, times: Tensor | None = None
+    ) -> Tensor:
+        """The series (B, S, D) at `times` (S,) or (B, S), None for t, as decoded from the mean of
+        q.
+        """
         return self.decode(self.encode(t, x, mask).mean, t if times is None else times)
 
     def sample(self, n: int, t: Tensor) -> Tensor:
         """The means (n, T, D) of new series at times t (T,), for n draws of z(t0) from N(0, I)."""
         return self.decode(torch.randn(n, self.latent, **like(self)), t)
 
-    def paths(self, t: Tensor, x: Tensor, mask: Tensor | None, times: Tensor, draws: int = 100) -> Tensor:
-        """Decoded paths (draws, B, S, D) at `times` (S,) or (B, S), from draws of z(t0) from q(z(t0) | t, x).
+    def paths(
+        self, t: Tensor, x: Tensor, mask: Tensor | None, times: Tensor, draws: int = 100
+    ) -> Tensor:
+        """Decoded paths (draws, B, S, D) at `times` (S,) or (B, S), from draws of z(t0) from
+        q(z(t0) | t, x).
 
-        Their spread is what the model does not know of the path; observations scatter about it with the noise. A band
-        that holds nine of ten: `paths.quantile(torch.tensor([0.05, 0.95]), dim=0)`.
+        Their spread is what the model does not know of the path; observations scatter about it with
+        the noise. A band that holds nine of ten: `paths.quantile(torch.tensor([0.05, 0.95]),
+        dim=0)`.
         """
         mean, std = self.encode(t, x, mask)
         z0 = reparameterize(mean.expand(draws, *mean.shape), std)
         if times.dim() == 2:
             times = times.repeat(draws, 1)
         z = self.latents(z0.flatten(0, 1), times)
-        paths = torch.cat([self.decoder(part) for part in z.split(2000)])  # all at once may take a gigabyte
+        paths = torch.cat(
+            [self.decoder(part) for part in z.split(2000)]
+        )  # all at once may take a gigabyte
         return paths.unflatten(0, (draws, len(x)))

@@ -1,12 +1,13 @@
 """Vector fields that can be learned: a net that is read as dy/dt.
 
-A field may see the time in one of several ways. `VectorField` appends it to y, once. In `TimedMLP` and `ConvField`
-every layer L sees it, in one of the ways of `TimedLayer`:
+A field may see the time in one of several ways. `VectorField` appends it to y, once. In `TimedMLP`
+and `ConvField` every layer L sees it, in one of the ways of `TimedLayer`:
 
     None        L(x)                               not at all: an autonomous field
-    "concat"    L(x, t)                            one more entry, or channel, of x (Chen et al. 2018, their code)
-    "shift"     L(x) + t v                         one more bias, which grows with time
-    "gate"      L(x) * sigmoid(t u + w) + t v      scale and shift (FiLM, Perez et al. 2018; "concatsquash" in the
+    "concat"    L(x, t)                            one more entry, or channel, of x (Chen et al.
+    2018, their code) "shift"     L(x) + t v                         one more bias, which grows with
+    time "gate"      L(x) * sigmoid(t u + w) + t v      scale and shift (FiLM, Perez et al. 2018;
+    "concatsquash" in the
                                                    code of FFJORD, Grathwohl et al. 2019)
 """
 
@@ -21,12 +22,13 @@ TIMES = (None, "concat", "shift", "gate")
 
 
 class MLP(nn.Sequential):
-    """A multilayer perceptron: x_0 = x, x_i = a(W_i x_(i-1) + b_i), and W_L x_(L-1) + b_L at the end, without a.
+    """A multilayer perceptron: x_0 = x, x_i = a(W_i x_(i-1) + b_i), and W_L x_(L-1) + b_L at the
+    end, without a.
 
     Args:
         *widths: the sizes of x, of the hidden layers and of the output, at least two.
-        activation: makes the function a, elementwise. As a vector field it should be smooth: behind a kink, a solver
-            of high order takes short steps.
+        activation: makes the function a, elementwise. As a vector field it should be smooth: behind
+            a kink, a solver of high order takes short steps.
 
     Shapes: x (..., widths[0]) -> (..., widths[-1]).
 
@@ -66,7 +68,9 @@ class VectorField(nn.Module):
     def __init__(self, net: nn.Module, time: bool = False) -> None:
         super().__init__()
         if not isinstance(net, nn.Module):
-            raise TypeError(f"net must be an nn.Module, such as MLP(2, 32, 2), got {type(net).__name__}")
+            raise TypeError(
+                f"net must be an nn.Module, such as MLP(2, 32, 2), got {type(net).__name__}"
+            )
         self.net, self.time = net, time
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
@@ -98,14 +102,20 @@ class TimedLayer(nn.Module):
     w: Tensor
 
     def __init__(
-        self, make: Callable[[int, int], nn.Module], inputs: int, outputs: int, time: str | None = "concat"
+        self,
+        make: Callable[[int, int], nn.Module],
+        inputs: int,
+        outputs: int,
+        time: str | None = "concat",
     ) -> None:
         super().__init__()
         if time not in TIMES:
             raise ValueError(f"time must be one of {', '.join(map(repr, TIMES))}, got {time!r}")
         self.time = time
         self.layer = make(inputs + (time == "concat"), outputs)
-        self.spatial = self.layer.get_parameter("weight").dim() - 2  # 0 for a linear layer, 2 for images
+        self.spatial = (
+            self.layer.get_parameter("weight").dim() - 2
+        )  # 0 for a linear layer, 2 for images
         bound = 1 / math.sqrt(inputs + 1)  # as torch does for an entry more of a linear layer
         for name in {"shift": "v", "gate": "uvw"}.get(time or "", ""):
             start = torch.empty(outputs, *[1] * self.spatial).uniform_(-bound, bound)
@@ -129,7 +139,11 @@ class TimedLayer(nn.Module):
         weight = self.layer.get_parameter("weight")
         if self.time == "concat":
             return weight[:, :-1]
-        return weight * torch.sigmoid(t.to(weight.dtype) * self.u + self.w)[:, None] if self.time == "gate" else weight
+        return (
+            weight * torch.sigmoid(t.to(weight.dtype) * self.u + self.w)[:, None]
+            if self.time == "gate"
+            else weight
+        )
 
 
 class TimedMLP(nn.Module):
@@ -139,7 +153,8 @@ class TimedMLP(nn.Module):
         *widths, activation: as for `MLP`.
         time: one of TIMES.
 
-    Shapes: t 0-d, or (B, 1, ..., 1) with one clock per sample; y (..., widths[0]) -> (..., widths[-1]).
+    Shapes: t 0-d, or (B, 1, ..., 1) with one clock per sample; y (..., widths[0]) -> (...,
+    widths[-1]).
 
     Raises:
         ValueError: as `MLP` and `TimedLayer`.
@@ -150,11 +165,16 @@ class TimedMLP(nn.Module):
     """
 
     def __init__(
-        self, *widths: int, activation: Callable[[], nn.Module] = nn.Tanh, time: str | None = "concat"
+        self,
+        *widths: int,
+        activation: Callable[[], nn.Module] = nn.Tanh,
+        time: str | None = "concat",
     ) -> None:
         super().__init__()
         _check_widths("TimedMLP", widths)
-        self.layers = nn.ModuleList(TimedLayer(nn.Linear, a, b, time) for a, b in itertools.pairwise(widths))
+        self.layers = nn.ModuleList(
+            TimedLayer(nn.Linear, a, b, time) for a, b in itertools.pairwise(widths)
+        )
         self.activation = activation()
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
@@ -165,13 +185,14 @@ class TimedMLP(nn.Module):
     def with_trace(self, t: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
         """The field, and the trace of its Jacobian (...), by a formula; None if there is none.
 
-        There is one for tanh, whose slope d = 1 - tanh^2 is known from its value, with one or two hidden layers:
+        There is one for tanh, whose slope d = 1 - tanh^2 is known from its value, with one or two
+        hidden layers:
 
             tr(W2 diag(d1) W1) = sum_i d1_i (W1 W2)_ii
             tr(W3 diag(d2) W2 diag(d1) W1) = d2^T M d1,    M_ij = (W2)_ij (W1 W3)_ji
 
-        It costs one layer more than the field alone, whatever the dimension. Where y (..., D + C) has entries beyond
-        those of dy/dt (..., D), the trace is over the first D.
+        It costs one layer more than the field alone, whatever the dimension. Where y (..., D + C)
+        has entries beyond those of dy/dt (..., D), the trace is over the first D.
 
         Shapes: t 0-d.
 
@@ -194,22 +215,24 @@ class TimedMLP(nn.Module):
 
 
 class ConvField(nn.Module):
-    """The field of an ODE-Net's block, on images of features: twice normalize, activate, convolve; and normalize.
+    """The field of an ODE-Net's block, on images of features: twice normalize, activate, convolve;
+    and normalize.
 
     Args:
         channels: C, of y.
         outputs: channels of dy/dt, C if None; fewer for the acceleration of a `SecondOrder` field.
         time: one of TIMES.
-        normalize: with group norms, of at most four groups. The last one bounds dy/dt, and so the cost of a solve;
-            without them the field is free to become rough.
+        normalize: with group norms, of at most four groups. The last one bounds dy/dt, and so the
+            cost of a solve; without them the field is free to become rough.
         activation: elementwise. Smooth, unlike the paper's ReLU, whose kinks cost evaluations.
 
     Shapes: t 0-d, or (B, 1, 1, 1) with one clock per sample; y (B, C, height, width), dy/dt alike.
 
-    Group norms treat every image by itself. Batch norm would not: a field that depends on the rest of the batch, and
-    that changes its running means whenever a solver calls it, is no ODE.
+    Group norms treat every image by itself. Batch norm would not: a field that depends on the rest
+    of the batch, and that changes its running means whenever a solver calls it, is no ODE.
 
-    Source: Chen et al. 2018, section 3, and the example odenet_mnist.py of torchdiffeq, with ReLU and up to 32 groups.
+    Source: Chen et al. 2018, section 3, and the example odenet_mnist.py of torchdiffeq, with ReLU
+    and up to 32 groups.
 
         >>> field = ConvField(8)
         >>> field(torch.tensor(0.5), torch.zeros(5, 8, 4, 4)).shape
@@ -230,7 +253,9 @@ class ConvField(nn.Module):
         self.activation = activation()
         self.first = TimedLayer(conv3x3, channels, channels, time)
         self.second = TimedLayer(conv3x3, channels, outputs, time)
-        self.norms = nn.ModuleList(group_norm(n) if normalize else nn.Identity() for n in (channels, channels, outputs))
+        self.norms = nn.ModuleList(
+            group_norm(n) if normalize else nn.Identity() for n in (channels, channels, outputs)
+        )
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         y = self.first(t, self.activation(self.norms[0](y)))
@@ -249,8 +274,8 @@ class SecondOrder(nn.Module):
     Raises:
         ValueError: at a call, if the acceleration has not the shape of v.
 
-    Source: Massaroli, Poli, Park, Yamashita, Asama 2020, "Dissecting neural ODEs", arXiv 2002.08071, section 4
-    ("higher-order neural ODEs").
+    Source: Massaroli, Poli, Park, Yamashita, Asama 2020, "Dissecting neural ODEs", arXiv
+    2002.08071, section 4 ("higher-order neural ODEs").
 
         >>> field = SecondOrder(VectorField(MLP(4, 32, 2)))
         >>> field(torch.tensor(0.0), torch.tensor([1.0, 2.0, 3.0, 4.0]))[:2]
@@ -265,7 +290,8 @@ class SecondOrder(nn.Module):
         v, a = y.chunk(2, self.dim)[1], self.acceleration(t, y)
         if a.shape != v.shape or 2 * v.shape[self.dim] != y.shape[self.dim]:
             raise ValueError(
-                f"acceleration must have half of y's {y.shape[self.dim]} entries along dim {self.dim}, where y holds x "
+                f"acceleration must have half of y's {y.shape[self.dim]} entries along dim "
+                f"{self.dim}, where y holds x "
                 f"and then v; got shape {tuple(a.shape)} for y of shape {tuple(y.shape)}"
             )
         return torch.cat([v, a], self.dim)
@@ -283,4 +309,6 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 def _check_widths(name: str, widths: tuple[int, ...]) -> None:
     if len(widths) < 2 or not all(isinstance(width, int) and width > 0 for width in widths):
-        raise ValueError(f"widths must be two or more positive integers, such as {name}(2, 32, 2), got {widths}")
+        raise ValueError(
+            f"widths must be two or more positive integers, such as {name}(2, 32, 2), got {widths}"
+        )

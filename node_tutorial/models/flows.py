@@ -2,18 +2,19 @@
 
     log p(x) = log N(z; 0, I) + log |det dz/dx|,     z = flow(x)
 
-A flow can be used in two ways. Fitted to data, by maximum likelihood, it has to find z for given x. Fitted to a target
-density by KL(q || p), it draws z and has to find x. All flows of this package answer the same calls,
+A flow can be used in two ways. Fitted to data, by maximum likelihood, it has to find z for given x.
+Fitted to a target density by KL(q || p), it draws z and has to find x. All flows of this package
+answer the same calls,
 
     z, log_det = flow(x)             from the data to the noise, log |det dz/dx|
     x, log_det = flow.inverse(z)     from the noise to the data, log |det dx/dz|
     flow.log_prob(x), flow.sample(n), flow.sample_with_log_prob(n)
 
-but not all both ways at the same price: `RealNVP` has a formula for either, `PlanarFlow` for one, and for the other a
-root is looked for; a `CNF` (cnf.py) solves its ODE forward or backward.
+but not all both ways at the same price: `RealNVP` has a formula for either, `PlanarFlow` for one,
+and for the other a root is looked for; a `CNF` (cnf.py) solves its ODE forward or backward.
 
-Sources: Rezende, Mohamed 2015, "Variational inference with normalizing flows", arXiv 1505.05770; Dinh, Sohl-Dickstein,
-Bengio 2017, "Density estimation using Real NVP", arXiv 1605.08803.
+Sources: Rezende, Mohamed 2015, "Variational inference with normalizing flows", arXiv 1505.05770;
+Dinh, Sohl-Dickstein, Bengio 2017, "Density estimation using Real NVP", arXiv 1605.08803.
 """
 
 import math
@@ -27,7 +28,9 @@ from .resnet import check_sizes
 
 
 class Flowed(NamedTuple):
-    """What a flow makes of points (..., D): points y (..., D), and log |det| of the map's Jacobian (...)."""
+    """What a flow makes of points (..., D): points y (..., D), and log |det| of the map's Jacobian
+    (...).
+    """
 
     y: Tensor
     log_det: Tensor
@@ -81,23 +84,26 @@ class Flow(nn.Module):
 
 
 class PlanarFlow(Flow):
-    """K planar layers: each moves the points along one direction u, by an amount that depends on w.x alone.
+    """K planar layers: each moves the points along one direction u, by an amount that depends on
+    w.x alone.
 
         g(x) = x + u tanh(w.x + b),      log |det dg/dx| = log(1 + w.u (1 - tanh(w.x + b)^2))
 
-    A layer is invertible if w.u >= -1. So u is not learned itself, but v, from which u is made such that this holds:
+    A layer is invertible if w.u >= -1. So u is not learned itself, but v, from which u is made such
+    that this holds:
 
         u = v + (m(w.v) - w.v) w / |w|^2,      m(s) = -1 + log(1 + e^s)
 
-    The inverse has no formula. For given y = g(x), the number a = w.x is the root of a + w.u tanh(a + b) = w.y, which
-    grows with a; it lies within |w.u| of w.y, is found by bisection there to the last digit, and x = y - u tanh(a + b).
-    A step of Newton's method at the end carries gradients.
+    The inverse has no formula. For given y = g(x), the number a = w.x is the root of a + w.u tanh(a
+    + b) = w.y, which grows with a; it lies within |w.u| of w.y, is found by bisection there to the
+    last digit, and x = y - u tanh(a + b). A step of Newton's method at the end carries gradients.
 
     Args:
         size: D.
         layers: K.
-        closed: which way the formula above goes. "log_prob": from the data to the noise, so that log_prob is quick and
-            sample needs bisections; "sample": the other way round, as in the paper.
+        closed: which way the formula above goes. "log_prob": from the data to the noise, so that
+            log_prob is quick and sample needs bisections; "sample": the other way round, as in the
+            paper.
 
     Shapes: (..., D) -> y (..., D), log_det (...).
 
@@ -115,7 +121,9 @@ class PlanarFlow(Flow):
         super().__init__()
         check_sizes(size=size, layers=layers)
         if closed not in ("log_prob", "sample"):
-            raise ValueError(f"closed must be 'log_prob' or 'sample', the way that has a formula, got {closed!r}")
+            raise ValueError(
+                f"closed must be 'log_prob' or 'sample', the way that has a formula, got {closed!r}"
+            )
         self.size, self.closed = size, closed
         self.w = nn.Parameter(torch.randn(layers, size) / math.sqrt(size))
         self.v = nn.Parameter(0.1 * torch.randn(layers, size))
@@ -155,7 +163,9 @@ class PlanarFlow(Flow):
             a = bisect(wy.detach(), wu[k].detach(), self.b[k].detach())
             h = torch.tanh(a + self.b[k])
             slope = (1 + wu[k] * (1 - h * h)).detach()
-            a = a - (a + wu[k] * h - wy) / slope  # Newton: the root's derivative, by the implicit function theorem
+            a = (
+                a - (a + wu[k] * h - wy) / slope
+            )  # Newton: the root's derivative, by the implicit function theorem
             h = torch.tanh(a + self.b[k])
             y = y - h.unsqueeze(-1) * u[k]
             log_det = log_det - (1 + wu[k] * (1 - h * h)).log()
@@ -166,7 +176,9 @@ class PlanarFlow(Flow):
 
 
 def bisect(wy: Tensor, wu: Tensor, b: Tensor) -> Tensor:
-    """The root a of a + wu tanh(a + b) = wy, for wu >= -1 (then the left side grows with a); shapes as wy."""
+    """The root a of a + wu tanh(a + b) = wy, for wu >= -1 (then the left side grows with a); shapes
+    as wy.
+    """
     low, high = wy - wu.abs(), wy + wu.abs()
     for _ in range(-round(math.log2(torch.finfo(wy.dtype).eps))):
         middle = (low + high) / 2
@@ -176,13 +188,15 @@ def bisect(wy: Tensor, wu: Tensor, b: Tensor) -> Tensor:
 
 
 class RealNVP(Flow):
-    """K affine couplings: each keeps half of the entries, and scales and shifts the others by what it sees in those.
+    """K affine couplings: each keeps half of the entries, and scales and shifts the others by what
+    it sees in those.
 
-        y_kept = x_kept,    y_rest = x_rest * exp(s) + r,    (s, r) = net(x_kept),    log |det dy/dx| = sum of s
+        y_kept = x_kept,    y_rest = x_rest * exp(s) + r,    (s, r) = net(x_kept),    log |det
+        dy/dx| = sum of s
 
-    Undone by the same net: x_rest = (y_rest - r) exp(-s). Couplings keep the even and the odd entries by turns.
-    s is bounded, |s| < bound, by bound * tanh(. / bound): no coupling may blow up. At the start s and r are small, and
-    the flow is close to the identity.
+    Undone by the same net: x_rest = (y_rest - r) exp(-s). Couplings keep the even and the odd
+    entries by turns. s is bounded, |s| < bound, by bound * tanh(. / bound): no coupling may blow
+    up. At the start s and r are small, and the flow is close to the identity.
 
     Args:
         size: D, at least two.
@@ -195,7 +209,8 @@ class RealNVP(Flow):
     Raises:
         ValueError: for sizes that are no integers as above, or a bound that is not positive.
 
-    Source: Dinh, Sohl-Dickstein, Bengio 2017, arXiv 1605.08803, equations 4-9 (there tanh times a learned number).
+    Source: Dinh, Sohl-Dickstein, Bengio 2017, arXiv 1605.08803, equations 4-9 (there tanh times a
+    learned number).
 
         >>> flow = RealNVP(2)
         >>> flow.log_prob(torch.zeros(5, 2)).shape, flow.sample(3).shape
@@ -205,12 +220,20 @@ class RealNVP(Flow):
     kept: Tensor
 
     def __init__(
-        self, size: int = 2, layers: int = 8, hidden: tuple[int, ...] = (64, 64), *, bound: float = 2.0
+        self,
+        size: int = 2,
+        layers: int = 8,
+        hidden: tuple[int, ...] = (64, 64),
+        *,
+        bound: float = 2.0,
     ) -> None:
         super().__init__()
         check_sizes(2, size=size, layers=layers)
         if not bound > 0:
-            raise ValueError(f"bound must be positive, the largest |log scale| of a coupling, such as 2.0, got {bound}")
+            raise ValueError(
+                "bound must be positive, the largest |log scale| of a coupling, such as 2.0, got "
+                f"{bound}"
+            )
         self.size, self.bound = size, bound
         self.nets = nn.ModuleList(MLP(size, *hidden, 2 * size) for _ in range(layers))
         for net in self.nets:

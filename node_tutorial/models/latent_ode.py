@@ -1,18 +1,23 @@
-"""The latent ODE: a continuous-time VAE with a recurrent recognition net, and intensities of events if asked for.
+"""The latent ODE: a continuous-time VAE with a recurrent recognition net, and intensities of events
+if asked for.
 
-    recognition:  q(z(t0) | t, x) = N(mean, std^2), from the state of a recurrent net that has read the series backwards
+    recognition:  q(z(t0) | t, x) = N(mean, std^2), from the state of a recurrent net that has read
+    the series backwards
     generation:   z(t0) ~ N(0, I),  dz/dt = func(z),  x_i ~ N(decoder(z(t_i)), noise^2)
 
-Where the times of the observations tell something, say a patient who is measured more often when ill, they are
-modeled too, as a Poisson process whose rate lambda depends on the latent state. In the time dt an event happens with
-the chance lambda dt; none from t0 to the end, with exp(-integral of lambda); so events at t_1, .., t_n have
+Where the times of the observations tell something, say a patient who is measured more often when
+ill, they are modeled too, as a Poisson process whose rate lambda depends on the latent state. In
+the time dt an event happens with the chance lambda dt; none from t0 to the end, with exp(-integral
+of lambda); so events at t_1, .., t_n have
 
-    log p(t_1, .., t_n) = sum_i log lambda(z(t_i))  -  integral of lambda(z(t)) dt  from t0 to the end
+    log p(t_1, .., t_n) = sum_i log lambda(z(t_i))  -  integral of lambda(z(t)) dt  from t0 to the
+    end
 
-The integral is one more entry of the ODE's state: the solver finds both, and keeps the error of both.
+The integral is one more entry of the ODE's state: the solver finds both, and keeps the error of
+both.
 
-Sources: Chen, Rubanova, Bettencourt, Duvenaud 2018, arXiv 1806.07366, section 5 and 5.1; Rubanova, Chen, Duvenaud 2019,
-arXiv 1907.03907, section 4 and 4.1.
+Sources: Chen, Rubanova, Bettencourt, Duvenaud 2018, arXiv 1806.07366, section 5 and 5.1; Rubanova,
+Chen, Duvenaud 2019, arXiv 1907.03907, section 4 and 4.1.
 """
 
 from typing import Any
@@ -67,35 +72,39 @@ class WithIntensity(nn.Module):
 
 
 def poisson_log_prob(log_intensity: Tensor, integral: Tensor, events: Tensor) -> Tensor:
-    """sum_i log lambda(t_i) - integral of lambda, (B,): the log-density of the events of a Poisson process.
+    """sum_i log lambda(t_i) - integral of lambda, (B,): the log-density of the events of a Poisson
+    process.
 
     Args:
         log_intensity: (B, T), log lambda at the times.
         integral: (B,), of lambda over all the time in which events would have been seen.
         events: (B, T), True where there was one.
 
-    Source: Daley, Vere-Jones, An introduction to the theory of point processes, I, section 2.1; Chen et al. 2018, arXiv
-    1806.07366, section 5.1.
+    Source: Daley, Vere-Jones, An introduction to the theory of point processes, I, section 2.1;
+    Chen et al. 2018, arXiv 1806.07366, section 5.1.
 
         >>> rate = torch.full((1, 3), 2.0)  # three events in a time of 5, at the rate 2
-        >>> float(poisson_log_prob(rate.log(), torch.tensor([10.0]), torch.ones(1, 3).bool()))  # 3 log 2 - 10
-        -7.92...
+        >>> float(poisson_log_prob(rate.log(), torch.tensor([10.0]), torch.ones(1, 3).bool()))  # 3
+        log 2 - 10 -7.92...
     """
     return torch.where(events, log_intensity, 0.0).sum(1) - integral
 
 
 class LatentODE(ContinuousVAE):
-    """A `ContinuousVAE` with a learned field and a recurrent recognition net; see the module's docstring.
+    """A `ContinuousVAE` with a learned field and a recurrent recognition net; see the module's
+    docstring.
 
     Args:
         features: D, the entries of x.
         latent: L, those of z.
-        recognition: the net that reads the series backwards, `GRUWithGaps(D, H)` (with cell=nn.RNNCell: a plain
-            recurrent net) or `ODERNN(D, H)`; None for `GRUWithGaps(D, 25)`.
+        recognition: the net that reads the series backwards, `GRUWithGaps(D, H)` (with
+            cell=nn.RNNCell: a plain recurrent net) or `ODERNN(D, H)`; None for `GRUWithGaps(D,
+            25)`.
         func: the latent's field, a module; None for `VectorField(MLP(L, 20, L))`.
-        log_intensity: module z (..., L) -> (..., 1), such as `MLP(L, 20, 1)`: the times at which anything is observed
-            are events, and their log-density is part of the reconstruction. Events are looked for from t0 to the last
-            time of each series; a time at which nothing is observed may stand at the end, to say that it was later.
+        log_intensity: module z (..., L) -> (..., 1), such as `MLP(L, 20, 1)`: the times at which
+            anything is observed are events, and their log-density is part of the reconstruction.
+            Events are looked for from t0 to the last time of each series; a time at which nothing
+            is observed may stand at the end, to say that it was later.
         **rest: decoder, noise, beta, t0 and the solver's settings, as for `ContinuousVAE`.
 
     Shapes: as `ContinuousVAE`.
@@ -117,19 +126,24 @@ class LatentODE(ContinuousVAE):
         log_intensity: nn.Module | None = None,
         **rest: Any,
     ) -> None:
-        encoder = RecurrentEncoder(recognition if recognition is not None else GRUWithGaps(features, 25), latent)
+        encoder = RecurrentEncoder(
+            recognition if recognition is not None else GRUWithGaps(features, 25), latent
+        )
         func = func if func is not None else VectorField(MLP(latent, 20, latent))
         super().__init__(features, latent, func, encoder=encoder, **rest)
         self.log_intensity = log_intensity
 
     def events(self, z0: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """z (B, T, L) and log lambda (B, T) at the times t, and the integral of lambda (B, T) from t0 to each of them.
+        """z (B, T, L) and log lambda (B, T) at the times t, and the integral of lambda (B, T) from
+        t0 to each of them.
 
         Raises:
             ValueError: for a model without log_intensity.
         """
         if self.log_intensity is None:
-            raise ValueError("this model has no intensities; use LatentODE(.., log_intensity=MLP(latent, 20, 1))")
+            raise ValueError(
+                "this model has no intensities; use LatentODE(.., log_intensity=MLP(latent, 20, 1))"
+            )
         ode = self.ode
         both = NeuralODE(
             WithIntensity(ode.func, self.log_intensity),
@@ -143,8 +157,12 @@ class LatentODE(ContinuousVAE):
         z = state[..., :-1]
         return z, self.log_intensity(z)[..., 0], state[..., -1]
 
-    def log_likelihood(self, z0: Tensor, t: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """log p(x | z(t0)), (B,), and with intensities also log p of the times at which anything is observed."""
+    def log_likelihood(
+        self, z0: Tensor, t: Tensor, x: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """log p(x | z(t0)), (B,), and with intensities also log p of the times at which anything is
+        observed.
+        """
         if self.log_intensity is None:
             return super().log_likelihood(z0, t, x, mask)
         z, log_rate, integral = self.events(z0, t)

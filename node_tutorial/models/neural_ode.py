@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..gradients import GRADIENT_MODES
 from ..solvers.inputs import State
 from ..solvers.integrate import Stats
-from ..solvers.methods import check_method
+from ..solvers.methods.registry import check_method
 from ..solvers.odeint import solve
 
 
@@ -23,29 +23,33 @@ class NeuralODE(nn.Module):
     """y(t) for given y(t_0), where dy/dt = func(t, y).
 
     Args:
-        func: the vector field, a module; t is a 0-d tensor, y like y0. For instance `VectorField(MLP(2, 32, 2))`.
+        func: the vector field, a module; t is a 0-d tensor, y like y0. For instance
+        `VectorField(MLP(2, 32, 2))`.
         method, rtol, atol, options: of the solver, as for `odeint`.
         gradient: one of GRADIENT_MODES.
-        compiled: solve by a compiled program, as with `options={"compile": True}`; its gradient replays the steps, is
-            exact, and reaches every tensor that func uses. Compilation takes seconds, at the first solve, and for every
-            other shape or number of times: for trainings of thousands of steps. See docs/compiled.md.
+        compiled: solve by a compiled program, as with `options={"compile": True}`; its gradient
+            replays the steps, is exact, and reaches every tensor that func uses. Compilation takes
+            seconds, at the first solve, and for every other shape or number of times: for trainings
+                of thousands of steps. See docs/compiled.md.
 
-    The default gradient is "direct", automatic differentiation through the steps. It is exact for the computed
-    solution, works with every method, reaches every tensor that func uses, and was the quickest for every field that we
-    measured; its price is memory, for all that the steps compute. Where memory is what you lack, change to "replay" or
-    "checkpoint" first, which are exact too, then to "adjoint". Other modes than "direct" know func's parameters only.
+    The default gradient is "direct", automatic differentiation through the steps. It is exact for
+    the computed solution, works with every method, reaches every tensor that func uses, and was the
+    quickest for every field that we measured; its price is memory, for all that the steps compute.
+    Where memory is what you lack, change to "replay" or "checkpoint" first, which are exact too,
+    then to "adjoint". Other modes than "direct" know func's parameters only.
 
-    (Measured forward and backward, dopri5, float32, one CPU thread, as direct : replay : checkpoint : adjoint. Field
-    2-50-2, batch 20: time 1 : 1.2 : 1.3 : 1.5, kept for backward 79 : 0.3 : 0 : 0.3 KB. Field 64-256-64, batch 256:
-    1 : 1.4 : 1.6 : 1.8, and 6200 : 260 : 0 : 130 KB. With 60 observation times direct : adjoint is 1 : 20.)
+    (Measured forward and backward, dopri5, float32, one CPU thread, as direct : replay : checkpoint
+    : adjoint. Field 2-50-2, batch 20: time 1 : 1.2 : 1.3 : 1.5, kept for backward 79 : 0.3 : 0 :
+    0.3 KB. Field 64-256-64, batch 256: 1 : 1.4 : 1.6 : 1.8, and 6200 : 260 : 0 : 130 KB. With 60
+    observation times direct : adjoint is 1 : 20.)
 
     Attributes:
-        stats: `Cost` of the last solve; `stats.nfe_backward` counts the evaluations of its backward passes, 0 for
-            "direct", which evaluates nothing anew.
+        stats: `Cost` of the last solve; `stats.nfe_backward` counts the evaluations of its backward
+            passes, 0 for "direct", which evaluates nothing anew.
 
     Raises:
-        TypeError: if func is no module. ValueError: for an unknown method or gradient; or if compiled with another
-            gradient than "direct".
+        TypeError: if func is no module. ValueError: for an unknown method or gradient; or if
+            compiled with another gradient than "direct".
 
     Source: Chen, Rubanova, Bettencourt, Duvenaud 2018, arXiv 1806.07366.
 
@@ -78,10 +82,13 @@ class NeuralODE(nn.Module):
                 "wrap a net that takes y alone: VectorField(net)"
             )
         if gradient not in GRADIENT_MODES:
-            raise ValueError(f"gradient must be one of {', '.join(GRADIENT_MODES)}, got {gradient!r}")
+            raise ValueError(
+                f"gradient must be one of {', '.join(GRADIENT_MODES)}, got {gradient!r}"
+            )
         if compiled and gradient != "direct":
             raise ValueError(
-                f"compiled=True has a gradient of its own, which replays the steps; leave gradient={gradient!r} out"
+                "compiled=True has a gradient of its own, which replays the steps; leave "
+                f"gradient={gradient!r} out"
             )
         self.func, self.gradient, self.compiled = func, gradient, compiled
         self.method, self.rtol, self.atol, self.options = check_method(method), rtol, atol, options
@@ -89,17 +96,29 @@ class NeuralODE(nn.Module):
         self._forward_calls = 0
 
     def forward(self, y0: State, t: Tensor) -> Any:
-        """The states (T, *y0.shape) at the times t (T,), of which t[0] is that of y0; a tuple of them for a tuple y0.
+        """The states (T, *y0.shape) at the times t (T,), of which t[0] is that of y0; a tuple of
+        them for a tuple y0.
 
         Raises:
             SolveError: if the solve cannot go on.
         """
         if self.compiled:
             options = (self.options or {}) | {"compile": True}
-            solution = solve(self.func, y0, t, method=self.method, rtol=self.rtol, atol=self.atol, options=options)
+            solution = solve(
+                self.func,
+                y0,
+                t,
+                method=self.method,
+                rtol=self.rtol,
+                atol=self.atol,
+                options=options,
+            )
             self._calls, self._forward_calls = solution.stats, solution.stats.nfe
             return solution.y
-        self._calls, self._forward_calls = _Calls(), 0  # a new count: an earlier solve's backward may be yet to come
+        self._calls, self._forward_calls = (
+            _Calls(),
+            0,
+        )  # a new count: an earlier solve's backward may be yet to come
         y = GRADIENT_MODES[self.gradient](
             _Counted(self.func, self._calls),
             y0,

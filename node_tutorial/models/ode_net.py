@@ -18,12 +18,13 @@ class ODENet(nn.Module):
         field: f, for features (B, channels, height, width); `ConvField(channels)` if None.
         **solver: method, rtol, atol, gradient, options, as for `NeuralODE`.
 
-    With method "rk4" and options {"step_size": 0.5}, eight evaluations, it is what the paper calls an RK-Net: gradients
-    by backpropagation through fixed steps. The paper's ODE-Net takes gradient "adjoint".
+    With method "rk4" and options {"step_size": 0.5}, eight evaluations, it is what the paper calls
+    an RK-Net: gradients by backpropagation through fixed steps. The paper's ODE-Net takes gradient
+    "adjoint".
 
     Attributes:
-        stem, block, head: the three parts; `block` is a `NeuralODE`, whose `stats` are the evaluations of the last
-            solve, forward and backward. `fit` records them at every step.
+        stem, block, head: the three parts; `block` is a `NeuralODE`, whose `stats` are the
+            evaluations of the last solve, forward and backward. `fit` records them at every step.
 
     Shapes: images (B, inputs, height, width) -> scores (B, classes), before the softmax.
 

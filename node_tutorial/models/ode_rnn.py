@@ -1,14 +1,16 @@
-"""Recurrent nets for series with irregular times: a GRU that reads the gaps, and one whose state moves during them.
+"""Recurrent nets for series with irregular times: a GRU that reads the gaps, and one whose state
+moves during them.
 
 Both keep a state h (B, H), and meet the times of each series one after another:
 
-    move       h arrives at t_i;  GRUWithGaps: h stays, and the gap is read beside it;  ODERNN: dh/dt = func(t, h)
-    predict    x_i, from what came before t_i
-    update     h = GRUCell((x_i, mask_i), h), where anything is observed at t_i; else h remains that of the last
+    move       h arrives at t_i;  GRUWithGaps: h stays, and the gap is read beside it;  ODERNN:
+    dh/dt = func(t, h) predict    x_i, from what came before t_i update     h = GRUCell((x_i,
+    mask_i), h), where anything is observed at t_i; else h remains that of the last
                observation, and the gap goes on growing
 
-Sources: Rubanova, Chen, Duvenaud 2019, "Latent ODEs for irregularly-sampled time series", arXiv 1907.03907, section 3
-and algorithm 1. (The gap as an input: its "RNN-Delta t", and Chen et al. 2018, arXiv 1806.07366, section 5.)
+Sources: Rubanova, Chen, Duvenaud 2019, "Latent ODEs for irregularly-sampled time series", arXiv
+1907.03907, section 3 and algorithm 1. (The gap as an input: its "RNN-Delta t", and Chen et al.
+2018, arXiv 1806.07366, section 5.)
 """
 
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..solvers.methods import METHODS, check_method
+from ..solvers.methods.registry import METHODS, check_method
 from ..solvers.odeint import odeint, solve
 from ..solvers.tableaus import Tableau
 from .clocks import check_series
@@ -25,7 +27,9 @@ from .fields import MLP, VectorField
 
 
 class Reading(NamedTuple):
-    """What a recurrent net makes of series: predictions (B, T, D), made before each time; states (B, T, H) after it."""
+    """What a recurrent net makes of series: predictions (B, T, D), made before each time; states
+    (B, T, H) after it.
+    """
 
     prediction: Tensor
     state: Tensor
@@ -39,8 +43,8 @@ class GRUWithGaps(nn.Module):
         hidden: H, those of the state.
         cell: `nn.GRUCell`, or `nn.RNNCell` for a plain recurrent net.
 
-    Shapes: t (T,) or (B, T); x (B, T, D); mask (B, T, D), True where x is observed (None: everywhere). Times
-    increase; `summary` reads a series from its end.
+    Shapes: t (T,) or (B, T); x (B, T, D); mask (B, T, D), True where x is observed (None:
+    everywhere). Times increase; `summary` reads a series from its end.
 
         >>> t, x = torch.linspace(0, 1, 7), torch.randn(5, 7, 2)
         >>> prediction, state = GRUWithGaps(2, 25)(t, x)
@@ -50,7 +54,9 @@ class GRUWithGaps(nn.Module):
 
     reads_gap = True
 
-    def __init__(self, features: int, hidden: int, *, cell: Callable[..., nn.Module] = nn.GRUCell) -> None:
+    def __init__(
+        self, features: int, hidden: int, *, cell: Callable[..., nn.Module] = nn.GRUCell
+    ) -> None:
         super().__init__()
         self.features, self.hidden = features, hidden
         self.width = hidden + self.reads_gap  # of what predictions and summaries are made of
@@ -61,17 +67,22 @@ class GRUWithGaps(nn.Module):
         """The state h (B, H), of times begin (B,), at times end (B,)."""
         return h
 
-    def forward(self, t: Tensor, x: Tensor, mask: Tensor | None = None, given: int | None = None) -> Reading:
+    def forward(
+        self, t: Tensor, x: Tensor, mask: Tensor | None = None, given: int | None = None
+    ) -> Reading:
         """Predictions and states at all times; the first prediction is from h = 0.
 
-        With `given`, only so many of the times are read; from then on, the net reads its own predictions.
+        With `given`, only so many of the times are read; from then on, the net reads its own
+        predictions.
         """
         t, mask = check_series(t, x, mask)
         arrived, states = self._read(t, x, mask, t.shape[1] if given is None else given)
         return Reading(self.output(arrived), states)
 
     def forecast(self, t: Tensor, x: Tensor, mask: Tensor | None, later: Tensor) -> Tensor:
-        """Predictions (B, S, D) at times later (S,) or (B, S), all after t, each read as if it had been observed."""
+        """Predictions (B, S, D) at times later (S,) or (B, S), all after t, each read as if it had
+        been observed.
+        """
         t, mask = check_series(t, x, mask)
         later = later.to(t).expand(len(x), -1)
         unknown = x.new_zeros(*later.shape, self.features)
@@ -79,9 +90,11 @@ class GRUWithGaps(nn.Module):
         return self(torch.cat([t, later], 1), x, mask, given=t.shape[1]).prediction[:, t.shape[1] :]
 
     def summary(self, t: Tensor, x: Tensor, mask: Tensor | None, end: float) -> Tensor:
-        """What the net knows, (B, width), when it has read the series from its last time to its first, and on to `end`.
+        """What the net knows, (B, width), when it has read the series from its last time to its
+        first, and on to `end`.
 
-        A recognition net reads backwards, so that what it saw last is what is near to the latent state z(end).
+        A recognition net reads backwards, so that what it saw last is what is near to the latent
+        state z(end).
         """
         t, mask = check_series(t, x, mask)
         nothing = x.new_zeros(len(x), 1, self.features)
@@ -90,7 +103,9 @@ class GRUWithGaps(nn.Module):
         return self._read(t, x, mask, t.shape[1])[0][:, -1]
 
     def _read(self, t: Tensor, x: Tensor, mask: Tensor, given: int) -> tuple[Tensor, Tensor]:
-        """What is known on arrival at every time, (B, T, width), and the states after it, (B, T, H)."""
+        """What is known on arrival at every time, (B, T, width), and the states after it, (B, T,
+        H).
+        """
         h, last = x.new_zeros(len(x), self.hidden), t[:, 0]
         begun = torch.zeros_like(last, dtype=torch.bool)
         arrivals, states = [], []
@@ -100,9 +115,14 @@ class GRUWithGaps(nn.Module):
             moved = self.move(h, last, now)
             arrivals.append(torch.cat([moved, gap], 1) if self.reads_gap else moved)
             value, here = (
-                (x[:, i], mask[:, i]) if i < given else (self.output(arrivals[-1]), torch.ones_like(mask[:, i]))
+                (x[:, i], mask[:, i])
+                if i < given
+                else (self.output(arrivals[-1]), torch.ones_like(mask[:, i]))
             )
-            read = [torch.where(here, value, 0.0), here.to(x.dtype)]  # not value * here: x may be NaN there
+            read = [
+                torch.where(here, value, 0.0),
+                here.to(x.dtype),
+            ]  # not value * here: x may be NaN there
             updated = self.cell(torch.cat([*read, gap] if self.reads_gap else read, 1), moved)
             observed = here.any(1)
             h = torch.where(observed[:, None], updated, h)
@@ -114,24 +134,26 @@ class GRUWithGaps(nn.Module):
 class ODERNN(GRUWithGaps):
     """A GRU whose state moves between the observations, dh/dt = func(t, h).
 
-    Each row goes through its own gap in the same time s from 0 to 1, where dh/ds = gap func(begin + s gap, h): so rows
-    with gaps of any length, 0 included, are solved together. By default that is one step of rk4 for each gap; with
-    options={"step_size": 0.5} two; an adaptive method chooses steps for each row by itself.
+    Each row goes through its own gap in the same time s from 0 to 1, where dh/ds = gap func(begin +
+    s gap, h): so rows with gaps of any length, 0 included, are solved together. By default that is
+    one step of rk4 for each gap; with options={"step_size": 0.5} two; an adaptive method chooses
+    steps for each row by itself.
 
-    (Measured: loss and gradient of a `LatentODE` for 100 spirals with 30 observations, one CPU thread, with GRUWithGaps
-    50 ms, ODERNN by euler 75, rk4 107, dopri5 600 ms.)
+    (Measured: loss and gradient of a `LatentODE` for 100 spirals with 30 observations, one CPU
+    thread, with GRUWithGaps 50 ms, ODERNN by euler 75, rk4 107, dopri5 600 ms.)
 
     Args:
         features: D, the entries of x.
         hidden: H, those of the state.
         func: the field of the state, a module; None for `VectorField(MLP(H, H, H))`.
         cell: as for `GRUWithGaps`.
-        method, rtol, atol, options: of the solver, as for `odeint`; a step_size is a fraction of each gap.
+        method, rtol, atol, options: of the solver, as for `odeint`; a step_size is a fraction of
+            each gap.
 
     Shapes: as `GRUWithGaps`; func gets t (B, 1) and h (B, H).
 
-    Source: Rubanova, Chen, Duvenaud 2019, arXiv 1907.03907, algorithm 1. (Its authors take Euler steps in the
-    recognition net: method="euler".)
+    Source: Rubanova, Chen, Duvenaud 2019, arXiv 1907.03907, algorithm 1. (Its authors take Euler
+    steps in the recognition net: method="euler".)
 
         >>> t, x = torch.linspace(0, 1, 7), torch.randn(5, 7, 2)
         >>> ODERNN(2, 25)(t, x).state.shape

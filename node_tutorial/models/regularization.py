@@ -1,19 +1,24 @@
-"""Penalties for paths that are expensive to follow: kinetic energy, the field's Jacobian, a random end time.
+"""Penalties for paths that are expensive to follow: kinetic energy, the field's Jacobian, a random
+end time.
 
-Many fields carry the data to where the loss is small. These ask for one whose paths are short, even, and alike:
+Many fields carry the data to where the loss is small. These ask for one whose paths are short,
+even, and alike:
 
-    kinetic    =  integral of |f(t, y(t))|^2 dt             least for a straight line at constant speed
-    frobenius  =  integral of |df/dy (t, y(t))|_F^2 dt      zero where all paths have the same velocity
+    kinetic    =  integral of |f(t, y(t))|^2 dt             least for a straight line at constant
+    speed frobenius  =  integral of |df/dy (t, y(t))|_F^2 dt      zero where all paths have the same
+    velocity
 
     y, kinetic, frobenius = model(y0, t)                    # model: a RegularizedODE
     loss = misfit(y[-1]) + 0.01 * kinetic.mean() + 0.01 * frobenius.mean()
 
-Both integrals are solved beside y, in the same evaluations of f. They have no part in the error that chooses the steps,
-so that the solve takes the same steps as without them. They are positive in both directions of time.
+Both integrals are solved beside y, in the same evaluations of f. They have no part in the error
+that chooses the steps, so that the solve takes the same steps as without them. They are positive in
+both directions of time.
 
-Sources: Finlay, Jacobsen, Nurbekyan, Oberman 2020, "How to train your neural ODE", arXiv 2002.02798 (its code takes
-means over the dimensions instead of sums, and half the kinetic energy; it leaves the integrals out of the error too);
-Ghosh, Behl, Dupont, Torr, Namboodiri 2020, "STEER", arXiv 2006.10711 (the random end time).
+Sources: Finlay, Jacobsen, Nurbekyan, Oberman 2020, "How to train your neural ODE", arXiv 2002.02798
+(its code takes means over the dimensions instead of sums, and half the kinetic energy; it leaves
+the integrals out of the error too); Ghosh, Behl, Dupont, Torr, Namboodiri 2020, "STEER", arXiv
+2006.10711 (the random end time).
 """
 
 from collections.abc import Callable
@@ -28,7 +33,8 @@ from .neural_ode import NeuralODE
 
 
 class Regularized(NamedTuple):
-    """What a `RegularizedODE` returns: states y (T, ..., D); kinetic and frobenius (...,), over all of the times.
+    """What a `RegularizedODE` returns: states y (T, ..., D); kinetic and frobenius (...,), over all
+    of the times.
 
     frobenius is None unless it was asked for.
     """
@@ -42,15 +48,18 @@ class RegularizedODE(NeuralODE):
     """A `NeuralODE` that also returns what its paths cost, see the module's docstring.
 
     Args:
-        func: the vector field, t and y (..., D) -> (..., D), in which every row of y moves by itself.
-        jacobian: also estimate the Jacobian's norm. It takes a vector-Jacobian product at every evaluation, and second
-            derivatives in training.
+        func: the vector field, t and y (..., D) -> (..., D), in which every row of y moves by
+            itself.
+        jacobian: also estimate the Jacobian's norm. It takes a vector-Jacobian product at every
+            evaluation, and second derivatives in training.
         **solver: method, rtol, atol, gradient, options, as for `NeuralODE`.
 
-    The Jacobian's norm is estimated as |e^T df/dy|^2 with random signs e, drawn for each row at each solve and kept
-    during it: since the mean of e e^T is 1, its mean is |df/dy|_F^2 (Hutchinson). For less noise, average some calls.
+    The Jacobian's norm is estimated as |e^T df/dy|^2 with random signs e, drawn for each row at
+    each solve and kept during it: since the mean of e e^T is 1, its mean is |df/dy|_F^2
+    (Hutchinson). For less noise, average some calls.
 
-    Returns `Regularized`. Raises TypeError and ValueError as `NeuralODE`, and TypeError for a tuple y0.
+    Returns `Regularized`. Raises TypeError and ValueError as `NeuralODE`, and TypeError for a tuple
+    y0.
 
         >>> from node_tutorial.models import MLP, VectorField
         >>> model = RegularizedODE(VectorField(MLP(2, 32, 2)))
@@ -74,9 +83,13 @@ class RegularizedODE(NeuralODE):
             raise TypeError(f"y0 must be one tensor (..., D), got {type(y0).__name__}")
         self.func.signs = torch.randint_like(y0, 2) * 2 - 1 if self.jacobian else None
         nothing = y0.new_zeros(y0.shape[:-1])
-        y, *integrals = super().forward((y0, nothing, nothing) if self.jacobian else (y0, nothing), t)
+        y, *integrals = super().forward(
+            (y0, nothing, nothing) if self.jacobian else (y0, nothing), t
+        )
         sign = 1 if t[-1] > t[0] else -1
-        return Regularized(y, sign * integrals[0][-1], sign * integrals[1][-1] if self.jacobian else None)
+        return Regularized(
+            y, sign * integrals[0][-1], sign * integrals[1][-1] if self.jacobian else None
+        )
 
 
 def _norm_of_y(norm: Callable, state: tuple[Tensor, ...]) -> float:
@@ -103,7 +116,12 @@ class _WithPenalties(nn.Module):
             pulled = torch.zeros_like(y)  # e^T df/dy
             if slope.requires_grad:  # not for a constant field
                 (pulled,) = torch.autograd.grad(
-                    slope, y, self.signs, create_graph=differentiable, retain_graph=True, materialize_grads=True
+                    slope,
+                    y,
+                    self.signs,
+                    create_graph=differentiable,
+                    retain_graph=True,
+                    materialize_grads=True,
                 )
         if not differentiable:
             slope = slope.detach()
@@ -111,9 +129,11 @@ class _WithPenalties(nn.Module):
 
 
 def random_end(t: Tensor, spread: float) -> Tensor:
-    """The times t with the last one moved by a random amount, uniform between -spread and spread ("STEER").
+    """The times t with the last one moved by a random amount, uniform between -spread and spread
+    ("STEER").
 
-    For training: what must hold at a random time has to hold, and go on holding, around t[-1]. Evaluate at t itself.
+    For training: what must hold at a random time has to hold, and go on holding, around t[-1].
+    Evaluate at t itself.
 
     Args:
         t: (T,) times, increasing.
@@ -130,5 +150,7 @@ def random_end(t: Tensor, spread: float) -> Tensor:
     """
     last = float(t[-1] - t[-2])
     if not 0 < spread < last:
-        raise ValueError(f"spread must be positive and less than the last interval of t, {last:g}, got {spread}")
+        raise ValueError(
+            f"spread must be positive and less than the last interval of t, {last:g}, got {spread}"
+        )
     return torch.cat([t[:-1], t[-1:] + spread * (2 * torch.rand_like(t[-1:]) - 1)])

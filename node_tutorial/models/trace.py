@@ -2,8 +2,9 @@
 
     d/dt log |det dy(t)/dy(0)| = tr(df/dy)
 
-Autograd gives products e^T df/dy, one backward pass through the field each. The exact trace takes D of them, one for
-each unit vector. Hutchinson's estimate takes a few, or one: for random e with mean 0 and E[e e^T] = 1,
+Autograd gives products e^T df/dy, one backward pass through the field each. The exact trace takes D
+of them, one for each unit vector. Hutchinson's estimate takes a few, or one: for random e with mean
+0 and E[e e^T] = 1,
 
     E[e^T A e] = tr A
     Var[e^T A e] = 2 (|S|_F^2 - sum_i S_ii^2)    for random signs ("rademacher")
@@ -11,9 +12,9 @@ each unit vector. Hutchinson's estimate takes a few, or one: for random e with m
 
 so signs are never worse, and exact for a diagonal A.
 
-Sources: Chen, Rubanova, Bettencourt, Duvenaud 2018, arXiv 1806.07366, theorem 1; Hutchinson 1989, "A stochastic
-estimator of the trace of the influence matrix", Commun. Stat. Simul. 18; Grathwohl et al. 2019, FFJORD,
-arXiv 1810.01367, section 3.1.
+Sources: Chen, Rubanova, Bettencourt, Duvenaud 2018, arXiv 1806.07366, theorem 1; Hutchinson 1989,
+"A stochastic estimator of the trace of the influence matrix", Commun. Stat. Simul. 18; Grathwohl et
+al. 2019, FFJORD, arXiv 1810.01367, section 3.1.
 """
 
 from collections.abc import Sequence
@@ -46,21 +47,23 @@ def hutchinson_trace(dy: Tensor, y: Tensor, noise: Tensor) -> Tensor:
 
     Args:
         dy, y: as for `exact_trace`.
-        noise: the probes, (P, ..., D), see `draw_noise`. In an ODE it has to stay the same during a solve: with new
-            noise at every evaluation the field is no function of time and state, and no step size satisfies the solver.
+        noise: the probes, (P, ..., D), see `draw_noise`. In an ODE it has to stay the same during a
+            solve: with new noise at every evaluation the field is no function of time and state,
+                and no step size satisfies the solver.
 
     Returns:
         (...).
 
         >>> y = torch.tensor([[2.0, 3.0]], requires_grad=True)
-        >>> hutchinson_trace(y**3, y, draw_noise("rademacher", 1, y)).item()  # the Jacobian is diagonal
-        39.0
+        >>> hutchinson_trace(y**3, y, draw_noise("rademacher", 1, y)).item()  # the Jacobian is
+        diagonal 39.0
     """
     return estimate_from(products(dy, y, noise), noise)
 
 
 def draw_noise(kind: str, probes: int, y: Tensor) -> Tensor:
-    """Probes e (P, *y.shape) for `hutchinson_trace`, a new one for every row of y: random signs, or Gaussian.
+    """Probes e (P, *y.shape) for `hutchinson_trace`, a new one for every row of y: random signs, or
+    Gaussian.
 
     Raises:
         ValueError: for a kind that is not in NOISES.
@@ -82,7 +85,10 @@ def products(dy: Tensor, y: Tensor, vectors: Sequence[Tensor] | Tensor) -> list[
         return [torch.zeros_like(y) for _ in vectors]
     again = torch.is_grad_enabled()
     return [
-        torch.autograd.grad(dy, y, e, create_graph=again, retain_graph=True, materialize_grads=True)[0] for e in vectors
+        torch.autograd.grad(
+            dy, y, e, create_graph=again, retain_graph=True, materialize_grads=True
+        )[0]
+        for e in vectors
     ]
 
 

@@ -1,24 +1,27 @@
 """Autoencoders, plain and variational: a few numbers z that stand for the data x.
 
-A plain autoencoder makes decode(encode(x)) like x, and leaves open which z mean anything. A variational one is a
-generator first. It draws z from p(z) = N(0, I), then x from p(x | z), which the decoder gives. It should make the data
-likely, but log p(x), an integral over all z, is out of reach. So the encoder guesses which z made x, by a Gaussian
-q(z | x) = N(mean(x), std(x)^2), and by Jensen's inequality
+A plain autoencoder makes decode(encode(x)) like x, and leaves open which z mean anything. A
+variational one is a generator first. It draws z from p(z) = N(0, I), then x from p(x | z), which
+the decoder gives. It should make the data likely, but log p(x), an integral over all z, is out of
+reach. So the encoder guesses which z made x, by a Gaussian q(z | x) = N(mean(x), std(x)^2), and by
+Jensen's inequality
 
-    log p(x) = log E_q [p(x | z) p(z) / q(z | x)]  >=  E_q log p(x | z)  -  KL(q(z | x) || p(z))  =  ELBO(x)
+    log p(x) = log E_q [p(x | z) p(z) / q(z | x)]  >=  E_q log p(x | z)  -  KL(q(z | x) || p(z))  =
+    ELBO(x)
 
-The first term, `reconstruction`, asks that z says what x was; the second, `kl`, that the guesses look like draws from
-p(z), so that a draw from p(z) decodes to something like the data. What is lost is KL(q(z | x) || p(z | x)): the bound
-is equal to log p(x) where the guess is right.
+The first term, `reconstruction`, asks that z says what x was; the second, `kl`, that the guesses
+look like draws from p(z), so that a draw from p(z) decodes to something like the data. What is lost
+is KL(q(z | x) || p(z | x)): the bound is equal to log p(x) where the guess is right.
 
-The mean over q depends on the encoder. Written as z = mean + std e with e from N(0, I), it is a mean over e, which does
-not: gradients go through z, and d/dmean E[z^2] = 2 mean, d/dstd E[z^2] = 2 std come out right from samples.
+The mean over q depends on the encoder. Written as z = mean + std e with e from N(0, I), it is a
+mean over e, which does not: gradients go through z, and d/dmean E[z^2] = 2 mean, d/dstd E[z^2] = 2
+std come out right from samples.
 
     x ~ Bernoulli(sigmoid(decode(z)))     for entries in [0, 1], such as pixels
     x ~ N(decode(z), noise^2)             for real numbers
 
-Sources: Kingma, Welling 2013, "Auto-encoding variational Bayes", arXiv 1312.6114 (appendix B: the KL); Rezende,
-Mohamed, Wierstra 2014, arXiv 1401.4082; beta: Higgins et al. 2017, "beta-VAE", ICLR.
+Sources: Kingma, Welling 2013, "Auto-encoding variational Bayes", arXiv 1312.6114 (appendix B: the
+KL); Rezende, Mohamed, Wierstra 2014, arXiv 1401.4082; beta: Higgins et al. 2017, "beta-VAE", ICLR.
 """
 
 import math
@@ -32,7 +35,8 @@ from .fields import MLP
 
 
 def gaussian_kl(mean: Tensor, std: Tensor) -> Tensor:
-    """KL(N(mean, std^2) || N(0, 1)) = (mean^2 + std^2 - 1) / 2 - log std, entry by entry; (...) -> (...), in nats.
+    """KL(N(mean, std^2) || N(0, 1)) = (mean^2 + std^2 - 1) / 2 - log std, entry by entry; (...) ->
+    (...), in nats.
 
     Source: Kingma, Welling 2013, arXiv 1312.6114, appendix B.
 
@@ -43,7 +47,8 @@ def gaussian_kl(mean: Tensor, std: Tensor) -> Tensor:
 
 
 def reparameterize(mean: Tensor, std: Tensor) -> Tensor:
-    """A draw from N(mean, std^2) as mean + std e, e from N(0, 1), so that gradients reach mean and std; (...) -> (...).
+    """A draw from N(mean, std^2) as mean + std e, e from N(0, 1), so that gradients reach mean and
+    std; (...) -> (...).
 
     Source: Kingma, Welling 2013, arXiv 1312.6114, section 2.4.
     """
@@ -53,8 +58,8 @@ def reparameterize(mean: Tensor, std: Tensor) -> Tensor:
 def gaussian_log_prob(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """log N(x; mean, std^2), entry by entry; (...) -> (...).
 
-    >>> float(gaussian_log_prob(torch.tensor(0.0), torch.tensor(0.0), torch.tensor(1.0)).exp())  # 1 / sqrt(2 pi)
-    0.398942...
+    >>> float(gaussian_log_prob(torch.tensor(0.0), torch.tensor(0.0), torch.tensor(1.0)).exp())  # 1
+    / sqrt(2 pi) 0.398942...
     """
     return -((x - mean) / std).square() / 2 - std.log() - math.log(2 * math.pi) / 2
 
@@ -79,7 +84,9 @@ class ELBO(NamedTuple):
 
 
 class GaussianHead(nn.Module):
-    """Mean and std (..., L) of a Gaussian, each linear in the features h (..., H), std through softplus."""
+    """Mean and std (..., L) of a Gaussian, each linear in the features h (..., H), std through
+    softplus.
+    """
 
     def __init__(self, features: int, latent: int) -> None:
         super().__init__()
@@ -87,7 +94,9 @@ class GaussianHead(nn.Module):
 
     def forward(self, h: Tensor) -> Posterior:
         mean, std = self.linear(h).chunk(2, dim=-1)
-        return Posterior(mean, nn.functional.softplus(std) + 1e-4)  # never 0, where log std is not finite
+        return Posterior(
+            mean, nn.functional.softplus(std) + 1e-4
+        )  # never 0, where log std is not finite
 
 
 class Autoencoder(nn.Module):
@@ -126,15 +135,16 @@ class Autoencoder(nn.Module):
 
 
 class VAE(nn.Module):
-    """The generator z -> x and its inverse guess q(z | x), trained together by the ELBO; see the module's docstring.
+    """The generator z -> x and its inverse guess q(z | x), trained together by the ELBO; see the
+    module's docstring.
 
     Args:
         size: D, the number of entries of x.
         latent: L, those of z.
         hidden: width of the hidden layers.
         likelihood: p(x | z): "bernoulli" or "gaussian".
-        noise: where learning of the Gaussian's standard deviation begins; `model.log_noise.requires_grad_(False)`
-            keeps it. A Bernoulli has none.
+        noise: where learning of the Gaussian's standard deviation begins;
+            `model.log_noise.requires_grad_(False)` keeps it. A Bernoulli has none.
         beta: weight of the KL in `loss`; 1 for the bound.
 
     Shapes: x (B, D), z (B, L).
@@ -161,7 +171,9 @@ class VAE(nn.Module):
         if likelihood not in ("bernoulli", "gaussian"):
             raise ValueError(f"likelihood must be 'bernoulli' or 'gaussian', got {likelihood!r}")
         self.latent, self.likelihood, self.beta = latent, likelihood, beta
-        self.encoder = nn.Sequential(MLP(size, hidden, hidden), nn.Tanh(), GaussianHead(hidden, latent))
+        self.encoder = nn.Sequential(
+            MLP(size, hidden, hidden), nn.Tanh(), GaussianHead(hidden, latent)
+        )
         self.decoder = MLP(latent, hidden, size)
         self.log_noise = noise_parameter(noise) if likelihood == "gaussian" else None
 
@@ -210,7 +222,9 @@ def noise_parameter(noise: float) -> nn.Parameter:
         ValueError: unless noise is positive.
     """
     if not noise > 0:
-        raise ValueError(f"noise must be positive, the standard deviation of p(x | z), such as 0.1, got {noise}")
+        raise ValueError(
+            f"noise must be positive, the standard deviation of p(x | z), such as 0.1, got {noise}"
+        )
     return nn.Parameter(torch.tensor(math.log(noise)))
 
 

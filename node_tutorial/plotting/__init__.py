@@ -4,7 +4,8 @@
     trajectory(y, ax=ax)
     show(fig, "The orbit closes after 6.28 units of time.")
 
-Data are numpy arrays, torch tensors or plain sequences. This package imports nothing else of node_tutorial.
+Data are numpy arrays, torch tensors or plain sequences. This package imports nothing else of
+node_tutorial.
 """
 
 from .errors import fitted_slope, loglog_slope, step_rug, work_precision

@@ -14,16 +14,22 @@ def grid(xlim, ylim, n=20):
 
 
 def field_values(f, points, t=0.0):
-    """Return f(t, points) (N, 2) as numpy, for an `f(t, y)` that takes a batch of torch states (N, 2), float64."""
+    """Return f(t, points) (N, 2) as numpy, for an `f(t, y)` that takes a batch of torch states (N,
+    2), float64.
+    """
     with torch.no_grad():
-        return array_of(f(torch.tensor(t, dtype=torch.float64), torch.as_tensor(points, dtype=torch.float64)))
+        return array_of(
+            f(torch.tensor(t, dtype=torch.float64), torch.as_tensor(points, dtype=torch.float64))
+        )
 
 
-def vector_field(f, *, ax=None, xlim=(-2, 2), ylim=(-2, 2), n=20, t=0.0, values=None, color="#9A9A9A"):
+def vector_field(
+    f, *, ax=None, xlim=(-2, 2), ylim=(-2, 2), n=20, t=0.0, values=None, color="#9A9A9A"
+):
     """Draw arrows of f(t, y) on a grid of n x n points.
 
-    `f` takes batches: y (N, 2), float64, to (N, 2). Or give `values` (n * n, 2) at the points of `grid`. Arrows show
-    directions only, darker where the field is faster.
+    `f` takes batches: y (N, 2), float64, to (N, 2). Or give `values` (n * n, 2) at the points of
+    `grid`. Arrows show directions only, darker where the field is faster.
     """
     ax = axes_or_new(ax)
     points = grid(xlim, ylim, n)
@@ -53,8 +59,8 @@ def vector_field(f, *, ax=None, xlim=(-2, 2), ylim=(-2, 2), n=20, t=0.0, values=
 def stability_region(size, *, ax=None, xlim=(-5, 2), ylim=(-4, 4)):
     """Shade where |R(z)| <= 1 in the complex plane, for the stability function R of a method.
 
-    `size` (rows, columns) is |R| on a regular grid over the two intervals, the first row at the bottom. A step of size
-    h is stable for y' = lambda y where z = h lambda lies in the shaded part.
+    `size` (rows, columns) is |R| on a regular grid over the two intervals, the first row at the
+    bottom. A step of size h is stable for y' = lambda y where z = h lambda lies in the shaded part.
     """
     ax = axes_or_new(ax)
     rows, columns = np.shape(size)

@@ -1,4 +1,6 @@
-"""Whether a figure can be read: texts cut by its edge, texts covered by other texts. For tests and for authors."""
+"""Whether a figure can be read: texts cut by its edge, texts covered by other texts. For tests and
+for authors.
+"""
 
 import itertools
 
@@ -6,7 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 
 def drawn_texts(figure):
-    """All texts that a figure shows, as (text, extent in pixels); tick labels outside of the limits are not shown."""
+    """All texts that a figure shows, as (text, extent in pixels); tick labels outside of the limits
+    are not shown.
+    """
     renderer = FigureCanvasAgg(figure).get_renderer()
     texts = [*figure.texts, *([figure._suptitle] if figure._suptitle else [])]
     for ax in figure.axes:
@@ -18,7 +22,9 @@ def drawn_texts(figure):
         if ax.axison and hasattr(ax, "xaxis"):
             for axis in (ax.xaxis, ax.yaxis):
                 texts += [axis.label, axis.offsetText]
-                texts += [label for tick in axis._update_ticks() for label in (tick.label1, tick.label2)]
+                texts += [
+                    label for tick in axis._update_ticks() for label in (tick.label1, tick.label2)
+                ]
     found = [
         (text.get_text(), text.get_window_extent(renderer))
         for text in dict.fromkeys(texts)
@@ -38,6 +44,10 @@ def text_problems(figure):
     ]
     for (one, a), (two, b) in itertools.combinations(texts, 2):
         wide, high = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
-        if wide > 0 and high > 0 and wide * high > 0.15 * min(a.width * a.height, b.width * b.height):
+        if (
+            wide > 0
+            and high > 0
+            and wide * high > 0.15 * min(a.width * a.height, b.width * b.height)
+        ):
             problems.append(f"{one!r} and {two!r} overlap")
     return problems

@@ -1,8 +1,10 @@
-"""The same loop with one clock per sample: every row of a batch takes its own steps, and has its own output times.
+"""The same loop with one clock per sample: every row of a batch takes its own steps, and has its
+own output times.
 
-With one clock for all, the hardest row sets everybody's step. Here t and h have one entry per row, the step itself is
-the very code of `runge_kutta.py`, and a row solved in a batch equals the row solved alone. Evaluations are still made
-for the whole batch at once: rows that have arrived take steps of size 0.
+With one clock for all, the hardest row sets everybody's step. Here t and h have one entry per row,
+the step itself is the very code of `runge_kutta.py`, and a row solved in a batch equals the row
+solved alone. Evaluations are still made for the whole batch at once: rows that have arrived take
+steps of size 0.
 """
 
 import math
@@ -24,9 +26,17 @@ _OPTIONS = {"first_step", "min_step", "max_step", "max_num_steps", "safety", "if
 
 
 def solve_per_sample(
-    func: Callable, y0: Any, t: Tensor, rtol: Any, atol: Any, tableau: Any, options: dict | None, record: bool
+    func: Callable,
+    y0: Any,
+    t: Tensor,
+    rtol: Any,
+    atol: Any,
+    tableau: Any,
+    options: dict | None,
+    record: bool,
 ) -> Solution:
-    """Solve every row of y0 (B, ...) with its own clock, at the times t: (T,) for all, or (B, T), one row each.
+    """Solve every row of y0 (B, ...) with its own clock, at the times t: (T,) for all, or (B, T),
+    one row each.
 
     Args:
         func: f(t, y) with t of shape (B, 1, ..., 1), so that it broadcasts against y (B, ...).
@@ -34,26 +44,36 @@ def solve_per_sample(
         others: as `solve`.
 
     Returns:
-        Solution with y (B, T, ...); stats.accepted and stats.rejected are tensors (B,); `steps`, if recorded, holds
-        attempts whose entries are tensors (B,), with h = 0 for rows that had arrived.
+        Solution with y (B, T, ...); stats.accepted and stats.rejected are tensors (B,); `steps`, if
+        recorded, holds attempts whose entries are tensors (B,), with h = 0 for rows that had
+        arrived.
 
     Raises:
         ValueError, TypeError: for unsuitable inputs. SolveError: if any row cannot go on.
     """
     if not (isinstance(tableau, Tableau) and tableau.error is not None) or tableau.implicit:
         raise ValueError(
-            "per_sample=True needs an explicit adaptive Runge-Kutta method, such as 'dopri5' (fixed steps are equal)"
+            "per_sample=True needs an explicit adaptive Runge-Kutta method, such as 'dopri5' "
+            "(fixed steps are equal)"
         )
     flat, shapes = inputs.check_state(y0)
     if shapes is not None or flat.dim() < 1:
-        raise TypeError("per_sample=True needs y0 as one tensor (B, ...), whose rows are the samples; use torch.cat")
+        raise TypeError(
+            "per_sample=True needs y0 as one tensor (B, ...), whose rows are the samples; use "
+            "torch.cat"
+        )
     times, direction = _check_times(t, flat)
     options = inputs.check_options(options, _OPTIONS, f"{tableau.name} with per_sample=True")
-    rtol, atol = (inputs.check_tolerance(name, tol, flat, None) for name, tol in (("rtol", rtol), ("atol", atol)))
+    rtol, atol = (
+        inputs.check_tolerance(name, tol, flat, None)
+        for name, tol in (("rtol", rtol), ("atol", atol))
+    )
     tol = inputs.make_tolerance(rtol, atol, flat, inputs.make_norm(None, None), options)
     stats = Stats()
     f = inputs.counted_field(func, flat, None, stats)
-    limits = {name: float(options[name]) for name in ("safety", "ifactor", "dfactor") if name in options}
+    limits = {
+        name: float(options[name]) for name in ("safety", "ifactor", "dfactor") if name in options
+    }
     attempts: list[Attempt] | None = [] if record else None
     y = _march(
         f,
@@ -74,15 +94,22 @@ def _check_times(t: Any, y: Tensor) -> tuple[Tensor, int]:
     """The times (B, T) in float64, and their direction."""
     if isinstance(t, Tensor) and t.dim() == 2:
         if t.shape[0] != y.shape[0]:
-            raise ValueError(f"t has {t.shape[0]} rows of times, y0 has {y.shape[0]} rows; they must be as many")
+            raise ValueError(
+                f"t has {t.shape[0]} rows of times, y0 has {y.shape[0]} rows; they must be as many"
+            )
         rows = [inputs.check_times(row, f"t[{i}]") for i, row in enumerate(t)]
     else:
         rows = [inputs.check_times(t)] * len(y)
     if t.requires_grad:
-        raise ValueError("per_sample=True gives no gradients with respect to t; use t.detach(), or one clock for all")
+        raise ValueError(
+            "per_sample=True gives no gradients with respect to t; use t.detach(), or one clock "
+            "for all"
+        )
     signs = {1 if row[-1] > row[0] else -1 for row in rows if len(row) > 1}
     if len(signs) > 1:
-        raise ValueError("the rows of t must all increase or all decrease; solve the two kinds separately")
+        raise ValueError(
+            "the rows of t must all increase or all decrease; solve the two kinds separately"
+        )
     n_times = t.shape[-1]
     matrix = torch.tensor(rows, dtype=torch.float64, device=y.device).reshape(len(y), n_times)
     return matrix, signs.pop() if signs else 1
@@ -107,12 +134,18 @@ def _march(
         return x.to(y.dtype.to_real()).reshape(column)
 
     def norms(x: Tensor) -> Tensor:
-        return torch.linalg.vector_norm(x.reshape(batch, -1), dim=1).double() / math.sqrt(max(1, x[0].numel()))
+        return torch.linalg.vector_norm(x.reshape(batch, -1), dim=1).double() / math.sqrt(
+            max(1, x[0].numel())
+        )
 
     t, end = times[:, 0], times[:, -1]
     ordered = (direction * times).contiguous()
-    found = [(torch.arange(batch, device=y.device) * n_times, y)]  # (place in the flattened (B, T), states)
-    pending = torch.ones(batch, dtype=torch.long, device=y.device)  # index of the next output of each row
+    found = [
+        (torch.arange(batch, device=y.device) * n_times, y)
+    ]  # (place in the flattened (B, T), states)
+    pending = torch.ones(
+        batch, dtype=torch.long, device=y.device
+    )  # index of the next output of each row
     accepted = torch.zeros(batch, dtype=torch.long, device=y.device)
     rejected = torch.zeros_like(accepted)
     since_output = torch.zeros_like(accepted)
@@ -134,9 +167,11 @@ def _march(
         if stuck.any():
             row = int(stuck.nonzero()[0, 0])
             raise SolveError(
-                f"underflow in dt: row {row} of the batch, at t = {float(t[row]):.9g}, needs steps below "
+                f"underflow in dt: row {row} of the batch, at t = {float(t[row]):.9g}, needs "
+                "steps below "
                 f"{float(h[row]):.3g}. "
-                f"Solve it alone, odeint(func, y0[{row}], t), for a closer diagnosis; or raise rtol and atol."
+                f"Solve it alone, odeint(func, y0[{row}], t), for a closer diagnosis; or raise "
+                "rtol and atol."
             )
         step = method.step(f, wide(t), y, wide(h), f0)
 
@@ -147,14 +182,19 @@ def _march(
             ratio = norms(step.error / tol.scale(y, step.y1))
             overflowed = active & ~ratio.isfinite()
         if overflowed.any():
-            # Their NaN would pass through torch.where into every gradient: again, with these rows at rest.
-            step = method.step(f, wide(t), y, wide(torch.where(overflowed, torch.zeros_like(h), h)), f0)
+            # Their NaN would pass through torch.where into every gradient: again, with these rows
+            # at rest.
+            step = method.step(
+                f, wide(t), y, wide(torch.where(overflowed, torch.zeros_like(h), h)), f0
+            )
         with torch.no_grad():
             accept, factor = _decide(ratio, method.order, **limits)
             accept = (accept | ((h.abs() <= tol.min_step) & ratio.isfinite())) & active
             accepted += accept
             rejected += ~accept & active
-            lost = ~accept & active & (h.abs() <= tol.min_step)  # not finite, and may not become shorter
+            lost = (
+                ~accept & active & (h.abs() <= tol.min_step)
+            )  # not finite, and may not become shorter
             since_output += active
         if attempts is not None:
             attempts.append(Attempt(t, h, ratio, accept))  # type: ignore[arg-type]
@@ -165,21 +205,32 @@ def _march(
         due = torch.where(accept, reached - pending, torch.zeros_like(pending))
         rows = torch.repeat_interleave(due)  # each row as many times as it has outputs
         if len(rows):
-            columns = pending[rows] + torch.arange(len(rows), device=y.device) - (due.cumsum(0) - due)[rows]
+            columns = (
+                pending[rows]
+                + torch.arange(len(rows), device=y.device)
+                - (due.cumsum(0) - due)[rows]
+            )
             theta = ((times[rows, columns] - t[rows]) / h[rows]).clamp(max=1.0)
-            found.append((rows * n_times + columns, _inside(step, rows, wide(theta), method.tableau)))
+            found.append(
+                (rows * n_times + columns, _inside(step, rows, wide(theta), method.tableau))
+            )
             pending = pending + due
             since_output = since_output * (due == 0)
         if (since_output >= max_steps).any():
             raise SolveError(
-                f"max_num_steps exceeded: {max_steps} steps between two output times; raise rtol and atol, or "
+                f"max_num_steps exceeded: {max_steps} steps between two output times; raise rtol "
+                "and atol, or "
                 "options={'max_num_steps': ...}"
             )
 
         # Move.
         moved = accept.reshape(column)
         f1 = step.f1 if step.f1 is not None else f(wide(t1), step.y1)
-        t, y, f0 = torch.where(accept, t1, t), torch.where(moved, step.y1, y), torch.where(moved, f1, f0)
+        t, y, f0 = (
+            torch.where(accept, t1, t),
+            torch.where(moved, step.y1, y),
+            torch.where(moved, f1, f0),
+        )
         size = factor * h.abs()
         size = torch.where(active, size, torch.ones_like(size))
 
@@ -206,11 +257,15 @@ def _first_steps(
     with torch.no_grad():
         scale = tol.scale(y)
         d0, d1 = norms(y / scale), norms(f0 / scale)
-        h0 = torch.where((d0 < 1e-5) | (d1 < 1e-5), torch.full_like(t, 1e-6), 0.01 * d0 / d1).minimum(room)
+        h0 = torch.where(
+            (d0 < 1e-5) | (d1 < 1e-5), torch.full_like(t, 1e-6), 0.01 * d0 / d1
+        ).minimum(room)
         f1 = f(wide(t + direction * h0), y + wide(direction * h0) * f0)
         d2 = norms((f1 - f0) / scale) / h0
         steepest = torch.maximum(d1, d2)
-        h1 = torch.where(steepest <= 1e-15, (h0 * 1e-3).clamp(min=1e-6), (0.01 / steepest) ** (1 / order))
+        h1 = torch.where(
+            steepest <= 1e-15, (h0 * 1e-3).clamp(min=1e-6), (0.01 / steepest) ** (1 / order)
+        )
         return torch.where(d2.isfinite(), torch.minimum(100 * h0, h1), h0)
 
 
@@ -225,9 +280,13 @@ def _decide(
 
 
 def _inside(step: Any, rows: Tensor, theta: Tensor, tableau: Tableau) -> Tensor:
-    """The states of some rows at t + theta h, by the method's dense output; exactly y1 where theta is 1."""
+    """The states of some rows at t + theta h, by the method's dense output; exactly y1 where theta
+    is 1.
+    """
     assert tableau.dense is not None
     y0, h = step.y0[rows], step.h[rows]
-    weights = [sum(p * theta ** (power + 1) for power, p in enumerate(row)) for row in tableau.dense]
+    weights = [
+        sum(p * theta ** (power + 1) for power, p in enumerate(row)) for row in tableau.dense
+    ]
     y = y0 + h * sum(w * k[rows] for w, k in zip(weights, step.stages, strict=True))
     return torch.where(theta == 1, step.y1[rows], y)

@@ -1,7 +1,8 @@
 """Step-size control: how large is the error, is the step accepted, how long is the next one.
 
-A controller is a function (error_ratio, h, order) -> (accept, factor): the next attempt has size factor * h. The ratio
-is the norm of error / (atol + rtol max(|y0|, |y1|)); a step with ratio <= 1 is within the tolerance.
+A controller is a function (error_ratio, h, order) -> (accept, factor): the next attempt has size
+factor * h. The ratio is the norm of error / (atol + rtol max(|y0|, |y1|)); a step with ratio <= 1
+is within the tolerance.
 Source: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", II.4 (below HNW I).
 """
 
@@ -24,16 +25,22 @@ def rms_norm(x: Tensor) -> float:
 
 
 def largest(norms: Iterable[Tensor | float]) -> float:
-    """The largest of some norms; NaN if one of them is NaN, which Python's max would lose: max(0.5, nan) is 0.5."""
+    """The largest of some norms; NaN if one of them is NaN, which Python's max would lose: max(0.5,
+    nan) is 0.5.
+    """
     values = [float(norm) for norm in norms]
     return math.nan if any(map(math.isnan, values)) else max(values)
 
 
 def integral(safety: float = 0.9, ifactor: float = 10.0, dfactor: float = 0.2) -> Controller:
-    """I controller: factor = safety * ratio^(-1/p), from dfactor (after success 1) to ifactor (HNW I, (4.13))."""
+    """I controller: factor = safety * ratio^(-1/p), from dfactor (after success 1) to ifactor (HNW
+    I, (4.13)).
+    """
 
     def decide(ratio: float, h: float, order: int) -> tuple[bool, float]:
-        if not ratio < math.inf:  # NaN or infinity: f or the state overflowed. A shorter step may not.
+        if (
+            not ratio < math.inf
+        ):  # NaN or infinity: f or the state overflowed. A shorter step may not.
             return False, dfactor
         accept = ratio <= 1
         ideal = safety * ratio ** (-1 / order) if ratio > 0 else ifactor
@@ -43,9 +50,14 @@ def integral(safety: float = 0.9, ifactor: float = 10.0, dfactor: float = 0.2) -
 
 
 def proportional_integral(
-    safety: float = 0.9, ifactor: float = 10.0, dfactor: float = 0.2, alpha: float = 0.7, beta: float = 0.4
+    safety: float = 0.9,
+    ifactor: float = 10.0,
+    dfactor: float = 0.2,
+    alpha: float = 0.7,
+    beta: float = 0.4,
 ) -> Controller:
-    """PI controller: factor = safety * ratio^(-alpha/p) * previous_ratio^(beta/p) (Gustafsson 1991; HNW II, IV.2).
+    """PI controller: factor = safety * ratio^(-alpha/p) * previous_ratio^(beta/p) (Gustafsson 1991;
+    HNW II, IV.2).
 
     Smoother step sizes than I, and fewer rejections where stability limits the step.
     """
@@ -58,7 +70,9 @@ def proportional_integral(
         accept = ratio <= 1
         ratio = max(ratio, 1e-10)
         memory = previous ** (beta / order) if accept else 1.0
-        factor = min(ifactor, max(safety * ratio ** (-(alpha if accept else 1.0) / order) * memory, dfactor))
+        factor = min(
+            ifactor, max(safety * ratio ** (-(alpha if accept else 1.0) / order) * memory, dfactor)
+        )
         if accept:
             previous = ratio
         return accept, factor if accept else min(factor, 1.0)
@@ -71,7 +85,9 @@ CONTROLLERS = {"I": integral, "PI": proportional_integral}
 
 @dataclass
 class Tolerance:
-    """What an adaptive solve is asked for: error per step within atol + rtol |y|, in `norm`; bounds on the steps."""
+    """What an adaptive solve is asked for: error per step within atol + rtol |y|, in `norm`; bounds
+    on the steps.
+    """
 
     rtol: float | Tensor = 1e-7
     atol: float | Tensor = 1e-9
@@ -89,15 +105,25 @@ class Tolerance:
 
     @torch.no_grad()
     def error_ratio(self, error: Tensor, y0: Tensor, y1: Tensor) -> float:
-        """|| error / (atol + rtol max(|y0|, |y1|)) ||; reading this number is the one synchronization of a step."""
+        """|| error / (atol + rtol max(|y0|, |y1|)) ||; reading this number is the one
+        synchronization of a step.
+        """
         return abs(float(self.norm(error / self.scale(y0, y1))))
 
 
 @torch.no_grad()
 def initial_step(
-    f: Field, t: float, y: Tensor, f0: Tensor, direction: int, order: int, tol: Tolerance, room: float
+    f: Field,
+    t: float,
+    y: Tensor,
+    f0: Tensor,
+    direction: int,
+    order: int,
+    tol: Tolerance,
+    room: float,
 ) -> float:
-    """A first step size, from the sizes of y, f and f's change over a tiny Euler step (HNW I, II.4, p. 169).
+    """A first step size, from the sizes of y, f and f's change over a tiny Euler step (HNW I, II.4,
+    p. 169).
 
     It costs one evaluation, no farther away than `room`.
     """

@@ -1,6 +1,7 @@
 """Events: stop where g(t, y(t)) = 0, and differentiate the time at which that happens.
 
-The solve goes on step by step until the sign of g changes; the root is then found on the dense output of that step.
+The solve goes on step by step until the sign of g changes; the root is then found on the dense
+output of that step.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +17,9 @@ EventFn = Callable[[Tensor, Tensor], Tensor]
 
 
 def first_of(event_fn: EventFn, t0: Tensor, y0: Tensor) -> EventFn:
-    """One scalar event for a function with several outputs: positive at the start, zero when the first of them is."""
+    """One scalar event for a function with several outputs: positive at the start, zero when the
+    first of them is.
+    """
     with torch.no_grad():
         signs = torch.sign(event_fn(t0, y0))
     return lambda t, y: torch.min(event_fn(t, y) * signs)
@@ -41,7 +44,9 @@ def find_event(
         with torch.no_grad():
             return float(event_fn(time_tensor(t, y), y))
 
-    from scipy.optimize import brentq  # here, because importing scipy takes longer than importing all of this package
+    from scipy.optimize import (
+        brentq,
+    )  # here, because importing scipy takes longer than importing all of this package
 
     g0 = g(t0, y0)
     if g0 == 0:
@@ -58,18 +63,27 @@ def find_event(
                 return interpolate(step, [theta], dense)[0]
 
             def g_at(theta: float, t: float = t, t1: float = t1, step: Step = step) -> float:
-                if theta in (0.0, 1.0):  # by definition of g0 and g1, whatever the rounding of the interpolation
+                if theta in (
+                    0.0,
+                    1.0,
+                ):  # by definition of g0 and g1, whatever the rounding of the interpolation
                     return g0 if theta == 0 else g1  # noqa: B023 (called within this round of the loop only)
                 with torch.no_grad():
                     return g(t + theta * (t1 - t), y_at(theta))
 
             theta = brentq(g_at, 0.0, 1.0, xtol=1e-15, rtol=1e-14)
             t_event = t + theta * (t1 - t)
-            if isinstance(step.t, Tensor):  # the event stays where it is when t0, and with it the step, is moved
-                return t_event, interpolate(step, ((t_event - step.t) / step.h).reshape(1), dense)[0]
+            if isinstance(
+                step.t, Tensor
+            ):  # the event stays where it is when t0, and with it the step, is moved
+                return t_event, interpolate(step, ((t_event - step.t) / step.h).reshape(1), dense)[
+                    0
+                ]
             return t_event, y_at(theta)
         if not g1 == g1:
-            raise SolveError(f"event_fn returned NaN at t = {t1:.6g}; it must be finite along the solution")
+            raise SolveError(
+                f"event_fn returned NaN at t = {t1:.6g}; it must be finite along the solution"
+            )
         if log.stats.accepted + log.stats.rejected >= max_steps or abs(t1) > 1e300:
             raise too_many_steps(max_steps, t1, None, t1 - t)
     raise SolveError("no event: the steps came to an end before event_fn changed its sign")
@@ -78,11 +92,13 @@ def find_event(
 def link_event_gradient(
     func: Callable, event_fn: Callable, event_t: Tensor, state: Tensor | tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor | tuple[Tensor, ...]]:
-    """The event's time and state, differentiable, from those of a solve that ended at the (detached) event time t_e.
+    """The event's time and state, differentiable, from those of a solve that ended at the
+    (detached) event time t_e.
 
-    With c = event_fn(t_e, y_e) = 0 and its total derivative c' = dc/dt + dc/dy f, the implicit function theorem gives
-    dt* = -dc / c', and the state moves along: dy* = dy_e + f dt*. Both are written as numbers that are 0 now and have
-    this derivative. (Chen, Amos, Nickel 2021, "Learning neural event functions for ODEs", section 3.)
+    With c = event_fn(t_e, y_e) = 0 and its total derivative c' = dc/dt + dc/dy f, the implicit
+    function theorem gives dt* = -dc / c', and the state moves along: dy* = dy_e + f dt*. Both are
+    written as numbers that are 0 now and have this derivative. (Chen, Amos, Nickel 2021, "Learning
+    neural event functions for ODEs", section 3.)
     """
     parts = state if isinstance(state, tuple) else (state,)
     here = event_t.detach().to(parts[0].dtype.to_real())
@@ -99,18 +115,24 @@ def link_event_gradient(
     with torch.enable_grad():
         t_leaf = here.clone().requires_grad_()
         y_leaves = [p.detach().clone().requires_grad_() for p in parts]
-        grads = torch.autograd.grad(scalar(t_leaf, y_leaves), (t_leaf, *y_leaves), allow_unused=True)
+        grads = torch.autograd.grad(
+            scalar(t_leaf, y_leaves), (t_leaf, *y_leaves), allow_unused=True
+        )
     rate = torch.zeros_like(here) if grads[0] is None else grads[0]
     for g, k in zip(grads[1:], slopes, strict=True):
         if g is not None:
             rate = rate + (g.conj() * k.detach()).sum().real
     if rate == 0:
         raise SolveError(
-            f"the event at t = {here.item():.6g} has no derivative with respect to the solution: event_fn does not "
-            "change along the flow there, so its time cannot be differentiated. Use odeint(..., event_fn=...) for the "
+            f"the event at t = {here.item():.6g} has no derivative with respect to the solution: "
+            "event_fn does not "
+            "change along the flow there, so its time cannot be differentiated. Use odeint(..., "
+            "event_fn=...) for the "
             "value only."
         )
     c = scalar(here, parts)
     shift = -(c - c.detach()) / rate
     moved = tuple(p + k.detach() * shift.to(p.dtype) for p, k in zip(parts, slopes, strict=True))
-    return event_t.detach() + shift.to(event_t.dtype), moved if isinstance(state, tuple) else moved[0]
+    return event_t.detach() + shift.to(event_t.dtype), moved if isinstance(state, tuple) else moved[
+        0
+    ]

@@ -1,7 +1,8 @@
 """The integration loop: propose a step, try it, judge it, move.
 
-`march` is the loop; it yields the accepted steps. `read` reads the solution off them at the times asked for. A fixed
-grid, `step_t`, `jump_t` and the end of the interval are one mechanism: stops, times that no step may cross.
+`march` is the loop; it yields the accepted steps. `read` reads the solution off them at the times
+asked for. A fixed grid, `step_t`, `jump_t` and the end of the interval are one mechanism: stops,
+times that no step may cross.
 """
 
 import math
@@ -22,7 +23,9 @@ class Method(Protocol):
 
     order: int
 
-    def step(self, f: Field, t: Time, y: Tensor, h: Time, f0: Tensor | None = ..., before_end: bool = ...) -> Step: ...
+    def step(
+        self, f: Field, t: Time, y: Tensor, h: Time, f0: Tensor | None = ..., before_end: bool = ...
+    ) -> Step: ...
 
 
 class Stop(NamedTuple):
@@ -34,7 +37,9 @@ class Stop(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One attempted step of size h from t, its error over the tolerance, and whether that was accepted."""
+    """One attempted step of size h from t, its error over the tolerance, and whether that was
+    accepted.
+    """
 
     t: float
     h: float
@@ -56,7 +61,9 @@ class Stats:
 
 @dataclass
 class Log:
-    """Where `march` writes what it does: counts always, every attempt when asked; and whom it tells, as torchdiffeq."""
+    """Where `march` writes what it does: counts always, every attempt when asked; and whom it
+    tells, as torchdiffeq.
+    """
 
     stats: Stats = field(default_factory=Stats)
     attempts: list[Attempt] | None = None
@@ -78,11 +85,12 @@ def march(
     direction: int = 1,
     perturb: bool = False,
 ) -> Iterator[tuple[float, float, Step]]:
-    """Yield (t, t1, step) for every accepted step, from the state y at `start` through all the stops.
+    """Yield (t, t1, step) for every accepted step, from the state y at `start` through all the
+    stops.
 
-    With a tolerance, the controller chooses the sizes. Without one, every step reaches to the next stop: the stops are
-    the grid. `direction` is 1, or -1 for decreasing time, when every h is negative. `perturb` evaluates f just inside
-    a step instead of at its ends.
+    With a tolerance, the controller chooses the sizes. Without one, every step reaches to the next
+    stop: the stops are the grid. `direction` is 1, or -1 for decreasing time, when every h is
+    negative. `perturb` evaluates f just inside a step instead of at its ends.
     """
     stops = iter(stops)
     stop = next(stops, None)
@@ -105,7 +113,11 @@ def march(
             raise underflow(t, h, ratio, y)
         clock_h: Time = h
         if clock is not None:
-            clock_h = stop.tensor - clock if lands and stop.tensor is not None else torch.full_like(clock, h)
+            clock_h = (
+                stop.tensor - clock
+                if lands and stop.tensor is not None
+                else torch.full_like(clock, h)
+            )
 
         # Try.
         if log.on_step:
@@ -113,7 +125,12 @@ def march(
         if perturb and f0 is None:
             f0 = f(nudged(time_tensor(t if clock is None else clock, y), h), y)
         step = method.step(
-            f, t if clock is None else clock, y, clock_h, f0, before_end=perturb or (lands and stop.jump)
+            f,
+            t if clock is None else clock,
+            y,
+            clock_h,
+            f0,
+            before_end=perturb or (lands and stop.jump),
         )
 
         # Judge.
@@ -140,7 +157,11 @@ def march(
             log.on_accept(t, y, h)
         t1 = stop.t if lands else t + h
         yield t, t1, step  # whoever reads it may fill in step.f1
-        t, y, f0 = t1, step.y1, None if perturb else step.f1  # perturbed, f is seen anew on the far side of t1
+        t, y, f0 = (
+            t1,
+            step.y1,
+            None if perturb else step.f1,
+        )  # perturbed, f is seen anew on the far side of t1
         if clock is not None:
             clock = clock + clock_h
         # A step that a stop cut short says little about how long the next one may be.
@@ -164,17 +185,20 @@ def read(
 ) -> Tensor:
     """The solution at the times, shape (T, *y0.shape), read off the steps; the first is y0.
 
-    Times inside a step are interpolated by the method's dense output, all those of one step at once. `tensors` holds
-    the times as a tensor where gradients with respect to them are wanted. `max_steps` bounds the attempts between
-    outputs.
+    Times inside a step are interpolated by the method's dense output, all those of one step at
+    once. `tensors` holds the times as a tensor where gradients with respect to them are wanted.
+    `max_steps` bounds the attempts between outputs.
     """
     outputs, i, done = [y0.unsqueeze(0)], 1, 0
     direction = 1 if len(times) < 2 or times[-1] > times[0] else -1
     for t, t1, step in steps:
         first = i
-        # A step that happens to end on an output time, without having been cut for it, does not move with that time.
+        # A step that happens to end on an output time, without having been cut for it, does not
+        # move with that time.
         moves = tensors is None or (isinstance(step.h, Tensor) and step.h.requires_grad)
-        while i < len(times) and (direction * (times[i] - t1) < 0 or (times[i] == t1 and not moves)):
+        while i < len(times) and (
+            direction * (times[i] - t1) < 0 or (times[i] == t1 and not moves)
+        ):
             i += 1
         if i > first:
             if dense == "cubic" and step.f1 is None:

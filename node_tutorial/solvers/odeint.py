@@ -1,18 +1,24 @@
-"""The front door: `odeint`, a drop-in for torchdiffeq's, and `solve`, which also returns statistics and every step.
+"""The front door: `odeint`, a drop-in for torchdiffeq's, and `solve`, which also returns statistics
+and every step.
 
 Where we differ from torchdiffeq 0.2.5, on purpose:
-- an unknown option raises (there: a warning); messages name the argument and the remedy; a solve that cannot go on
-  raises `SolveError`, an AssertionError as well as a RuntimeError; so do fixed-step solutions that overflow;
+- an unknown option raises (there: a warning); messages name the argument and the remedy; a solve
+  that cannot go on raises `SolveError`, an AssertionError as well as a RuntimeError; so do
+  fixed-step solutions that overflow;
 - the last step ends at t[-1] (there it overshoots, and func is evaluated beyond t[-1]);
-- dense output: bosh3, adaptive_heun and dopri8 interpolate with the order that their references give; on a fixed grid,
-  times between grid points are interpolated cubically, except by euler (`interp="linear"` for all, as there);
+- dense output: bosh3, adaptive_heun and dopri8 interpolate with the order that their references
+  give; on a fixed grid, times between grid points are interpolated cubically, except by euler
+  (`interp="linear"` for all, as there);
 - Adams methods use the weights of the actual steps, also where these are unequal;
 - a non-finite trial step is retried shorter; only if that does not help is it an error;
-- events are found to rounding, not to atol; `odeint_event` differentiates parameters of event_fn too;
-- any Runge-Kutta method takes `step_size`; new are `rk4_classic`, `tsit5`, the implicit, the symplectic and the
-  reversible methods. Of the implicit ones, torchdiffeq's newest source has nine: there gl4 has a wrong stage time (and
-  order 1), and trbdf2 is not adaptive. kvaerno5 evaluates func beyond t[-1];
-- `odeint_adjoint` refuses fields that are random or keep running statistics (Dropout, BatchNorm in training mode).
+- events are found to rounding, not to atol; `odeint_event` differentiates parameters of event_fn
+  too;
+- any Runge-Kutta method takes `step_size`; new are `rk4_classic`, `tsit5`, the implicit, the
+  symplectic and the reversible methods. Of the implicit ones, torchdiffeq's newest source has nine:
+  there gl4 has a wrong stage time (and order 1), and trbdf2 is not adaptive. kvaerno5 evaluates
+  func beyond t[-1];
+- `odeint_adjoint` refuses fields that are random or keep running statistics (Dropout, BatchNorm in
+  training mode).
 """
 
 import warnings
@@ -26,7 +32,7 @@ from . import inputs
 from .batched import solve_per_sample
 from .events import link_event_gradient
 from .inputs import State, uncompiled, unflatten
-from .methods import METHODS, check_method
+from .methods.registry import METHODS, check_method
 from .problem import Problem, prepare, run, run_to_event
 from .solution import Solution
 
@@ -48,29 +54,34 @@ def odeint(
         func: the vector field: t a 0-d tensor, y like y0; returns a tensor (or tuple) like y0.
         y0: the state at t[0]: a tensor of any shape, or a tuple of tensors; real or complex.
         t: (T,) times, strictly increasing or decreasing; t[0] is the initial time.
-        rtol, atol: an adaptive method keeps the error of each step below atol + rtol |y|, in the norm of the options.
-        method: one of METHODS; "dopri5" if None. For stiff problems "kvaerno5", "kvaerno3" or "trbdf2" (adaptive), or
-            one of "implicit_euler", "trapezoid", "radauIIA5", .. with step_size: they need func to be differentiable by
-            autograd, and take real states. "semi_implicit_euler", "leapfrog", "yoshida4": y0 = (q, p), or one tensor
-            whose last dimension holds q, then p.
-        options: of the method. Adaptive: norm, first_step, min_step, max_step, max_num_steps (between two output
-            times), step_t and jump_t (times that no step crosses; func jumps at the latter), safety, ifactor, dfactor,
-            controller ("I", "PI", the default of implicit methods, or a function). Fixed: step_size or
-            grid_constructor, interp ("cubic", "linear"), perturb (not reversible methods).
-            Adams methods also max_iters, max_order. scipy_solver: solver, min_step, max_step. All: compile (True: the
-            whole solve as one compiled program, for explicit Runge-Kutta methods; see `compiled.py`).
-        event_fn: event_fn(t, y) -> tensor; the solve ends where it becomes zero. t must hold two times then, of which
-            the second gives the direction only.
+        rtol, atol: an adaptive method keeps the error of each step below atol + rtol |y|, in the
+            norm of the options.
+        method: one of METHODS; "dopri5" if None. For stiff problems "kvaerno5", "kvaerno3" or
+            "trbdf2" (adaptive), or one of "implicit_euler", "trapezoid", "radauIIA5", .. with
+            step_size: they need func to be differentiable by autograd, and take real states.
+                "semi_implicit_euler", "leapfrog", "yoshida4": y0 = (q, p), or one tensor whose last
+                dimension holds q, then p.
+        options: of the method. Adaptive: norm, first_step, min_step, max_step, max_num_steps
+            (between two output times), step_t and jump_t (times that no step crosses; func jumps at
+            the latter), safety, ifactor, dfactor, controller ("I", "PI", the default of implicit
+            methods, or a function). Fixed: step_size or grid_constructor, interp ("cubic",
+            "linear"), perturb (not reversible methods). Adams methods also max_iters, max_order.
+            scipy_solver: solver, min_step, max_step. All: compile (True: the whole solve as one
+                compiled program, for explicit Runge-Kutta methods; see `compiled/solve.py`).
+        event_fn: event_fn(t, y) -> tensor; the solve ends where it becomes zero. t must hold two
+            times then, of which the second gives the direction only.
 
     Returns:
-        Tensor (T, *y0.shape), or a tuple of such; differentiable with respect to y0, t and whatever func uses (not with
-        scipy_solver). With event_fn: (event time, states at t[0] and at the event).
+        Tensor (T, *y0.shape), or a tuple of such; differentiable with respect to y0, t and whatever
+        func uses (not with scipy_solver). With event_fn: (event time, states at t[0] and at the
+        event).
 
     Raises:
         TypeError, ValueError: for inputs that cannot be right.
         SolveError: if the solve cannot go on.
 
-    Source: the signature is torchdiffeq's (github.com/rtqichen/torchdiffeq); the module lists the differences.
+    Source: the signature is torchdiffeq's (github.com/rtqichen/torchdiffeq); the module lists the
+    differences.
     """
     options, compiled = inputs.take_compile(options)
     problem = prepare(func, y0, t, rtol, atol, method, options, event_fn)
@@ -94,26 +105,34 @@ def solve(
     per_sample: bool = False,
     record: bool = False,
 ) -> Solution:
-    """As `odeint`, but returns a `Solution`: states, statistics and, with `record`, every attempt and the dense output.
+    """As `odeint`, but returns a `Solution`: states, statistics and, with `record`, every attempt
+    and the dense output.
 
-    With `per_sample`, every row of y0 (B, ...) has its own clock: its own steps, and its own output times if t is
-    (B, T); func then gets t of shape (B, 1, ..., 1). Adaptive Runge-Kutta methods only.
+    With `per_sample`, every row of y0 (B, ...) has its own clock: its own steps, and its own output
+    times if t is (B, T); func then gets t of shape (B, 1, ..., 1). Adaptive Runge-Kutta methods
+    only.
     """
     options, compiled = inputs.take_compile(options)
     if per_sample:
         if compiled:
             warnings.warn(uncompiled("per_sample has one clock per sample"), stacklevel=2)
-        return solve_per_sample(func, y0, t, rtol, atol, METHODS[check_method(method)], options, record)
+        return solve_per_sample(
+            func, y0, t, rtol, atol, METHODS[check_method(method)], options, record
+        )
     problem = prepare(func, y0, t, rtol, atol, method, options)
     return _run_compiled(func, problem, record) if compiled else run(problem, record)
 
 
 def _run_compiled(func: Callable, problem: Problem, record: bool = False) -> Solution:
-    """As `run`, compiled. Loaded only when it is wanted, since it needs parts of torch that are not public."""
+    """As `run`, compiled. Loaded only when it is wanted, since it needs parts of torch that are not
+    public.
+    """
     try:
-        from .compiled import run_compiled
+        from .compiled.solve import run_compiled
     except (ImportError, AttributeError) as error:
-        warnings.warn(uncompiled(f"PyTorch {torch.__version__} lacks what it needs ({error})"), stacklevel=3)
+        warnings.warn(
+            uncompiled(f"PyTorch {torch.__version__} lacks what it needs ({error})"), stacklevel=3
+        )
         return run(problem, record)
     return run_compiled(func, problem, record)
 
@@ -129,7 +148,9 @@ def odeint_dense(
     method: str | None = None,
     options: dict | None = None,
 ) -> Solution:
-    """Solve from t0 to t1 and return the solution as a function of time: y = odeint_dense(...); y(0.5)."""
+    """Solve from t0 to t1 and return the solution as a function of time: y = odeint_dense(...);
+    y(0.5).
+    """
     t = torch.stack([torch.as_tensor(s, dtype=torch.float64).detach() for s in (t0, t1)])
     return solve(func, y0, t, rtol=rtol, atol=atol, method=method, options=options, record=True)
 
@@ -165,4 +186,6 @@ def odeint_event(
     event_t, last = link_event_gradient(func, event_fn, event_t, last)
     if whole:
         return event_t, torch.cat([solution[:-1], last.unsqueeze(0)])  # type: ignore[union-attr]
-    return event_t, tuple(torch.cat([s[:-1], e.unsqueeze(0)]) for s, e in zip(solution, last, strict=True))
+    return event_t, tuple(
+        torch.cat([s[:-1], e.unsqueeze(0)]) for s, e in zip(solution, last, strict=True)
+    )

@@ -13,25 +13,27 @@ import torch
 from torch import Tensor
 
 from . import inputs
-from .adams import Adams
 from .control import Controller, Tolerance
 from .errors import check_solution
 from .events import find_event, first_of
-from .implicit import ImplicitRungeKutta
 from .inputs import unflatten
 from .integrate import Log, Method, Stop, march, read
-from .methods import METHODS, check_method, known_options, takes_fixed_steps
-from .reversible import Reversible, Twofold
+from .methods.adams import Adams
+from .methods.implicit import ImplicitRungeKutta
+from .methods.registry import METHODS, check_method, known_options, takes_fixed_steps
+from .methods.reversible import Reversible, Twofold
+from .methods.scipy_solver import solve_with_scipy
+from .methods.symplectic import Splitting, Symplectic, check_halves
 from .runge_kutta import RungeKutta, time_tensor
-from .scipy_solver import solve_with_scipy
 from .solution import Solution
-from .symplectic import Splitting, Symplectic, check_halves
 from .tableaus import Tableau
 
 
 @dataclass
 class Problem:
-    """A checked initial value problem in normal form: the state is one tensor, the times are floats."""
+    """A checked initial value problem in normal form: the state is one tensor, the times are
+    floats.
+    """
 
     f: Callable
     y0: Tensor
@@ -59,7 +61,9 @@ class Problem:
 
     @cached_property
     def tensors(self) -> Tensor | None:
-        """The times as a tensor in double precision, where gradients with respect to them are wanted."""
+        """The times as a tensor in double precision, where gradients with respect to them are
+        wanted.
+        """
         return self.t.double() if self.t.requires_grad and torch.is_grad_enabled() else None
 
     def stop(self, t: float, jump: bool = False, *, moves: bool = False) -> Stop:
@@ -68,28 +72,44 @@ class Problem:
             return Stop(t, None, jump)
         if t in self.times:
             return Stop(t, self.tensors[self.times.index(t)], jump)
-        return Stop(t, None if moves else torch.tensor(t, dtype=torch.float64, device=self.t.device), jump)
+        return Stop(
+            t, None if moves else torch.tensor(t, dtype=torch.float64, device=self.t.device), jump
+        )
 
 
 _explicit = functools.lru_cache(RungeKutta)  # which keeps no state
 
 
 def prepare(
-    func: Callable, y0: Any, t: Tensor, rtol: Any, atol: Any, method: Any, options: Any, event_fn: Any = None
+    func: Callable,
+    y0: Any,
+    t: Tensor,
+    rtol: Any,
+    atol: Any,
+    method: Any,
+    options: Any,
+    event_fn: Any = None,
 ) -> Problem:
     """Check everything, and bring it into normal form."""
     method = check_method(method)
     times = inputs.check_times(t)
     if event_fn is not None and len(times) != 2:
-        raise ValueError(f"with event_fn, t must hold two times, the start and any later one; got {len(times)}")
+        raise ValueError(
+            f"with event_fn, t must hold two times, the start and any later one; got {len(times)}"
+        )
     if not callable(func):
         raise TypeError(f"func must be callable as func(t, y), got {type(func).__name__}")
     flat, shapes = inputs.check_state(y0)
     if t.device != flat.device:
         t = t.to(flat.device)
     if event_fn is not None and not callable(event_fn):
-        raise TypeError(f"event_fn must be callable as event_fn(t, y), got {type(event_fn).__name__}")
-    rtol, atol = (inputs.check_tolerance(name, tol, flat, shapes) for name, tol in (("rtol", rtol), ("atol", atol)))
+        raise TypeError(
+            f"event_fn must be callable as event_fn(t, y), got {type(event_fn).__name__}"
+        )
+    rtol, atol = (
+        inputs.check_tolerance(name, tol, flat, shapes)
+        for name, tol in (("rtol", rtol), ("atol", atol))
+    )
     log = Log()
     f = inputs.counted_field(func, flat, shapes, log.stats)
 
@@ -97,27 +117,40 @@ def prepare(
     implicit = getattr(kind, "implicit", False)
     if implicit and flat.is_complex():
         raise TypeError(
-            f"method {method!r} is implicit and takes real states only, got {flat.dtype}; use torch.view_as_real(y0), "
+            f"method {method!r} is implicit and takes real states only, got {flat.dtype}; use "
+            "torch.view_as_real(y0), "
             "and the same inside func"
         )
     options = inputs.check_options(options, known_options(method, options), method)
     adaptive = not takes_fixed_steps(method, options)
 
-    supported = {"callback_step", *(("callback_accept_step", "callback_reject_step") if adaptive else ())}
+    supported = {
+        "callback_step",
+        *(("callback_accept_step", "callback_reject_step") if adaptive else ()),
+    }
     left = inputs.add_callbacks(log, func, shapes, () if kind is solve_with_scipy else supported)
     if left:
-        warnings.warn(f"method {method!r} does not call {', '.join(left)}; they stay silent", stacklevel=3)
+        warnings.warn(
+            f"method {method!r} does not call {', '.join(left)}; they stay silent", stacklevel=3
+        )
 
     tol = controller = None
     stepper: Method | None = None
     dense: Any = "cubic"
     if adaptive:
-        tol = inputs.make_tolerance(rtol, atol, flat, inputs.make_norm(options.get("norm"), shapes), options)
-        # A solution that stiffens bit by bit makes the I controller fail at every other step (measured: van der Pol).
+        tol = inputs.make_tolerance(
+            rtol, atol, flat, inputs.make_norm(options.get("norm"), shapes), options
+        )
+        # A solution that stiffens bit by bit makes the I controller fail at every other step
+        # (measured: van der Pol).
         controller = inputs.make_controller(options, "PI" if implicit else "I")
     if isinstance(kind, Tableau):
         dense = kind.dense or "cubic"
-        stepper = ImplicitRungeKutta(kind, rtol, atol, log.stats, adaptive) if implicit else _explicit(kind)
+        stepper = (
+            ImplicitRungeKutta(kind, rtol, atol, log.stats, adaptive)
+            if implicit
+            else _explicit(kind)
+        )
     elif kind is Adams:
         limits = {name: options[name] for name in ("max_iters", "max_order") if name in options}
         stepper = Adams(method != "explicit_adams", rtol, atol, **limits)
@@ -128,16 +161,24 @@ def prepare(
         stepper = Twofold(kind)
     if options.get("interp") is not None:
         if options["interp"] not in ("linear", "cubic"):
-            raise ValueError(f"options['interp'] must be 'linear' or 'cubic', got {options['interp']!r}")
+            raise ValueError(
+                f"options['interp'] must be 'linear' or 'cubic', got {options['interp']!r}"
+            )
         dense = options["interp"]
-    return Problem(f, flat, shapes, t, times, method, options, log, tol, controller, stepper, dense, rtol, atol)
+    return Problem(
+        f, flat, shapes, t, times, method, options, log, tol, controller, stepper, dense, rtol, atol
+    )
 
 
 def run(p: Problem, record: bool = False) -> Solution:
     """Solve, without an event."""
     segments: list | None = [] if record else None
     if p.stepper is None:
-        limits = {name: p.options[name] for name in ("solver", "min_step", "max_step") if name in p.options}
+        limits = {
+            name: p.options[name]
+            for name in ("solver", "min_step", "max_step")
+            if name in p.options
+        }
         y = solve_with_scipy(p.f, p.y0, p.times, p.rtol, p.atol, **limits)
         segments = None
     else:
@@ -156,14 +197,18 @@ def run(p: Problem, record: bool = False) -> Solution:
 def run_to_event(p: Problem, event_fn: Callable) -> tuple[float, Tensor]:
     """Solve until the event: its time, and the states (2, N) at the start and there."""
     if p.stepper is None:
-        raise ValueError("scipy_solver does not handle events here; use an adaptive method such as 'dopri5'")
+        raise ValueError(
+            "scipy_solver does not handle events here; use an adaptive method such as 'dopri5'"
+        )
 
     def flat_event(t: Tensor, y: Tensor) -> Tensor:
         return torch.as_tensor(event_fn(t, unflatten(y, p.shapes)))
 
     if p.tol is None:
         if "step_size" not in p.options:
-            raise ValueError(f"with event_fn, method {p.method!r} needs a step: options={{'step_size': ...}}")
+            raise ValueError(
+                f"with event_fn, method {p.method!r} needs a step: options={{'step_size': ...}}"
+            )
         h = p.direction * float(p.options["step_size"])
         stops: Iterable[Stop] = (Stop(p.times[0] + n * h) for n in itertools.count(1))
     else:
@@ -188,7 +233,9 @@ def _steps(p: Problem, stops: Iterable[Stop]) -> Iterator:
     assert p.stepper is not None
     start = Stop(p.times[0], None if p.tensors is None else p.tensors[0])
     perturb = bool(p.options.get("perturb", False))
-    return march(p.f, p.y0, start, stops, p.stepper, p.log, p.tol, p.controller, p.direction, perturb)
+    return march(
+        p.f, p.y0, start, stops, p.stepper, p.log, p.tol, p.controller, p.direction, perturb
+    )
 
 
 def _keep(steps: Iterator, segments: list, p: Problem) -> Iterator:
@@ -201,19 +248,25 @@ def _keep(steps: Iterator, segments: list, p: Problem) -> Iterator:
 
 
 def _stops(p: Problem, end: float | None = None) -> list[Stop]:
-    """Of an adaptive solve: step_t and jump_t ahead of the start, in order, and the end, by default t[-1]."""
+    """Of an adaptive solve: step_t and jump_t ahead of the start, in order, and the end, by default
+    t[-1].
+    """
     times = {}
     for name in ("step_t", "jump_t"):
         if p.options.get(name) is None:
             continue
         for s in torch.as_tensor(p.options[name], dtype=torch.float64).reshape(-1).tolist():
             if s in times:
-                raise ValueError(f"options: {s:.6g} stands twice in step_t and jump_t; name each time once")
+                raise ValueError(
+                    f"options: {s:.6g} stands twice in step_t and jump_t; name each time once"
+                )
             times[s] = name == "jump_t"
     if len(p.times) < 2:
         return []
     last = p.stop(p.times[-1] if end is None else end)
-    ahead = [s for s in times if 0 < (s - p.times[0]) * p.direction < (last.t - p.times[0]) * p.direction]
+    ahead = [
+        s for s in times if 0 < (s - p.times[0]) * p.direction < (last.t - p.times[0]) * p.direction
+    ]
     ahead.sort(reverse=p.direction < 0)
     return [*(p.stop(s, times[s]) for s in ahead), last._replace(jump=times.get(last.t, False))]
 
@@ -228,17 +281,27 @@ def _grid(p: Problem) -> list[Stop]:
     if constructor is not None:
         grid = constructor(p.f, p.y0, p.t)
         points = inputs.check_times(grid, "options['grid_constructor'](func, y0, t)")
-        if abs(points[0] - p.times[0]) + abs(points[-1] - p.times[-1]) > 1e-12 * abs(p.times[-1] - p.times[0]):
+        if abs(points[0] - p.times[0]) + abs(points[-1] - p.times[-1]) > 1e-12 * abs(
+            p.times[-1] - p.times[0]
+        ):
             raise ValueError(
-                f"the grid must run from t[0] = {p.times[0]:.6g} to t[-1] = {p.times[-1]:.6g}, got {points[0]:.6g} to "
+                f"the grid must run from t[0] = {p.times[0]:.6g} to t[-1] = {p.times[-1]:.6g}, "
+                f"got {points[0]:.6g} to "
                 f"{points[-1]:.6g}"
             )
-        return [Stop(s, grid[i] if p.tensors is not None else None) for i, s in enumerate(points)][1:]
+        return [Stop(s, grid[i] if p.tensors is not None else None) for i, s in enumerate(points)][
+            1:
+        ]
     if step_size is None:
         return [p.stop(s) for s in p.times[1:]]
     if not float(step_size) > 0:
-        raise ValueError(f"options['step_size'] must be a positive number, got {step_size!r} (also for decreasing t)")
+        raise ValueError(
+            f"options['step_size'] must be a positive number, got {step_size!r} (also for "
+            "decreasing t)"
+        )
     h, span = float(step_size), abs(p.times[-1] - p.times[0])
-    n = max(1, math.ceil(span / h - 1e-6))  # a last step longer by a millionth rather than one of rounding size
+    n = max(
+        1, math.ceil(span / h - 1e-6)
+    )  # a last step longer by a millionth rather than one of rounding size
     inner = [p.stop(p.times[0] + p.direction * i * h, moves=True) for i in range(1, n)]
     return [*inner, p.stop(p.times[-1])]

@@ -1,7 +1,8 @@
 """One explicit Runge-Kutta step, its error estimate, and its dense output.
 
-Time comes in two forms, and the same step serves both. As numbers (`float`), t and h cost nothing; that is the rule. As
-tensors they carry gradients with respect to time (0-d), or one clock per sample (shape (B, 1, .., 1)).
+Time comes in two forms, and the same step serves both. As numbers (`float`), t and h cost nothing;
+that is the rule. As tensors they carry gradients with respect to time (0-d), or one clock per
+sample (shape (B, 1, .., 1)).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +15,9 @@ from .tableaus import Tableau
 
 Field = Callable[[Tensor, Tensor], Tensor]  # dy/dt = f(t, y)
 Time = float | Tensor
-Dense = tuple[tuple[float, ...], ...] | str  # the rows of a continuous method, or "cubic", or "linear"
+Dense = (
+    tuple[tuple[float, ...], ...] | str
+)  # the rows of a continuous method, or "cubic", or "linear"
 
 
 @dataclass(slots=True)
@@ -25,7 +28,9 @@ class Step:
     h: Time
     y0: Tensor
     y1: Tensor
-    f1: Tensor | None  # f(t + h, y1), where the method has it for free; the integrator may fill it in
+    f1: (
+        Tensor | None
+    )  # f(t + h, y1), where the method has it for free; the integrator may fill it in
     error: Tensor | None  # estimate of y1's local error
     stages: list[Tensor]  # k_1 .. k_s; stages[0] = f(t, y0)
 
@@ -33,8 +38,9 @@ class Step:
 class Slope:
     """sum_j w_j k_j, for fixed weights.
 
-    It is computed as w_0 (k_0 + sum_j (w_j / w_0) k_j), without the zeros: one fused multiply-add per stage, and w_0 is
-    multiplied into h. (Stacking the stages for one matrix-vector product was tried: slower, for up to six of any size.)
+    It is computed as w_0 (k_0 + sum_j (w_j / w_0) k_j), without the zeros: one fused multiply-add
+    per stage, and w_0 is multiplied into h. (Stacking the stages for one matrix-vector product was
+    tried: slower, for up to six of any size.)
     """
 
     def __init__(self, weights: Sequence[float]) -> None:
@@ -47,26 +53,41 @@ class Slope:
         total = stages[self.first]
         for place, (j, ratio) in enumerate(self.others):
             # The first sum is a new tensor, and ours to write into; a stage is not.
-            total = total.add_(stages[j], alpha=ratio) if place else torch.add(total, stages[j], alpha=ratio)
+            total = (
+                total.add_(stages[j], alpha=ratio)
+                if place
+                else torch.add(total, stages[j], alpha=ratio)
+            )
         return total
 
     def advance(self, y: Tensor, h: Time, stages: Sequence[Tensor]) -> Tensor:
         """y + h sum_j w_j k_j."""
         h = h * self.scale
         slope = self.of(stages)
-        return torch.add(y, slope, alpha=h) if isinstance(h, float) else y + h.to(slope.dtype.to_real()) * slope
+        return (
+            torch.add(y, slope, alpha=h)
+            if isinstance(h, float)
+            else y + h.to(slope.dtype.to_real()) * slope
+        )
 
 
-def stage_times(c: Sequence[float], t: Time, h: Time, y: Tensor, before_end: bool = False) -> Sequence[Tensor]:
+def stage_times(
+    c: Sequence[float], t: Time, h: Time, y: Tensor, before_end: bool = False
+) -> Sequence[Tensor]:
     """t + c_i h as the tensors that f is given, in the real dtype of y.
 
-    With `before_end`, a stage at the very end, or beyond it as in kvaerno5, is moved to the last number before it: a
-    step that ends on a discontinuity of f in time has to see f as it is before the jump.
+    With `before_end`, a stage at the very end, or beyond it as in kvaerno5, is moved to the last
+    number before it: a step that ends on a discontinuity of f in time has to see f as it is before
+    the jump.
     """
     if isinstance(t, float) and isinstance(h, float):
-        times = torch.tensor([t + c_i * h for c_i in c], dtype=y.dtype.to_real(), device=y.device).unbind()
+        times = torch.tensor(
+            [t + c_i * h for c_i in c], dtype=y.dtype.to_real(), device=y.device
+        ).unbind()
     else:
-        times = tuple(torch.as_tensor(t + c_i * h, dtype=y.dtype.to_real(), device=y.device) for c_i in c)
+        times = tuple(
+            torch.as_tensor(t + c_i * h, dtype=y.dtype.to_real(), device=y.device) for c_i in c
+        )
     if before_end:
         if max(c) > 1:
             return stage_times([min(c_i, 1.0) for c_i in c], t, h, y, before_end)
@@ -80,7 +101,9 @@ def time_tensor(t: Time, y: Tensor) -> Tensor:
 
 
 def nudged(t: Tensor, towards: Time) -> Tensor:
-    """The next number that t's dtype can hold, in the direction of the sign of `towards`; gradients pass unchanged."""
+    """The next number that t's dtype can hold, in the direction of the sign of `towards`; gradients
+    pass unchanged.
+    """
     with torch.no_grad():
         shift = torch.nextafter(t, t + torch.sign(torch.as_tensor(towards, dtype=t.dtype))) - t
     return t + shift
@@ -91,14 +114,24 @@ class RungeKutta:
 
     def __init__(self, tableau: Tableau) -> None:
         if tableau.implicit:
-            raise ValueError(f"{tableau.name!r} is implicit: use ImplicitRungeKutta, or odeint with this method")
+            raise ValueError(
+                f"{tableau.name!r} is implicit: use ImplicitRungeKutta, or odeint with this method"
+            )
         self.tableau = tableau
         self.order, self.fsal = tableau.order, tableau.fsal
         self.rows = [Slope(row) for row in tableau.a[1:]]
         self.solution = Slope(tableau.b)
         self.error = Slope(tableau.error) if tableau.error is not None else None
 
-    def step(self, f: Field, t: Time, y: Tensor, h: Time, f0: Tensor | None = None, before_end: bool = False) -> Step:
+    def step(
+        self,
+        f: Field,
+        t: Time,
+        y: Tensor,
+        h: Time,
+        f0: Tensor | None = None,
+        before_end: bool = False,
+    ) -> Step:
         """One step.
 
         Args:
@@ -121,7 +154,9 @@ class RungeKutta:
         f1 = k[-1] if self.fsal or tableau.carry_last else None
         error = None
         if self.error is not None:
-            with torch.no_grad():  # the error estimate steers the step size; no gradient passes through it
+            with (
+                torch.no_grad()
+            ):  # the error estimate steers the step size; no gradient passes through it
                 error = self.error.of(k) * (h * self.error.scale)
         return Step(t, h, y, y1, f1, error, k)
 
@@ -132,8 +167,8 @@ def interpolate(step: Step, theta: Sequence[float] | Tensor, dense: Dense) -> Te
     Args:
         step: the step.
         theta: m fractions of the step, from 0 to 1.
-        dense: the rows of a tableau's continuous method, or "linear" (through y0, y1), or "cubic" (through y0, y1, f0,
-            f1; Hermite, HNW I, (II.6.7)).
+        dense: the rows of a tableau's continuous method, or "linear" (through y0, y1), or "cubic"
+            (through y0, y1, f0, f1; Hermite, HNW I, (II.6.7)).
 
     Returns:
         Tensor (m, *y.shape). At theta = 1 it is y1 to rounding.
@@ -146,7 +181,11 @@ def interpolate(step: Step, theta: Sequence[float] | Tensor, dense: Dense) -> Te
         if isinstance(dense, str):
             f0, f1 = step.stages[0], step.f1
             assert f1 is not None
-            return y0 + x * x * (3 - 2 * x) * (step.y1 - y0) + h * (x * (1 - x) * ((1 - x) * f0 - x * f1))
+            return (
+                y0
+                + x * x * (3 - 2 * x) * (step.y1 - y0)
+                + h * (x * (1 - x) * ((1 - x) * f0 - x * f1))
+            )
         rows = [sum(p * x ** (power + 1) for power, p in enumerate(row)) for row in dense]
         return y0 + h * sum(w * k for w, k in zip(rows, step.stages, strict=True))
     weights = [[x * polynomial(x, row) for row in dense] for x in theta]

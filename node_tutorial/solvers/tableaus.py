@@ -5,7 +5,8 @@ One step of size h from (t, y) with s stages computes
     k_i = f(t + c_i h,  y + h sum_{j<i} a_ij k_j),     i = 1..s
     y1  = y + h sum_j b_j k_j
 
-and, where the method is adaptive, an estimate of its local error, h sum_j e_j k_j. A tableau lists the numbers:
+and, where the method is adaptive, an estimate of its local error, h sum_j e_j k_j. A tableau lists
+the numbers:
 
      0  |
     c_2 | a_21
@@ -16,12 +17,14 @@ and, where the method is adaptive, an estimate of its local error, h sum_j e_j k
         | b_1   b_2  ...  b_s         the step
         | e_1   e_2  ...  e_s         its error estimate: b minus the weights of the embedded method
 
-Of an implicit method (`implicit_tableaus.py`) rows reach the diagonal or beyond: a stage depends on itself.
+Of an implicit method (`implicit_tableaus.py`) rows reach the diagonal or beyond: a stage depends on
+itself.
 
-`dense` holds one row per stage: the coefficients of theta, theta^2, ... in the weights b_j(theta) of the continuous
-method, y(t + theta h) = y + h sum_j b_j(theta) k_j for 0 <= theta <= 1.
+`dense` holds one row per stage: the coefficients of theta, theta^2, ... in the weights b_j(theta)
+of the continuous method, y(t + theta h) = y + h sum_j b_j(theta) k_j for 0 <= theta <= 1.
 
-Source of the notation: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", 2nd ed., II.1 and II.6.
+Source of the notation: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", 2nd
+ed., II.1 and II.6.
 """
 
 from collections.abc import Sequence
@@ -43,14 +46,17 @@ class Tableau:
         a: s rows; row i has i entries (the first row is empty), of an implicit method up to s.
         b: s weights of the step.
         error: s weights of the error estimate, or None for a method without one.
-        error_order: the power of h in that estimate; None: the order, the embedded method being of order p - 1.
-        dense: s rows of polynomial coefficients (above), or None: then cubic Hermite interpolation is used.
-        carry_last: the last stage, evaluated at a *predicted* point at t + h, stands in for f(t + h, y1) in the next
-            step ("predict, evaluate, correct"). It saves one evaluation a step.
+        error_order: the power of h in that estimate; None: the order, the embedded method being of
+            order p - 1.
+        dense: s rows of polynomial coefficients (above), or None: then cubic Hermite interpolation
+            is used.
+        carry_last: the last stage, evaluated at a *predicted* point at t + h, stands in for f(t +
+            h, y1) in the next step ("predict, evaluate, correct"). It saves one evaluation a step.
         reference: where the numbers come from.
 
     Raises:
-        ValueError: if the shapes do not fit, or a row of a does not sum to c, b to 1, error to 0, dense to b.
+        ValueError: if the shapes do not fit, or a row of a does not sum to c, b to 1, error to 0,
+            dense to b.
     """
 
     name: str
@@ -76,15 +82,24 @@ class Tableau:
             fits = i <= len(row) <= s if self.implicit else len(row) == i
             demand(fits, f"row {i} of a must have {i} entries, it has {len(row)}")
             off = abs(sum(row) - self.c[i])
-            demand(off < 1e-12, f"row {i} of a must sum to c[{i}] = {self.c[i]:.6g}, it is off by {off:.1e}")
+            demand(
+                off < 1e-12,
+                f"row {i} of a must sum to c[{i}] = {self.c[i]:.6g}, it is off by {off:.1e}",
+            )
         demand(abs(sum(self.b) - 1) < 1e-12, f"b must sum to 1, it sums to {sum(self.b):.12g}")
         if self.error is not None:
             demand(len(self.error) == s, f"error must have {s} entries")
-            demand(abs(sum(self.error)) < 1e-12, f"error must sum to 0, it sums to {sum(self.error):.1e}")
+            demand(
+                abs(sum(self.error)) < 1e-12,
+                f"error must sum to 0, it sums to {sum(self.error):.1e}",
+            )
         if self.dense is not None:
             demand(len(self.dense) == s, f"dense must have {s} rows")
             off = max(abs(sum(row) - b) for row, b in zip(self.dense, self.b, strict=True))
-            demand(off < 1e-11, f"each row of dense must sum to its b (theta = 1 ends the step), off by {off:.1e}")
+            demand(
+                off < 1e-11,
+                f"each row of dense must sum to its b (theta = 1 ends the step), off by {off:.1e}",
+            )
 
     @property
     def stages(self) -> int:
@@ -97,7 +112,9 @@ class Tableau:
 
     @property
     def fsal(self) -> bool:
-        """First same as last: the last stage is f(t + h, y1), so that the next step has its first stage for free."""
+        """First same as last: the last stage is f(t + h, y1), so that the next step has its first
+        stage for free.
+        """
         last = (*self.a[-1], *[0.0] * (self.stages - len(self.a[-1])))
         return self.c[-1] == 1 and last == self.b
 
@@ -108,11 +125,12 @@ class Tableau:
 
 
 def midpoint_dense(b: Row, mid: Row) -> tuple[Row, ...]:
-    """Rows of the quartic through y0, y1, f0, f1 and the midpoint value y0 + h sum_j mid_j k_j, for an FSAL method.
+    """Rows of the quartic through y0, y1, f0, f1 and the midpoint value y0 + h sum_j mid_j k_j, for
+    an FSAL method.
 
     With B = sum_j b_j k_j and M = sum_j mid_j k_j, matching the five conditions gives
-    y(theta) = y0 + h [ theta f0 + theta^2 (f1 - 4 f0 - 5 B + 16 M) + theta^3 (5 f0 - 3 f1 + 14 B - 32 M)
-    + theta^4 (2 f1 - 2 f0 - 8 B + 16 M) ].
+    y(theta) = y0 + h [ theta f0 + theta^2 (f1 - 4 f0 - 5 B + 16 M) + theta^3 (5 f0 - 3 f1 + 14 B -
+    32 M) + theta^4 (2 f1 - 2 f0 - 8 B + 16 M) ].
     """
     rows = []
     for j, (b_j, m_j) in enumerate(zip(b, mid, strict=True)):
@@ -129,7 +147,9 @@ def midpoint_dense(b: Row, mid: Row) -> tuple[Row, ...]:
 
 
 def hermite_dense(b: Row) -> tuple[Row, ...]:
-    """Rows of the cubic through y0, y1, f0, f1, for a method whose last stage is f1 (HNW I, II.6.7)."""
+    """Rows of the cubic through y0, y1, f0, f1, for a method whose last stage is f1 (HNW I,
+    II.6.7).
+    """
     rows = []
     for j, b_j in enumerate(b):
         first, last = float(j == 0), float(j == len(b) - 1)
@@ -138,7 +158,9 @@ def hermite_dense(b: Row) -> tuple[Row, ...]:
 
 
 def _product(scale: float, *factors: Sequence[float]) -> Row:
-    """Coefficients of theta, theta^2, .. of scale times polynomials, each given from its constant term upwards."""
+    """Coefficients of theta, theta^2, .. of scale times polynomials, each given from its constant
+    term upwards.
+    """
     total = np.array([scale])
     for factor in factors:
         total = np.convolve(total, factor)
@@ -146,7 +168,7 @@ def _product(scale: float, *factors: Sequence[float]) -> Row:
 
 
 # fmt: off
-# ---- Fixed step ------------------------------------------------------------------------------------------------------
+# ---- Fixed step ----------------------------------------------------------------------------------
 
 EULER = Tableau(  # order 1, 1 stage
     "euler", 1, c=(0,), a=((),), b=(1,), dense=((1,),), reference="Euler 1768; HNW I, I.7")
@@ -160,7 +182,8 @@ HEUN2 = Tableau(  # order 2, 2 stages: the explicit trapezoid rule
 HEUN3 = Tableau(  # order 3, 3 stages
     "heun3", 3, c=(0, 1/3, 2/3), a=((), (1/3,), (0, 2/3)), b=(1/4, 0, 3/4), reference="Heun 1900; HNW I, table II.1.1")
 
-# torchdiffeq's "rk4" is this one. Its error constant is a little smaller than the classical method's.
+# torchdiffeq's "rk4" is this one. Its error constant is a little smaller than the classical
+# method's.
 RK4 = Tableau(  # order 4, 4 stages: Kutta's 3/8 rule
     "rk4", 4, c=(0, 1/3, 2/3, 1), a=((), (1/3,), (-1/3, 1), (1, -1, 1)), b=(1/8, 3/8, 3/8, 1/8),
     reference="Kutta 1901; HNW I, table II.1.2, right")
@@ -169,20 +192,23 @@ RK4_CLASSIC = Tableau(  # order 4, 4 stages: "the" Runge-Kutta method
     "rk4_classic", 4, c=(0, 1/2, 1/2, 1), a=((), (1/2,), (0, 1/2), (0, 0, 1)), b=(1/6, 1/3, 1/3, 1/6),
     reference="Kutta 1901; HNW I, table II.1.2, left")
 
-# ---- Adaptive --------------------------------------------------------------------------------------------------------
+# ---- Adaptive ------------------------------------------------------------------------------------
 
-# The next step starts from f at the Euler predictor, not at y1, as torchdiffeq does: one evaluation a step.
+# The next step starts from f at the Euler predictor, not at y1, as torchdiffeq does: one evaluation
+# a step.
 ADAPTIVE_HEUN = Tableau(  # order 2, 2 stages, 1 evaluation a step, output of order 2
     "adaptive_heun", 2, c=(0, 1), a=((), (1,)), b=(1/2, 1/2), error=(1/2, -1/2), carry_last=True,
     dense=((1, -1/2), (0, 1/2)), reference="Heun 1900, with Euler embedded")
 
-# Fehlberg carries the first-order solution, for which the last stage is FSAL; torchdiffeq carries the second-order one.
+# Fehlberg carries the first-order solution, for which the last stage is FSAL; torchdiffeq carries
+# the second-order one.
 FEHLBERG2 = Tableau(  # order 2, 3 stages, 2 evaluations a step, output of order 2
     "fehlberg2", 2, c=(0, 1/2, 1), a=((), (1/2,), (1/256, 255/256)), b=(1/512, 255/256, 1/512),
     error=(-1/512, 0, 1/512), carry_last=True, dense=hermite_dense((1/512, 255/256, 1/512)),
     reference="Fehlberg 1969, NASA TR R-315, RK1(2)")
 
-# torchdiffeq's interior output takes k_2 / 2 for the increment at the midpoint: off by O(h^2). Cubic Hermite is not.
+# torchdiffeq's interior output takes k_2 / 2 for the increment at the midpoint: off by O(h^2).
+# Cubic Hermite is not.
 BOSH3 = Tableau(  # order 3, 4 stages, FSAL, output of order 3
     "bosh3", 3, c=(0, 1/2, 3/4, 1), a=((), (1/2,), (0, 3/4), (2/9, 1/3, 4/9)), b=(2/9, 1/3, 4/9, 0),
     error=(2/9 - 7/24, 1/3 - 1/4, 4/9 - 1/3, -1/8), dense=hermite_dense((2/9, 1/3, 4/9, 0)),
@@ -200,7 +226,8 @@ DOPRI5 = Tableau(  # order 5, 7 stages, FSAL, output of order 4
        (9017/3168, -355/33, 46732/5247, 49/176, -5103/18656),
        _DOPRI5_B[:-1]),
     b=_DOPRI5_B,
-    # Embedded weights by Shampine; torchdiffeq uses them too. HNW's e is another choice of the free parameter.
+    # Embedded weights by Shampine; torchdiffeq uses them too. HNW's e is another choice of the free
+    # parameter.
     error=(35/384 - 1951/21600, 0, 500/1113 - 22642/50085, 125/192 - 451/720,
            -2187/6784 + 12231/42400, 11/84 - 649/6300, -1/60),
     dense=midpoint_dense(_DOPRI5_B, (

@@ -1,7 +1,9 @@
-"""`fit`, the training loop of the course: `loop.py` is the loop, `state.py` what it records, stores and takes up again.
+"""`fit`, the training loop of the course: `loop.py` is the loop, `state.py` what it records, stores
+and takes up again.
 
-What is learned is a function loss(model, batch). It returns a scalar tensor, or a pair of that and {name: number} to be
-recorded beside it. `batch` is the number of the step, or what `batches(step)` returns for it:
+What is learned is a function loss(model, batch). It returns a scalar tensor, or a pair of that and
+{name: number} to be recorded beside it. `batch` is the number of the step, or what `batches(step)`
+returns for it:
 
     def loss(model, step):                               # all data at once
         return (model(y0, t) - y).square().mean()

@@ -1,4 +1,6 @@
-"""What a training is made of: its history, its batches, and all that is needed to go on after an interruption."""
+"""What a training is made of: its history, its batches, and all that is needed to go on after an
+interruption.
+"""
 
 import copy
 import os
@@ -18,9 +20,10 @@ from torch import Tensor, nn
 class History:
     """What happened, one entry per step: history["loss"] is a list of floats.
 
-    Columns: "loss", before the step's update; "seconds", since the start; "gradient", the Euclidean norm of the whole
-    gradient, before clipping; "nfe" and "nfe_backward", where model has parts with `stats`, such as NeuralODE: the
-    evaluations of their last solves; and whatever else the loss function returned.
+    Columns: "loss", before the step's update; "seconds", since the start; "gradient", the Euclidean
+    norm of the whole gradient, before clipping; "nfe" and "nfe_backward", where model has parts
+    with `stats`, such as NeuralODE: the evaluations of their last solves; and whatever else the
+    loss function returned.
 
     Attributes:
         steps: how many were asked for; len(history) were made.
@@ -53,7 +56,8 @@ class History:
             self.columns.update({name: [] for name in entry})
         if entry.keys() != self.columns.keys():
             raise ValueError(
-                f"the loss function must return the same names at every step; step {len(self)} records "
+                f"the loss function must return the same names at every step; step {len(self)} "
+                "records "
                 f"{', '.join(entry)}, the steps before {', '.join(self.columns)}"
             )
         for name, value in entry.items():
@@ -61,9 +65,11 @@ class History:
 
 
 class Minibatches:
-    """batches(step): some rows of tensors, in a random order in which every row comes once per epoch.
+    """batches(step): some rows of tensors, in a random order in which every row comes once per
+    epoch.
 
-    The order follows from seed and step alone, so that an interrupted training goes on as if it had not been.
+    The order follows from seed and step alone, so that an interrupted training goes on as if it had
+    not been.
 
     Args:
         *tensors: of equal length in their first dimension, (N, ...).
@@ -80,7 +86,10 @@ class Minibatches:
     def __init__(self, *tensors: Tensor, size: int, seed: int = 0) -> None:
         lengths = [len(x) for x in tensors]
         if not lengths or len(set(lengths)) > 1 or not lengths[0]:
-            raise ValueError(f"Minibatches needs tensors of one length, (N, ...) with N > 0; got lengths {lengths}")
+            raise ValueError(
+                "Minibatches needs tensors of one length, (N, ...) with N > 0; got lengths "
+                f"{lengths}"
+            )
         if not (isinstance(size, int) and size > 0):
             raise ValueError(f"size must be a positive integer, such as 64, got {size!r}")
         self.tensors, self.size, self.seed = tensors, size, seed
@@ -109,7 +118,10 @@ class Run:
     def snapshot(self) -> dict[str, Any]:
         """A copy of the model's parameters and buffers."""
         state = self.model.state_dict()
-        return {k: v.detach().clone() if isinstance(v, Tensor) else copy.deepcopy(v) for k, v in state.items()}
+        return {
+            k: v.detach().clone() if isinstance(v, Tensor) else copy.deepcopy(v)
+            for k, v in state.items()
+        }
 
     def keep_best(self, column: str | None, snapshot: dict[str, Any]) -> None:
         """Keep a snapshot if the newest value of the column is its smallest."""
@@ -120,7 +132,9 @@ class Run:
             self.history.best_step, self.best = len(values) - 1, snapshot
 
     def save(self, file: Path) -> None:
-        """Write everything to a new file and put that in the place of the old one: at no time is there half a file."""
+        """Write everything to a new file and put that in the place of the old one: at no time is
+        there half a file.
+        """
         stored = {
             "history": vars(self.history),
             "best": self.best,
@@ -142,15 +156,21 @@ class Run:
             stored = torch.load(file, map_location="cpu", weights_only=True)
             history = History(**stored["history"])
         except Exception as error:
-            raise ValueError(f"{file} is no checkpoint of fit ({type(error).__name__}: {error}); {remedy}") from error
+            raise ValueError(
+                f"{file} is no checkpoint of fit ({type(error).__name__}: {error}); {remedy}"
+            ) from error
         for name in sorted(self.settings.keys() | stored["settings"].keys()):
             before, now = stored["settings"].get(name), self.settings.get(name)
             if before != now:
                 raise ValueError(
-                    f"{file} was made with {name} = {before}, now it is {now}; change that back, or {remedy}"
+                    f"{file} was made with {name} = {before}, now it is {now}; change that back, "
+                    f"or {remedy}"
                 )
         if len(history) > self.history.steps:
-            raise ValueError(f"{file} holds {len(history)} steps, more than steps = {self.history.steps}; {remedy}")
+            raise ValueError(
+                f"{file} holds {len(history)} steps, more than steps = {self.history.steps}; "
+                f"{remedy}"
+            )
         try:
             self.model.load_state_dict(stored["model"])
             self.optimizer.load_state_dict(stored["optimizer"])
@@ -163,7 +183,10 @@ class Run:
 
 def random_states() -> list[Tensor]:
     """The states of torch's generators: the CPU's, and those of the GPUs, where these are in use."""
-    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [])]
+    return [
+        torch.get_rng_state(),
+        *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []),
+    ]
 
 
 def set_random_states(states: list[Tensor]) -> None:

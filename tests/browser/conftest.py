@@ -1,4 +1,6 @@
-"""Browser tests are slow (a real JupyterLab) and run only when asked for: pytest tests/browser --browser"""
+"""Browser tests are slow (a real JupyterLab) and run only when asked for: pytest tests/browser
+--browser
+"""
 
 import contextlib
 import importlib.util
@@ -10,11 +12,15 @@ import pytest
 
 
 def pytest_addoption(parser):
-    parser.addoption("--browser", action="store_true", help="run the tests that drive JupyterLab in Chromium")
+    parser.addoption(
+        "--browser", action="store_true", help="run the tests that drive JupyterLab in Chromium"
+    )
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "browser: drives a real JupyterLab in Chromium, run with --browser")
+    config.addinivalue_line(
+        "markers", "browser: drives a real JupyterLab in Chromium, run with --browser"
+    )
 
 
 @pytest.fixture(autouse=True)

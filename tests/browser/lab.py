@@ -1,4 +1,5 @@
-"""A real JupyterLab in a headless Chromium: start it on a copy of notebooks, run them, move controls, listen.
+"""A real JupyterLab in a headless Chromium: start it on a copy of notebooks, run them, move
+controls, listen.
 
     with jupyterlab([path]) as lab, browser() as chromium:
         page = open_notebook(chromium, lab, path.name)
@@ -6,8 +7,9 @@
         panel = explorables(page).first
         times = press_keys(page, panel, "ArrowRight", 20)
 
-What a test would otherwise miss, and is looked for here: a kernel that an unknown kernelspec was silently replaced by,
-errors in widget callbacks (they reach the page as messages at most), texts that windowing keeps out of the page.
+What a test would otherwise miss, and is looked for here: a kernel that an unknown kernelspec was
+silently replaced by, errors in widget callbacks (they reach the page as messages at most), texts
+that windowing keeps out of the page.
 """
 
 import contextlib
@@ -28,7 +30,11 @@ from typing import NamedTuple
 ROOT = pathlib.Path(__file__).parents[2]
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 SETTINGS = {  # no news, no updates, no tour
-    "apputils-extension/notification": {"checkForUpdates": False, "fetchNews": "false", "doNotDisturbMode": True},
+    "apputils-extension/notification": {
+        "checkForUpdates": False,
+        "fetchNews": "false",
+        "doNotDisturbMode": True,
+    },
 }
 HARMLESS = (
     "Could not restore the debugger state",
@@ -48,7 +54,8 @@ class Lab(NamedTuple):
 
 @contextlib.contextmanager
 def jupyterlab(notebooks, settings=None, timeout=60):
-    """Start JupyterLab in a temporary folder with copies of `notebooks`; stop it and remove the folder at the end.
+    """Start JupyterLab in a temporary folder with copies of `notebooks`; stop it and remove the
+    folder at the end.
 
     `settings` maps "notebook-extension/tracker" and the like to user settings, over SETTINGS.
     """
@@ -113,7 +120,9 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(
+            executable_path=chromium_path(), args=["--no-sandbox"]
+        )
         try:
             yield chromium
         finally:
@@ -122,11 +131,16 @@ def browser():
 
 def chromium_path():
     """Return the path of an installed Chromium, or None."""
-    return next((path for path in (os.environ.get("CHROMIUM"), *CHROMIUM) if path and os.path.exists(path)), None)
+    return next(
+        (path for path in (os.environ.get("CHROMIUM"), *CHROMIUM) if path and os.path.exists(path)),
+        None,
+    )
 
 
 def open_notebook(chromium, lab, name, width=1366, height=900, theme="light"):
-    """Return a page with the notebook open and its kernel ready. `page.problems` collects console and page errors."""
+    """Return a page with the notebook open and its kernel ready. `page.problems` collects console
+    and page errors.
+    """
     page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
     page.problems = []
     page.on("pageerror", lambda error: page.problems.append(f"page error: {error}"))
@@ -135,15 +149,23 @@ def open_notebook(chromium, lab, name, width=1366, height=900, theme="light"):
         lambda message: (
             message.type == "error"
             and not _harmless(message.text)
-            and page.problems.append(f"console: {message.text} ({message.location.get('url', '')[:100]})")
+            and page.problems.append(
+                f"console: {message.text} ({message.location.get('url', '')[:100]})"
+            )
         ),
     )
-    # The network is not there in a test: badges, the only things that lessons take from it, are answered here.
+    # The network is not there in a test: badges, the only things that lessons take from it, are
+    # answered here.
     badge = "<svg xmlns='http://www.w3.org/2000/svg' width='110' height='20'/>"
-    page.route(re.compile("^https:"), lambda route: route.fulfill(content_type="image/svg+xml", body=badge))
-    page.goto(f"{lab.url}/doc/tree/{name}?token={lab.token}")  # /doc: the notebook alone, no side bars
+    page.route(
+        re.compile("^https:"), lambda route: route.fulfill(content_type="image/svg+xml", body=badge)
+    )
+    page.goto(
+        f"{lab.url}/doc/tree/{name}?token={lab.token}"
+    )  # /doc: the notebook alone, no side bars
     page.wait_for_function(
-        "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
+        "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status "
+        "=== 'idle'",
         timeout=60_000,
     )
     page.evaluate("""() => {
@@ -154,13 +176,17 @@ def open_notebook(chromium, lab, name, width=1366, height=900, theme="light"):
                 window.kernelMessages.push(content.text ?? `${content.ename}: ${content.evalue}`);
         });
     }""")
-    kernel = page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.name")
+    kernel = page.evaluate(
+        "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.name"
+    )
     assert kernel == "python3", f"the notebook opened with kernel {kernel!r}"
     return page
 
 
 def run_all(page, timeout=180_000):
-    """Restart the kernel, run all cells, wait for the end, and return the execution counts of the code cells."""
+    """Restart the kernel, run all cells, wait for the end, and return the execution counts of the
+    code cells.
+    """
     page.evaluate("""async () => {
         await jupyterapp.shell.currentWidget.sessionContext.restartKernel();  // the server keeps a notebook's kernel
         await jupyterapp.commands.execute('notebook:run-all-cells');
@@ -173,12 +199,15 @@ def run_all(page, timeout=180_000):
 def wait_until_idle(page, timeout=30_000):
     """Wait until the kernel has nothing to do, at most `timeout` milliseconds."""
     page.wait_for_function(
-        "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'", timeout=timeout
+        "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'",
+        timeout=timeout,
     )
 
 
 def cell_outputs(page):
-    """Return the outputs of all code cells as in the file, from the notebook's model: windowing hides none of them."""
+    """Return the outputs of all code cells as in the file, from the notebook's model: windowing
+    hides none of them.
+    """
     return page.evaluate("""() => Array.from(jupyterapp.shell.currentWidget.content.model.cells)
         .filter(cell => cell.type === 'code').map(cell => cell.toJSON().outputs)""")
 
@@ -199,7 +228,9 @@ def caption(panel):
 
 
 def focus(page, control):
-    """Give a control the keyboard. JupyterLab, as it selects the control's cell, may first give it to another one."""
+    """Give a control the keyboard. JupyterLab, as it selects the control's cell, may first give it
+    to another one.
+    """
     control.scroll_into_view_if_needed()
     for _ in range(20):
         control.focus()
@@ -212,9 +243,9 @@ def focus(page, control):
 def press_keys(page, panel, key, times, pause_ms=0, slider=0, settle_s=1.0):
     """Focus a slider's handle, press `key` several times, and say what the learner sees.
 
-    Without a pause each press waits for the new picture. Returns a dict with, in milliseconds: `latencies` (one per new
-    picture: from the last key before it), `after_last` (from the last key to the last picture), and `pictures`, the
-    number of pictures shown.
+    Without a pause each press waits for the new picture. Returns a dict with, in milliseconds:
+    `latencies` (one per new picture: from the last key before it), `after_last` (from the last key
+    to the last picture), and `pictures`, the number of pictures shown.
     """
     focus(page, panel.locator(".noUi-handle").nth(slider))
     panel.locator("img").evaluate("""image => {
@@ -230,7 +261,9 @@ def press_keys(page, panel, key, times, pause_ms=0, slider=0, settle_s=1.0):
         if pause_ms:
             page.wait_for_timeout(pause_ms)
         else:
-            page.wait_for_function("n => window.seen.pictures.length > n", arg=before, polling=5, timeout=10_000)
+            page.wait_for_function(
+                "n => window.seen.pictures.length > n", arg=before, polling=5, timeout=10_000
+            )
     count, since = -1, time.monotonic()
     while time.monotonic() - since < settle_s:  # until no new picture has come for a while
         now = page.evaluate("() => window.seen.pictures.length")
@@ -239,7 +272,11 @@ def press_keys(page, panel, key, times, pause_ms=0, slider=0, settle_s=1.0):
     wait_until_idle(page)
     keys, pictures = page.evaluate("() => [window.seen.keys, window.seen.pictures]")
     latencies = [picture - max(key for key in keys if key <= picture) for picture in pictures]
-    return {"latencies": latencies, "after_last": pictures[-1] - keys[-1], "pictures": len(pictures)}
+    return {
+        "latencies": latencies,
+        "after_last": pictures[-1] - keys[-1],
+        "pictures": len(pictures),
+    }
 
 
 def _harmless(text):

@@ -66,7 +66,9 @@ exercise.assess(0.9**9)
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source.strip()) for source in CELLS])
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source.strip()) for source in CELLS]
+    )
     notebook.metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
         "language_info": {"name": "python"},
@@ -108,7 +110,10 @@ def test_rapid_keys_build_no_queue_and_end_at_the_last_value(page, which, one):
     panel = explorables(page).nth(which)
     start = int(caption(panel).split()[0])
     seen = press_keys(page, panel, "ArrowRight", 30, pause_ms=30)
-    print(f"\n30 keys: {seen['pictures']} pictures, the last {seen['after_last']:.0f} ms after the last key")
+    print(
+        f"\n30 keys: {seen['pictures']} pictures, the last {seen['after_last']:.0f} ms after the "
+        "last key"
+    )
     assert caption(panel) == f"{start + 30} steps of Euler."
     assert seen["after_last"] < 3 * one, "updates have queued up"
 
@@ -116,14 +121,21 @@ def test_rapid_keys_build_no_queue_and_end_at_the_last_value(page, which, one):
 def test_reset_and_lists_work_by_keyboard(page):
     panel = explorables(page).first
     panel.locator("select").focus()
-    for key in ("Space", "ArrowDown", "Enter"):  # while the list is closed, an arrow moves to the next cell
+    for key in (
+        "Space",
+        "ArrowDown",
+        "Enter",
+    ):  # while the list is closed, an arrow moves to the next cell
         page.keyboard.press(key)
         page.wait_for_timeout(200)
-    page.wait_for_function("() => document.querySelector('.explorable [role=status]').textContent.includes('Heun')")
+    page.wait_for_function(
+        "() => document.querySelector('.explorable [role=status]').textContent.includes('Heun')"
+    )
     panel.get_by_role("button", name="Reset").focus()
     page.keyboard.press("Enter")
     page.wait_for_function(
-        "() => document.querySelector('.explorable [role=status]').textContent === '16 steps of Euler.'"
+        "() => document.querySelector('.explorable [role=status]').textContent === '16 steps of "
+        "Euler.'"
     )
 
 
@@ -135,10 +147,15 @@ def test_an_error_is_shown_beside_the_picture_and_goes_away(page):
         wait_until_idle(page)
         page.wait_for_timeout(500)
     alert = panel.get_by_role("alert")
-    assert "ValueError: too many steps" in alert.text_content() and "steps = 127" in alert.text_content()
+    assert (
+        "ValueError: too many steps" in alert.text_content()
+        and "steps = 127" in alert.text_content()
+    )
     assert caption(panel) == "128 steps of Euler.", "the last good picture and its sentence stay"
     # It is raised as well, behind what is shown: on a busy machine a moment later.
-    page.wait_for_function("() => window.kernelMessages.some(text => text.includes('too many steps'))", timeout=10_000)
+    page.wait_for_function(
+        "() => window.kernelMessages.some(text => text.includes('too many steps'))", timeout=10_000
+    )
     page.keyboard.press("ArrowLeft")
     alert.wait_for(state="detached")
 

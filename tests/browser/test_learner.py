@@ -1,4 +1,6 @@
-"""One learner's evening in a real JupyterLab: answers typed wrong, then right, a hint, a restart in between."""
+"""One learner's evening in a real JupyterLab: answers typed wrong, then right, a hint, a restart in
+between.
+"""
 
 import pytest
 
@@ -22,7 +24,9 @@ LESSON = ROOT / "notebooks" / "01_euler.ipynb"
 
 @pytest.fixture(scope="module")
 def page(chromium):
-    with jupyterlab([LESSON]) as lab:  # windowing as a learner has it: cells far away are not in the page
+    with jupyterlab(
+        [LESSON]
+    ) as lab:  # windowing as a learner has it: cells far away are not in the page
         page = open_notebook(chromium, lab, LESSON.name)
         run_all(page)
         yield page
@@ -30,7 +34,9 @@ def page(chromium):
 
 
 def code_cell(page, text):
-    """Scroll to the code cell whose source contains `text`, make it the active one, and return its number."""
+    """Scroll to the code cell whose source contains `text`, make it the active one, and return its
+    number.
+    """
     number = page.evaluate(
         """async text => {
         const content = jupyterapp.shell.currentWidget.content;
@@ -47,7 +53,9 @@ def code_cell(page, text):
 
 
 def type_and_run(page, text, source):
-    """Replace the cell that contains `text` by typing `source`, run it by Ctrl+Enter, and return what it shows."""
+    """Replace the cell that contains `text` by typing `source`, run it by Ctrl+Enter, and return
+    what it shows.
+    """
     number = code_cell(page, text)
     editor = page.locator(".jp-mod-active .cm-content")
     editor.click()
@@ -106,11 +114,16 @@ def test_a_restart_with_run_all_recovers_the_explorables(page):
     assert caption(panel) != before
     page.problems.clear()
     counts = run_all(page)  # a restart first: the old panel's kernel side is gone
-    errors = [output for cell in cell_outputs(page) for output in cell if output["output_type"] == "error"]
+    errors = [
+        output for cell in cell_outputs(page) for output in cell if output["output_type"] == "error"
+    ]
     assert errors == []
     assert counts == list(range(1, len(counts) + 1))
     code_cell(page, "explore.")
-    page.wait_for_function("before => document.querySelector('.explorable [role=status]')?.textContent === before",
-                           arg=before, timeout=10_000)  # fmt: skip
+    page.wait_for_function(
+        "before => document.querySelector('.explorable [role=status]')?.textContent === before",
+        arg=before,
+        timeout=10_000,
+    )
     assert press_keys(page, explorables(page).first, "ArrowRight", 2)["pictures"] == 2
     assert page.problems == []

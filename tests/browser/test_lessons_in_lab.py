@@ -1,6 +1,8 @@
-"""Every lesson in a real JupyterLab: all cells run, and every control of every explorable is moved by keyboard.
+"""Every lesson in a real JupyterLab: all cells run, and every control of every explorable is moved
+by keyboard.
 
-With the variable SCREENSHOTS set to a folder, a picture of every explorable is stored there, before and after.
+With the variable SCREENSHOTS set to a folder, a picture of every explorable is stored there, before
+and after.
 """
 
 import os
@@ -53,13 +55,18 @@ def picture_of(panel):
 
 def inwards(handle):
     """The key that moves a slider away from its nearer end."""
-    low, at, high = (float(handle.get_attribute(f"aria-value{name}")) for name in ("min", "now", "max"))
+    low, at, high = (
+        float(handle.get_attribute(f"aria-value{name}")) for name in ("min", "now", "max")
+    )
     return "ArrowLeft" if at > (low + high) / 2 else "ArrowRight"
 
 
 def wait_for_another_picture(page, panel, before):
-    page.wait_for_function("([image, before]) => image.getAttribute('src') !== before", timeout=10_000,
-                           arg=[panel.locator("img").element_handle(), before])  # fmt: skip
+    page.wait_for_function(
+        "([image, before]) => image.getAttribute('src') !== before",
+        timeout=10_000,
+        arg=[panel.locator("img").element_handle(), before],
+    )
     wait_until_idle(page)
 
 
@@ -85,15 +92,20 @@ def test_each_slider_changes_the_picture_by_keyboard(page):
         panel = explorables(page).nth(number)
         screenshot(panel, page, f"{number}_before")
         for slider in range(panel.locator(".noUi-handle").count()):
-            seen = press_keys(page, panel, inwards(panel.locator(".noUi-handle").nth(slider)), 2, slider=slider)
+            seen = press_keys(
+                page, panel, inwards(panel.locator(".noUi-handle").nth(slider)), 2, slider=slider
+            )
             assert seen["pictures"] >= 2, f"slider {slider} of explorable {number}"
             latencies += seen["latencies"]
         screenshot(panel, page, f"{number}_after")
         assert panel.get_by_role("alert").count() == 0
     if latencies:
-        print(f"\n{page.lesson}: key to picture, median {statistics.median(latencies):.0f} ms of {len(latencies)}, "
-              f"slowest {max(latencies):.0f} ms")  # fmt: skip
-        # 250 is the goal on a quiet machine; this is for a loaded one. The lower median: lesson 00 has four latencies.
+        print(
+            f"\n{page.lesson}: key to picture, median {statistics.median(latencies):.0f} ms of {len(latencies)}, "
+            f"slowest {max(latencies):.0f} ms"
+        )
+        # 250 is the goal on a quiet machine; this is for a loaded one. The lower median: lesson 00
+        # has four latencies.
         assert statistics.median_low(latencies) < 800
 
 
@@ -118,7 +130,8 @@ def test_lists_and_boxes_change_the_picture_by_keyboard(page):
             focus(page, control)
             checked = control.is_checked()
             page.keyboard.press("Space")
-            # What it changes may depend on the other controls; the sweep of the controls sees to it.
+            # What it changes may depend on the other controls; the sweep of the controls sees to
+            # it.
             wait_until_idle(page)
             assert control.is_checked() != checked and panel.get_by_role("alert").count() == 0
 
@@ -150,10 +163,13 @@ def test_wrong_and_right_answers_show_their_feedback(page):
     ids = [id for id in sorted(EXERCISES) if id.startswith(page.lesson[:2])]
     assert ids or page.lesson.startswith("00")
     for id in ids:
-        for answer, state in ((f"EXERCISES[{id!r}].mistakes[0].answer", "not yet"),
-                              (f"EXERCISES[{id!r}].reference()", "correct")):  # fmt: skip
+        for answer, state in (
+            (f"EXERCISES[{id!r}].mistakes[0].answer", "not yet"),
+            (f"EXERCISES[{id!r}].reference()", "correct"),
+        ):
             shown = page.evaluate(
-                ANSWER, [id, f"from node_tutorial.exercises import EXERCISES\ncheck({id!r}, {answer})"]
+                ANSWER,
+                [id, f"from node_tutorial.exercises import EXERCISES\ncheck({id!r}, {answer})"],
             )
             assert state in shown, f"{id}: {shown}"
 

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from node_tutorial import exercises
-from node_tutorial.exercises import Exercise, Mistake, array, base, function, number, one_of, reports
+from node_tutorial.course import exercises as base
+from node_tutorial.course import reports
+from node_tutorial.exercises import Exercise, Mistake, array, function, number, one_of
 
 
 def ten_steps():
@@ -30,7 +32,10 @@ NUMBER = Exercise(
     number("the value of x"),
     ten_steps,
     "It is smaller than 1/e.",
-    [Mistake("exact", math.exp(-1), "That is the exact solution."), Mistake("nine", 0.9**9, "One step is missing.")],
+    [
+        Mistake("exact", math.exp(-1), "That is the exact solution."),
+        Mistake("nine", 0.9**9, "One step is missing."),
+    ],
     ["First `hint`.", "Second hint."],
     otherwise="Start at 1.",
 )
@@ -88,7 +93,8 @@ def test_every_numeric_type_is_accepted(answer):
 
 
 @pytest.mark.parametrize(
-    "answer", ["0.35", True, 1j, [1.0, 2.0], [1, [2, 3]], torch.zeros(2, 2), {}, ten_steps, object()]
+    "answer",
+    ["0.35", True, 1j, [1.0, 2.0], [1, [2, 3]], torch.zeros(2, 2), {}, ten_steps, object()],
 )
 def test_a_wrong_kind_names_what_came_and_what_is_expected(answer):
     feedback = NUMBER.assess(answer)
@@ -137,7 +143,10 @@ def test_a_stub_is_recognized_in_every_form():
 def test_an_exception_in_a_learners_function_is_told_with_its_inputs():
     feedback = FUNCTION.assess(lambda f, t, y, h: 1 / 0)
     assert feedback.state == "not yet"
-    assert "ZeroDivisionError: division by zero" in feedback.message and "(_field, 0.5, 2.0, 0.1)" in feedback.message
+    assert (
+        "ZeroDivisionError: division by zero" in feedback.message
+        and "(_field, 0.5, 2.0, 0.1)" in feedback.message
+    )
 
 
 def test_other_arguments_than_expected_are_a_wrong_kind():
@@ -191,7 +200,9 @@ def test_a_learners_function_may_write_into_its_arguments():
         y += 1
         return y
 
-    exercise = Exercise("91.7", "add", function((torch.zeros(2),), returns=array(2)), lambda y: y + 1, "Yes.")
+    exercise = Exercise(
+        "91.7", "add", function((torch.zeros(2),), returns=array(2)), lambda y: y + 1, "Yes."
+    )
     assert [exercise.assess(in_place).state for _ in range(2)] == ["correct", "correct"]
 
 
@@ -205,7 +216,9 @@ def test_arrays_are_checked_for_shape_and_values():
         [Mistake("trapezoid", [0.5, 0.0, 0.5], "That is the trapezoid.")],
     )
     assert exercise.assess(torch.tensor([1 / 6, 4 / 6, 1 / 6])).state == "correct"
-    assert exercise.assess((1 / 6, 4 / 6, torch.tensor(1 / 6, requires_grad=True))).state == "correct"
+    assert (
+        exercise.assess((1 / 6, 4 / 6, torch.tensor(1 / 6, requires_grad=True))).state == "correct"
+    )
     assert exercise.assess([0.5, 0, 0.5]).message == "That is the trapezoid."
     assert "shape (3,), got shape (2,)" in exercise.assess([0.5, 0.5]).message
     assert exercise.assess([0.5, ..., 0.5]).state == "not started"
@@ -259,8 +272,13 @@ def test_html_escapes_and_spells_the_state_out(registered):
     html = feedback._repr_html_()
     assert "91.2 not yet" in html and "<code>ZeroDivisionError" in html
     assert "&lt;" in NUMBER.assess("<b>")._repr_html_()
-    assert {exercise.assess(a).state for exercise in (NUMBER,) for a in (..., "x", 5, 0.9**10)} == set(STATES)
-    assert "<li>" in exercises.hint("91.1")._repr_html_() and "<pre" in exercises.show_solution("91.1")._repr_html_()
+    assert {
+        exercise.assess(a).state for exercise in (NUMBER,) for a in (..., "x", 5, 0.9**10)
+    } == set(STATES)
+    assert (
+        "<li>" in exercises.hint("91.1")._repr_html_()
+        and "<pre" in exercises.show_solution("91.1")._repr_html_()
+    )
 
 
 # ---------------------------------------------------------------------------------- reports
@@ -347,19 +365,27 @@ def test_an_environment_variable_names_the_report(registered, tmp_path, monkeypa
     assert _entry(file, "91.1") == ("correct", 1, 0, False)
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", "my notes", '{"report": "node_tutorial", "exercises": {"91.1": {}}}'])
+@pytest.mark.parametrize(
+    "content", ["{}", "[]", "my notes", '{"report": "node_tutorial", "exercises": {"91.1": {}}}']
+)
 def test_a_file_that_is_no_report_is_left_alone(registered, tmp_path, monkeypatch, content):
     file = tmp_path / "anna.json"
     file.write_text(content)
-    with pytest.raises(ValueError, match=r"anna\.json is no report of exercises; give another name"):
+    with pytest.raises(
+        ValueError, match=r"anna\.json is no report of exercises; give another name"
+    ):
         exercises.report(file)
     monkeypatch.setenv(reports.VARIABLE, str(file))
     with pytest.warns(UserWarning, match="your report is not written: .*is no report") as seen:
-        assert exercises.check("91.1", 0.9**10).state == "correct"  # the learner still gets an answer
+        assert (
+            exercises.check("91.1", 0.9**10).state == "correct"
+        )  # the learner still gets an answer
     assert seen[0].filename == __file__
     assert file.read_text() == content
 
 
 def test_a_missing_folder_is_named(registered, tmp_path):
-    with pytest.raises(OSError, match=r"the folder .*nowhere does not exist; make it, or name another file"):
+    with pytest.raises(
+        OSError, match=r"the folder .*nowhere does not exist; make it, or name another file"
+    ):
         exercises.report(tmp_path / "nowhere" / "anna.json")

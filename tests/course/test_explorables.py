@@ -9,7 +9,16 @@ import torch
 
 widgets = pytest.importorskip("ipywidgets")
 from node_tutorial import explore  # noqa: E402
-from node_tutorial.explore import Explorable, base, choice, explorable, log_slider, play, power_slider, slider, toggle  # noqa: E402
+from node_tutorial.explore import (  # noqa: E402
+    Explorable,
+    choice,
+    explorable,
+    log_slider,
+    play,
+    power_slider,
+    slider,
+    toggle,
+)
 
 
 def make():
@@ -29,7 +38,10 @@ def make():
         draw,
         lambda data: f"h is {data['h']:.2f} in {data['field']}.",
         question="Predict first: h?",
-        controls={"h": slider("step size h", 0.1, 1.0, 0.5, 0.1), "field": choice("field", ["a", "b"])},
+        controls={
+            "h": slider("step size h", 0.1, 1.0, 0.5, 0.1),
+            "field": choice("field", ["a", "b"]),
+        },
     )
     panel.calls = calls
     return panel
@@ -58,7 +70,10 @@ def test_a_move_before_the_first_look_is_seen():
 def test_a_display_carries_live_view_picture_and_sentence():
     bundle = make()._repr_mimebundle_()
     assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "image/png", "text/plain"}
-    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG") and bundle["text/plain"] == "h is 0.50 in a."
+    assert (
+        base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+        and bundle["text/plain"] == "h is 0.50 in a."
+    )
     json.dumps(bundle)
 
 
@@ -75,7 +90,9 @@ def test_axes_stay_in_place_when_tick_labels_grow():
         ax = fig.subplots()
         ax.plot([0, 1], [0, data])
 
-    panel = Explorable(lambda scale: scale, draw, str, {"scale": log_slider("scale", 1e-6, 1e3, 1.0)}, "?")
+    panel = Explorable(
+        lambda scale: scale, draw, str, {"scale": log_slider("scale", 1e-6, 1e3, 1.0)}, "?"
+    )
     panel.evaluate()
     place = panel.figure.axes[0].get_position().bounds
     panel.evaluate(scale=123.4)
@@ -97,7 +114,10 @@ def test_an_error_is_shown_and_raised_and_the_last_picture_stays():
     good = panel.png
     with pytest.raises(ValueError, match="large"):
         panel.controls["h"].value = 0.9
-    assert "ValueError: h is &lt;too&gt; large" in panel._message.value and "h = 0.9" in panel._message.value
+    assert (
+        "ValueError: h is &lt;too&gt; large" in panel._message.value
+        and "h = 0.9" in panel._message.value
+    )
     assert panel.png == good and isinstance(panel.error, ValueError)
     panel.controls["h"].value = 0.4
     assert panel.error is None and panel._message.value == "" and panel.text == "h is 0.40 in a."
@@ -128,7 +148,10 @@ def test_callbacks_run_without_gradients_on_any_thread():
 
 def test_many_threads_end_at_the_last_value():
     panel = make()
-    workers = [threading.Thread(target=setattr, args=(panel.controls["h"], "value", h)) for h in (0.2, 0.3, 0.4, 0.6)]
+    workers = [
+        threading.Thread(target=setattr, args=(panel.controls["h"], "value", h))
+        for h in (0.2, 0.3, 0.4, 0.6)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -149,34 +172,45 @@ def test_pyplot_is_never_imported():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_factory_is_registered_and_takes_initial_values(monkeypatch):
-    monkeypatch.setattr(base, "EXPLORABLES", {})
-
-    @explorable("91", "demo")
-    def demo():
-        """A demo."""
-        return make()
-
-    assert base.EXPLORABLES["demo"] is demo and demo.lesson == "91" and demo.__doc__ == "A demo."
-    panel = demo(h=0.3)
-    assert panel.text == "h is 0.30 in a." and panel.calls == [(0.3, "a")]
+def test_a_declaration_makes_a_new_panel_at_each_call_and_takes_initial_values():
+    demo = explorable(
+        lambda h: h,
+        lambda fig, data: fig.subplots().plot([0, 1], [0, data]),
+        "h is {:.2f}.".format,
+        question="Predict first: h?",
+        controls={"h": slider("step size h", 0.1, 1.0, 0.5, 0.1)},
+    )
+    panel, other = demo(h=0.3), demo()
+    assert panel.text == "h is 0.30." and other.text == "h is 0.50."
     panel.controls["h"].value = 0.6
+    assert other.values == {"h": 0.5}
     panel.reset()
-    assert panel.values == {"h": 0.3, "field": "a"}
-    with pytest.raises(TypeError, match="no control named 'step'; the controls are h, field"):
+    assert panel.values == {"h": 0.3}
+    with pytest.raises(TypeError, match="no control named 'step'; the controls are h"):
         demo(step=3)
 
 
-def test_two_explorables_with_one_name_are_refused(monkeypatch):
-    monkeypatch.setattr(base, "EXPLORABLES", {})
-    explorable("91", "demo")(make)
+def test_what_is_connected_moves_other_controls_before_the_picture_is_redrawn():
+    seen = []
 
-    def other():
-        return make()
+    def connect(panel):
+        def follow(change):
+            panel.start_at(b=change["new"])
 
-    other.__module__ = "another.module"
-    with pytest.raises(ValueError, match="two explorables are named 'demo'"):
-        explorable("91", "demo")(other)
+        panel.controls["a"].observe(follow, names="value")
+
+    demo = explorable(
+        lambda a, b: seen.append((a, b)) or (a, b),
+        lambda fig, data: fig.subplots().plot(data),
+        str,
+        question="Predict first: b?",
+        controls={"a": slider("a", 0, 1, 0.5, 0.1), "b": slider("b", 0, 1, 0.5, 0.1)},
+        connect=connect,
+    )
+    panel = demo()
+    assert panel.text == "(0.5, 0.5)"
+    panel.controls["a"].value = 0.2
+    assert panel.text == "(0.2, 0.2)" and seen == [(0.5, 0.5), (0.2, 0.2)]
 
 
 def test_an_unknown_explorable_is_answered_by_the_list():
@@ -185,12 +219,12 @@ def test_an_unknown_explorable_is_answered_by_the_list():
 
 
 def test_controls_hold_numbers_not_exponents_and_report_when_released():
-    tolerance = log_slider("rtol", 1e-9, 1e-2, 1e-5)
+    tolerance = log_slider("rtol", 1e-9, 1e-2, 1e-5)()
     assert (tolerance.value, tolerance.min, tolerance.max) == pytest.approx((1e-5, -9, -2))
-    assert power_slider("N", 4, 64, 16).options == (4, 8, 16, 32, 64)
-    assert choice("field", {"pendulum": 3, "spring": 4}, value=4).value == 4
-    assert toggle("arrows", True).value is True
-    frames = play("frame", 10)
+    assert power_slider("N", 4, 64, 16)().options == (4, 8, 16, 32, 64)
+    assert choice("field", {"pendulum": 3, "spring": 4}, value=4)().value == 4
+    assert toggle("arrows", True)().value is True
+    frames = play("frame", 10)()
     assert frames.max == 9 and frames.row.children[1] is frames
-    for control in (tolerance, frames, slider("h", 0, 1, 0.5, 0.1)):
+    for control in (tolerance, frames, slider("h", 0, 1, 0.5, 0.1)()):
         assert control.continuous_update is False and control.style.description_width == "initial"

@@ -1,4 +1,6 @@
-"""The densities: total mass, entropies, samples against log_prob, scikit-learn's points, the KL gap."""
+"""The densities: total mass, entropies, samples against log_prob, scikit-learn's points, the KL
+gap.
+"""
 
 import math
 
@@ -60,7 +62,12 @@ def test_samples_fill_every_part_of_the_plane_as_often_as_the_density_says(densi
     mass = density.log_prob(cells).exp().view(8, 40, 8, 40).sum((1, 3)) * area
     column = ((x[:, 0] - left) / (right - left) * 8).long()
     row = ((x[:, 1] - bottom) / (top - bottom) * 8).long()
-    counts = torch.zeros(64).double().index_add_(0, row * 8 + column, torch.ones(20000).double()).view(8, 8)
+    counts = (
+        torch.zeros(64)
+        .double()
+        .index_add_(0, row * 8 + column, torch.ones(20000).double())
+        .view(8, 8)
+    )
     expected = 20000 * mass
     z = (counts - expected) / (expected * (1 - mass) + 1).sqrt()
     assert z.abs().max() < 5 and (counts > 0).sum() > 15 - 8 * ("Gaussian" in density.name)
@@ -86,7 +93,9 @@ def test_a_generator_gives_its_points_and_leaves_the_global_one_alone(density):
 
 
 def test_entropies_in_closed_form():
-    assert gaussians(1, 0.0, 0.7).entropy == pytest.approx(math.log(2 * math.pi * math.e * 0.7**2), abs=1e-7)
+    assert gaussians(1, 0.0, 0.7).entropy == pytest.approx(
+        math.log(2 * math.pi * math.e * 0.7**2), abs=1e-7
+    )
     assert gaussians(8, 40.0, 0.5).log_prob(torch.tensor([40.0, 0.0])).item() == pytest.approx(
         -math.log(8 * 2 * math.pi * 0.25), abs=1e-5
     )
@@ -106,7 +115,10 @@ def test_the_moons_density_is_scipys_integral_over_the_arcs(noise):
 
         def on_arcs(angle, x=x, y=y):
             c, s = math.cos(angle), math.sin(angle)
-            squares = [(x - 2 * c + 1) ** 2 + (y - 2 * s + 0.2) ** 2, (x - 1 + 2 * c) ** 2 + (y - 0.8 + 2 * s) ** 2]
+            squares = [
+                (x - 2 * c + 1) ** 2 + (y - 2 * s + 0.2) ** 2,
+                (x - 1 + 2 * c) ** 2 + (y - 0.8 + 2 * s) ** 2,
+            ]
             return sum(math.exp(-q / (2 * noise**2)) for q in squares)
 
         total, _ = integrate.quad(on_arcs, 0, math.pi, limit=400, epsabs=0, epsrel=1e-11)
@@ -134,10 +146,18 @@ def test_targets_are_the_papers_energies_up_to_a_constant():
     w3 = 3 * torch.sigmoid((z1 - 1) / 0.3)
     energies = [
         0.5 * ((z.norm(dim=1) - 2) / 0.4) ** 2
-        - torch.log(torch.exp(-0.5 * ((z1 - 2) / 0.6) ** 2) + torch.exp(-0.5 * ((z1 + 2) / 0.6) ** 2)),
+        - torch.log(
+            torch.exp(-0.5 * ((z1 - 2) / 0.6) ** 2) + torch.exp(-0.5 * ((z1 + 2) / 0.6) ** 2)
+        ),
         0.5 * ((z2 - w1) / 0.4) ** 2,
-        -torch.log(torch.exp(-0.5 * ((z2 - w1) / 0.35) ** 2) + torch.exp(-0.5 * ((z2 - w1 + w2) / 0.35) ** 2)),
-        -torch.log(torch.exp(-0.5 * ((z2 - w1) / 0.4) ** 2) + torch.exp(-0.5 * ((z2 - w1 + w3) / 0.35) ** 2)),
+        -torch.log(
+            torch.exp(-0.5 * ((z2 - w1) / 0.35) ** 2)
+            + torch.exp(-0.5 * ((z2 - w1 + w2) / 0.35) ** 2)
+        ),
+        -torch.log(
+            torch.exp(-0.5 * ((z2 - w1) / 0.4) ** 2)
+            + torch.exp(-0.5 * ((z2 - w1 + w3) / 0.35) ** 2)
+        ),
     ]
     for number, energy in enumerate(energies, 1):
         constant = target(number).log_prob(z) + energy
@@ -153,7 +173,11 @@ def test_other_targets_are_refused(number):
 def test_the_grid_runs_along_x_first_and_its_cells_fill_the_rectangle():
     x, area = grid((0.0, 2.0, -1.0, 2.0), 10)
     assert x.shape == (100, 2) and x.dtype == torch.float64 and area * 100 == pytest.approx(6)
-    assert torch.allclose(x[0], torch.tensor([0.1, -0.85]).double()) and x[1, 0] > x[0, 0] and x[1, 1] == x[0, 1]
+    assert (
+        torch.allclose(x[0], torch.tensor([0.1, -0.85]).double())
+        and x[1, 0] > x[0, 0]
+        and x[1, 1] == x[0, 1]
+    )
 
 
 def test_the_kl_gap_is_the_closed_form_between_gaussians():
@@ -164,7 +188,9 @@ def test_the_kl_gap_is_the_closed_form_between_gaussians():
     assert gap.kl == pytest.approx(exact, abs=4 * gap.standard_error)
     assert gap.cross_entropy - gap.entropy == pytest.approx(exact, abs=0.05)
     truth = kl_gap(p, p.log_prob, draws(p))
-    assert truth.kl == pytest.approx(0, abs=1e-12) and truth.standard_error == pytest.approx(0, abs=1e-12)
+    assert truth.kl == pytest.approx(0, abs=1e-12) and truth.standard_error == pytest.approx(
+        0, abs=1e-12
+    )
 
 
 def test_the_kl_gap_tells_a_function_that_is_no_density():

@@ -7,7 +7,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from node_tutorial.data import digits, mnist, stored
+from node_tutorial.course import runs as stored
+from node_tutorial.data import digits, mnist
 from node_tutorial.data.digits import FOLDS
 
 
@@ -29,7 +30,9 @@ def test_every_digit_is_tested_once_and_never_trained_with_where_it_is_tested():
 
 
 def test_labels_stay_with_their_images():
-    known = dict(zip(rows(torch.tensor(load_digits().images)[:, None] / 16), load_digits().target.tolist()))
+    known = dict(
+        zip(rows(torch.tensor(load_digits().images)[:, None] / 16), load_digits().target.tolist())
+    )
     split = digits(2, normalize=False)
     assert [known[row] for row in rows(split.images)] == split.labels.tolist()
     assert [known[row] for row in rows(split.test_images)] == split.test_labels.tolist()
@@ -41,13 +44,18 @@ def test_the_split_is_the_same_for_ever():
 
 def test_every_class_has_its_share_of_the_test_images():
     for fold in range(FOLDS):
-        assert 30 <= min(digits(fold).test_labels.bincount()) and max(digits(fold).test_labels.bincount()) <= 60
+        assert (
+            30 <= min(digits(fold).test_labels.bincount())
+            and max(digits(fold).test_labels.bincount()) <= 60
+        )
 
 
 def test_only_the_training_images_say_how_to_normalize():
     raw, split = digits(1, normalize=False), digits(1)
     assert 0 == raw.images.min() and raw.images.max() == 1 and raw.images.dtype == torch.float32
-    assert abs(split.images.mean()) < 1e-6 and float(split.images.std()) == pytest.approx(1, abs=1e-6)
+    assert abs(split.images.mean()) < 1e-6 and float(split.images.std()) == pytest.approx(
+        1, abs=1e-6
+    )
     expected = (raw.test_images - raw.images.mean()) / raw.images.std()
     assert torch.allclose(split.test_images, expected) and abs(split.test_images.mean()) > 1e-4
 
@@ -89,12 +97,16 @@ def test_mnist_is_a_split_like_the_digits(monkeypatch):
 
 def test_mnist_that_is_not_there_is_not_downloaded_without_being_asked(monkeypatch):
     fake_torchvision(monkeypatch, "Dataset not found")
-    with pytest.raises(FileNotFoundError, match=r"no MNIST in 'somewhere'.*mnist\('somewhere', download=True\)"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no MNIST in 'somewhere'.*mnist\('somewhere', download=True\)"
+    ):
         mnist("somewhere")
     with pytest.raises(RuntimeError, match="Dataset not found"):
         mnist("somewhere", download=True)
 
 
 def test_a_stored_file_that_is_not_there_is_named_with_those_that_are():
-    with pytest.raises(FileNotFoundError, match=r"nothing is stored as 'ode_net\.json'; there are .*ode_nets\.json"):
+    with pytest.raises(
+        FileNotFoundError, match=r"nothing is stored as 'ode_net\.json'; there are .*ode_nets\.json"
+    ):
         stored.load("ode_net.json")

@@ -26,7 +26,9 @@ def pair(times, values, **dtype):
 
 
 def test_collation_pads_and_masks():
-    t, x, mask = collate([pair([0.0, 1.0], [3.0, NAN]), pair([0.5, 2.0, 2.5, 7.0], [5.0, 6.0, 7.0, 8.0])])
+    t, x, mask = collate(
+        [pair([0.0, 1.0], [3.0, NAN]), pair([0.5, 2.0, 2.5, 7.0], [5.0, 6.0, 7.0, 8.0])]
+    )
     assert t.shape == (2, 4) and x.shape == mask.shape == (2, 4, 1) and mask.dtype == torch.bool
     assert mask[..., 0].tolist() == [[True, False, False, False], [True] * 4]
     assert x[..., 0].tolist() == [[3.0, 0.0, 0.0, 0.0], [5.0, 6.0, 7.0, 8.0]]
@@ -45,7 +47,9 @@ def test_padded_times_increase_strictly_and_go_on_for_next_to_nothing(begin, dty
     for n in (1, 2, 299):
         t, x, mask = collate([(long, torch.ones_like(long)), (long[:n], torch.ones_like(long[:n]))])
         assert (t.diff(dim=1) > 0).all() and t.dtype == x.dtype == dtype
-        assert t[1, -1] - t[1, n - 1] <= 3000 * torch.finfo(dtype).eps * max(1.0, float(t[1].abs().max()))
+        assert t[1, -1] - t[1, n - 1] <= 3000 * torch.finfo(dtype).eps * max(
+            1.0, float(t[1].abs().max())
+        )
         assert mask[1].sum() == n
 
 
@@ -59,7 +63,10 @@ def test_the_union_grid_holds_the_same_observations():
     batch = collate([pair([0.0, 1.0, 4.0], [1.0, NAN, 3.0]), pair([1.5, 4.0], [5.0, 6.0])])
     t, x, mask = union_grid(batch)
     assert t.tolist() == [0.0, 1.5, 4.0]  # neither padding nor a time at which nothing was observed
-    assert torch.where(mask, x, NAN)[..., 0].nan_to_num(-1).tolist() == [[1.0, -1.0, 3.0], [-1.0, 5.0, 6.0]]
+    assert torch.where(mask, x, NAN)[..., 0].nan_to_num(-1).tolist() == [
+        [1.0, -1.0, 3.0],
+        [-1.0, 5.0, 6.0],
+    ]
     again = union_grid((t, x, mask))
     assert torch.equal(again.x, x) and torch.equal(again.mask, mask) and torch.equal(again.t, t)
     with pytest.raises(ValueError, match="batch holds no observation"):
@@ -89,15 +96,39 @@ def test_thinning_keeps_so_many_of_the_observations_evenly():
             ValueError,
             r"series\[1\]\[0\] must be strictly increasing",
         ),
-        ([pair([0.0, 2.0, 1.0], [1.0] * 3)], ValueError, r"series\[0\]\[0\] must be strictly increasing.*sort it"),
+        (
+            [pair([0.0, 2.0, 1.0], [1.0] * 3)],
+            ValueError,
+            r"series\[0\]\[0\] must be strictly increasing.*sort it",
+        ),
         ([pair([2.0, 1.0], [1.0, 2.0])], ValueError, r"series\[0\]\[0\] must be increasing.*flip"),
         ([pair([0.0, NAN], [1.0, 2.0])], ValueError, r"series\[0\]\[0\] must be finite"),
         ([pair([], [])], ValueError, r"series\[0\]\[0\] is empty"),
-        ([pair([0.0, 1.0], [1.0])], ValueError, r"series\[0\]\[1\] must be values \(2,\) or \(2, D\).*got \(1,\)"),
-        ([pair([0.0, 1.0], [1.0, math.inf])], ValueError, r"series\[0\]\[1\] must be finite, or NaN"),
-        ([pair([0.0], [1.0]), pair([0.0], [[1.0, 2.0]])], ValueError, r"series\[1\] has 2 values.*series\[0\] has 1"),
-        ([(torch.arange(2), torch.ones(2))], TypeError, r"series\[0\]\[0\] must be of floating point"),
-        ([(torch.zeros(1), torch.ones(1).int())], TypeError, r"series\[0\]\[1\] must be a tensor of floating point"),
+        (
+            [pair([0.0, 1.0], [1.0])],
+            ValueError,
+            r"series\[0\]\[1\] must be values \(2,\) or \(2, D\).*got \(1,\)",
+        ),
+        (
+            [pair([0.0, 1.0], [1.0, math.inf])],
+            ValueError,
+            r"series\[0\]\[1\] must be finite, or NaN",
+        ),
+        (
+            [pair([0.0], [1.0]), pair([0.0], [[1.0, 2.0]])],
+            ValueError,
+            r"series\[1\] has 2 values.*series\[0\] has 1",
+        ),
+        (
+            [(torch.arange(2), torch.ones(2))],
+            TypeError,
+            r"series\[0\]\[0\] must be of floating point",
+        ),
+        (
+            [(torch.zeros(1), torch.ones(1).int())],
+            TypeError,
+            r"series\[0\]\[1\] must be a tensor of floating point",
+        ),
         ([(torch.zeros(1), [1.0])], TypeError, r"series\[0\]\[1\] must be a tensor.*got list"),
     ],
 )
@@ -110,7 +141,9 @@ def test_co2_has_its_gaps():
     t, x = co2()
     assert t.shape == x.shape == (2284,) and t.dtype == x.dtype == torch.float64
     assert x.isnan().sum() == 59 and x[0] == 316.1
-    assert t[0] == pytest.approx(1958 + 87 / 365) and t[-1] == pytest.approx(2001 + 362 / 365)  # March 29, December 29
+    assert t[0] == pytest.approx(1958 + 87 / 365) and t[-1] == pytest.approx(
+        2001 + 362 / 365
+    )  # March 29, December 29
     assert (t.diff() * 365.25 - 7).abs().max() < 0.1
     missing = x.isnan().long()
     longest = max(len(run) for run in "".join(map(str, missing.tolist())).split("0"))
@@ -129,7 +162,12 @@ def test_sunspots_come_and_go_in_eleven_years():
 @pytest.mark.parametrize("inward", [False, True])
 def test_spirals_are_those_of_the_protocol(inward):
     s = two_spirals(40, points=30, later=20, total=120, inward=inward, seed=3)
-    assert s.x.shape == (40, 30, 2) and s.clean.shape == (40, 50, 2) and s.t.shape == (30,) and s.later.shape == (20,)
+    assert (
+        s.x.shape == (40, 30, 2)
+        and s.clean.shape == (40, 50, 2)
+        and s.t.shape == (30,)
+        and s.later.shape == (20,)
+    )
     t = torch.cat([s.t, s.later])
     step = 6 * math.pi / 119
     assert torch.allclose(t.diff(), torch.full((49,), step), atol=1e-5) and t[0] == 0
@@ -163,10 +201,14 @@ def test_oscillations_solve_their_equation(damping):
 
     t = torch.linspace(0, 10, 7, **f64)
     y = odeint(field, start.double(), t, rtol=1e-8, atol=1e-8)
-    assert torch.allclose(exact_oscillation(t, start.double(), 1.7, damping).transpose(0, 1), y, atol=1e-5)
+    assert torch.allclose(
+        exact_oscillation(t, start.double(), 1.7, damping).transpose(0, 1), y, atol=1e-5
+    )
     for i, (times, values) in enumerate(series):
         assert times[0] == 0 and times.shape == (8,)
-        assert torch.allclose(values, exact_oscillation(times, start[i], 1.7, damping)[:, :1], atol=1e-4)
+        assert torch.allclose(
+            values, exact_oscillation(times, start[i], 1.7, damping)[:, :1], atol=1e-4
+        )
 
 
 def test_the_times_of_the_oscillations_are_uniform_and_never_too_close():
@@ -181,5 +223,7 @@ def test_the_noise_of_the_oscillations_is_that_asked_for():
     (noisy, start), (clean, same) = oscillations(50, 20, noise=0.3), oscillations(50, 20, noise=0.0)
     error = torch.cat([a[1] - b[1] for a, b in zip(noisy, clean)])
     assert torch.equal(start, same) and error.std().item() == pytest.approx(0.3, rel=0.06)
-    with pytest.raises(ValueError, match=r"damping must be from 0 to less than omega = 1.7.*got 2.0"):
+    with pytest.raises(
+        ValueError, match=r"damping must be from 0 to less than omega = 1.7.*got 2.0"
+    ):
         oscillations(damping=2.0)

@@ -1,4 +1,6 @@
-"""`odeint_adjoint`: its gradients against those of the direct method, closed forms, and torchdiffeq's."""
+"""`odeint_adjoint`: its gradients against those of the direct method, closed forms, and
+torchdiffeq's.
+"""
 
 import math
 
@@ -40,9 +42,14 @@ def gradients(solver, field, times, leaf=None, y0=None, **kwargs):
     t = torch.tensor(times, **f64, requires_grad=True)
     y = solver(field, y0, t, **kwargs)
     parts = y if isinstance(y, tuple) else (y,)
-    loss = sum((torch.linspace(1, 2, p.numel(), **f64).reshape(p.shape) * torch.sin(p.abs())).sum() for p in parts)
+    loss = sum(
+        (torch.linspace(1, 2, p.numel(), **f64).reshape(p.shape) * torch.sin(p.abs())).sum()
+        for p in parts
+    )
     leaves = [*(y0 if isinstance(y0, tuple) else (y0,)), t, *(leaf or field.parameters())]
-    return torch.autograd.grad(loss, [x for x in leaves if x.requires_grad], allow_unused=True, materialize_grads=True)
+    return torch.autograd.grad(
+        loss, [x for x in leaves if x.requires_grad], allow_unused=True, materialize_grads=True
+    )
 
 
 def assert_equal(ours, theirs, tol):
@@ -108,8 +115,13 @@ def test_every_entry_of_t_has_the_gradient_of_the_closed_form():
 
 def test_the_initial_time_moves_but_a_jump_does_not():
     t = torch.tensor([0.0, 1.0], **f64, requires_grad=True)
-    y = odeint_adjoint(lambda t, y: torch.ones_like(y) * (1.0 if t < 0.5 else 2.0), torch.zeros(1, **f64), t,
-                       options={"jump_t": torch.tensor([0.5], **f64)}, adjoint_params=())  # fmt: skip
+    y = odeint_adjoint(
+        lambda t, y: torch.ones_like(y) * (1.0 if t < 0.5 else 2.0),
+        torch.zeros(1, **f64),
+        t,
+        options={"jump_t": torch.tensor([0.5], **f64)},
+        adjoint_params=(),
+    )
     (gradient,) = torch.autograd.grad(y[-1, 0], t)
     torch.testing.assert_close(gradient, torch.tensor([-1.0, 2.0], **f64), rtol=1e-6, atol=0)
 
@@ -121,7 +133,11 @@ def test_a_loss_may_use_any_of_the_observations(used):
     for solver in (odeint, odeint_adjoint):
         field, y0 = Field(), start()
         loss = solver(field, y0, t, **TIGHT)[used].square().sum()
-        results.append(torch.autograd.grad(loss, (y0, *field.parameters()), allow_unused=True, materialize_grads=True))
+        results.append(
+            torch.autograd.grad(
+                loss, (y0, *field.parameters()), allow_unused=True, materialize_grads=True
+            )
+        )
     assert_equal(results[1], results[0], 1e-7)
 
 
@@ -137,16 +153,26 @@ def test_a_tuple_state_has_the_direct_gradient(times):
             return dy, dy.square().sum() - volume * y.sum()
 
     def run(solver):
-        return gradients(solver, Pair(), times, y0=(start(), torch.tensor(0.3, **f64, requires_grad=True)), **TIGHT)
+        return gradients(
+            solver,
+            Pair(),
+            times,
+            y0=(start(), torch.tensor(0.3, **f64, requires_grad=True)),
+            **TIGHT,
+        )
 
     assert_equal(run(odeint_adjoint), run(odeint), 1e-6)
 
 
 def test_part_of_a_tuple_need_not_require_gradients():
     y0 = (torch.ones(2, **f64, requires_grad=True), torch.zeros(2, **f64))
-    y = odeint_adjoint(lambda t, y: (-y[0], y[0]), y0, torch.tensor([0.0, 1.0], **f64), adjoint_params=(), **TIGHT)
+    y = odeint_adjoint(
+        lambda t, y: (-y[0], y[0]), y0, torch.tensor([0.0, 1.0], **f64), adjoint_params=(), **TIGHT
+    )
     (gradient,) = torch.autograd.grad(y[1][-1].sum(), y0[0])
-    torch.testing.assert_close(gradient, torch.full((2,), 1 - math.exp(-1), **f64), rtol=1e-8, atol=0)
+    torch.testing.assert_close(
+        gradient, torch.full((2,), 1 - math.exp(-1), **f64), rtol=1e-8, atol=0
+    )
 
 
 def test_a_complex_state_has_the_direct_gradient():
@@ -154,7 +180,9 @@ def test_a_complex_state_has_the_direct_gradient():
         rate = torch.tensor(-0.3 + 2j, dtype=torch.complex128, requires_grad=True)
         y0 = torch.tensor([1 + 1j, 2.0], dtype=torch.complex128, requires_grad=True)
         kwargs = {"adjoint_params": (rate,)} if solver is odeint_adjoint else {}
-        return gradients(solver, lambda t, y: rate * y * t, TIMES[0], leaf=(rate,), y0=y0, **TIGHT, **kwargs)
+        return gradients(
+            solver, lambda t, y: rate * y * t, TIMES[0], leaf=(rate,), y0=y0, **TIGHT, **kwargs
+        )
 
     assert_equal(run(odeint_adjoint), run(odeint), 1e-6)
 
@@ -165,7 +193,9 @@ def test_both_precisions_work(dtype):
     y = odeint_adjoint(field, y0, torch.tensor([0.0, 1.0]), rtol=1e-5, atol=1e-6)
     y[-1].sum().backward()
     assert y.dtype == y0.grad.dtype == field.first.grad.dtype == dtype
-    direct = torch.autograd.grad(odeint(field, y0, torch.tensor([0.0, 1.0]), rtol=1e-5, atol=1e-6)[-1].sum(), y0)[0]
+    direct = torch.autograd.grad(
+        odeint(field, y0, torch.tensor([0.0, 1.0]), rtol=1e-5, atol=1e-6)[-1].sum(), y0
+    )[0]
     torch.testing.assert_close(y0.grad, direct, rtol=1e-3, atol=1e-4)
 
 
@@ -195,15 +225,25 @@ def test_any_callable_works_with_its_parameters_named():
     def call(t, y):
         return field(t, y)
 
-    named = gradients(odeint_adjoint, call, TIMES[0], leaf=tuple(field.parameters()), adjoint_params=field.parameters())
+    named = gradients(
+        odeint_adjoint,
+        call,
+        TIMES[0],
+        leaf=tuple(field.parameters()),
+        adjoint_params=field.parameters(),
+    )
     assert_equal(named, gradients(odeint_adjoint, field, TIMES[0]), 0.0)
 
 
 def test_memory_does_not_grow_with_the_number_of_steps():
     def saved(**options):
         sizes = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x):
-            odeint_adjoint(Field(), start(), torch.tensor([0.0, 1.0], **f64), method="rk4", options=options)
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda x: sizes.append(x.numel()) or x, lambda x: x
+        ):
+            odeint_adjoint(
+                Field(), start(), torch.tensor([0.0, 1.0], **f64), method="rk4", options=options
+            )
         return sum(sizes)
 
     assert saved(step_size=0.5) == saved(step_size=0.005)
@@ -227,7 +267,9 @@ def test_second_derivatives_are_refused_rather_than_wrong():
 
 def backward_calls(**kwargs):
     field = Field()
-    y = odeint_adjoint(field, start(), torch.tensor([0.0, 4.0], **f64), rtol=1e-6, atol=1e-7, **kwargs)
+    y = odeint_adjoint(
+        field, start(), torch.tensor([0.0, 4.0], **f64), rtol=1e-6, atol=1e-7, **kwargs
+    )
     before = field.calls
     y[-1].sum().backward()
     return field.calls - before
@@ -238,7 +280,10 @@ def test_the_seminorm_needs_no_more_evaluations():
 
 
 def test_the_backward_solve_has_tolerances_and_a_method_of_its_own():
-    lax, tight = backward_calls(adjoint_rtol=1e-3, adjoint_atol=1e-4), backward_calls(adjoint_rtol=1e-9)
+    lax, tight = (
+        backward_calls(adjoint_rtol=1e-3, adjoint_atol=1e-4),
+        backward_calls(adjoint_rtol=1e-9),
+    )
     assert lax < backward_calls() < tight
     assert backward_calls(adjoint_method="rk4", adjoint_options={"step_size": 0.5}) == 8 * 4
     assert backward_calls(method="rk4", options={"step_size": 1.0}) == 4 * 4
@@ -263,8 +308,13 @@ def test_a_norm_of_ones_own_sees_a_tuple_state_spread_out():
         return parts[1].abs().max()
 
     y0 = (torch.ones(2, **f64, requires_grad=True), torch.ones((), **f64))
-    y = odeint_adjoint(lambda t, y: (-y[0], y[1]), y0, torch.tensor([0.0, 1.0], **f64), adjoint_params=(),
-                       adjoint_options={"norm": norm})  # fmt: skip
+    y = odeint_adjoint(
+        lambda t, y: (-y[0], y[1]),
+        y0,
+        torch.tensor([0.0, 1.0], **f64),
+        adjoint_params=(),
+        adjoint_options={"norm": norm},
+    )
     y[0].sum().backward()
     assert set(seen) == {5}
 
@@ -275,7 +325,9 @@ def test_callbacks_of_the_backward_solve_have_a_suffix(name):
     setattr(field, name, lambda t, y, h: forward.append(t))
     setattr(field, name + "_adjoint", lambda t, y, h: backward.append((t, len(y))))
     options = {"first_step": 3.0}
-    y = odeint_adjoint(field, start(), torch.tensor([0.0, 4.0], **f64), rtol=1e-6, atol=1e-7, options=options)
+    y = odeint_adjoint(
+        field, start(), torch.tensor([0.0, 4.0], **f64), rtol=1e-6, atol=1e-7, options=options
+    )
     count = len(forward)
     y[-1].sum().backward()
     assert len(forward) == count > 0 and len(backward) > 0
@@ -286,20 +338,31 @@ def test_callbacks_of_the_backward_solve_have_a_suffix(name):
 
 
 def test_parameters_that_are_unknown_are_asked_for():
-    with pytest.raises(ValueError, match=r"^func is a function, not an nn\.Module.*give adjoint_params="):
+    with pytest.raises(
+        ValueError, match=r"^func is a function, not an nn\.Module.*give adjoint_params="
+    ):
         odeint_adjoint(lambda t, y: -y, start(), torch.tensor([0.0, 1.0]))
 
 
 def test_options_of_another_method_are_not_guessed():
     with pytest.raises(ValueError, match=r"adjoint_method='dopri5'.*give adjoint_options too"):
-        odeint_adjoint(Field(), start(), torch.tensor([0.0, 1.0]), method="rk4", options={"step_size": 0.1},
-                       adjoint_method="dopri5")  # fmt: skip
+        odeint_adjoint(
+            Field(),
+            start(),
+            torch.tensor([0.0, 1.0]),
+            method="rk4",
+            options={"step_size": 0.1},
+            adjoint_method="dopri5",
+        )
 
 
 @pytest.mark.parametrize(
     "kwargs, message",
     [
-        ({"adjoint_options": {"norm": "halfnorm"}}, r"adjoint_options\['norm'\] must be 'seminorm' or a function"),
+        (
+            {"adjoint_options": {"norm": "halfnorm"}},
+            r"adjoint_options\['norm'\] must be 'seminorm' or a function",
+        ),
         ({"adjoint_method": "dopri6", "adjoint_options": {}}, "'dopri6'"),
         ({"adjoint_options": {"max_stepp": 1}}, "'max_stepp'"),
         ({"adjoint_rtol": -1.0}, "rtol must be zero or positive"),
@@ -315,5 +378,9 @@ def test_a_frozen_parameter_is_warned_about_when_the_norm_may_expect_it():
     field = Field()
     field.first.requires_grad_(False)
     with pytest.warns(UserWarning, match="adjoint norm"):
-        odeint_adjoint(field, start(), torch.tensor([0.0, 1.0], **f64),
-                       adjoint_options={"norm": lambda parts: parts[0].abs()})  # fmt: skip
+        odeint_adjoint(
+            field,
+            start(),
+            torch.tensor([0.0, 1.0], **f64),
+            adjoint_options={"norm": lambda parts: parts[0].abs()},
+        )

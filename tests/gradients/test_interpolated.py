@@ -1,4 +1,6 @@
-"""`odeint_interpolated`: its polynomials, its memory, its options, and that it is stable where the adjoint is not."""
+"""`odeint_interpolated`: its polynomials, its memory, its options, and that it is stable where the
+adjoint is not.
+"""
 
 import math
 
@@ -12,9 +14,21 @@ from node_tutorial.solvers.runge_kutta import interpolate
 
 f64 = {"dtype": torch.float64}
 STATES_A_STEP = {
-    "euler": 2, "adaptive_heun": 3, "midpoint": 4, "heun2": 4, "heun3": 4, "rk4": 4, "rk4_classic": 4, "fehlberg2": 4,
-    "bosh3": 4, "implicit_adams": 4, "explicit_adams": 4, "dopri5": 5, "tsit5": 5, "dopri8": 7,
-}  # fmt: skip
+    "euler": 2,
+    "adaptive_heun": 3,
+    "midpoint": 4,
+    "heun2": 4,
+    "heun3": 4,
+    "rk4": 4,
+    "rk4_classic": 4,
+    "fehlberg2": 4,
+    "bosh3": 4,
+    "implicit_adams": 4,
+    "explicit_adams": 4,
+    "dopri5": 5,
+    "tsit5": 5,
+    "dopri8": 7,
+}
 every_method = pytest.mark.parametrize("method", STATES_A_STEP)
 
 
@@ -24,7 +38,9 @@ class Field(torch.nn.Module):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)).double()
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)
+        ).double()
         self.calls = 0
 
     def forward(self, t, y):
@@ -54,8 +70,15 @@ def error(ours, exact):
 def test_the_polynomials_are_the_dense_output(method, times):
     options = {"step_size": 0.3} if method in ("euler", "rk4", "implicit_adams") else {}
     with torch.no_grad():
-        solution = solve(Field(), start(), torch.tensor(times, **f64), method=method, rtol=1e-4, options=options,
-                         record=True)  # fmt: skip
+        solution = solve(
+            Field(),
+            start(),
+            torch.tensor(times, **f64),
+            method=method,
+            rtol=1e-4,
+            options=options,
+            record=True,
+        )
     segments = solution._segments
     y_at = piecewise(
         [times[0], *(end for _, end, _ in segments)],
@@ -67,14 +90,18 @@ def test_the_polynomials_are_the_dense_output(method, times):
 
 def test_linear_interpolation_is_two_coefficients():
     with torch.no_grad():
-        solution = solve(Field(), start(), torch.tensor([0.0, 1.0], **f64), method="rk4", record=True)
+        solution = solve(
+            Field(), start(), torch.tensor([0.0, 1.0], **f64), method="rk4", record=True
+        )
     ((_, _, step),) = solution._segments
     c = coefficients(step, 1.0, "linear")
     torch.testing.assert_close(c[0] + 0.3 * c[1], interpolate(step, [0.3], "linear")[0])
 
 
 def test_a_time_at_either_end_or_a_rounding_beyond_is_answered():
-    y_at = piecewise([0.0, 1.0, 3.0], [torch.tensor([0.0, 1.0], **f64), torch.tensor([1.0, 2.0], **f64)])  # y(t) = t
+    y_at = piecewise(
+        [0.0, 1.0, 3.0], [torch.tensor([0.0, 1.0], **f64), torch.tensor([1.0, 2.0], **f64)]
+    )  # y(t) = t
     for t in (-1e-9, 0.0, 0.5, 1.0, 2.0, 3.0, 3 + 1e-9):
         assert y_at(torch.tensor(t, **f64)).item() == pytest.approx(t, abs=1e-12)
 
@@ -83,7 +110,9 @@ def test_a_time_at_either_end_or_a_rounding_beyond_is_answered():
 
 
 class Relaxing(torch.nn.Module):
-    """x' = -50 (x - cos t), z' = w x: the fast part forgets where it was, and the slow part adds it up."""
+    """x' = -50 (x - cos t), z' = w x: the fast part forgets where it was, and the slow part adds it
+    up.
+    """
 
     def __init__(self):
         super().__init__()
@@ -106,7 +135,9 @@ def test_it_is_right_where_the_state_cannot_be_integrated_backwards():
     kwargs = {"rtol": 1e-6, "atol": 1e-8}
     ours, exact = gradient_of_relaxing(odeint_interpolated, **kwargs)
     assert ours == pytest.approx(exact, rel=1e-4)
-    adjoint, _ = gradient_of_relaxing(odeint_adjoint, **kwargs)  # its x is off by exp(50) times a rounding error
+    adjoint, _ = gradient_of_relaxing(
+        odeint_adjoint, **kwargs
+    )  # its x is off by exp(50) times a rounding error
     assert abs(adjoint - exact) > 1e3
 
 
@@ -114,7 +145,9 @@ def test_plain_decay_is_right_too():
     # y' = -50 y, dL/dy0 for L = y(0) + y(0.2) + y(2)
     y0 = torch.ones(1, **f64, requires_grad=True)
     kwargs = {"rtol": 1e-6, "atol": 1e-9, "adjoint_params": ()}
-    y = odeint_interpolated(lambda t, y: -50 * y, y0, torch.tensor([0.0, 0.2, 2.0], **f64), **kwargs)
+    y = odeint_interpolated(
+        lambda t, y: -50 * y, y0, torch.tensor([0.0, 0.2, 2.0], **f64), **kwargs
+    )
     (gradient,) = torch.autograd.grad(y.sum(), y0)
     assert gradient.item() == pytest.approx(1 + math.exp(-10) + math.exp(-100), abs=1e-6)
 
@@ -145,8 +178,13 @@ def test_the_memory_is_the_states_of_a_step_that_the_docstring_says(method):
     def kept(steps):
         y0, field = torch.ones(100, 2, **f64, requires_grad=True), Field()
         with bytes_kept(exclude=[y0, *field.parameters()]) as memory:
-            odeint_interpolated(field, y0, torch.tensor([0.0, 1.0], **f64), method=method,
-                                options={"step_size": 1 / steps})  # fmt: skip
+            odeint_interpolated(
+                field,
+                y0,
+                torch.tensor([0.0, 1.0], **f64),
+                method=method,
+                options={"step_size": 1 / steps},
+            )
         return memory.bytes
 
     assert kept(30) - kept(10) == 20 * STATES_A_STEP[method] * 200 * 8
@@ -169,7 +207,9 @@ def test_the_state_is_no_part_of_what_is_integrated():
 
     def norm(parts):
         seen.append([tuple(p.shape) for p in parts])
-        assert not parts[0].any() and not parts[1].any()  # dL/dt and y: not integrated, hence without error
+        assert (
+            not parts[0].any() and not parts[1].any()
+        )  # dL/dt and y: not integrated, hence without error
         return max(p.abs().max() for p in parts)
 
     gradients(odeint_interpolated, [0.0, 1.0], adjoint_options={"norm": norm})
@@ -204,8 +244,12 @@ def test_a_complex_state_has_the_direct_gradient():
     for mode, named in ((odeint, ()), (odeint_interpolated, ("adjoint_params",))):
         rate = torch.tensor(-0.3 + 2j, dtype=torch.complex128, requires_grad=True)
         y0 = torch.tensor([1 + 1j, 2.0], dtype=torch.complex128, requires_grad=True)
-        y = mode(lambda t, y, rate=rate: rate * y * t, y0, torch.tensor([0.0, 0.5, 1.0], **f64),
-                 **dict.fromkeys(named, (rate,)))  # fmt: skip
+        y = mode(
+            lambda t, y, rate=rate: rate * y * t,
+            y0,
+            torch.tensor([0.0, 0.5, 1.0], **f64),
+            **dict.fromkeys(named, (rate,)),
+        )
         results.append(torch.autograd.grad(y.abs().sin().sum(), (y0, rate)))
     assert error(*results) < 1e-6
 
@@ -214,7 +258,9 @@ def test_a_complex_state_has_the_direct_gradient():
 def test_callbacks_of_the_backward_solve_have_a_suffix(name):
     field, backward = Field(), []
     setattr(field, name + "_adjoint", lambda t, y, h: backward.append((t, len(y))))
-    gradients(odeint_interpolated, [0.0, 4.0], field, rtol=1e-6, atol=1e-7, options={"first_step": 3.0})
+    gradients(
+        odeint_interpolated, [0.0, 4.0], field, rtol=1e-6, atol=1e-7, options={"first_step": 3.0}
+    )
     assert len(backward) > 0 and all(0 <= t <= 4 and parts == 7 for t, parts in backward)
 
 
@@ -222,20 +268,33 @@ def test_callbacks_of_the_backward_solve_have_a_suffix(name):
 
 
 def test_scipy_which_does_not_tell_its_steps_is_refused():
-    with pytest.raises(ValueError, match=r"scipy_solver does not tell its steps; use another method, or odeint_adj"):
-        odeint_interpolated(Field(), start(), torch.tensor([0.0, 1.0], **f64), method="scipy_solver")
+    with pytest.raises(
+        ValueError, match=r"scipy_solver does not tell its steps; use another method, or odeint_adj"
+    ):
+        odeint_interpolated(
+            Field(), start(), torch.tensor([0.0, 1.0], **f64), method="scipy_solver"
+        )
 
 
 def test_fixed_steps_that_overflow_are_an_error_as_in_odeint():
     with pytest.raises(SolveError, match="not finite from"):
-        odeint_interpolated(lambda t, y: y**3, torch.full((1,), 10.0, **f64), torch.tensor([0.0, 9.0], **f64),
-                            method="euler", options={"step_size": 0.5}, adjoint_params=())  # fmt: skip
+        odeint_interpolated(
+            lambda t, y: y**3,
+            torch.full((1,), 10.0, **f64),
+            torch.tensor([0.0, 9.0], **f64),
+            method="euler",
+            options={"step_size": 0.5},
+            adjoint_params=(),
+        )
 
 
 @pytest.mark.parametrize(
     "kwargs, message",
     [
-        ({"adjoint_options": {"norm": "halfnorm"}}, r"adjoint_options\['norm'\] must be 'seminorm' or a function"),
+        (
+            {"adjoint_options": {"norm": "halfnorm"}},
+            r"adjoint_options\['norm'\] must be 'seminorm' or a function",
+        ),
         ({"adjoint_method": "dopri6", "adjoint_options": {}}, "'dopri6'"),
         ({"adjoint_options": {"max_stepp": 1}}, "'max_stepp'"),
         ({"method": "rk4", "options": {}, "adjoint_method": "dopri5"}, "give adjoint_options too"),

@@ -1,4 +1,6 @@
-"""Bytes kept for the backward pass: counted once per storage, and as the theory of each gradient says."""
+"""Bytes kept for the backward pass: counted once per storage, and as the theory of each gradient
+says.
+"""
 
 import torch
 
@@ -17,7 +19,10 @@ def test_a_storage_counts_once_through_all_its_views():
 
 
 def test_excluded_tensors_do_not_count():
-    w, x = torch.ones(4, requires_grad=True), torch.ones(4)  # the product keeps x, for the gradient of w
+    w, x = (
+        torch.ones(4, requires_grad=True),
+        torch.ones(4),
+    )  # the product keeps x, for the gradient of w
     with bytes_kept() as everything:
         (w * x).sum()
     with bytes_kept(exclude=[x]) as others:
@@ -31,9 +36,13 @@ def kept_with(mode, steps):
     y0 = torch.ones(32, 2, requires_grad=True)
     with bytes_kept(exclude=field.parameters()) as kept:
         mode(
-            lambda t, y: field(y), y0, torch.tensor([0.0, 1.0]), method="rk4", options={"step_size": 1 / steps},
+            lambda t, y: field(y),
+            y0,
+            torch.tensor([0.0, 1.0]),
+            method="rk4",
+            options={"step_size": 1 / steps},
             **({} if mode is odeint else {"adjoint_params": tuple(field.parameters())}),
-        )  # fmt: skip
+        )
     return kept.bytes
 
 

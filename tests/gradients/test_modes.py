@@ -62,7 +62,9 @@ def start(dtype=torch.float64):
 def loss_of(y):
     """It weighs every entry of every output differently."""
     parts = y if isinstance(y, tuple) else (y,)
-    return sum((torch.linspace(-1, 1, p.numel()).cos().reshape(p.shape).to(p) * p).sum() for p in parts)
+    return sum(
+        (torch.linspace(-1, 1, p.numel()).cos().reshape(p.shape).to(p) * p).sum() for p in parts
+    )
 
 
 def gradients(solve, field, y0, times, loss=loss_of):
@@ -120,7 +122,9 @@ LOSSES = {
 def test_it_equals_the_direct_gradient(mode, loss, times):
     ours, direct = (gradients(solve, Field(), start(), times, loss) for solve in solver(mode))
     if loss is LOSSES["the first"]:  # y(t_0) is y0 itself: it depends on nothing else
-        assert torch.equal(ours[0], direct[0]) and not any(g.any() for g in ours[1:] if g is not None)
+        assert torch.equal(ours[0], direct[0]) and not any(
+            g.any() for g in ours[1:] if g is not None
+        )
     else:
         assert_equal(ours, direct, BOUNDS[mode])
 
@@ -129,7 +133,9 @@ def test_it_equals_the_direct_gradient(mode, loss, times):
 @all_but_direct
 def test_a_tuple_state_has_the_direct_gradient(mode, times):
     def run(solve):
-        return gradients(solve, Pair(), (start(), torch.tensor(0.3, **f64, requires_grad=True)), times)
+        return gradients(
+            solve, Pair(), (start(), torch.tensor(0.3, **f64, requires_grad=True)), times
+        )
 
     assert_equal(*map(run, solver(mode)), BOUNDS[mode])
 
@@ -137,7 +143,13 @@ def test_a_tuple_state_has_the_direct_gradient(mode, times):
 @all_but_direct
 def test_one_part_of_a_tuple_may_be_left_out_of_the_loss_and_need_no_gradient(mode):
     def run(solve):
-        return gradients(solve, Pair(), (start(), torch.tensor(0.3, **f64)), TIMES["forward"], lambda y: loss_of(y[1]))
+        return gradients(
+            solve,
+            Pair(),
+            (start(), torch.tensor(0.3, **f64)),
+            TIMES["forward"],
+            lambda y: loss_of(y[1]),
+        )
 
     assert_equal(*map(run, solver(mode)), BOUNDS[mode])
 
@@ -148,7 +160,7 @@ def test_single_precision_has_the_direct_gradient_in_single_precision(mode):
     ours, direct = (
         gradients(solve, Field(torch.float32), start(torch.float32), TIMES["forward"])
         for solve in solver(mode, **own)
-    )  # fmt: skip
+    )
     assert [g.dtype for g in ours] == [g.dtype for g in direct]
     assert_equal(ours, direct, 1e-3 if mode in CONTINUOUS else 2e-5)
 
@@ -156,7 +168,9 @@ def test_single_precision_has_the_direct_gradient_in_single_precision(mode):
 @pytest.mark.parametrize("mode", CONTINUOUS)
 def test_the_error_falls_with_the_tolerance(mode):
     times = [0.0, 4.0, 8.0]  # long enough that the tolerance decides upon the steps
-    exact = gradients(partial(odeint, method="dopri8", rtol=1e-13, atol=1e-14), Field(), start(), times)
+    exact = gradients(
+        partial(odeint, method="dopri8", rtol=1e-13, atol=1e-14), Field(), start(), times
+    )
     errors = []
     for tol in (1e-3, 1e-5, 1e-7, 1e-9, 1e-11):
         solve, _ = solver(mode, rtol=tol, atol=tol)
@@ -168,7 +182,10 @@ def test_the_error_falls_with_the_tolerance(mode):
 
 @pytest.mark.parametrize("mode", ["replay", "checkpoint"])
 def test_the_exact_modes_are_exact_at_any_tolerance(mode):
-    ours, direct = (gradients(solve, Field(), start(), [0.0, 3.0]) for solve in solver(mode, rtol=1e-2, atol=1e-2))
+    ours, direct = (
+        gradients(solve, Field(), start(), [0.0, 3.0])
+        for solve in solver(mode, rtol=1e-2, atol=1e-2)
+    )
     assert_equal(ours, direct, 1e-12)
 
 
@@ -176,9 +193,19 @@ def test_the_exact_modes_are_exact_at_any_tolerance(mode):
 def test_the_time_of_an_event_has_the_gradient_of_the_closed_form(mode):
     # y = y0 exp(-w t) falls to 1/2 at t = log(2 y0) / w
     y0, w = (torch.tensor(x, **f64, requires_grad=True) for x in (1.5, 0.7))
-    kwargs = {**settings(mode), **named(mode, w), **({"options": {"step_size": 1e-3}} if mode == "reversible" else {})}
-    t, y = odeint_event(lambda t, y: -w * y, y0, torch.tensor(0.0, **f64), event_fn=lambda t, y: y - 0.5,
-                        odeint_interface=GRADIENT_MODES[mode], **kwargs)  # fmt: skip
+    kwargs = {
+        **settings(mode),
+        **named(mode, w),
+        **({"options": {"step_size": 1e-3}} if mode == "reversible" else {}),
+    }
+    t, y = odeint_event(
+        lambda t, y: -w * y,
+        y0,
+        torch.tensor(0.0, **f64),
+        event_fn=lambda t, y: y - 0.5,
+        odeint_interface=GRADIENT_MODES[mode],
+        **kwargs,
+    )
     ours = torch.autograd.grad(t + 3 * y[0], (y0, w))
     exact = (1 / (1.5 * 0.7) + 3, -math.log(3.0) / 0.7**2)
     assert [g.item() for g in ours] == pytest.approx(exact, rel=1e-6)
@@ -192,11 +219,18 @@ def test_a_symplectic_method_needs_another_one_for_the_way_back(mode):
     def run(solve, **kwargs):
         y0 = tuple(torch.tensor(x, **f64, requires_grad=True) for x in ([1.0], [0.2]))
         y = solve(
-            pendulum, y0, torch.tensor([0.0, 2.0], **f64), method="yoshida4", options={"step_size": 0.02}, **kwargs
+            pendulum,
+            y0,
+            torch.tensor([0.0, 2.0], **f64),
+            method="yoshida4",
+            options={"step_size": 0.02},
+            **kwargs,
         )
         return torch.autograd.grad(loss_of(y), y0)
 
-    with pytest.raises(ValueError, match=rf"'yoshida4' splits \(q, p\).*odeint_{mode}.*adjoint_method='rk4'"):
+    with pytest.raises(
+        ValueError, match=rf"'yoshida4' splits \(q, p\).*odeint_{mode}.*adjoint_method='rk4'"
+    ):
         run(GRADIENT_MODES[mode], adjoint_params=())
     back = {"adjoint_params": (), "adjoint_method": "rk4", "adjoint_options": {"step_size": 0.02}}
     assert_equal(run(GRADIENT_MODES[mode], **back), run(odeint), 1e-6)
@@ -218,16 +252,22 @@ def test_frozen_parameters_get_none(mode):
 
 
 @every_mode
-def test_parameters_that_the_field_does_not_use_get_zero_where_they_are_integrated_and_none_elsewhere(mode):
+def test_parameters_that_the_field_does_not_use_get_zero_where_they_are_integrated_and_none_elsewhere(
+    mode,
+):
     def run(solve):
         field, y0 = Field(), start()
         field.unused = nn.Linear(3, 3).double()
         loss_of(solve(field, y0, torch.tensor(TIMES["forward"], **f64))).backward()
-        return [y0.grad, *(p.grad for p in field.net.parameters())], [p.grad for p in field.unused.parameters()]
+        return [y0.grad, *(p.grad for p in field.net.parameters())], [
+            p.grad for p in field.unused.parameters()
+        ]
 
     (ours, unused), (direct, _) = map(run, solver(mode))
     assert_equal(ours, direct, BOUNDS[mode])
-    assert all(torch.equal(g, torch.zeros_like(g)) if mode in CONTINUOUS else g is None for g in unused)
+    assert all(
+        torch.equal(g, torch.zeros_like(g)) if mode in CONTINUOUS else g is None for g in unused
+    )
 
 
 @all_but_direct
@@ -237,12 +277,16 @@ def test_a_callable_names_its_parameters(mode):
     def call(t, y):
         return field(t, y)
 
-    with pytest.raises(ValueError, match=rf"parameters are unknown to odeint_{mode}: give adjoint_params="):
+    with pytest.raises(
+        ValueError, match=rf"parameters are unknown to odeint_{mode}: give adjoint_params="
+    ):
         solve(call, start(), torch.tensor([0.0, 1.0], **f64))
     y0, t, weight = start(), torch.tensor(TIMES["forward"], **f64), field.net[0].weight
     ours = torch.autograd.grad(loss_of(solve(call, y0, t, adjoint_params=[weight])), (y0, weight))
     module = torch.autograd.grad(loss_of(solve(field, y0, t)), (y0, weight))
-    assert_equal(ours, module, 1e-7 if mode in CONTINUOUS else 0.0)  # the others' sums are in the error estimate
+    assert_equal(
+        ours, module, 1e-7 if mode in CONTINUOUS else 0.0
+    )  # the others' sums are in the error estimate
 
 
 # ---- What needs gradients, and what does not ----
@@ -268,7 +312,9 @@ def test_there_is_no_graph_where_nothing_needs_gradients_or_grad_mode_is_off(mod
 def test_a_field_without_parameters_and_one_that_ignores_the_state_are_fine(mode):
     (solve, _), t, y0 = solver(mode), torch.tensor([0.0, 1.0, 2.0], **f64), start()
     for rate in (-1.0, 0.0):  # y = y0 exp(rate t)
-        y = solve(lambda t, y, rate=rate: rate * y if rate else torch.ones_like(y), y0, t, **named(mode))
+        y = solve(
+            lambda t, y, rate=rate: rate * y if rate else torch.ones_like(y), y0, t, **named(mode)
+        )
         (ours,) = torch.autograd.grad(y[-1].sum(), y0)
         bound = 1e-2 if mode == "reversible" else 1e-8
         assert (ours - math.exp(2 * rate)).abs().max() < bound
@@ -282,7 +328,9 @@ def test_rows_that_the_loss_does_not_use_get_exactly_zero(mode):
     y = solve(lambda t, y: w * y, y0, torch.tensor([0.0, 0.5, 1.0], **f64), **named(mode, w))
     of_y0, of_w = torch.autograd.grad(y[1:, 0, 0].square().sum(), (y0, w))
     exact = 2 * (math.exp(-1) + math.exp(-2)), math.exp(-1) + 2 * math.exp(-2)
-    assert (of_y0[0, 0].item(), of_w[0].item()) == pytest.approx(exact, rel=1e-2 if mode == "reversible" else 1e-6)
+    assert (of_y0[0, 0].item(), of_w[0].item()) == pytest.approx(
+        exact, rel=1e-2 if mode == "reversible" else 1e-6
+    )
     of_y0[0, 0] = of_w[0] = 0
     assert torch.equal(of_y0, torch.zeros_like(y0)) and torch.equal(of_w, torch.zeros_like(w))
 
@@ -292,7 +340,9 @@ def test_one_time_alone_gives_the_state_itself(mode):
     (solve, _), y0 = solver(mode), start()
     y = solve(Field(), y0, torch.tensor([0.5], **f64))
     assert torch.equal(y, y0[None])
-    assert torch.equal(torch.autograd.grad(loss_of(y), y0)[0], torch.autograd.grad(loss_of(y0[None]), y0)[0])
+    assert torch.equal(
+        torch.autograd.grad(loss_of(y), y0)[0], torch.autograd.grad(loss_of(y0[None]), y0)[0]
+    )
 
 
 # ---- The manners of autograd ----
@@ -360,7 +410,9 @@ def test_a_random_field_is_refused_in_training_mode(mode, part):
         solve(field.train(), *args)
     assert solve(field.eval(), *args).requires_grad
     with torch.no_grad():  # no gradient, nothing to refuse
-        GRADIENT_MODES[mode](field.train(), *args, **{"method": "rk4"} if mode != "reversible" else {})
+        GRADIENT_MODES[mode](
+            field.train(), *args, **{"method": "rk4"} if mode != "reversible" else {}
+        )
 
 
 @all_but_direct
@@ -395,7 +447,9 @@ def test_fields_that_only_look_unsuitable_have_the_direct_gradient(mode, part):
 def test_a_method_of_a_module_is_checked_too():
     field = Holding(nn.Dropout(0.5))
     with pytest.raises(ValueError, match=r"^net\.1 \(Dropout\)"):
-        GRADIENT_MODES["adjoint"](field.forward, torch.ones(1, 2, **f64), torch.tensor([0.0, 1.0]), adjoint_params=())
+        GRADIENT_MODES["adjoint"](
+            field.forward, torch.ones(1, 2, **f64), torch.tensor([0.0, 1.0]), adjoint_params=()
+        )
 
 
 @pytest.mark.parametrize("part", [*RANDOM.values(), *STATE.values()], ids=[*RANDOM, *STATE])
@@ -403,14 +457,19 @@ def test_the_direct_mode_takes_them_all(part):
     field, solve, *args = solve_holding("direct", part, method="rk4", options={"step_size": 0.5})
     torch.manual_seed(0)
     y = solve(field.train(), *args)
-    assert all(torch.isfinite(g).all() for g in torch.autograd.grad(y.sum(), (args[0], *field.parameters())))
+    assert all(
+        torch.isfinite(g).all()
+        for g in torch.autograd.grad(y.sum(), (args[0], *field.parameters()))
+    )
 
 
 def test_without_the_check_the_gradient_of_a_random_field_would_be_wrong(monkeypatch):
     import node_tutorial.gradients.recorded as recorded
 
     monkeypatch.setattr(recorded, "check_field", lambda func, gradient: None)
-    field, solve, y0, t = solve_holding("replay", nn.Dropout(0.5), method="rk4", options={"step_size": 0.1})
+    field, solve, y0, t = solve_holding(
+        "replay", nn.Dropout(0.5), method="rk4", options={"step_size": 0.1}
+    )
     results = []
     for run in (solve, partial(odeint, method="rk4", options={"step_size": 0.1})):
         torch.manual_seed(0)

@@ -13,8 +13,11 @@ from node_tutorial.gradients.replay import odeint_replay
 
 METHODS_BY_NAME = METHODS
 IMPLICIT = [name for name, kind in METHODS.items() if isinstance(kind, Tableau) and kind.implicit]
-METHODS = [name for name, kind in METHODS.items() if isinstance(kind, Tableau) and not kind.implicit]
-# Where t requires gradients the clock is a tensor and rounds otherwise than a number: step sizes differ by up to 5e-10.
+METHODS = [
+    name for name, kind in METHODS.items() if isinstance(kind, Tableau) and not kind.implicit
+]
+# Where t requires gradients the clock is a tensor and rounds otherwise than a number: step sizes
+# differ by up to 5e-10.
 ROUNDING = {"rtol": 2e-12, "atol": 1e-11}
 OPTIONS = {
     "none": {},
@@ -32,7 +35,9 @@ class Field(torch.nn.Module):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)).double()
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)
+        ).double()
         self.unused = torch.nn.Linear(1, 1).double()
 
     def forward(self, t, y):
@@ -64,11 +69,17 @@ def takes(method, options):
 @pytest.mark.parametrize("times", TIMES.values(), ids=TIMES)
 @pytest.mark.parametrize(
     ("method", "options"),
-    [pytest.param(m, o, id=f"{m}, {n}") for m, (n, o) in itertools.product(METHODS, OPTIONS.items()) if takes(m, o)],
+    [
+        pytest.param(m, o, id=f"{m}, {n}")
+        for m, (n, o) in itertools.product(METHODS, OPTIONS.items())
+        if takes(m, o)
+    ],
 )
 def test_replay_equals_backpropagation_through_the_solve(method, options, times):
     direct = value_and_gradients(odeint, method, times, options)
-    torch.testing.assert_close(value_and_gradients(odeint_replay, method, times, options), direct, **ROUNDING)
+    torch.testing.assert_close(
+        value_and_gradients(odeint_replay, method, times, options), direct, **ROUNDING
+    )
 
 
 @pytest.mark.parametrize("snapshots", [None, 1, 3, 1000])
@@ -86,7 +97,9 @@ def test_checkpoint_equals_backpropagation_through_the_solve(method, snapshots):
 @pytest.mark.parametrize("method", ["semi_implicit_euler", "leapfrog", "yoshida4"])
 @pytest.mark.parametrize("mode", [odeint_replay, odeint_checkpoint])
 def test_symplectic_steps_are_replayed_too(mode, method, options, times):
-    direct, ours = (value_and_gradients(m, method, times, options, SeparableField()) for m in (odeint, mode))
+    direct, ours = (
+        value_and_gradients(m, method, times, options, SeparableField()) for m in (odeint, mode)
+    )
     torch.testing.assert_close(ours, direct, **ROUNDING)
 
 
@@ -94,7 +107,13 @@ def test_symplectic_steps_are_replayed_too(mode, method, options, times):
 @pytest.mark.parametrize("method", IMPLICIT)
 @pytest.mark.parametrize("mode", [odeint_replay, odeint_checkpoint])
 def test_implicit_steps_are_replayed_as_exactly_as_newton_converges(mode, method, times):
-    settings = {"method": method, "times": times, "options": {"step_size": 0.17}, "rtol": 1e-13, "atol": 1e-13}
+    settings = {
+        "method": method,
+        "times": times,
+        "options": {"step_size": 0.17},
+        "rtol": 1e-13,
+        "atol": 1e-13,
+    }
     direct, ours = (value_and_gradients(m, **settings) for m in (odeint, mode))
     torch.testing.assert_close(ours, direct, rtol=1e-9, atol=1e-9)
     adaptive = {**settings, "rtol": 1e-6, "atol": 1e-7, "options": {}}
@@ -107,7 +126,9 @@ def test_implicit_steps_are_replayed_as_exactly_as_newton_converges(mode, method
 def least_cost(steps, snapshots):
     if snapshots == 1 or steps <= 1:
         return steps * (steps - 1) // 2
-    return min(k + least_cost(steps - k, snapshots - 1) + least_cost(k, snapshots) for k in range(1, steps))
+    return min(
+        k + least_cost(steps - k, snapshots - 1) + least_cost(k, snapshots) for k in range(1, steps)
+    )
 
 
 @lru_cache(None)
@@ -121,7 +142,10 @@ def cost_of_best_split(steps, snapshots):
 def test_no_placement_of_snapshots_computes_fewer_steps_again():
     for steps, snapshots in itertools.product(range(1, 60), range(1, 9)):
         assert cost_of_best_split(steps, snapshots) == least_cost(steps, snapshots)
-    assert [cost_of_best_split(n, math.isqrt(n)) for n in (100, 900)] == [222, 2172]  # as the docstring says
+    assert [cost_of_best_split(n, math.isqrt(n)) for n in (100, 900)] == [
+        222,
+        2172,
+    ]  # as the docstring says
 
 
 @pytest.mark.parametrize("mode", [odeint_replay, odeint_checkpoint])
@@ -137,7 +161,9 @@ def test_the_time_of_an_event_is_differentiable(mode):
         return torch.autograd.grad(t + y[-1].sum(), [y0, *field.net.parameters()])
 
     for ours, direct in zip(gradients(mode), gradients(odeint)):
-        torch.testing.assert_close(ours, direct, rtol=1e-5, atol=1e-6)  # it ends on the event; the other interpolates
+        torch.testing.assert_close(
+            ours, direct, rtol=1e-5, atol=1e-6
+        )  # it ends on the event; the other interpolates
 
 
 @pytest.mark.parametrize("mode", [odeint_replay, odeint_checkpoint])
@@ -156,14 +182,18 @@ def test_tuples_and_other_callables_get_gradients(mode):
 @pytest.mark.parametrize("method", ["implicit_adams", "scipy_solver"])
 def test_methods_with_a_history_are_refused(mode, method):
     with pytest.raises(ValueError, match=r"redoes single steps.*use a Runge-Kutta method"):
-        mode(Field(), torch.zeros(1, 2, dtype=torch.float64), torch.linspace(0, 1, 3), method=method)
+        mode(
+            Field(), torch.zeros(1, 2, dtype=torch.float64), torch.linspace(0, 1, 3), method=method
+        )
 
 
 @pytest.mark.parametrize("mode", [odeint_replay, odeint_checkpoint])
 @pytest.mark.parametrize("method", ["reversible_heun", "asynchronous_leapfrog"])
 def test_reversible_methods_have_a_mode_of_their_own(mode, method):
     with pytest.raises(ValueError, match=f"^{mode.__name__} .*{method}.*: use odeint_reversible"):
-        mode(Field(), torch.zeros(1, 2, dtype=torch.float64), torch.linspace(0, 1, 3), method=method)
+        mode(
+            Field(), torch.zeros(1, 2, dtype=torch.float64), torch.linspace(0, 1, 3), method=method
+        )
 
 
 def test_checkpoint_names_a_bad_number_of_snapshots():

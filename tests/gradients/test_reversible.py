@@ -1,4 +1,6 @@
-"""The gradient by undoing steps: that of backpropagation, in memory that does not grow with the steps."""
+"""The gradient by undoing steps: that of backpropagation, in memory that does not grow with the
+steps.
+"""
 
 from functools import partial
 
@@ -8,7 +10,7 @@ import torch
 from node_tutorial import odeint, odeint_event
 from node_tutorial.gradients.memory import bytes_kept
 from node_tutorial.gradients.reversible import odeint_reversible
-from node_tutorial.solvers.reversible import REVERSIBLE
+from node_tutorial.solvers.methods.reversible import REVERSIBLE
 
 f64 = {"dtype": torch.float64}
 every = pytest.mark.parametrize("method", REVERSIBLE)
@@ -26,7 +28,9 @@ class Field(torch.nn.Module):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)).double()
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)
+        ).double()
         self.calls = 0
 
     def forward(self, t, y):
@@ -51,11 +55,22 @@ def value_and_gradients(mode, method, times, options):
 
 def growing(rate, end, method, h=0.01):
     """dL/dy0 of L = |y(end)|^2 / 2 for y' = rate y (1 + y / 10), y0 = 1: by undoing, by backprop."""
-    y0 = torch.ones(1, dtype=torch.complex128 if isinstance(rate, complex) else torch.float64, requires_grad=True)
+    y0 = torch.ones(
+        1,
+        dtype=torch.complex128 if isinstance(rate, complex) else torch.float64,
+        requires_grad=True,
+    )
     t = torch.tensor([0.0, end], **f64)
     results = []
     for mode, more in ((odeint_reversible, {"adjoint_params": ()}), (odeint, {})):
-        y = mode(lambda t, y: rate * y * (1 + 0.1 * y), y0, t, method=method, options={"step_size": h}, **more)
+        y = mode(
+            lambda t, y: rate * y * (1 + 0.1 * y),
+            y0,
+            t,
+            method=method,
+            options={"step_size": h},
+            **more,
+        )
         results.append(torch.autograd.grad(y[-1].abs().square().sum() / 2, y0)[0].item())
     return results
 
@@ -67,7 +82,9 @@ def growing(rate, end, method, h=0.01):
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 @every
 def test_it_equals_backpropagation_through_the_solve(method, options, times):
-    direct, ours = (value_and_gradients(mode, method, times, options) for mode in (odeint, odeint_reversible))
+    direct, ours = (
+        value_and_gradients(mode, method, times, options) for mode in (odeint, odeint_reversible)
+    )
     torch.testing.assert_close(ours, direct, rtol=1e-10, atol=1e-12)
 
 
@@ -104,20 +121,35 @@ def test_the_way_back_ends_where_the_docstring_says(method):
 def test_the_time_of_an_event_is_differentiable(method):
     def gradients(interface):
         field, y0 = Field(), torch.tensor([[1.0, 0.0]], **f64, requires_grad=True)
-        t, y = odeint_event(field, y0, torch.tensor(0.0, **f64), event_fn=lambda t, y: y[0, 0] - 0.8, method=method,
-                            options={"step_size": 0.01}, odeint_interface=interface)  # fmt: skip
+        t, y = odeint_event(
+            field,
+            y0,
+            torch.tensor(0.0, **f64),
+            event_fn=lambda t, y: y[0, 0] - 0.8,
+            method=method,
+            options={"step_size": 0.01},
+            odeint_interface=interface,
+        )
         return t, torch.autograd.grad(t + y[-1].sum(), [y0, *field.parameters()])
 
     (t, ours), (t_direct, direct) = gradients(odeint_reversible), gradients(odeint)
     assert t.item() == pytest.approx(t_direct.item(), abs=1e-6)
     for a, b in zip(ours, direct):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)  # it ends on the event; the other interpolates
+        torch.testing.assert_close(
+            a, b, rtol=1e-4, atol=1e-5
+        )  # it ends on the event; the other interpolates
 
 
 @every
 def test_an_event_at_the_start_is_that_state(method):
-    t, y = odeint_reversible(Field(), start(), torch.tensor([0.0, 1.0], **f64), method=method, event_fn=lambda t, y: t,
-                             options={"step_size": 0.1})  # fmt: skip
+    t, y = odeint_reversible(
+        Field(),
+        start(),
+        torch.tensor([0.0, 1.0], **f64),
+        method=method,
+        event_fn=lambda t, y: t,
+        options={"step_size": 0.1},
+    )
     assert t == 0 and torch.equal(y[1], start())
 
 
@@ -127,11 +159,21 @@ def test_an_event_at_the_start_is_that_state(method):
 @every
 def test_tuples_complex_states_and_other_callables_get_gradients(method):
     w = torch.tensor(0.7 - 0.2j, dtype=torch.complex128, requires_grad=True)
-    y0 = torch.ones(2, dtype=torch.complex128, requires_grad=True), torch.zeros((), dtype=torch.complex128)
+    y0 = (
+        torch.ones(2, dtype=torch.complex128, requires_grad=True),
+        torch.zeros((), dtype=torch.complex128),
+    )
     t = torch.linspace(0, 1, 3, **f64)
 
     def gradients(mode, **more):
-        a, b = mode(lambda t, y: (-w * y[0], y[0].sum() * t), y0, t, method=method, options={"step_size": 0.1}, **more)
+        a, b = mode(
+            lambda t, y: (-w * y[0], y[0].sum() * t),
+            y0,
+            t,
+            method=method,
+            options={"step_size": 0.1},
+            **more,
+        )
         return torch.autograd.grad(a[-1].abs().sum() + b.abs().sum(), (w, y0[0]))
 
     for ours, direct in zip(gradients(odeint_reversible, adjoint_params=(w,)), gradients(odeint)):
@@ -142,7 +184,9 @@ def test_frozen_parameters_get_no_gradient_and_unused_ones_none():
     field = Field()
     field.net[0].weight.requires_grad_(False)
     field.unused = torch.nn.Parameter(torch.ones(3, **f64))
-    odeint_reversible(field, start().detach(), torch.tensor(TIMES["forward"], **f64)).sum().backward()
+    odeint_reversible(
+        field, start().detach(), torch.tensor(TIMES["forward"], **f64)
+    ).sum().backward()
     assert field.net[0].weight.grad is None and field.unused.grad is None
     assert field.net[2].weight.grad.abs().sum() > 0
 
@@ -168,7 +212,9 @@ def test_one_time_gives_the_initial_state_and_the_gradient_one():
 
 def test_the_graph_can_be_used_twice_but_not_differentiated():
     y0 = start()
-    y = odeint_reversible(Field(), y0, torch.tensor(TIMES["forward"], **f64), options={"step_size": 0.1})
+    y = odeint_reversible(
+        Field(), y0, torch.tensor(TIMES["forward"], **f64), options={"step_size": 0.1}
+    )
     first, second = (torch.autograd.grad(y.sum(), y0, retain_graph=True)[0] for _ in range(2))
     assert torch.equal(first, second)
     (gradient,) = torch.autograd.grad(y.square().sum(), y0, create_graph=True)
@@ -184,7 +230,13 @@ def test_memory_is_flat_in_the_number_of_steps(method):
     def kept(mode, steps, points=2):
         field, y0 = Field(), torch.ones(32, 2, **f64, requires_grad=True)
         with bytes_kept(exclude=field.parameters()) as counted:
-            y = mode(field, y0, torch.linspace(0, 1, points, **f64), method=method, options={"step_size": 1 / steps})
+            y = mode(
+                field,
+                y0,
+                torch.linspace(0, 1, points, **f64),
+                method=method,
+                options={"step_size": 1 / steps},
+            )
         assert y.requires_grad
         return counted.bytes
 
@@ -198,7 +250,9 @@ def test_memory_is_flat_in_the_number_of_steps(method):
 @every
 def test_a_step_costs_one_evaluation_forward_and_two_backward(method):
     field, y0 = Field(), start()
-    y = odeint_reversible(field, y0, torch.tensor([0.0, 1.0], **f64), method=method, options={"step_size": 0.01})
+    y = odeint_reversible(
+        field, y0, torch.tensor([0.0, 1.0], **f64), method=method, options={"step_size": 0.01}
+    )
     assert field.calls == 101
     y[-1].sum().backward()
     assert field.calls == 101 + 200
@@ -206,7 +260,9 @@ def test_a_step_costs_one_evaluation_forward_and_two_backward(method):
 
 def test_without_need_of_gradients_nothing_is_kept():
     with torch.no_grad():
-        assert not odeint_reversible(Field(), start(), torch.tensor([0.0, 1.0], **f64)).requires_grad
+        assert not odeint_reversible(
+            Field(), start(), torch.tensor([0.0, 1.0], **f64)
+        ).requires_grad
 
 
 # ---- What is refused ----
@@ -221,12 +277,24 @@ def test_methods_that_cannot_be_undone_are_refused(method):
 
 def test_other_errors_are_those_of_odeint():
     t = torch.linspace(0, 1, 3)
-    with pytest.raises(ValueError, match=r"^unknown method 'reversible_huen'. Did you mean 'reversible_heun'"):
+    with pytest.raises(
+        ValueError, match=r"^unknown method 'reversible_huen'. Did you mean 'reversible_heun'"
+    ):
         odeint_reversible(Field(), start(), t, method="reversible_huen")
-    with pytest.raises(ValueError, match=r"^func is a function, not an nn\.Module.*odeint_reversible.*adjoint_params="):
+    with pytest.raises(
+        ValueError,
+        match=r"^func is a function, not an nn\.Module.*odeint_reversible.*adjoint_params=",
+    ):
         odeint_reversible(lambda t, y: -y, start(), t)
-    with pytest.raises(ValueError, match=r"^odeint_reversible gives no gradient of t through a grid_constructor"):
-        odeint_reversible(Field(), start(), t.clone().requires_grad_(), options={"grid_constructor": lambda f, y, t: t})
+    with pytest.raises(
+        ValueError, match=r"^odeint_reversible gives no gradient of t through a grid_constructor"
+    ):
+        odeint_reversible(
+            Field(),
+            start(),
+            t.clone().requires_grad_(),
+            options={"grid_constructor": lambda f, y, t: t},
+        )
 
 
 def test_a_grid_constructor_makes_the_grid():

@@ -1,4 +1,6 @@
-"""Facts that lesson 03's helpers rely on: the reference, the bounces, what a step does inside, readable figures."""
+"""Facts that lesson 03's helpers rely on: the reference, the bounces, what a step does inside,
+readable figures.
+"""
 
 import math
 from itertools import pairwise
@@ -7,8 +9,8 @@ import pytest
 import torch
 
 from node_tutorial import explore, solve
-from node_tutorial.explore import adaptive_steps_figures as figures
-from node_tutorial.explore import events
+from node_tutorial.lessons.adaptive_steps import bouncing_ball as events
+from node_tutorial.lessons.adaptive_steps import figures
 from node_tutorial.plotting import text_problems
 
 float64 = torch.float64
@@ -34,7 +36,9 @@ def test_the_reference_agrees_with_our_own_method_of_order_eight(mu):
         return torch.stack([y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]])
 
     t = torch.linspace(0, 20, 5, dtype=float64)
-    y = solve(f, torch.tensor([2.0, 0.0], dtype=float64), t, rtol=1e-11, atol=1e-11, method="dopri8").y
+    y = solve(
+        f, torch.tensor([2.0, 0.0], dtype=float64), t, rtol=1e-11, atol=1e-11, method="dopri8"
+    ).y
     assert torch.allclose(y, figures.van_der_pol_exact(mu)(t), rtol=0, atol=1e-6)
 
 
@@ -46,7 +50,11 @@ def test_the_explorable_counts_as_solve_does():
 
     y0, t = torch.tensor([2.0, 0.0], dtype=float64), torch.tensor([0.0, 15.0], dtype=float64)
     stats = solve(f, y0, t, rtol=1e-5, atol=1e-5, method="tsit5").stats
-    assert [view.data[name] for name in ("nfe", "accepted", "rejected")] == [stats.nfe, stats.accepted, stats.rejected]
+    assert [view.data[name] for name in ("nfe", "accepted", "rejected")] == [
+        stats.nfe,
+        stats.accepted,
+        stats.rejected,
+    ]
 
 
 def test_the_explorable_stops_at_its_budget_and_says_so():
@@ -77,7 +85,10 @@ def test_step_ends_are_those_of_the_accepted_steps(turned):
 
 
 def test_local_errors_are_of_order_p_plus_one():
-    errors = [figures.local_errors(turn, torch.tensor([0.0, h], dtype=float64), rotation, "rk4")[0] for h in (0.2, 0.1)]
+    errors = [
+        figures.local_errors(turn, torch.tensor([0.0, h], dtype=float64), rotation, "rk4")[0]
+        for h in (0.2, 0.1)
+    ]
     assert math.log2(errors[0] / errors[1]) == pytest.approx(5, abs=0.2)
 
 
@@ -91,7 +102,11 @@ def test_the_shown_source_is_the_loop():
     from node_tutorial.solvers.integrate import march
 
     shown = figures.source_of(march, "while stop:").data
-    assert shown.startswith("```python\nwhile stop:\n    # Propose") and "# Move." in shown and shown.endswith("```")
+    assert (
+        shown.startswith("```python\nwhile stop:\n    # Propose")
+        and "# Move." in shown
+        and shown.endswith("```")
+    )
 
 
 def test_figures_are_readable(turned):
@@ -106,7 +121,9 @@ def test_figures_are_readable(turned):
         figures.cost_figure(tols, {"bosh3": [100, 400, 1600], "dopri5": [90, 200, 500]}),
         figures.tolerance_figure(tols, {"expanding": [1.0, 1e-2, 1e-4], "contracting": tols}),
         figures.dense_output_figure(turned, rotation)[0],
-        figures.error_cost_figure([10.0**-k for k in range(1, 10)], range(20, 200, 20), 10.0 ** -torch.arange(9.0)),
+        figures.error_cost_figure(
+            [10.0**-k for k in range(1, 10)], range(20, 200, 20), 10.0 ** -torch.arange(9.0)
+        ),
         figures.time_figure([10, 20], [1.0, 2.0]),
         figures.creep_figure({"I": turned, "PI": turned}),
     ]

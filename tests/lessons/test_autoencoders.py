@@ -1,4 +1,6 @@
-"""Facts that lesson 10's helpers rely on: integrals on grids, importance bounds, exact baselines, readable figures."""
+"""Facts that lesson 10's helpers rely on: integrals on grids, importance bounds, exact baselines,
+readable figures.
+"""
 
 import math
 
@@ -7,17 +9,19 @@ import pytest
 import torch
 
 from node_tutorial import History
-from node_tutorial.explore import autoencoders as lab
-from node_tutorial.explore import autoencoders_figures as figures
-from node_tutorial.explore.autoencoders_bound import gaussian_bound
-from node_tutorial.explore.precision import default_dtype
+from node_tutorial.lessons.autoencoders import figures
+from node_tutorial.lessons.autoencoders import runs as lab
+from node_tutorial.lessons.autoencoders.elbo_bound import gaussian_bound
 from node_tutorial.models import VAE
 from node_tutorial.plotting import text_problems
+from node_tutorial.training.precision import default_dtype
 
 
 @pytest.fixture
 def linear():
-    """A VAE with a linear Gaussian decoder, whose p(x) = N(b, W W^T + noise^2 I) is known. -> model, x, log p(x)"""
+    """A VAE with a linear Gaussian decoder, whose p(x) = N(b, W W^T + noise^2 I) is known. ->
+    model, x, log p(x)
+    """
     with default_dtype(torch.float64):
         torch.manual_seed(0)
         model = VAE(3, 2, likelihood="gaussian", noise=0.6)
@@ -49,7 +53,9 @@ def test_the_grid_of_another_gaussian_is_a_generator_moved(linear):
     moved = lab.integrated(lab.gaussian_over(model), x, mean=mean, cov=root @ root.T)
     w, b = model.decoder.weight.detach(), model.decoder.bias.detach()
     covariance = w @ root @ root.T @ w.T + 0.36 * torch.eye(3).double()
-    exact = torch.distributions.MultivariateNormal(b + w @ mean, covariance).log_prob(x).mean().item()
+    exact = (
+        torch.distributions.MultivariateNormal(b + w @ mean, covariance).log_prob(x).mean().item()
+    )
     assert moved == pytest.approx(exact, abs=1e-6)
 
 
@@ -83,9 +89,16 @@ def test_bernoulli_likelihoods_agree_with_the_model():
 def test_probabilistic_pca_is_between_no_structure_and_a_full_gaussian():
     torch.manual_seed(0)
     x = torch.randn(500, 6, dtype=torch.float64) @ torch.randn(6, 6, dtype=torch.float64)
-    full = torch.distributions.MultivariateNormal(x.mean(0), torch.cov(x.T, correction=0)).log_prob(x).mean().item()
+    full = (
+        torch.distributions.MultivariateNormal(x.mean(0), torch.cov(x.T, correction=0))
+        .log_prob(x)
+        .mean()
+        .item()
+    )
     values = [lab.probabilistic_pca(x, x, latent) for latent in (1, 3, 5)]
-    assert values == sorted(values) and values[-1] == pytest.approx(full, abs=1e-8)  # 5 and a noise: all 6 widths
+    assert values == sorted(values) and values[-1] == pytest.approx(
+        full, abs=1e-8
+    )  # 5 and a noise: all 6 widths
 
 
 def test_independent_pixels_are_the_entropy_of_pixels():
@@ -93,7 +106,9 @@ def test_independent_pixels_are_the_entropy_of_pixels():
     assert lab.independent_pixels(x, x) == pytest.approx(math.log(0.5) + math.log(0.75))
 
 
-@pytest.mark.parametrize(("mean", "std", "noise"), [(0.3, 0.8, 0.7), (-1.5, 0.2, 0.4), (3.0, 1.5, 1.5)])
+@pytest.mark.parametrize(
+    ("mean", "std", "noise"), [(0.3, 0.8, 0.7), (-1.5, 0.2, 0.4), (3.0, 1.5, 1.5)]
+)
 def test_the_gap_of_the_bound_is_the_kl_from_the_posterior(mean, std, noise):
     bound = gaussian_bound(mean, std, noise)
     assert bound.elbo + bound.gap == pytest.approx(bound.log_px, abs=1e-12) and bound.gap >= 0
@@ -158,7 +173,9 @@ def test_figures_are_readable():
         drawn = [
             figures.report(coder, history, images),
             figures.reports({"A": (vae, history), "B": (vae, history)}, images),
-            figures.bounds_figure({1: -20.5, 5: -20.2, 50: -20.1, 500: -20.05}, -20.0, {"plain": -19.6}),
+            figures.bounds_figure(
+                {1: -20.5, 5: -20.2, 50: -20.1, 500: -20.05}, -20.0, {"plain": -19.6}
+            ),
             figures.rate_figure(
                 {
                     beta: {**row, "rate": 7 / (1 + 2 * i), "distortion": 16 + 2.3 * i}

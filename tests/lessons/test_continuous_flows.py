@@ -1,4 +1,6 @@
-"""Facts that lesson 15's helpers rely on: stored runs, the Jacobian by a formula, estimates, readable figures."""
+"""Facts that lesson 15's helpers rely on: stored runs, the Jacobian by a formula, estimates,
+readable figures.
+"""
 
 import math
 
@@ -8,12 +10,10 @@ import torch
 
 from node_tutorial import CNF
 from node_tutorial.data.densities import kl_gap, two_moons
-from node_tutorial.explore import continuous_flows_figures as figures
-from node_tutorial.explore import continuous_flows_jobs as jobs
-from node_tutorial.explore import continuous_flows_probes as probes
-from node_tutorial.explore import continuous_flows_runs as runs
-from node_tutorial.explore import continuous_flows_time as times
-from node_tutorial.explore import continuous_flows_tolerance as tolerance
+from node_tutorial.lessons.continuous_flows import density_in_time as times
+from node_tutorial.lessons.continuous_flows import figures, jobs, runs
+from node_tutorial.lessons.continuous_flows import likelihood_check as tolerance
+from node_tutorial.lessons.continuous_flows import trace_probes as probes
 from node_tutorial.models import PlanarFlow, RealNVP, exact_trace
 from node_tutorial.plotting import text_problems
 
@@ -50,7 +50,9 @@ def test_stored_densities_are_densities_and_the_trapped_one_is_not():
 def test_without_annealing_one_crescent_of_two_is_found_at_the_price_of_half_the_mass():
     for model in ("planar", "CNF"):
         row = runs.table()[f"target/1/{model}/{runs.SIZES[-1]}/without annealing"]
-        assert row["kl"] == pytest.approx(math.log(2), abs=0.02) and row["mass"] == pytest.approx(1, abs=0.01)
+        assert row["kl"] == pytest.approx(math.log(2), abs=0.02) and row["mass"] == pytest.approx(
+            1, abs=0.01
+        )
 
 
 @pytest.mark.parametrize("density", runs.DENSITIES)
@@ -67,7 +69,11 @@ def test_the_sweep_of_the_stored_fields_is_that_of_their_parameters():
     for name, setting in (("honest", runs.HONEST), ("trapped", runs.TRAPPED)):
         row = runs.table()[f"sweep/{name}"]
         func = runs.restored(runs.arrays()[f"trap/{setting.name}/0/parameters"])
-        assert len(row["nll"]) == len(runs.SWEEP) + len(runs.EULER) == len(runs.arrays()[f"sweep/{name}/picture"])
+        assert (
+            len(row["nll"])
+            == len(runs.SWEEP) + len(runs.EULER)
+            == len(runs.arrays()[f"sweep/{name}/picture"])
+        )
         for index, solver in ((4, {"rtol": 1e-3, "atol": 1e-3}), (tolerance._OWN, runs.euler(5))):
             flow = CNF(func, **solver)
             with torch.no_grad():
@@ -80,13 +86,21 @@ def test_a_training_stops_when_its_time_or_its_updates_are_used_up():
     density, flow = two_moons(), PlanarFlow(2, 2)
     before = flow.log_prob(torch.zeros(1, 2)).item()
     trained = runs.train(flow, runs.likelihood(density), 1e-2, steps=4)
-    assert len(trained.loss) == len(trained.nfe) == 4 and flow.log_prob(torch.zeros(1, 2)).item() != before
+    assert (
+        len(trained.loss) == len(trained.nfe) == 4
+        and flow.log_prob(torch.zeros(1, 2)).item() != before
+    )
     assert 0.2 <= runs.train(flow, runs.likelihood(density), 1e-2, seconds=0.2).seconds < 2
     assert set(runs.train(CNF(runs.field(4)), runs.reverse_kl(density), 1e-2, steps=2).nfe) != {0}
 
 
 def test_a_job_of_every_kind_measures_what_is_stored_of_it(monkeypatch):
-    for name, value in (("BUDGET", 0.1), ("TARGET_BUDGET", 0.1), ("TRAP_STEPS", 2), ("HELD_OUT", 100)):
+    for name, value in (
+        ("BUDGET", 0.1),
+        ("TARGET_BUDGET", 0.1),
+        ("TRAP_STEPS", 2),
+        ("HELD_OUT", 100),
+    ):
         monkeypatch.setattr(runs, name, value)
     points = two_moons().sample(50).double()
     monkeypatch.setattr(runs, "held_out", lambda density, n=50: points)
@@ -99,7 +113,9 @@ def test_a_job_of_every_kind_measures_what_is_stored_of_it(monkeypatch):
         numbers = {key for key, value in found.items() if np.ndim(value) == 0}
         assert numbers == set(runs.table()[job])
         arrays = {key for key in found.keys() - numbers if jobs.is_stored(job, key)}
-        assert arrays == {key.rpartition("/")[2] for key in runs.arrays() if key.rpartition("/")[0] == job}
+        assert arrays == {
+            key.rpartition("/")[2] for key in runs.arrays() if key.rpartition("/")[0] == job
+        }
 
 
 def test_with_weight_zero_nothing_is_penalized():
@@ -111,7 +127,9 @@ def test_with_weight_zero_nothing_is_penalized():
         return runs.penalized(density, setting)(flow, 0.0).item()
 
     plain, both = value(runs.HONEST), value(runs.Setting(kinetic=0.5, jacobian=0.5))
-    assert value(runs.Setting(kinetic=1e-9)) == pytest.approx(plain, abs=1e-5) and both > plain + 0.001
+    assert (
+        value(runs.Setting(kinetic=1e-9)) == pytest.approx(plain, abs=1e-5) and both > plain + 0.001
+    )
 
 
 def test_the_jacobian_by_a_formula_is_that_of_autograd():
@@ -119,7 +137,9 @@ def test_the_jacobian_by_a_formula_is_that_of_autograd():
     func, t = runs.field(5, 7).double(), torch.tensor(0.3, dtype=f64)
     y = torch.randn(6, 2, dtype=f64)
     dy, J = probes.jacobian(func, t, y)
-    expected = torch.stack([torch.autograd.functional.jacobian(lambda row: func(t, row), row) for row in y])
+    expected = torch.stack(
+        [torch.autograd.functional.jacobian(lambda row: func(t, row), row) for row in y]
+    )
     assert torch.allclose(dy, func(t, y)) and torch.allclose(J, expected, atol=1e-12)
     points = y.requires_grad_()
     assert torch.allclose(J.diagonal(dim1=1, dim2=2).sum(1), exact_trace(func(t, points), points))
@@ -129,7 +149,9 @@ def test_errors_of_log_p_have_the_spread_of_the_formula():
     for noise in ("rademacher", "gaussian"):
         for number in (1, 16):
             errors, *_ = probes._solve(noise, number, False, 1e-4)
-            assert np.sqrt(np.mean(errors**2)) == pytest.approx(probes._formula(noise, number), rel=0.5)
+            assert np.sqrt(np.mean(errors**2)) == pytest.approx(
+                probes._formula(noise, number), rel=0.5
+            )
     assert probes._formula("gaussian", 1) > probes._formula("rademacher", 1)
 
 
@@ -165,8 +187,12 @@ def test_figures_are_readable():
     made = [
         figures.film(flow),
         figures.area_figure(A),
-        figures.redrawn_figure({"exact": ([1e-2, 1e-5], [20, 60]), "kept": ([1e-2, 1e-5], [26, 90])}),
-        figures.likelihood_figure(density, losses, density.log_prob, density.log_prob, before=losses - 3),
+        figures.redrawn_figure(
+            {"exact": ([1e-2, 1e-5], [20, 60]), "kept": ([1e-2, 1e-5], [26, 90])}
+        ),
+        figures.likelihood_figure(
+            density, losses, density.log_prob, density.log_prob, before=losses - 3
+        ),
         figures.densities_figure(),
         figures.targets_figure(),
     ]

@@ -1,4 +1,6 @@
-"""Facts that lesson 11's helpers rely on: closed forms, the exact posterior, the landscape, stored runs, figures."""
+"""Facts that lesson 11's helpers rely on: closed forms, the exact posterior, the landscape, stored
+runs, figures.
+"""
 
 import math
 
@@ -8,11 +10,9 @@ import torch
 
 from node_tutorial import explore
 from node_tutorial.data import collate, exact_oscillation, oscillations
-from node_tutorial.explore import continuous_vae_figures as figures
-from node_tutorial.explore import continuous_vae_physics as physics
-from node_tutorial.explore import continuous_vae_runs as runs
-from node_tutorial.explore import continuous_vae_series as real
-from node_tutorial.explore.continuous_vae_landscape import GAP, downhill
+from node_tutorial.lessons.continuous_vae import figures, physics, runs
+from node_tutorial.lessons.continuous_vae import series as real
+from node_tutorial.lessons.continuous_vae.frequency_landscape import GAP, downhill
 from node_tutorial.models import Oscillator
 from node_tutorial.plotting import text_problems
 
@@ -25,7 +25,9 @@ ALIAS = 2 * math.pi / GAP - physics.TRUE  # it has the same values at times GAP 
 def test_weights_of_the_start_give_the_exact_oscillation(omega, damping):
     start = torch.tensor([0.7, -1.2], dtype=float64)
     exact = exact_oscillation(torch.from_numpy(T), start, omega, damping)[:, 0]
-    assert np.allclose(physics.position_weights(T, omega, damping) @ start.numpy(), exact, atol=1e-12)
+    assert np.allclose(
+        physics.position_weights(T, omega, damping) @ start.numpy(), exact, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("damping", [0.999999, 1.0, 1.000001])
@@ -48,19 +50,28 @@ def test_best_starts_are_those_of_numpy():
     start, misfit = physics.best_starts(physics.position_weights(t, omegas[:, None]), x)
     for i, omega in enumerate(omegas):
         best, residual, *_ = np.linalg.lstsq(physics.position_weights(t, omega), x, rcond=None)
-        assert np.allclose(start[i], best, atol=1e-6) and misfit[i] == pytest.approx(residual[0] / 14, abs=1e-8)
+        assert np.allclose(start[i], best, atol=1e-6) and misfit[i] == pytest.approx(
+            residual[0] / 14, abs=1e-8
+        )
 
 
 def test_the_grid_of_frequencies_finds_a_damped_one_too():
     series, _ = oscillations(12, 20, damping=0.2, noise=0.02)
     grid = np.arange(0.5, 3.0, 0.01)
-    assert physics.least_squares_frequency(series, grid, damping=0.2) == pytest.approx(1.7, abs=0.02)
+    assert physics.least_squares_frequency(series, grid, damping=0.2) == pytest.approx(
+        1.7, abs=0.02
+    )
 
 
 def series_and_model(damping=None):
     torch.manual_seed(0)
-    series = [(t[: 4 + i].double(), x[: 4 + i].double()) for i, (t, x) in enumerate(oscillations(3, 12, end=5.0)[0])]
-    return collate(series), physics.LinearVAE(Oscillator(1.7, damping), rtol=1e-7, atol=1e-8).double()
+    series = [
+        (t[: 4 + i].double(), x[: 4 + i].double())
+        for i, (t, x) in enumerate(oscillations(3, 12, end=5.0)[0])
+    ]
+    return collate(series), physics.LinearVAE(
+        Oscillator(1.7, damping), rtol=1e-7, atol=1e-8
+    ).double()
 
 
 @pytest.mark.parametrize("damping", [None, 0.2])
@@ -79,7 +90,9 @@ def test_the_posterior_is_the_one_of_a_linear_regression(damping):
 
 
 def test_no_other_independent_gaussian_gives_a_higher_bound():
-    """The bound of q is log p(x) - KL(q || posterior); the formula's q must be the best of its kind."""
+    """The bound of q is log p(x) - KL(q || posterior); the formula's q must be the best of its
+    kind.
+    """
     (t, x, mask), model = series_and_model()
     mean, covariance = physics.linear_posterior(model, t, x, mask)
     q_mean, q_std = model.encode(t, x, mask)
@@ -92,7 +105,9 @@ def test_no_other_independent_gaussian_gives_a_higher_bound():
     best = gap(q_mean, q_std)
     assert torch.equal(q_mean, mean) and (best >= 0).all()
     for factor in (0.95, 1.05):
-        assert (gap(q_mean, q_std * factor) > best).all() and (gap(q_mean + (factor - 1), q_std) > best).all()
+        assert (gap(q_mean, q_std * factor) > best).all() and (
+            gap(q_mean + (factor - 1), q_std) > best
+        ).all()
 
 
 def test_one_grid_for_all_gives_the_posterior_of_clocks_of_their_own():
@@ -115,7 +130,12 @@ def test_training_changes_omega_and_leaves_the_noise_alone():
     model = runs.new_model(1.5)
     before = model.log_noise.item()
     omegas = runs.train(model, oscillations(8, 10)[0], ((2.0, 3), (10.0, 3)))
-    assert len(omegas) == 6 and omegas[0] == 1.5 and omegas[-1] != 1.5 and model.log_noise.item() == before
+    assert (
+        len(omegas) == 6
+        and omegas[0] == 1.5
+        and omegas[-1] != 1.5
+        and model.log_noise.item() == before
+    )
 
 
 def test_downhill_stops_in_the_valley_of_the_start():
@@ -135,7 +155,9 @@ def test_a_short_horizon_leads_where_a_long_one_is_stuck():
     panel = explore.frequency_landscape()
     assert panel.compute(3.0, 3.0, 0.1, "irregular")["found"]
     assert not panel.compute(20.0, 3.0, 0.1, "irregular")["found"]
-    assert abs(panel.compute(2.0, 1.7, 0.6, "irregular")["end"][0] - 1.7) > 0.3  # wide, and at the wrong place
+    assert (
+        abs(panel.compute(2.0, 1.7, 0.6, "irregular")["end"][0] - 1.7) > 0.3
+    )  # wide, and at the wrong place
 
 
 def test_windows_hold_all_values_of_their_time_and_count_from_their_beginning():
@@ -171,9 +193,13 @@ def test_figures_are_readable():
     panel = {"seen": line, "unseen": line, "curve": line, "end": 1980.0}
     drawn = [
         figures.series_figure(series, starts),
-        figures.series_figure(series, starts, {"one": (fine, flat), "another": (fine, flat)}, (fine, flat, flat + 1)),
+        figures.series_figure(
+            series, starts, {"one": (fine, flat), "another": (fine, flat)}, (fine, flat, flat + 1)
+        ),
         figures.omega_figure({"from 3, all data": [3.0, 2.9], "from 3, growing": [3.0, 1.7]}),
-        figures.alias_figure(0.7, 1.7, ALIAS, grid, {"every 0.7": 0 * grid + 0.5, "irregular": 0 * grid + 0.4}),
+        figures.alias_figure(
+            0.7, 1.7, ALIAS, grid, {"every 0.7": 0 * grid + 0.5, "irregular": 0 * grid + 0.4}
+        ),
         figures.forecast_figure({"CO₂": panel, "sunspots": panel}),
     ]
     for fig in drawn:

@@ -1,4 +1,5 @@
-"""Every registered exercise: its stub, wrong kinds, every mistake that a hint recognizes, and the reference solution.
+"""Every registered exercise: its stub, wrong kinds, every mistake that a hint recognizes, and the
+reference solution.
 
 pytest tests/test_exercises.py -k 01.2
 """
@@ -16,19 +17,22 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from node_tutorial import exercises, odeint, solve
+from node_tutorial.course.syllabus import READY
 from node_tutorial.data import exact_spiral, observe, spiral
 
-LESSONS = Path(__file__).parents[1] / "notebooks"
+LESSONS = Path(__file__).parents[2] / "notebooks"
 
 
 def _exercises():
     """Every exercise, and every lesson's file that cannot be imported, as a case of its own."""
-    for path in exercises._lesson_files():
+    for lesson in READY.values():
         try:
-            importlib.import_module(f"node_tutorial.exercises.{path.stem}")
+            importlib.import_module(f"node_tutorial.lessons.{lesson.stem}.exercises")
         except Exception as error:
-            yield pytest.param(error, id=f"import of {path.stem}")
-    yield from (pytest.param(exercise, id=id) for id, exercise in sorted(exercises.EXERCISES.items()))
+            yield pytest.param(error, id=f"import of {lesson.stem}")
+    yield from (
+        pytest.param(exercise, id=id) for id, exercise in sorted(exercises.EXERCISES.items())
+    )
 
 
 @pytest.fixture(params=list(_exercises()))
@@ -88,9 +92,19 @@ def test_numpy_and_torch_answers_are_as_good_as_python_ones(exercise):
     answer = exercise.reference()
     if exercise.kind.takes_function or isinstance(answer, str):
         pytest.skip("no number")
-    for form in (np.float64, torch.tensor, lambda x: torch.tensor(x, dtype=torch.float64, requires_grad=True)):
-        value = np.asarray(answer.detach() if hasattr(answer, "detach") else answer, dtype=np.float64)
-        converted = form(value.tolist() if value.ndim == 0 else value) if form is not np.float64 else form(value)
+    for form in (
+        np.float64,
+        torch.tensor,
+        lambda x: torch.tensor(x, dtype=torch.float64, requires_grad=True),
+    ):
+        value = np.asarray(
+            answer.detach() if hasattr(answer, "detach") else answer, dtype=np.float64
+        )
+        converted = (
+            form(value.tolist() if value.ndim == 0 else value)
+            if form is not np.float64
+            else form(value)
+        )
         assert exercise.assess(converted).state == "correct", f"{converted!r}"
 
 
@@ -120,13 +134,17 @@ def test_each_mistake_gets_its_own_hint(exercise):
     for mistake in exercise.mistakes:
         feedback = exercise.assess(mistake.answer)
         assert feedback.state == "not yet", f"{mistake.name}: {feedback}"
-        assert feedback.message == mistake.hint, f"{mistake.name} is answered by: {feedback.message}"
+        assert feedback.message == mistake.hint, (
+            f"{mistake.name} is answered by: {feedback.message}"
+        )
 
 
 def test_hints_meaning_and_solution_are_there(exercise):
     assert len(exercise.hints) >= 2, "at least two hints, from a nudge to nearly everything"
     assert exercise.meaning.strip() and exercise.title.strip() and exercise.otherwise.strip()
-    assert "def " in exercises.show_solution(exercise.id).source, "write the solution as a def: its source is shown"
+    assert "def " in exercises.show_solution(exercise.id).source, (
+        "write the solution as a def: its source is shown"
+    )
     assert re.fullmatch(r"\d\d\.\d", exercise.id)
 
 
@@ -134,9 +152,18 @@ def test_no_message_contains_the_correct_value(exercise):
     answer = exercise.reference()
     if exercise.kind.takes_function or isinstance(answer, str):
         pytest.skip("no number")
-    messages = [*exercise.hints, exercise.otherwise, exercise.title, *(mistake.hint for mistake in exercise.mistakes)]
-    messages += [exercise.assess(wrong).message for wrong in (..., *exercise.kind.examples_of_wrong)]
-    values = np.ravel(np.asarray(answer.detach() if hasattr(answer, "detach") else answer, dtype=np.float64))
+    messages = [
+        *exercise.hints,
+        exercise.otherwise,
+        exercise.title,
+        *(mistake.hint for mistake in exercise.mistakes),
+    ]
+    messages += [
+        exercise.assess(wrong).message for wrong in (..., *exercise.kind.examples_of_wrong)
+    ]
+    values = np.ravel(
+        np.asarray(answer.detach() if hasattr(answer, "detach") else answer, dtype=np.float64)
+    )
     for value in values:
         digits = f"{value:.4g}"
         if sum(c.isdigit() for c in digits.lstrip("-0.")) < 3:
@@ -145,7 +172,7 @@ def test_no_message_contains_the_correct_value(exercise):
             assert digits not in message, f"{digits} is given away by: {message}"
 
 
-# -- right answers in other words, and wrong ones that look right ------------------------------------------------------
+# -- right answers in other words, and wrong ones that look right ----------------------------------
 
 
 def state(id, answer):
@@ -156,7 +183,9 @@ def test_an_order_may_be_measured_in_any_norm():
     for norm in (math.inf, 1, 2):
 
         def observed_order(output, N, norm=norm):
-            changes = [torch.linalg.vector_norm(output(2 * n) - output(n), norm) for n in (N, 2 * N)]
+            changes = [
+                torch.linalg.vector_norm(output(2 * n) - output(n), norm) for n in (N, 2 * N)
+            ]
             return torch.log2(changes[0] / changes[1])
 
         assert state("01.4", observed_order) == "correct", norm
@@ -195,7 +224,10 @@ def test_a_training_loop_without_bugs_finds_the_truth_with_any_optimizer_and_sol
 def test_an_integral_may_be_solved_in_both_precisions(dtype):
     def log_prob(rate, t, end):
         times = torch.tensor([0.0, end], dtype=dtype)
-        return torch.log(rate(t)).sum() - odeint(lambda s, y: rate(s), torch.tensor(0.0, dtype=dtype), times)[-1]
+        return (
+            torch.log(rate(t)).sum()
+            - odeint(lambda s, y: rate(s), torch.tensor(0.0, dtype=dtype), times)[-1]
+        )
 
     assert state("12.3", log_prob) == "correct"
 
@@ -204,7 +236,9 @@ def test_an_integral_may_be_solved_in_both_precisions(dtype):
 def test_code_that_a_lesson_gives_to_be_repaired_gets_the_hint_of_its_bugs(id):
     [lesson] = LESSONS.glob(f"{id[:2]}_*.ipynb")
     texts = ["".join(cell["source"]) for cell in json.loads(lesson.read_text("utf-8"))["cells"]]
-    [code] = re.findall(rf"\*\*Exercise {id}\.\*\*.*?```python\n(.*?)```", "\n".join(texts), re.DOTALL)
+    [code] = re.findall(
+        rf"\*\*Exercise {id}\.\*\*.*?```python\n(.*?)```", "\n".join(texts), re.DOTALL
+    )
     names = {"torch": torch, "math": math, "odeint": odeint}
     names["binary_cross_entropy_with_logits"] = binary_cross_entropy_with_logits
     exec(code, names)
@@ -213,7 +247,7 @@ def test_code_that_a_lesson_gives_to_be_repaired_gets_the_hint_of_its_bugs(id):
     assert feedback.message in [mistake.hint for mistake in exercise.mistakes], str(feedback)
 
 
-# -- what hints and meanings say ---------------------------------------------------------------------------------------
+# -- what hints and meanings say -------------------------------------------------------------------
 
 
 def test_the_loss_of_the_spiral_is_as_wrong_as_the_hints_of_05_3_say():
@@ -221,11 +255,15 @@ def test_the_loss_of_the_spiral_is_as_wrong_as_the_hints_of_05_3_say():
         return exact_spiral(t, torch.tensor([2.0, 0.0], dtype=torch.float64))
 
     def error(tol):
-        return float((odeint(spiral, truth(t[:1])[0], t, rtol=tol, atol=tol) - y).square().mean() / right - 1)
+        return float(
+            (odeint(spiral, truth(t[:1])[0], t, rtol=tol, atol=tol) - y).square().mean() / right - 1
+        )
 
     t, y = observe(truth, 60, end=12.0, noise=0.1)
     right = (truth(t) - y).square().mean()
-    assert error(1e-2) > 1 and error(1e-3) == pytest.approx(0.25, abs=0.05) and abs(error(1e-5)) < 0.01
+    assert (
+        error(1e-2) > 1 and error(1e-3) == pytest.approx(0.25, abs=0.05) and abs(error(1e-5)) < 0.01
+    )
 
 
 def test_the_solution_of_03_3_is_thousands_of_times_as_far_off_as_asked():

@@ -1,11 +1,10 @@
-"""Every registered explorable, at the corners of its controls: it never crashes, says in a sentence what it shows, cuts
-and covers no texts, and each control matters.
+"""Every registered explorable, at the corners of its controls: it never crashes, says in a sentence
+what it shows, cuts and covers no texts, and each control matters.
 
     pytest tests/test_explorables.py -k euler_polygon -s      one explorable, with its times
 """
 
 import dataclasses
-import importlib
 import io
 import itertools
 import math
@@ -23,27 +22,25 @@ from PIL import Image
 
 ipywidgets = pytest.importorskip("ipywidgets")
 from node_tutorial import explore  # noqa: E402
-from node_tutorial.explore.base import View  # noqa: E402
+from node_tutorial.course.explorables import View  # noqa: E402
 from node_tutorial.plotting import text_problems  # noqa: E402
 
-GOAL, BOUND = 0.15, 0.6  # seconds for one update, median: what we aim at, and what fails on a busy machine
+GOAL, BOUND = (
+    0.15,
+    0.6,
+)  # seconds for one update, median: what we aim at, and what fails on a busy machine
 FULL = 32  # up to this many corners are all visited, beyond it a sample is
 
 
 def _factories():
-    """Every explorable, and every lesson's file that cannot be imported, as a case of its own."""
-    for path in explore._lesson_files():
-        try:
-            importlib.import_module(f"node_tutorial.explore.{path.stem}")
-        except Exception as error:
-            yield pytest.param(error, id=f"import of {path.stem}")
-    yield from (pytest.param(factory, id=name) for name, factory in sorted(explore.EXPLORABLES.items()))
+    """Every explorable as a case of its own."""
+    yield from (
+        pytest.param(factory, id=name) for name, factory in sorted(explore.EXPLORABLES.items())
+    )
 
 
 @pytest.fixture(scope="module", params=list(_factories()))
 def panel(request):
-    if isinstance(request.param, Exception):
-        raise request.param
     panel = request.param()
     panel.looks = {}
     panel.evaluate()  # what is trained or solved once is not part of an update
@@ -61,8 +58,8 @@ class Look(NamedTuple):
 def look(panel, setting):
     """Evaluate a setting, once for all tests.
 
-    Its time is the smaller of wall and processor time: the former grows with other work on the machine, the latter
-    with the number of threads.
+    Its time is the smaller of wall and processor time: the former grows with other work on the
+    machine, the latter with the number of threads.
     """
     key = tuple(setting.items())
     if key not in panel.looks:
@@ -95,13 +92,17 @@ def one_at_a_time(panel):
 
 
 def corners(panel):
-    """All corners if they are few; else every extreme by itself and random corners, the same in every run."""
+    """All corners if they are few; else every extreme by itself and random corners, the same in
+    every run.
+    """
     names = list(panel.controls)
     sets = [extremes(panel.controls[name]) for name in names]
     if math.prod(map(len, sets)) <= FULL:
         return [panel.defaults, *(dict(zip(names, values)) for values in itertools.product(*sets))]
     chance = random.Random(0)
-    sample = [{name: chance.choice(values) for name, values in zip(names, sets)} for _ in range(FULL // 2)]
+    sample = [
+        {name: chance.choice(values) for name, values in zip(names, sets)} for _ in range(FULL // 2)
+    ]
     return [panel.defaults, *one_at_a_time(panel), *sample]
 
 
@@ -110,7 +111,9 @@ def not_finite(data, path="data"):
     if isinstance(data, torch.Tensor):
         data = data.detach().cpu().numpy()
     if isinstance(data, np.ndarray):
-        return [path] if np.issubdtype(data.dtype, np.number) and not np.isfinite(data).all() else []
+        return (
+            [path] if np.issubdtype(data.dtype, np.number) and not np.isfinite(data).all() else []
+        )
     if isinstance(data, (str, bytes, bool, type(None))):
         return []
     if isinstance(data, numbers.Number):
@@ -141,7 +144,10 @@ def test_every_corner_gives_finite_data_one_sentence_and_a_readable_picture(pane
     for setting in corners(panel):
         view, _, problems = look(panel, setting)
         bad = not_finite(view.data)
-        assert not bad, f"{_said(setting)}: not finite: {bad[:5]}; set data['diverged'] where that is the message"
+        assert not bad, (
+            f"{_said(setting)}: not finite: {bad[:5]}; set data['diverged'] where that is the "
+            "message"
+        )
         assert isinstance(view.text, str) and view.text.strip(), f"{_said(setting)}: {view.text!r}"
         assert "\n" not in view.text, f"{_said(setting)}: describe with one line, not {view.text!r}"
         assert not re.search(r"\b(nan|inf)\b", view.text), f"{_said(setting)}: {view.text}"
@@ -155,9 +161,13 @@ def test_each_control_changes_the_picture(panel):
     for name, control in panel.controls.items():
         values = [panel.defaults[name], *extremes(control)]
         surroundings = [panel.defaults]
-        surroundings += [{n: chance.choice(extremes(c)) for n, c in panel.controls.items()} for _ in range(6)]
+        surroundings += [
+            {n: chance.choice(extremes(c)) for n, c in panel.controls.items()} for _ in range(6)
+        ]
         for others in surroundings:
-            first, *rest = (pixels(look(panel, {**others, name: value}).view.png) for value in values)
+            first, *rest = (
+                pixels(look(panel, {**others, name: value}).view.png) for value in values
+            )
             if any((first != picture).any() for picture in rest):
                 break
         else:
@@ -176,7 +186,10 @@ def test_one_update_is_quick(panel, record_property):
     median = statistics.median(times)
     record_property("median_ms", round(1000 * median))
     verdict = "" if median <= GOAL else f"  (goal {1000 * GOAL:.0f})"
-    print(f"\n{panel.question[:40]:40s} median {1000 * median:.0f} ms, slowest {1000 * max(times):.0f} ms{verdict}")
+    print(
+        f"\n{panel.question[:40]:40s} median {1000 * median:.0f} ms, slowest "
+        f"{1000 * max(times):.0f} ms{verdict}"
+    )
     assert median <= BOUND, f"one update takes {median:.2f} s (median): precompute what is slow"
 
 

@@ -1,4 +1,6 @@
-"""Facts that lesson 06's helpers rely on: the exact gradients, the meters, the adjoint's jumps, readable figures."""
+"""Facts that lesson 06's helpers rely on: the exact gradients, the meters, the adjoint's jumps,
+readable figures.
+"""
 
 import math
 
@@ -6,12 +8,12 @@ import pytest
 import torch
 
 from node_tutorial import explore, odeint
-from node_tutorial.exercises.gradients import fewest_snapshots, gradient_of_decay, pull_back
-from node_tutorial.explore import gradients_adjoint as adjoints
-from node_tutorial.explore import gradients_costs as costs
-from node_tutorial.explore import gradients_figures as figures
 from node_tutorial.gradients import GRADIENT_MODES
 from node_tutorial.gradients.memory import PeakBytes
+from node_tutorial.lessons.gradients import adjoint_jumps as adjoints
+from node_tutorial.lessons.gradients import figures
+from node_tutorial.lessons.gradients import gradient_price as costs
+from node_tutorial.lessons.gradients.exercises import fewest_snapshots, gradient_of_decay, pull_back
 from node_tutorial.plotting import text_problems
 
 float64 = torch.float64
@@ -28,21 +30,32 @@ def prices():
 
 @pytest.mark.parametrize("leak", [0.0, 2.0])
 def test_the_exact_gradient_agrees_with_finite_differences(leak):
-    field, y0, t = costs.Neurons(leak), costs.start(), torch.tensor([0.0, costs.T_END], dtype=float64)
+    field, y0, t = (
+        costs.Neurons(leak),
+        costs.start(),
+        torch.tensor([0.0, costs.T_END], dtype=float64),
+    )
     exact, h = costs.exact_gradient(leak), 1e-5
 
     def loss():
         with torch.no_grad():
-            return odeint(field, y0, t, method="dopri8", rtol=1e-12, atol=1e-13)[-1].square().sum() / 2
+            return (
+                odeint(field, y0, t, method="dopri8", rtol=1e-12, atol=1e-13)[-1].square().sum() / 2
+            )
 
-    for tensor, place, index in ((y0, (3, 5), 3 * 16 + 5), (field.weight, (2, 7), 256 + 2 * 16 + 7)):
+    for tensor, place, index in (
+        (y0, (3, 5), 3 * 16 + 5),
+        (field.weight, (2, 7), 256 + 2 * 16 + 7),
+    ):
         values = []
         for sign in (1, -1):
             with torch.no_grad():
                 tensor[place] += sign * h
                 values.append(loss())
                 tensor[place] -= sign * h
-        assert float(values[0] - values[1]) / (2 * h) == pytest.approx(float(exact[index]), rel=1e-5, abs=1e-7)
+        assert float(values[0] - values[1]) / (2 * h) == pytest.approx(
+            float(exact[index]), rel=1e-5, abs=1e-7
+        )
 
 
 def test_exact_modes_equal_backprop_through_their_steps_and_the_others_do_not(prices):
@@ -53,12 +66,22 @@ def test_exact_modes_equal_backprop_through_their_steps_and_the_others_do_not(pr
 
 def test_on_a_contracting_flow_adjoint_and_reversible_are_wrong_and_the_others_right(prices):
     assert prices["adjoint"]["error"] > 0.1 and prices["reversible"]["error"] > 0.5
-    assert max(prices[mode]["error"] for mode in ("direct", "interpolated", "replay", "checkpoint")) < 2e-3
+    assert (
+        max(prices[mode]["error"] for mode in ("direct", "interpolated", "replay", "checkpoint"))
+        < 2e-3
+    )
 
 
 def test_bytes_and_evaluations_are_those_of_the_theory(prices):
     kept = {mode: row["kept"] // STATE for mode, row in prices.items()}
-    assert kept == {"direct": 130, "adjoint": 3, "interpolated": 67, "replay": 16, "checkpoint": 1, "reversible": 4}
+    assert kept == {
+        "direct": 130,
+        "adjoint": 3,
+        "interpolated": 67,
+        "replay": 16,
+        "checkpoint": 1,
+        "reversible": 4,
+    }
     assert (prices["direct"]["forward"], prices["direct"]["backward"]) == (64, 0)
     assert (prices["adjoint"]["forward"], prices["adjoint"]["backward"]) == (64, 64)
     assert prices["replay"]["backward"] == 64
@@ -89,7 +112,10 @@ def test_counts_do_not_depend_on_the_number_of_threads():
     for threads in (1, 2):
         torch.set_num_threads(threads)
         t = torch.tensor([0.0, costs.T_END], dtype=float64)
-        paid = [costs.price(m, costs.Neurons(), costs.start(), t, rtol=1e-5, atol=1e-5) for m in ("direct", "adjoint")]
+        paid = [
+            costs.price(m, costs.Neurons(), costs.start(), t, rtol=1e-5, atol=1e-5)
+            for m in ("direct", "adjoint")
+        ]
         found.append([(p.kept, p.forward, p.backward) for p in paid])
     torch.set_num_threads(before)
     assert found[0] == found[1]
@@ -107,7 +133,9 @@ def test_the_adjoint_with_jumps_is_the_gradient_of_the_loss():
     data = adjoints.adjoint_data(-0.8, times)
     assert data["gradient"] == pytest.approx(float(autograd), abs=1e-6)
     assert data["exact_gradient"] == pytest.approx(float(autograd), abs=1e-12)
-    assert adjoints.adjoint_data(-0.8, times, adds=False)["gradient"] != pytest.approx(float(autograd), abs=0.05)
+    assert adjoints.adjoint_data(-0.8, times, adds=False)["gradient"] != pytest.approx(
+        float(autograd), abs=0.05
+    )
 
 
 def test_with_one_observation_overwriting_goes_unnoticed():
@@ -117,7 +145,9 @@ def test_with_one_observation_overwriting_goes_unnoticed():
 
 def test_the_drawn_exact_adjoint_jumps_by_the_derivative_of_the_loss():
     data = adjoints.adjoint_data(-0.5, [0.6, 1.3, 2.0])
-    for (_, before), (_, after), x, d in zip(data["exact"], data["exact"][1:], data["x_at"], data["targets"]):
+    for (_, before), (_, after), x, d in zip(
+        data["exact"], data["exact"][1:], data["x_at"], data["targets"]
+    ):
         assert float(before[-1] - after[0]) == pytest.approx(x - d, abs=1e-12)
 
 
@@ -125,7 +155,10 @@ def test_what_comes_back_is_off_by_the_error_at_the_end_times_its_growth():
     for lam in (10, 15, 20, 25):
         data = adjoints.reverse_data(lam, 1e-6)
         assert 0.1 < abs(data["x0"] - 1) / float(data["growth"][0]) < 10
-    assert abs(adjoints.reverse_data(10, 1e-6)["x0"] - 1) < 0.05 and adjoints.reverse_data(20, 1e-6)["x0"] > 1e7
+    assert (
+        abs(adjoints.reverse_data(10, 1e-6)["x0"] - 1) < 0.05
+        and adjoints.reverse_data(20, 1e-6)["x0"] > 1e7
+    )
     assert abs(adjoints.reverse_data(20, 1e-6, dense=True)["x0"] - 1) < 1e-12
 
 
@@ -134,8 +167,12 @@ def test_torchdiffeq_comes_back_to_the_numbers_that_the_course_knows():
     t = torch.tensor([0.0, 2.0], dtype=float64)
 
     def back(lam):
-        end = torchdiffeq.odeint(lambda t, x: -lam * x, torch.ones(1, dtype=float64), t, rtol=1e-6, atol=1e-9)[-1]
-        return torchdiffeq.odeint(lambda t, x: -lam * x, end, t.flip(0), rtol=1e-6, atol=1e-9)[-1].item()
+        end = torchdiffeq.odeint(
+            lambda t, x: -lam * x, torch.ones(1, dtype=float64), t, rtol=1e-6, atol=1e-9
+        )[-1]
+        return torchdiffeq.odeint(lambda t, x: -lam * x, end, t.flip(0), rtol=1e-6, atol=1e-9)[
+            -1
+        ].item()
 
     assert back(10) == pytest.approx(1.0076, abs=1e-4) and back(20) == pytest.approx(2e8, rel=0.1)
 
@@ -147,7 +184,9 @@ def test_the_reference_solutions_equal_the_closed_forms():
     end = 1.5 * math.exp(-1.4)
     assert gradient_of_decay().tolist() == pytest.approx([2 * end**2, end**2 / 1.5], rel=1e-7)
     theta, t, g = 0.4, [0.0, 0.3, 1.0], [1.0, -2.0, 0.5]
-    assert pull_back(theta, t, g) == pytest.approx(sum(w * math.exp(theta * s) for s, w in zip(t, g)), rel=1e-12)
+    assert pull_back(theta, t, g) == pytest.approx(
+        sum(w * math.exp(theta * s) for s, w in zip(t, g)), rel=1e-12
+    )
 
 
 def test_the_fewest_snapshots_are_the_first_that_are_enough():
@@ -157,7 +196,9 @@ def test_the_fewest_snapshots_are_the_first_that_are_enough():
             table[s][n] = min(k + cost(n - k, s - 1) + cost(k, s) for k in k_range)
         return table[s][n]
 
-    table = [{n: n * (n - 1) // 2 for n in range(1, 41)} for _ in range(2)] + [{1: 0} for _ in range(5)]
+    table = [{n: n * (n - 1) // 2 for n in range(1, 41)} for _ in range(2)] + [
+        {1: 0} for _ in range(5)
+    ]
     assert cost(40, 5) == sum_of_best(40, 5)
     assert sum_of_best(1000, fewest_snapshots()) <= 2000 < sum_of_best(1000, fewest_snapshots() - 1)
 
@@ -182,15 +223,25 @@ def test_the_explorable_says_which_gradients_are_exact_for_their_steps():
 
 def test_figures_are_readable():
     steps, tols = [8, 32, 128], [10.0**-k for k in range(2, 9)]
-    kept = {mode: [2048 * n * (i + 1) for n in (8, 32, 128)] for i, mode in enumerate(GRADIENT_MODES)}
-    rows = {"direct": tols, "adjoint": [3 * tol for tol in tols], "interpolated": [0.9 * tol for tol in tols]}
+    kept = {
+        mode: [2048 * n * (i + 1) for n in (8, 32, 128)] for i, mode in enumerate(GRADIENT_MODES)
+    }
+    rows = {
+        "direct": tols,
+        "adjoint": [3 * tol for tol in tols],
+        "interpolated": [0.9 * tol for tol in tols],
+    }
     drawn = [
         figures.memory_figure(steps, {"direct": kept["direct"]}),
         figures.memory_figure(steps, kept, kept),
-        figures.jumps_figure(*(adjoints.adjoint_data(-0.5, [0.6, 1.3, 2.0], adds) for adds in (True, False))),
+        figures.jumps_figure(
+            *(adjoints.adjoint_data(-0.5, [0.6, 1.3, 2.0], adds) for adds in (True, False))
+        ),
         figures.reverse_figure({lam: adjoints.reverse_data(lam, 1e-6) for lam in (5, 10, 15, 20)}),
         figures.tolerance_figure(tols, {"leak 0": rows, "leak 2": rows}),
-        figures.ratio_figure(tols[1:], {"a": [2.0] * 6, "b": [1.1] * 6, "network 2-50-2": [1.6] * 6}),
+        figures.ratio_figure(
+            tols[1:], {"a": [2.0] * 6, "b": [1.1] * 6, "network 2-50-2": [1.6] * 6}
+        ),
     ]
     for fig in drawn:
         fig.png()

@@ -1,4 +1,6 @@
-"""Facts that lesson 12's helpers rely on: data, losses, what is measured, the stored run, events, readable figures."""
+"""Facts that lesson 12's helpers rely on: data, losses, what is measured, the stored run, events,
+readable figures.
+"""
 
 import importlib.util
 import math
@@ -9,10 +11,9 @@ import torch
 
 from node_tutorial import explore
 from node_tutorial.data import Batch
-from node_tutorial.explore import latent_ode_bands as bands
-from node_tutorial.explore import latent_ode_events as events
-from node_tutorial.explore import latent_ode_figures as figures
-from node_tutorial.explore import latent_ode_runs as runs
+from node_tutorial.lessons.latent_ode import event_rate as events
+from node_tutorial.lessons.latent_ode import figures, runs
+from node_tutorial.lessons.latent_ode import posterior_band as bands
 from node_tutorial.models import GRUWithGaps, LatentODE
 from node_tutorial.plotting import text_problems
 
@@ -39,11 +40,18 @@ def test_thinned_spirals_have_their_points_at_their_places():
 def test_sparse_spirals_have_2_to_40_points_each_version_its_own():
     spirals, (t, x, mask), places = runs.sparse(40, seed=0, versions=2)
     number = mask.all(-1).sum(1)
-    assert len(x) == 80 and number.min() >= runs.FEWEST and number.max() <= runs.MOST and len(number.unique()) > 15
+    assert (
+        len(x) == 80
+        and number.min() >= runs.FEWEST
+        and number.max() <= runs.MOST
+        and len(number.unique()) > 15
+    )
     assert torch.equal(mask.all(-1), mask.any(-1))
     assert torch.equal(spirals.t[places][mask[..., 0]], t[mask[..., 0]])
     assert not torch.equal(number[:40], number[40:])
-    longest = torch.stack([places[i, :n].diff(prepend=torch.tensor([-1])).max() for i, n in enumerate(number)])
+    longest = torch.stack(
+        [places[i, :n].diff(prepend=torch.tensor([-1])).max() for i, n in enumerate(number)]
+    )
     assert (longest[number > 25] > 20).any()  # a gap, though there are many points
 
 
@@ -78,7 +86,9 @@ def test_hidden_values_change_no_loss_and_all_parameters_learn(name):
     model, losses = (runs.MODELS | runs.ENCODERS)[name](), []
     for other in (0.0, 9.0):
         torch.manual_seed(1)
-        losses.append(runs.loss(model, (t, torch.where(mask, x, other), mask, data.places), data.spirals.t))
+        losses.append(
+            runs.loss(model, (t, torch.where(mask, x, other), mask, data.places), data.spirals.t)
+        )
     assert losses[0].item() == losses[1].item()
     gradients = torch.autograd.grad(losses[1], list(model.parameters()))
     assert all(g.isfinite().all() and (g != 0).any() for g in gradients)
@@ -117,7 +127,9 @@ def test_errors_and_coverage():
 
 def test_training_depends_on_the_seed_alone():
     data = runs.thinned(100, 30, seed=0)
-    first, again, other = (runs.train(runs.MODELS["latent ODE"], data, seed, steps=3)[1] for seed in (0, 0, 1))
+    first, again, other = (
+        runs.train(runs.MODELS["latent ODE"], data, seed, steps=3)[1] for seed in (0, 0, 1)
+    )
     assert first["loss"] == again["loss"] != other["loss"] and first.status == "finished"
 
 
@@ -130,19 +142,27 @@ def test_the_stored_runs_are_of_this_protocol(benchmark):
     assert (tuple(stored["counts"]), tuple(stored["seeds"])) == (runs.COUNTS, runs.SEEDS)
     assert set(stored["runs"]) <= set(benchmark.jobs())
     for name in ("RNN", "latent ODE"):
-        assert all(len(runs.found(name, count, "beyond")) == len(runs.SEEDS) for count in runs.COUNTS)
+        assert all(
+            len(runs.found(name, count, "beyond")) == len(runs.SEEDS) for count in runs.COUNTS
+        )
 
 
 @pytest.mark.parametrize("name", ["RNN", "ODE-RNN", "latent ODE"])
 def test_stored_nets_are_those_that_were_judged(name):
-    found, expected = runs.judge(runs.stored(name), runs.thinned(runs.TEST, 30, 10_000)), runs.results()["runs"]
+    found, expected = (
+        runs.judge(runs.stored(name), runs.thinned(runs.TEST, 30, 10_000)),
+        runs.results()["runs"],
+    )
     for what in ("beyond", "median", "wrong"):  # of half precision
         assert found[what] == pytest.approx(expected[f"{name}/30/0"][what], rel=0.05, abs=0.02)
 
 
 @pytest.mark.parametrize("name", runs.ENCODERS)
 def test_stored_encoders_are_those_that_were_judged(name):
-    found, expected = runs.judge(runs.stored(name), runs.sparse(runs.TEST, 10_000)), runs.results()["runs"][name]
+    found, expected = (
+        runs.judge(runs.stored(name), runs.sparse(runs.TEST, 10_000)),
+        runs.results()["runs"][name],
+    )
     assert found["within"] == pytest.approx(expected["within"], rel=0.05)
     assert found["covers"] == pytest.approx(expected["covers"], abs=0.05)
 
@@ -160,7 +180,9 @@ def test_more_points_are_the_same_points_and_others():
 def test_a_band_is_the_same_each_time_and_leaves_random_numbers_alone():
     model, spirals = runs.stored("GRU, backward"), bands._spirals()
     state = torch.random.get_rng_state()
-    first, again = (bands.band(model, spirals.t[:5], spirals.x[0, :5], spirals.t, draws=7) for _ in range(2))
+    first, again = (
+        bands.band(model, spirals.t[:5], spirals.x[0, :5], spirals.t, draws=7) for _ in range(2)
+    )
     assert torch.equal(first, again) and first.shape == (7, 100, 2)
     assert torch.equal(state, torch.random.get_rng_state())
 
@@ -191,7 +213,9 @@ def test_events_come_as_often_as_the_rate_says():
     expected = 2 * 10 + 1.5 * (1 - math.cos(10.0))
     numbers = torch.tensor([float(len(t)) for t in drawn])
     assert abs(numbers.mean() - expected) < 4 * math.sqrt(expected / 300)
-    assert numbers.var() == pytest.approx(expected, rel=0.35)  # a Poisson number has the variance of its mean
+    assert numbers.var() == pytest.approx(
+        expected, rel=0.35
+    )  # a Poisson number has the variance of its mean
     early = sum(int((t < math.pi).sum()) for t in drawn) / 300
     assert abs(early - (2 * math.pi + 3)) < 4 * math.sqrt((2 * math.pi + 3) / 300)
     assert all((t.diff() > 0).all() and t.min() >= 0 and t.max() <= 10 for t in drawn)
@@ -208,11 +232,16 @@ def test_the_best_constant_rate_is_the_number_of_events_by_the_time():
     for sequence in (0, 3):
         data = panel.compute(level=1.0, slope=0.0, sequence=sequence)
         n = len(data["events"])
-        assert data["total"] == pytest.approx(-events.END, abs=1e-9)  # log 1 = 0, and the integral is the time
+        assert data["total"] == pytest.approx(
+            -events.END, abs=1e-9
+        )  # log 1 = 0, and the integral is the time
         best = panel.compute(level=n / events.END, slope=0.0, sequence=sequence)
         assert best["total"] == pytest.approx(data["flat"], abs=1e-9)
         for other in (0.9, 1.1):
-            assert panel.compute(level=other * n / events.END, slope=0.0, sequence=sequence)["total"] < best["total"]
+            assert (
+                panel.compute(level=other * n / events.END, slope=0.0, sequence=sequence)["total"]
+                < best["total"]
+            )
 
 
 # ---- Pictures ----
@@ -231,12 +260,17 @@ def test_figures_are_readable():
         figures.spirals_figure(test, rows, {"RNN": beyond}),
         figures.clocks_figure(test.batch.t[:6], test.batch.mask[:6]),
         figures.errors_figure(
-            {"RNN": 10 ** torch.linspace(-0.5, 0.6, 200), "latent ODE": 10 ** torch.linspace(-1, 0, 200)}
+            {
+                "RNN": 10 ** torch.linspace(-0.5, 0.6, 200),
+                "latent ODE": 10 ** torch.linspace(-1, 0, 200),
+            }
         ),
         figures.bands_figure(counts, falling, covered),
         figures.between_figure((times, path), (t, x), {"RNN": path + 1, "ODE-RNN": path}, 1.87),
         figures.table_figure(runs.found, runs.COUNTS, runs.PAPER),
-        figures.events_figure([torch.tensor([1.0, 3.0])] * 12, fine, events.wave(fine), events.wave(fine) + 0.1),
+        figures.events_figure(
+            [torch.tensor([1.0, 3.0])] * 12, fine, events.wave(fine), events.wave(fine) + 0.1
+        ),
     ]
     for fig in drawn:
         fig.png()

@@ -1,4 +1,6 @@
-"""Lesson 05: the formulas hold, the trainings are what the lesson says, and the figures can be read."""
+"""Lesson 05: the formulas hold, the trainings are what the lesson says, and the figures can be
+read.
+"""
 
 import copy
 import io
@@ -10,12 +12,12 @@ import pytest
 import torch
 
 from node_tutorial import explore, odeint, solve
+from node_tutorial.course.live import Live
 from node_tutorial.data import spiral
-from node_tutorial.explore import learning_dynamics as lesson
-from node_tutorial.explore import learning_dynamics_figures as figures
-from node_tutorial.explore import learning_dynamics_horizon as horizon
-from node_tutorial.explore import learning_dynamics_solvers as solvers
-from node_tutorial.explore.live import Live
+from node_tutorial.lessons.learning_dynamics import field_over_training as lesson
+from node_tutorial.lessons.learning_dynamics import figures
+from node_tutorial.lessons.learning_dynamics import loss_over_horizon as horizon
+from node_tutorial.lessons.learning_dynamics import solver_swap as solvers
 from node_tutorial.plotting import text_problems
 
 f64 = {"dtype": torch.float64}
@@ -53,7 +55,9 @@ def test_a_window_loss_is_that_of_each_window_alone():
     for i in range(len(t) - 4):
         states = solve(field, y[i], t[i : i + 5], rtol=1e-9, atol=1e-9).y
         alone.append((states - y[i : i + 5]).square().mean())
-    assert len(alone) == 56 and value.item() == pytest.approx(torch.stack(alone).mean().item(), rel=2e-2)
+    assert len(alone) == 56 and value.item() == pytest.approx(
+        torch.stack(alone).mean().item(), rel=2e-2
+    )
     assert others["nfe"] > 0
 
 
@@ -70,7 +74,9 @@ def test_a_new_model_is_the_same_under_every_default_and_leaves_torch_alone():
     finally:
         torch.set_default_dtype(before)
     one, two = (model.state_dict() for model in models)
-    assert all(torch.equal(one[name], two[name]) and one[name].dtype == torch.float64 for name in one)
+    assert all(
+        torch.equal(one[name], two[name]) and one[name].dtype == torch.float64 for name in one
+    )
 
 
 def test_windows_learn_the_field_and_the_whole_alone_does_not():
@@ -96,7 +102,9 @@ def test_what_euler_learns_of_a_rotation_goes_around_exactly(w, h):
     t = torch.arange(0, 5 + h / 2, h, **f64)
 
     def field(t, z):
-        return torch.stack([slope.real * z[0] - slope.imag * z[1], slope.imag * z[0] + slope.real * z[1]])
+        return torch.stack(
+            [slope.real * z[0] - slope.imag * z[1], slope.imag * z[0] + slope.real * z[1]]
+        )
 
     z = odeint(field, torch.tensor([1.0, 0.0], **f64), t, method="euler")
     assert torch.allclose(z, torch.stack([torch.cos(w * t), torch.sin(w * t)], 1), atol=1e-12)
@@ -154,15 +162,24 @@ def test_figures_are_readable():
     fine = torch.linspace(0, 24, 121, **f64)
     path = lesson.truth(fine) + 0.1
     history = SimpleNamespace(steps=9)
-    live = Live(lambda fig, model, history: figures.draw_training(fig, model, history, t, y), size=(8.6, 3.6))
-    history = type("History", (), {"steps": 9, "__len__": lambda s: 3, "__getitem__": lambda s, n: [1.0, 0.5, 0.1]})()
+    live = Live(
+        lambda fig, model, history: figures.draw_training(fig, model, history, t, y),
+        size=(8.6, 3.6),
+    )
+    history = type(
+        "History",
+        (),
+        {"steps": 9, "__len__": lambda s: 3, "__getitem__": lambda s, n: [1.0, 0.5, 0.1]},
+    )()
     live.draw(live.figure, model.ode.func, history)
     other = copy.deepcopy(model).ode.func
     figs = [
         live.figure,
         figures.forecast_figure(t, y),
         figures.forecast_figure(
-            t, y, {"one curve of some length": (fine, path), "and another of this length": (fine, path)}
+            t,
+            y,
+            {"one curve of some length": (fine, path), "and another of this length": (fine, path)},
         ),
         figures.slopes_figure(t, y, path),
         figures.length_figure([2, 6, 16, 60], [1.0, 0.5, 0.1, 1.0]),

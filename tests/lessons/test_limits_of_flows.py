@@ -1,4 +1,6 @@
-"""Facts that lesson 08's helpers rely on: stored runs, how states are drawn, the law of the ring, readable figures."""
+"""Facts that lesson 08's helpers rely on: stored runs, how states are drawn, the law of the ring,
+readable figures.
+"""
 
 import math
 
@@ -8,8 +10,7 @@ import torch
 
 from node_tutorial import History, explore
 from node_tutorial.data import disk_in_annulus
-from node_tutorial.explore import limits_figures as figures
-from node_tutorial.explore import limits_runs as runs
+from node_tutorial.lessons.limits_of_flows import figures, runs
 from node_tutorial.models import MLP, AugmentedODE, NeuralODE, VectorField
 from node_tutorial.plotting import text_problems
 
@@ -40,14 +41,21 @@ def test_stored_parameters_are_the_model_that_was_measured(extra):
     setting = runs.Setting(extra)
     x, label = disk_in_annulus(2000, 6000, seed=1000)
     output = runs.model_of(setting)(x.double())
-    loss, measured = torch.nn.functional.smooth_l1_loss(output, label).item(), runs.measures(setting)["test_loss"][0]
+    loss, measured = (
+        torch.nn.functional.smooth_l1_loss(output, label).item(),
+        runs.measures(setting)["test_loss"][0],
+    )
     assert loss == pytest.approx(measured, rel=0.1, abs=2e-4)
     assert len(runs.stored()[f"{setting.name}/parameters"]) == len(runs.FRAMES)
 
 
 def test_a_short_training_gives_what_is_stored_of_a_long_one():
     x, label = disk_in_annulus(10, 30)
-    for setting in (runs.Setting(1), runs.Setting(0, kinetic=0.1), runs.Setting(0, jacobian=0.1, spread=0.3)):
+    for setting in (
+        runs.Setting(1),
+        runs.Setting(0, kinetic=0.1),
+        runs.Setting(0, jacobian=0.1, spread=0.3),
+    ):
         model, history, _, _ = runs.train(setting, seed=0, steps=3)
         assert history.status == "finished" and min(history["nfe"]) >= 8
         values = runs.measure(model, x.double(), label.double(), x.double(), label.double())
@@ -59,7 +67,13 @@ def test_the_wedge_is_left_out_of_training():
     _, _, x, label = runs.train(runs.Setting(wedge=True), seed=0, steps=1)
     assert not runs.in_wedge(x).any() and 1700 < len(x) == len(label) < 1900
     angle = torch.tensor([-0.1, 0.1, 0.5, 0.7, 3.0], dtype=float64)
-    assert runs.in_wedge(torch.stack([angle.cos(), angle.sin()], 1)).tolist() == [False, True, True, False, False]
+    assert runs.in_wedge(torch.stack([angle.cos(), angle.sin()], 1)).tolist() == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_with_weight_zero_nothing_is_penalized():
@@ -68,7 +82,10 @@ def test_with_weight_zero_nothing_is_penalized():
     model = runs.Classifier(1)
     plain = runs._loss(model, runs.Setting(1))(model, batch)
     tiny, recorded = runs._loss(model, runs.Setting(1, kinetic=1e-12, jacobian=1e-12))(model, batch)
-    assert tiny.item() == pytest.approx(plain.item(), abs=1e-6) and recorded["nfe"] == model.ode.stats.nfe
+    assert (
+        tiny.item() == pytest.approx(plain.item(), abs=1e-6)
+        and recorded["nfe"] == model.ode.stats.nfe
+    )
 
 
 def test_planar_states_are_drawn_as_they_are_and_others_with_the_readout_upward():
@@ -98,7 +115,9 @@ def test_the_law_needs_the_plane():
 
     class Lift(torch.nn.Module):
         def forward(self, t, y):
-            return torch.cat([torch.zeros_like(y[:, :2]), y[:, :2].square().sum(1, keepdim=True)], 1)
+            return torch.cat(
+                [torch.zeros_like(y[:, :2]), y[:, :2].square().sum(1, keepdim=True)], 1
+            )
 
     model = runs.Classifier(1).double()
     model.ode = AugmentedODE(Lift(), 1)

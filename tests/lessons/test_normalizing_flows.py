@@ -1,4 +1,6 @@
-"""Facts that lesson 14's helpers rely on: stored flows, how they are built and measured, folds, readable figures."""
+"""Facts that lesson 14's helpers rely on: stored flows, how they are built and measured, folds,
+readable figures.
+"""
 
 import math
 
@@ -9,11 +11,9 @@ from torch.func import jacrev, vmap
 
 from node_tutorial import explore
 from node_tutorial.data import grid
-from node_tutorial.exercises import normalizing_flows as exercises
-from node_tutorial.explore import normalizing_flows_figures as figures
-from node_tutorial.explore import normalizing_flows_runs as runs
-from node_tutorial.explore.normalizing_flows_layers import last_layers
-from node_tutorial.explore.normalizing_flows_planar import area, roots
+from node_tutorial.lessons.normalizing_flows import exercises, figures, runs
+from node_tutorial.lessons.normalizing_flows.coupling_layers import last_layers
+from node_tutorial.lessons.normalizing_flows.planar_layer import area, roots
 from node_tutorial.models import normal_log_prob
 from node_tutorial.plotting import text_problems
 
@@ -34,7 +34,9 @@ def test_every_setting_is_stored():
         assert runs.stored()[f"{setting.name}/parameters"].shape == (size,)
 
 
-@pytest.mark.parametrize("setting", [MOONS, runs.Setting("8 Gaussians", "planar", 32), runs.Setting("U2", "planar", 8)])
+@pytest.mark.parametrize(
+    "setting", [MOONS, runs.Setting("8 Gaussians", "planar", 32), runs.Setting("U2", "planar", 8)]
+)
 def test_stored_parameters_are_the_flow_that_was_measured(setting):
     """Other draws on another processor: equal within four standard errors."""
     gap, found = runs.measure(setting, runs.flow_of(setting)), runs.measures(setting)
@@ -97,7 +99,9 @@ def test_roots_are_all_points_with_one_image():
 def test_the_solution_of_14_4_is_autograds_log_det():
     for size in (2, 3, 6):
         x = torch.randn(10, size, dtype=float64)
-        assert torch.allclose(exercises.radial_log_det(x), log_det(lambda x: x * (1 + x.square().sum()), x))
+        assert torch.allclose(
+            exercises.radial_log_det(x), log_det(lambda x: x * (1 + x.square().sum()), x)
+        )
 
 
 def test_the_solution_of_14_3_undoes_its_coupling():
@@ -115,7 +119,10 @@ def test_the_solution_of_14_1_is_a_density():
 @pytest.mark.parametrize("map", ["x = a z", "x = -a z", "x = exp(a z)", "x = z + a tanh(2 z)"])
 def test_the_factors_of_the_line_have_the_areas_that_theory_says(map):
     panel, a = explore.stretched_density(), 1.5
-    found = {factor: panel.evaluate(map=map, a=a, factor=factor).data for factor in ("|dz/dx|", "dz/dx", "no factor")}
+    found = {
+        factor: panel.evaluate(map=map, a=a, factor=factor).data
+        for factor in ("|dz/dx|", "dz/dx", "no factor")
+    }
     assert found["|dz/dx|"]["area"] == pytest.approx(1, abs=1e-6)
     assert found["dz/dx"]["area"] == pytest.approx(-1 if map == "x = -a z" else 1, abs=1e-6)
     mean_slope = {"x = a z": a, "x = -a z": a, "x = exp(a z)": a * math.exp(a * a / 2)}.get(map)
@@ -140,7 +147,9 @@ def test_figures_are_readable():
     x = torch.linspace(-6, 6, 200, dtype=float64).exp()
     curve, moons = torch.exp(-x), runs.density_of("two moons")
     islands, flow = runs.density_of("2 islands"), runs.flow_of(runs.ISLANDS)
-    path = figures.bridge_path(flow, torch.tensor([-3.0, 0.0]).double(), torch.tensor([3.0, 0.0]).double())
+    path = figures.bridge_path(
+        flow, torch.tensor([-3.0, 0.0]).double(), torch.tensor([3.0, 0.0]).double()
+    )
     drawn = [
         figures.stretched_figure(x, {"p(ln x)": (x, curve)}),
         figures.stretched_figure(x, {"p(ln x)": (x, curve / 2), "p(ln x) / x": (x, curve)}),

@@ -1,4 +1,6 @@
-"""Facts that lesson 07's helpers rely on: training, the stored results and nets, explorables, readable figures."""
+"""Facts that lesson 07's helpers rely on: training, the stored results and nets, explorables,
+readable figures.
+"""
 
 from pathlib import Path
 
@@ -6,10 +8,10 @@ import pytest
 import torch
 
 from node_tutorial import explore
-from node_tutorial.data import stored as storage
-from node_tutorial.explore import ode_nets as lesson
-from node_tutorial.explore import ode_nets_depth as depth
-from node_tutorial.explore import ode_nets_figures as figures
+from node_tutorial.course import runs as storage
+from node_tutorial.lessons.ode_nets import digits_on_their_way as depth
+from node_tutorial.lessons.ode_nets import figures
+from node_tutorial.lessons.ode_nets import runs as lesson
 from node_tutorial.plotting import text_problems
 
 
@@ -22,14 +24,18 @@ def results():
 
 
 def test_training_depends_on_the_seed_alone():
-    first, again, other = (lesson.train(lesson.NETS["no block"], seed=seed, epochs=1) for seed in (0, 0, 1))
+    first, again, other = (
+        lesson.train(lesson.NETS["no block"], seed=seed, epochs=1) for seed in (0, 0, 1)
+    )
     assert first.history["loss"] == again.history["loss"] != other.history["loss"]
     assert first.wrong == again.wrong == lesson.wrong(first.net)
 
 
 def test_the_learning_rate_falls_to_zero_along_a_cosine():
     rates = []
-    lesson.train(lesson.NETS["one block"], epochs=1, on_step=lambda net, history: rates.append(len(history)))
+    lesson.train(
+        lesson.NETS["one block"], epochs=1, on_step=lambda net, history: rates.append(len(history))
+    )
     trained = lesson.train(lesson.NETS["linear"], epochs=3)
     assert len(rates) == 43 and trained.wrong < 60
     losses = trained.history["loss"]
@@ -49,7 +55,9 @@ def test_a_net_can_be_solved_otherwise_than_it_was_trained():
 def test_costs_are_those_of_the_solver():
     net, (images, labels) = lesson.stored("ODE-Net"), lesson.test_set()
     data = lesson.costs(net, images[:8], labels[:8], [1e-2, 1e-4, 1e-6])
-    assert data["nfe"] == [lesson.solve_with(net, images[:8], rtol=tol, atol=tol)[1] for tol in (1e-2, 1e-4, 1e-6)]
+    assert data["nfe"] == [
+        lesson.solve_with(net, images[:8], rtol=tol, atol=tol)[1] for tol in (1e-2, 1e-4, 1e-6)
+    ]
     assert data["distance"][0] > data["distance"][1] > data["distance"][2]
     assert min(data["backward"]) > 0 and min(data["seconds"]) > 0
 
@@ -70,7 +78,9 @@ def test_the_stored_table_is_that_of_these_nets(results):
 
 
 def test_a_training_of_the_table_comes_out_near_what_is_stored(results):
-    """Another processor rounds otherwise, and after hundreds of steps ends elsewhere: near, not equal."""
+    """Another processor rounds otherwise, and after hundreds of steps ends elsewhere: near, not
+    equal.
+    """
     for name in ("MLP", "no block"):
         wrong = [lesson.train(lesson.NETS[name], fold).wrong for fold in (0, 1)]
         expected = torch.tensor(results["table"][name]["wrong"], dtype=torch.float64)[:, :2].mean()
@@ -84,13 +94,19 @@ def test_stored_nets_answer_as_the_stored_dial_says(name, results):
     place = dial["tolerances"].index(1e-3)
     row = {key: values[place] for key, values in dial["nets"][name]["dopri5"].items()}
     scores, nfe = lesson.solve_with(net, images, rtol=1e-3, atol=1e-3)
-    assert abs(nfe - row["nfe"]) <= 6 and abs(int((scores.argmax(1) != labels).sum()) - row["wrong"]) <= 1
+    assert (
+        abs(nfe - row["nfe"]) <= 6
+        and abs(int((scores.argmax(1) != labels).sum()) - row["wrong"]) <= 1
+    )
 
 
 def test_longer_runs_have_an_entry_for_every_epoch(results):
     assert set(results["growth"]) == set(lesson.FIELDS)
     for row in results["growth"].values():
-        assert all(torch.tensor(row[what]).shape == (3, results["long"]) for what in ("forward", "backward", "tight"))
+        assert all(
+            torch.tensor(row[what]).shape == (3, results["long"])
+            for what in ("forward", "backward", "tight")
+        )
 
 
 # ---- Explorables ----
@@ -130,13 +146,21 @@ def test_the_dial_shows_the_setting_that_it_says():
 
 def test_figures_are_readable(results):
     steps = (1, 2, 4, 8, 16, 32)
-    wrong = {1: dict(zip(steps, (5, 6, 10, 11, 12, 13))), 4: dict.fromkeys(steps, 7), "dopri5": dict.fromkeys(steps, 8)}
+    wrong = {
+        1: dict(zip(steps, (5, 6, 10, 11, 12, 13))),
+        4: dict.fromkeys(steps, 7),
+        "dopri5": dict.fromkeys(steps, 8),
+    }
     kept = {
         "ResNet": {0: 8e5, 24: 1.2e7},
         "RK-Net": {4: 2.8e6, 32: 1.6e7},
         "ODE-Net, adjoint": {4: 1e6, 32: 1e6},
     }
-    data = {"nfe": [14, 14, 20, 44], "distance": [1e-3, 2e-3, 2e-4, 4e-7], "seconds": [0.03, 0.03, 0.04, 0.09]}
+    data = {
+        "nfe": [14, 14, 20, 44],
+        "distance": [1e-3, 2e-3, 2e-4, 4e-7],
+        "seconds": [0.03, 0.03, 0.04, 0.09],
+    }
     drawn = [
         figures.error_figure(results["table"]),
         figures.memory_figure(kept),

@@ -1,4 +1,6 @@
-"""Facts that lesson 02's helpers rely on: order conditions, stability functions, the exact comet, readable figures."""
+"""Facts that lesson 02's helpers rely on: order conditions, stability functions, the exact comet,
+readable figures.
+"""
 
 import math
 
@@ -7,9 +9,9 @@ import pytest
 import torch
 
 from node_tutorial import METHODS, Tableau, explore, solve
-from node_tutorial.explore import runge_kutta as workbench
-from node_tutorial.explore import runge_kutta_figures as figures
-from node_tutorial.explore.runge_kutta_stability import STABILITY, stability_function
+from node_tutorial.lessons.runge_kutta import figures
+from node_tutorial.lessons.runge_kutta import tableau_workbench as workbench
+from node_tutorial.lessons.runge_kutta.stability_point import STABILITY, stability_function
 from node_tutorial.plotting import text_problems
 
 
@@ -44,11 +46,15 @@ def test_the_errors_of_the_workbench_are_those_of_the_package():
     one = torch.ones(1, dtype=torch.float64)
     t = torch.tensor([0.0, 2.0], dtype=torch.float64)
     for n, error in zip(workbench.STEPS[:6], errors):
-        end = solve(workbench.bell, one, t, method="rk4_classic", options={"step_size": 2 / n}).y[-1]
+        end = solve(workbench.bell, one, t, method="rk4_classic", options={"step_size": 2 / n}).y[
+            -1
+        ]
         assert error == pytest.approx(abs(float(end) - 0.2), abs=1e-14)
 
 
-@pytest.mark.parametrize("name", ["Euler", "midpoint, Heun (order 2)", "Heun (order 3)", "RK4, both"])
+@pytest.mark.parametrize(
+    "name", ["Euler", "midpoint, Heun (order 2)", "Heun (order 3)", "RK4, both"]
+)
 def test_with_as_many_stages_as_its_order_a_stability_function_is_the_series_of_exp(name):
     tableau, z = STABILITY[name], np.array([0.3 - 0.4j, -2.5, 1j])
     series = sum(z**k / math.factorial(k) for k in range(tableau.order + 1))
@@ -69,7 +75,12 @@ def test_the_comet_solves_keplers_problem():
 def test_the_mistyped_tableau_of_the_exercise_is_accepted_and_has_order_3():
     a = ((), (1 / 2,), (0, 1 / 2), (0, 1 / 2, 1 / 2))
     tableau = Tableau("mistyped", 4, c=(0, 1 / 2, 1 / 2, 1), a=a, b=METHODS["rk4_classic"].b)
-    assert [ok for *_, ok in workbench._conditions(tableau, [workbench.Fraction(n, 6) for n in (1, 2, 2, 1)])] == [
+    assert [
+        ok
+        for *_, ok in workbench._conditions(
+            tableau, [workbench.Fraction(n, 6) for n in (1, 2, 2, 1)]
+        )
+    ] == [
         *[True] * 7,
         False,
     ]
@@ -80,8 +91,12 @@ def test_nothing_in_the_lessons_figures_is_covered_or_cut():
     euler = STABILITY["Euler"]
     for fig in (
         figures.error_over_step(hs, {"euler": list(hs), "rk4_classic": [h**4 for h in hs]}),
-        figures.one_step(workbench.bell, 0.0, 1.0, 1.0, METHODS["rk4_classic"], lambda t: 1 / (1 + t**2)),
-        figures.regions({"order 1": stability_function(euler)}, (-1.5, -2.0, -2.5), stability_function(euler)),
+        figures.one_step(
+            workbench.bell, 0.0, 1.0, 1.0, METHODS["rk4_classic"], lambda t: 1 / (1 + t**2)
+        ),
+        figures.regions(
+            {"order 1": stability_function(euler)}, (-1.5, -2.0, -2.5), stability_function(euler)
+        ),
     ):
         fig.draw_without_rendering()
         assert not text_problems(fig)

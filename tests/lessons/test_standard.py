@@ -1,4 +1,6 @@
-"""The standard for lessons, as far as it can be measured. One notebook: pytest tests/test_lessons.py -k 03"""
+"""The standard for lessons, as far as it can be measured. One notebook: pytest
+tests/test_lessons.py -k 03
+"""
 
 import base64
 import json
@@ -8,10 +10,15 @@ import statistics
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-VIEW, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
-NETWORK = r"^\s*(import|from)\s+(urllib|requests|http|httpx|aiohttp|socket|ftplib)\b|download\s*=\s*True"
+VIEW, STATE = (
+    "application/vnd.jupyter.widget-view+json",
+    "application/vnd.jupyter.widget-state+json",
+)
+NETWORK = (
+    r"^\s*(import|from)\s+(urllib|requests|http|httpx|aiohttp|socket|ftplib)\b|download\s*=\s*True"
+)
 BRITISH = (
     r"behaviour|cancell(ed|ing)|catalogue|centre|colour|favour|grey|honour|label{2}(ed|ing)|learnt|metres?\b|modell"
     r"|neighbour|travell|whilst|analyse[dr]?\b|(discret|factor|general|initial|linear|maxim|minim|normal|optim|organ"
@@ -44,7 +51,11 @@ class Lesson:
         for i, output in self.outputs():
             data = output.get("data", {})
             if "image/png" in data:
-                yield i, base64.b64decode("".join(data["image/png"])), "".join(data.get("text/plain", ""))
+                yield (
+                    i,
+                    base64.b64decode("".join(data["image/png"])),
+                    "".join(data.get("text/plain", "")),
+                )
 
 
 @pytest.fixture(params=NOTEBOOKS or [None], ids=lambda path: path.stem if path else "none yet")
@@ -60,7 +71,9 @@ def code_lines(source):
 
 def words(text):
     """The words of markdown, without link targets, formulas, tables' rules and code blocks."""
-    text = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)|<[^>]+>", " ", text, flags=re.DOTALL)
+    text = re.sub(
+        r"```.*?```|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)|<[^>]+>", " ", text, flags=re.DOTALL
+    )
     return re.findall(r"[^\W_][\w'’-]*", text)
 
 
@@ -92,7 +105,9 @@ def test_the_end_is_like_that_of_the_others(lesson):
 
 
 def test_a_picture_comes_before_the_theory(lesson):
-    assert any(i <= 3 for i, _, _ in lesson.images()), "no figure or explorable among the first four cells"
+    assert any(i <= 3 for i, _, _ in lesson.images()), (
+        "no figure or explorable among the first four cells"
+    )
 
 
 def test_links_lead_to_lessons_that_exist(lesson):
@@ -100,9 +115,13 @@ def test_links_lead_to_lessons_that_exist(lesson):
     here = names.index(lesson.path.name)
     edges = lesson.cells[0]["source"] + lesson.text[-1]["source"]
     if here + 1 < len(names):
-        assert f"]({names[here + 1]})" in lesson.text[-1]["source"], f"the last text links to {names[here + 1]}"
+        assert f"]({names[here + 1]})" in lesson.text[-1]["source"], (
+            f"the last text links to {names[here + 1]}"
+        )
     if here > 0:
-        assert f"]({names[here - 1]})" in edges, f"the first or last text links to {names[here - 1]}"
+        assert f"]({names[here - 1]})" in edges, (
+            f"the first or last text links to {names[here - 1]}"
+        )
     for target in re.findall(r"\]\(([^)#\s]+\.ipynb)\)", lesson.all_text):
         if not target.startswith("http"):
             assert (lesson.path.parent / target).exists(), f"{target} does not exist"
@@ -112,15 +131,23 @@ def test_sizes_are_within_the_budget(lesson):
     low = 12 if lesson.number == "00" else 25
     assert low <= len(lesson.cells) <= 45, f"{len(lesson.cells)} cells, the standard is {low}-45"
     sizes = [len(code_lines(cell["source"])) for cell in lesson.code]
-    assert max(sizes) <= 25, f"a code cell of {max(sizes)} lines; move plotting and set-up code into the package"
-    assert statistics.median(sizes) <= 6, f"the median code cell has {statistics.median(sizes)} lines"
+    assert max(sizes) <= 25, (
+        f"a code cell of {max(sizes)} lines; move plotting and set-up code into the package"
+    )
+    assert statistics.median(sizes) <= 6, (
+        f"the median code cell has {statistics.median(sizes)} lines"
+    )
     ratio = len(words(lesson.all_text)) / sum(sizes)
-    assert lesson.number == "00" or 6 <= ratio <= 18, f"{ratio:.1f} words of prose per line of code, the aim is 8-14"
+    assert lesson.number == "00" or 6 <= ratio <= 18, (
+        f"{ratio:.1f} words of prose per line of code, the aim is 8-14"
+    )
 
 
 def test_cells_were_run_once_in_order_and_without_errors(lesson):
     counts = [cell["execution_count"] for cell in lesson.code]
-    assert counts == list(range(1, len(counts) + 1)), f"execution counts {counts}: run all cells from a fresh kernel"
+    assert counts == list(range(1, len(counts) + 1)), (
+        f"execution counts {counts}: run all cells from a fresh kernel"
+    )
     for i, output in lesson.outputs():
         assert output["output_type"] != "error", f"cell {i} stores an error"
         assert output.get("name") != "stderr", f"cell {i} stores a warning: {output.get('text')}"
@@ -137,16 +164,18 @@ def test_pictures_are_light_and_each_has_its_sentence(lesson):
     total = sum(len(png) for _, png, _ in lesson.images())
     assert total <= 400 * 1024, f"{total // 1024} KB of pictures, the limit is 400"
     for i, _, sentence in lesson.images():
-        assert sentence.strip() and not re.match(r"<|Figure", sentence), f"cell {i}: end with show(fig, 'meaning')"
+        assert sentence.strip() and not re.match(r"<|Figure", sentence), (
+            f"cell {i}: end with show(fig, 'meaning')"
+        )
 
 
 def test_no_widget_is_stored_without_a_picture(lesson):
     assert "widgets" not in lesson.notebook["metadata"], "drop metadata.widgets"
     for i, output in lesson.outputs():
         data = output.get("data", {})
-        assert STATE not in data and (VIEW not in data or {"image/png", "text/plain"} <= set(data)), (
-            f"cell {i} displays a widget that a page without a kernel cannot show: use an Explorable"
-        )
+        assert STATE not in data and (
+            VIEW not in data or {"image/png", "text/plain"} <= set(data)
+        ), f"cell {i} displays a widget that a page without a kernel cannot show: use an Explorable"
 
 
 def test_the_kernel_is_a_plain_python(lesson):
@@ -155,7 +184,9 @@ def test_the_kernel_is_a_plain_python(lesson):
 
 
 def test_small_tensors_are_left_to_one_thread(lesson):
-    """On a machine that others use too, two threads took 2 s, and once 15 s, for what one does in 0.2 s."""
+    """On a machine that others use too, two threads took 2 s, and once 15 s, for what one does in
+    0.2 s.
+    """
     assert "torch.set_num_threads(1)" in lesson.code[0]["source"]
 
 
@@ -168,7 +199,9 @@ def test_nothing_needs_a_network_a_shell_or_pyplot(lesson):
 def test_nothing_stored_depends_on_the_machine(lesson):
     stored = json.dumps([output for _, output in lesson.outputs()]) + lesson.all_code
     stored = re.sub(r'"image/png": "[^"]*"', "", stored)
-    found = re.search(r"/(home|Users|tmp|root|work|opt|usr)/[\w.]|[A-Z]:\\\\|site-packages|0x[0-9a-f]{6,}", stored)
+    found = re.search(
+        r"/(home|Users|tmp|root|work|opt|usr)/[\w.]|[A-Z]:\\\\|site-packages|0x[0-9a-f]{6,}", stored
+    )
     assert not found, f"{found.group(0)!r} is stored"
 
 
@@ -180,23 +213,34 @@ def test_exempt_cells_say_why(lesson):
         assert "NBVAL" not in cell["source"], f"code cell {i + 1}: use tags"
         reason = re.search(r"^# not compared: \S+", cell["source"], re.MULTILINE)
         assert ("nbval-ignore-output" in tags) == bool(reason), (
-            f"code cell {i + 1}: the tag nbval-ignore-output and a comment '# not compared: <reason>' go together"
+            f"code cell {i + 1}: the tag nbval-ignore-output and a comment '# not compared: "
+            "<reason>' go together"
         )
 
 
 def test_explorables_are_used_announced_and_driven(lesson):
     from node_tutorial import explore
 
-    registered = {name for name, make in explore.load_all().items() if make.lesson == lesson.number}
+    registered = {name for name, stem in explore.LESSON_OF.items() if stem == lesson.path.stem[3:]}
     used = set(re.findall(r"\bexplore\.(\w+)\(", lesson.all_code))
     assert used, "at least one explorable"
-    assert registered <= used, f"registered for this lesson but not used: {sorted(registered - used)}"
-    assert used <= set(explore.EXPLORABLES), f"not registered: {sorted(used - set(explore.EXPLORABLES))}"
+    assert registered <= used, (
+        f"registered for this lesson but not used: {sorted(registered - used)}"
+    )
+    assert used <= set(explore.EXPLORABLES), (
+        f"not registered: {sorted(used - set(explore.EXPLORABLES))}"
+    )
     for i, cell in enumerate(lesson.cells):
         if cell["cell_type"] == "code" and re.search(r"\bexplore\.\w+\(", cell["source"]):
-            before = " ".join(c["source"] for c in lesson.cells[max(0, i - 2) : i] if c["cell_type"] == "markdown")
-            assert re.search(r"predict", before, re.IGNORECASE), f"cell {i}: no 'predict first' question above it"
-    assert re.search(r"\.controls\[", lesson.all_code), "a cell drives an explorable from code and asserts what it says"
+            before = " ".join(
+                c["source"] for c in lesson.cells[max(0, i - 2) : i] if c["cell_type"] == "markdown"
+            )
+            assert re.search(r"predict", before, re.IGNORECASE), (
+                f"cell {i}: no 'predict first' question above it"
+            )
+    assert re.search(r"\.controls\[", lesson.all_code), (
+        "a cell drives an explorable from code and asserts what it says"
+    )
 
 
 def test_exercises_are_used_and_not_started(lesson):
@@ -209,10 +253,16 @@ def test_exercises_are_used_and_not_started(lesson):
     for cell in lesson.code:
         if re.search(r"^check\(", cell["source"], re.MULTILINE):
             stored = json.dumps(cell["outputs"])
-            assert "not started" in stored, f"an exercise is stored answered: {cell['source'][:60]!r}"
+            assert "not started" in stored, (
+                f"an exercise is stored answered: {cell['source'][:60]!r}"
+            )
     asked = "from node_tutorial.exercises import check, hint, show_solution"
-    assert asked in lesson.code[0]["source"], f"whoever is stuck needs the first cell to say: {asked}"
-    assert re.search(rf'Stuck\?\s+Run `hint\("{lesson.number}\.\d"\)`', lesson.all_text), "it says how to get a hint"
+    assert asked in lesson.code[0]["source"], (
+        f"whoever is stuck needs the first cell to say: {asked}"
+    )
+    assert re.search(rf'Stuck\?\s+Run `hint\("{lesson.number}\.\d"\)`', lesson.all_text), (
+        "it says how to get a hint"
+    )
     given_away = re.search(r"^\s*(show_solution|hint)\(", lesson.all_code, re.MULTILINE)
     assert not given_away, "hints and solutions are for the learner to call"
 

@@ -1,4 +1,6 @@
-"""AugmentedODE: the states of a plain solve from the augmented start, more than a plain one can do, clear refusals."""
+"""AugmentedODE: the states of a plain solve from the augmented start, more than a plain one can do,
+clear refusals.
+"""
 
 import copy
 import math
@@ -54,7 +56,9 @@ def test_a_lift_is_appended_and_trained():
     assert states.shape == (5, 3, 5) and model.stats.nfe > 0
     states[-1].sum().backward()
     assert lift.weight.grad is not None and lift.weight.grad.abs().min() > 0
-    assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for m in (f, lift) for p in m.parameters())
+    assert sum(p.numel() for p in model.parameters()) == sum(
+        p.numel() for m in (f, lift) for p in m.parameters()
+    )
 
 
 @pytest.mark.parametrize("shape", [(2,), (3, 2), (4, 3, 2)])
@@ -68,7 +72,9 @@ def test_one_more_dimension_realizes_the_reflection():
     states = AugmentedODE(Turn(), 1, rtol=1e-9, atol=1e-9)(x.double(), T)
     assert torch.allclose(states[-1], torch.cat([target, torch.zeros(2, 1)], 1).double(), atol=1e-7)
     middle = states[2]
-    assert torch.allclose(middle[:, 0], torch.zeros(2).double(), atol=1e-7), "they pass each other at x = 0 ..."
+    assert torch.allclose(middle[:, 0], torch.zeros(2).double(), atol=1e-7), (
+        "they pass each other at x = 0 ..."
+    )
     assert (middle[0] - middle[1]).norm() == pytest.approx(2, abs=1e-7), "... one above the other"
 
 
@@ -77,7 +83,13 @@ def test_training_finds_the_reflection_with_and_only_with_an_extra_dimension():
     for extra in (0, 1):
         torch.manual_seed(0)
         model = AugmentedODE(VectorField(MLP(1 + extra, 16, 1 + extra)), extra)
-        fit(model, lambda m, _: (m(x, T.float())[-1, :, :1] - target).square().mean(), 100, lr=0.03, progress=False)
+        fit(
+            model,
+            lambda m, _: (m(x, T.float())[-1, :, :1] - target).square().mean(),
+            100,
+            lr=0.03,
+            progress=False,
+        )
         losses[extra] = (model(x, T.float())[-1, :, :1] - target).square().mean().item()
     assert losses[0] > 1 and losses[1] < 0.01
 
@@ -87,14 +99,18 @@ def test_a_model_survives_copying_pickling_and_its_state_dict():
     states = model(X, T)
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(other(X, T), states)
-    fresh = AugmentedODE(VectorField(MLP(6, 16, 5).double(), time=True), nn.Linear(2, 3).double(), rtol=1e-6)
+    fresh = AugmentedODE(
+        VectorField(MLP(6, 16, 5).double(), time=True), nn.Linear(2, 3).double(), rtol=1e-6
+    )
     fresh.load_state_dict(model.state_dict())
     assert torch.equal(fresh(X, T), states)
 
 
 @pytest.mark.parametrize("extra", [1.0, "1", True, None])
 def test_what_is_no_number_of_dimensions_is_refused(extra):
-    with pytest.raises(TypeError, match=r"extra must be the number of zeros .* nn\.Linear\(2, 1\), got"):
+    with pytest.raises(
+        TypeError, match=r"extra must be the number of zeros .* nn\.Linear\(2, 1\), got"
+    ):
         AugmentedODE(field(3), extra)
 
 

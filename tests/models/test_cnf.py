@@ -1,4 +1,6 @@
-"""CNF and the trace: closed forms, autograd's Jacobian, mass, Hutchinson's moments, gradients, counts, refusals."""
+"""CNF and the trace: closed forms, autograd's Jacobian, mass, Hutchinson's moments, gradients,
+counts, refusals.
+"""
 
 import copy
 import math
@@ -80,11 +82,15 @@ def solver(gradient):
 def test_a_linear_field_expands_by_the_trace_times_the_time(time):
     flow, y = CNF(Linear(), end=1.7, **TIGHT), points()
     path = flow.path(y, torch.tensor([0.0, time], dtype=f64))
-    assert torch.allclose(path.log[-1], torch.full((5,), time * A.trace().item(), dtype=f64), atol=1e-9)
+    assert torch.allclose(
+        path.log[-1], torch.full((5,), time * A.trace().item(), dtype=f64), atol=1e-9
+    )
     matrix = torch.linalg.matrix_exp(time * A)
     assert torch.allclose(path.y[-1], y @ matrix.T, atol=1e-7)
     covariance = matrix @ matrix.T
-    exact = torch.distributions.MultivariateNormal(torch.zeros(2, dtype=f64), covariance).log_prob(y)
+    exact = torch.distributions.MultivariateNormal(torch.zeros(2, dtype=f64), covariance).log_prob(
+        y
+    )
     assert torch.allclose(flow.log_prob(y, time=time), exact, atol=1e-6)
 
 
@@ -103,7 +109,9 @@ def test_the_log_det_is_that_of_autograds_jacobian(size, way):
     log_det = getattr(flow, way)(x).log_det
     for row, expected in zip(x, log_det):
         matrix = jacobian(lambda x: getattr(flow, way)(x[None]).y[0], row)
-        assert torch.linalg.slogdet(matrix).logabsdet.item() == pytest.approx(expected.item(), abs=1e-6)
+        assert torch.linalg.slogdet(matrix).logabsdet.item() == pytest.approx(
+            expected.item(), abs=1e-6
+        )
 
 
 @pytest.mark.parametrize("time", [0.4, 1.0])
@@ -169,9 +177,13 @@ def test_a_field_knows_its_trace_by_a_formula(widths, time):
     y, rest = points(6, 3).requires_grad_(), torch.randn(6, widths[0] - 3, dtype=f64)
     dy, trace = f.with_trace(t, torch.cat([y, rest], 1))
     expected = f(t, torch.cat([y, rest], 1))
-    assert torch.allclose(dy, expected, atol=1e-14) and torch.allclose(trace, exact_trace(expected, y), atol=1e-13)
+    assert torch.allclose(dy, expected, atol=1e-14) and torch.allclose(
+        trace, exact_trace(expected, y), atol=1e-13
+    )
     found = torch.autograd.grad(trace.square().sum(), (y, *f.parameters()), allow_unused=True)
-    wanted = torch.autograd.grad(exact_trace(expected, y).square().sum(), (y, *f.parameters()), allow_unused=True)
+    wanted = torch.autograd.grad(
+        exact_trace(expected, y).square().sum(), (y, *f.parameters()), allow_unused=True
+    )
     for a, b in zip(found, wanted):  # a last bias has no part in it: None, or zero
         assert (a is None or a.abs().max() == 0) if b is None else torch.allclose(a, b, atol=1e-12)
 
@@ -179,7 +191,9 @@ def test_a_field_knows_its_trace_by_a_formula(widths, time):
 def test_without_a_formula_there_is_none():
     t, y = torch.tensor(0.4), torch.zeros(5, 2)
     assert TimedMLP(2, 8, 2, activation=nn.Softplus).with_trace(t, y) is None
-    assert TimedMLP(2, 8, 8, 8, 2).with_trace(t, y) is None and TimedMLP(2, 2).with_trace(t, y) is None
+    assert (
+        TimedMLP(2, 8, 8, 8, 2).with_trace(t, y) is None and TimedMLP(2, 2).with_trace(t, y) is None
+    )
     assert TimedMLP(2, 8, 2, time="shift").with_trace(torch.zeros(5, 1), y) is None
     assert CNF(TimedMLP(2, 8, 8, 8, 2)).log_prob(y).shape == (5,)
 
@@ -190,7 +204,9 @@ def test_the_formula_changes_neither_densities_nor_gradients(gradient):
     one, other = (CNF(func, gradient=gradient, **TIGHT).log_prob(x) for func in (f, Plain(f)))
     assert torch.allclose(one, other, atol=1e-9)
     inputs = (x, *f.parameters())
-    for a, b in zip(torch.autograd.grad(one.sum(), inputs), torch.autograd.grad(other.sum(), inputs)):
+    for a, b in zip(
+        torch.autograd.grad(one.sum(), inputs), torch.autograd.grad(other.sum(), inputs)
+    ):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
@@ -202,7 +218,9 @@ def test_hutchinsons_estimate_has_its_mean_and_variance(kind):
     estimates = hutchinson_trace(y @ A.T, y, draw_noise(kind, 1, y))
     norm = S.square().sum()
     variance = 2 * (norm - S.diagonal().square().sum()) if kind == "rademacher" else 2 * norm
-    assert estimates.mean().item() == pytest.approx(A.trace().item(), abs=4 * math.sqrt(variance / n))
+    assert estimates.mean().item() == pytest.approx(
+        A.trace().item(), abs=4 * math.sqrt(variance / n)
+    )
     assert estimates.var().item() == pytest.approx(variance.item(), rel=0.06)
     four = hutchinson_trace(y @ A.T, y, draw_noise(kind, 4, y))
     assert four.var().item() == pytest.approx(variance.item() / 4, rel=0.06)
@@ -234,14 +252,19 @@ def test_the_noise_stays_during_a_solve_and_is_drawn_anew_for_the_next():
     torch.manual_seed(5)
     tight = flow(x).log_det
     torch.manual_seed(5)
-    assert torch.allclose(CNF(f, trace="rademacher", rtol=1e-6, atol=1e-6)(x).log_det, tight, atol=1e-5)
+    assert torch.allclose(
+        CNF(f, trace="rademacher", rtol=1e-6, atol=1e-6)(x).log_det, tight, atol=1e-5
+    )
 
 
 def test_noise_that_is_redrawn_at_every_evaluation_costs_evaluations():
     f, x = field(), points(100)
     torch.manual_seed(0)
     with torch.no_grad():
-        kept, redrawn = (CNF(f, trace="rademacher", redraw=redraw, rtol=1e-3, atol=1e-3) for redraw in (False, True))
+        kept, redrawn = (
+            CNF(f, trace="rademacher", redraw=redraw, rtol=1e-3, atol=1e-3)
+            for redraw in (False, True)
+        )
         kept(x), redrawn(x)
     assert redrawn.stats.nfe > 3 * kept.stats.nfe
 
@@ -266,7 +289,9 @@ def test_every_gradient_mode_gives_the_gradient_of_finite_differences(gradient, 
             p.sub_(2 * step)
             down = loss()
             p.add_(step)
-        assert (g * direction).sum().item() == pytest.approx(((up - down) / 2e-5).item(), rel=1e-4, abs=1e-5)
+        assert (g * direction).sum().item() == pytest.approx(
+            ((up - down) / 2e-5).item(), rel=1e-4, abs=1e-5
+        )
 
 
 @pytest.mark.parametrize("gradient", ["direct", "replay", "adjoint"])
@@ -305,7 +330,10 @@ def test_sampling_alone_computes_no_trace():
     x = flow.sample(6)
     torch.manual_seed(0)
     z = torch.randn(6, 2).double()
-    assert torch.equal(x, plain(z, torch.tensor([0.0, 1.0], dtype=f64))[-1]) and plain.stats == flow.stats
+    assert (
+        torch.equal(x, plain(z, torch.tensor([0.0, 1.0], dtype=f64))[-1])
+        and plain.stats == flow.stats
+    )
 
 
 @pytest.mark.parametrize("trace", ["exact", "rademacher"])
@@ -318,7 +346,10 @@ def test_penalties_have_their_closed_forms_and_leave_the_density_alone(trace):
     assert torch.allclose(kinetic, math.pi**2 * x.square().sum(1), rtol=1e-7)
     assert torch.allclose(frobenius, torch.full((5,), 2 * math.pi**2, dtype=f64), rtol=1e-7)
     still = CNF(Still(), trace=trace, **TIGHT).penalized(x)
-    assert torch.allclose(still.kinetic, torch.full((5,), 25.0, dtype=f64)) and (still.frobenius == 0).all()
+    assert (
+        torch.allclose(still.kinetic, torch.full((5,), 25.0, dtype=f64))
+        and (still.frobenius == 0).all()
+    )
     assert torch.allclose(still.log_prob, normal_log_prob(x - torch.tensor([3.0, -4.0])))
 
 
@@ -333,7 +364,11 @@ def test_penalties_are_not_negative_and_take_no_further_step(trace):
     log_prob, kinetic, frobenius = flow.penalized(x)
     assert torch.allclose(plain, log_prob, atol=1e-12) and flow.stats == stats
     displacement = (flow(x).y - x).square().sum(1)
-    assert (kinetic >= displacement - 1e-4).all() and (frobenius >= 0).all() and frobenius.mean() > 0.01
+    assert (
+        (kinetic >= displacement - 1e-4).all()
+        and (frobenius >= 0).all()
+        and frobenius.mean() > 0.01
+    )
 
 
 def test_the_estimated_jacobian_norm_is_right_in_the_mean():
@@ -341,7 +376,9 @@ def test_the_estimated_jacobian_norm_is_right_in_the_mean():
     f, x = field(), points(1)
     exact = CNF(f).penalized(x).frobenius.item()
     many = CNF(f, trace="rademacher").penalized(x.expand(3000, 2)).frobenius
-    assert many.mean().item() == pytest.approx(exact, abs=4 * many.std().item() / math.sqrt(3000) + 1e-3)
+    assert many.mean().item() == pytest.approx(
+        exact, abs=4 * many.std().item() / math.sqrt(3000) + 1e-3
+    )
 
 
 @pytest.mark.parametrize("gradient", [mode for mode in GRADIENT_MODES if mode != "reversible"])
@@ -367,7 +404,11 @@ def test_penalties_and_fixed_steps_go_together():
 @pytest.mark.parametrize("gradient", ["direct", "replay", "adjoint"])
 def test_a_context_moves_the_density_and_gets_its_gradient(gradient):
     f = field(context=1)
-    flow, x, c = CNF(f, gradient=gradient, **TIGHT), points(), torch.linspace(-1, 1, 5, dtype=f64)[:, None]
+    flow, x, c = (
+        CNF(f, gradient=gradient, **TIGHT),
+        points(),
+        torch.linspace(-1, 1, 5, dtype=f64)[:, None],
+    )
     log_p = flow.log_prob(x, c)
     for row, context, expected in zip(x, c, log_p):
         assert torch.allclose(flow.log_prob(row[None], context)[0], expected, atol=1e-7)
@@ -379,7 +420,10 @@ def test_a_context_moves_the_density_and_gets_its_gradient(gradient):
     assert torch.allclose(found[:, 0], step, rtol=1e-4, atol=1e-6)
     z, _ = flow(x, c)
     assert torch.allclose(flow.inverse(z, c).y, x, atol=1e-7)
-    assert flow.sample(4, c[0]).shape == (4, 2) and flow.sample_with_log_prob(5, c).x.shape == (5, 2)
+    assert flow.sample(4, c[0]).shape == (4, 2) and flow.sample_with_log_prob(5, c).x.shape == (
+        5,
+        2,
+    )
     cost = flow.penalized(x, c)
     assert torch.allclose(cost.log_prob, log_p, atol=1e-9)
     total = exact_given(f, x[0], c[0].detach())
@@ -390,7 +434,9 @@ def exact_given(f, x, c):
     """log p(x) with the context c fixed, by autograd's Jacobian of a plain solve."""
 
     def back(x):
-        return odeint(lambda t, y: f(t, torch.cat([y, c])), x, torch.tensor([1.0, 0.0], dtype=f64), **TIGHT)[-1]
+        return odeint(
+            lambda t, y: f(t, torch.cat([y, c])), x, torch.tensor([1.0, 0.0], dtype=f64), **TIGHT
+        )[-1]
 
     return (normal_log_prob(back(x)) + torch.linalg.slogdet(jacobian(back, x)).logabsdet).item()
 
@@ -411,7 +457,13 @@ def test_training_finds_a_known_gaussian():
     torch.manual_seed(0)
     p = gaussians(1, 0.0, 0.5)
     flow = CNF(TimedMLP(2, 16, 2), rtol=1e-3, atol=1e-3)
-    history = fit(flow, lambda model, _: -model.log_prob(p.sample(128)).mean(), steps=60, lr=2e-2, progress=False)
+    history = fit(
+        flow,
+        lambda model, _: -model.log_prob(p.sample(128)).mean(),
+        steps=60,
+        lr=2e-2,
+        progress=False,
+    )
     x = p.sample(2000)
     with torch.no_grad():
         assert (p.log_prob(x) - flow.log_prob(x)).mean().item() == pytest.approx(0, abs=0.04)
@@ -430,8 +482,16 @@ def test_a_model_survives_copying_pickling_and_its_state_dict():
     ("make", "error", "message"),
     [
         (lambda: CNF(lambda t, y: y), TypeError, "func must be an nn.Module"),
-        (lambda: CNF(field(), trace="hutchinson"), ValueError, "trace must be one of exact, rademacher, gaussian, got"),
-        (lambda: CNF(field(), probes=0), ValueError, "probes must be an integer of 1 or more, got 0"),
+        (
+            lambda: CNF(field(), trace="hutchinson"),
+            ValueError,
+            "trace must be one of exact, rademacher, gaussian, got",
+        ),
+        (
+            lambda: CNF(field(), probes=0),
+            ValueError,
+            "probes must be an integer of 1 or more, got 0",
+        ),
         (lambda: CNF(field(), end=0.0), ValueError, r"end must be positive, .* got 0\.0"),
         (lambda: CNF(field(), gradient="magic"), ValueError, "gradient must be one of direct"),
         (

@@ -1,4 +1,6 @@
-"""ContinuousVAE: fields against closed forms, clocks, masks, and the bound against a likelihood that is known."""
+"""ContinuousVAE: fields against closed forms, clocks, masks, and the bound against a likelihood
+that is known.
+"""
 
 import math
 
@@ -28,10 +30,16 @@ def test_a_free_oscillator_follows_its_closed_form(omega, damping):
 
 def test_a_driven_oscillator_follows_its_closed_form():
     omega, force, drive = 1.5, 0.7, 1.0
-    y = odeint(Oscillator(omega, force=force, drive=drive).double(), START, T, **TIGHT).transpose(0, 1)
-    swing = force / (omega**2 - drive**2)  # the driven part, swing cos(drive t), and free oscillations about it
+    y = odeint(Oscillator(omega, force=force, drive=drive).double(), START, T, **TIGHT).transpose(
+        0, 1
+    )
+    swing = force / (
+        omega**2 - drive**2
+    )  # the driven part, swing cos(drive t), and free oscillations about it
     free = exact_oscillation(T, START - torch.tensor([swing, 0.0], **f64), omega)
-    driven = torch.stack([swing * torch.cos(drive * T), -swing * drive * torch.sin(drive * T)], dim=-1)
+    driven = torch.stack(
+        [swing * torch.cos(drive * T), -swing * drive * torch.sin(drive * T)], dim=-1
+    )
     assert torch.allclose(y, free + driven, atol=2e-6)
 
 
@@ -58,13 +66,24 @@ class FixedEncoder(nn.Module):
 def model(encoder=None, noise=0.4, **keywords):
     torch.manual_seed(0)
     return ContinuousVAE(
-        1, 2, Oscillator(1.7), encoder=encoder, decoder=nn.Linear(2, 1), noise=noise, **(TIGHT | keywords)
+        1,
+        2,
+        Oscillator(1.7),
+        encoder=encoder,
+        decoder=nn.Linear(2, 1),
+        noise=noise,
+        **(TIGHT | keywords),
     ).double()
 
 
 def ragged():
-    """Oscillations with 4, 7 and 2 times, some values not observed; the first series begins after 0."""
-    series = [(t[:n].double(), x[:n].double()) for (t, x), n in zip(oscillations(3, 7, end=4.0)[0], (4, 7, 2))]
+    """Oscillations with 4, 7 and 2 times, some values not observed; the first series begins after
+    0.
+    """
+    series = [
+        (t[:n].double(), x[:n].double())
+        for (t, x), n in zip(oscillations(3, 7, end=4.0)[0], (4, 7, 2))
+    ]
     series[0] = (series[0][0] + 0.2, series[0][1])
     series[1][1][3] = torch.nan
     return series
@@ -79,22 +98,33 @@ def test_the_bound_falls_short_of_the_likelihood_by_the_kl_to_the_posterior(mean
         assert draws.shape == (2, 3)
         for i in range(3):
             seen = mask[i, :, 0]
-            basis = exact_oscillation(t[i, seen], torch.eye(2, **f64), m.ode.func.omega.item())  # q, v from each start
+            basis = exact_oscillation(
+                t[i, seen], torch.eye(2, **f64), m.ode.func.omega.item()
+            )  # q, v from each start
             weight = (basis @ m.decoder.weight[0]).T  # (n, 2): x = weight z0 + bias + noise
             noise = m.log_noise.exp().item()
             value = x[i, seen, 0] - m.decoder.bias
             identity = torch.eye(len(value), **f64)
-            likelihood = MultivariateNormal(torch.zeros_like(value), weight @ weight.T + noise**2 * identity)
+            likelihood = MultivariateNormal(
+                torch.zeros_like(value), weight @ weight.T + noise**2 * identity
+            )
             covariance = torch.linalg.inv(torch.eye(2, **f64) + weight.T @ weight / noise**2)
             posterior = MultivariateNormal(covariance @ weight.T @ value / noise**2, covariance)
             q = MultivariateNormal(m.encoder.mean, torch.diag(m.encoder.std**2))
             # the mean of the reconstruction over q, in closed form and from draws
-            center, spread = value - weight @ q.mean, (weight.square() @ m.encoder.std.square()).sum()
+            center, spread = (
+                value - weight @ q.mean,
+                (weight.square() @ m.encoder.std.square()).sum(),
+            )
             constant = -len(value) * math.log(noise * math.sqrt(2 * math.pi))
             reconstruction = constant - (center.square().sum() + spread) / (2 * noise**2)
             bound = reconstruction - m.elbo(t, x, mask).kl[i]
-            assert torch.allclose(likelihood.log_prob(value) - bound, kl_divergence(q, posterior), atol=1e-6)
-            many = m.log_likelihood(q.sample((2000,)), t[i], x[i].expand(2000, -1, -1), mask[i].expand(2000, -1, -1))
+            assert torch.allclose(
+                likelihood.log_prob(value) - bound, kl_divergence(q, posterior), atol=1e-6
+            )
+            many = m.log_likelihood(
+                q.sample((2000,)), t[i], x[i].expand(2000, -1, -1), mask[i].expand(2000, -1, -1)
+            )
             assert abs(many.mean() - reconstruction) < 4 * many.std() / math.sqrt(2000)
 
 
@@ -105,10 +135,14 @@ def test_clocks_of_their_own_give_what_one_clock_gives():
         assert own.shape == one.shape == (3, len(t), 2)
         assert torch.allclose(own, one, atol=1e-6)
         assert torch.allclose(one, exact_oscillation(t, z0, m.ode.func.omega.item()), atol=1e-5)
-    assert torch.equal(m.latents(z0, T[:1])[:, 0], z0) and torch.equal(m.latents(z0, T[:1].expand(3, 1))[:, 0], z0)
+    assert torch.equal(m.latents(z0, T[:1])[:, 0], z0) and torch.equal(
+        m.latents(z0, T[:1].expand(3, 1))[:, 0], z0
+    )
     mixed = torch.stack([T, T + 0.5, T * 0.1])  # rows that begin at t0, and one that begins later
     for i in range(3):
-        assert torch.allclose(m.latents(z0, mixed)[i], m.latents(z0[i : i + 1], mixed[i])[0], atol=1e-6)
+        assert torch.allclose(
+            m.latents(z0, mixed)[i], m.latents(z0[i : i + 1], mixed[i])[0], atol=1e-6
+        )
 
 
 def test_masked_values_never_count():
@@ -140,9 +174,13 @@ def test_a_series_alone_is_the_series_in_a_padded_batch():
         alone = collate([one])
         assert torch.allclose(mean[i], m.encode(*alone).mean[0], rtol=0, atol=1e-12)
         assert torch.allclose(std[i], m.encode(*alone).std[0], rtol=0, atol=1e-12)
-        assert torch.allclose(log_likelihood[i], m.log_likelihood(z0[i : i + 1], *alone)[0], rtol=1e-10, atol=1e-10)
+        assert torch.allclose(
+            log_likelihood[i], m.log_likelihood(z0[i : i + 1], *alone)[0], rtol=1e-10, atol=1e-10
+        )
     order = [2, 0, 1]
-    assert torch.allclose(m(t[order], x[order], mask[order]), m(t, x, mask)[order], rtol=0, atol=1e-12)
+    assert torch.allclose(
+        m(t[order], x[order], mask[order]), m(t, x, mask)[order], rtol=0, atol=1e-12
+    )
 
 
 def test_the_set_encoder_does_not_care_for_the_order_within_the_mask_and_knows_the_number():
@@ -150,7 +188,9 @@ def test_the_set_encoder_does_not_care_for_the_order_within_the_mask_and_knows_t
     nothing = m.encode(t, x, torch.zeros_like(mask))
     assert torch.allclose(nothing.mean[0], nothing.mean[1], atol=1e-14)
     (twice,) = torch.unique(mask.any(-1).sum(1))[:1].tolist()
-    assert twice == 2 and not torch.allclose(m.encode(t, x, mask).std[0], m.encode(t, x, mask).std[2])
+    assert twice == 2 and not torch.allclose(
+        m.encode(t, x, mask).std[0], m.encode(t, x, mask).std[2]
+    )
 
 
 def test_samples_and_paths_have_the_moments_of_their_gaussians():
@@ -191,7 +231,9 @@ def test_the_likelihood_pulls_omega_to_the_truth():
     pull = []
     for omega in (1.6, 1.69, 1.71, 1.8):
         m.ode.func.omega.data.fill_(omega)
-        (gradient,) = torch.autograd.grad(m.log_likelihood(start.double(), t, x, mask).sum(), m.ode.func.omega)
+        (gradient,) = torch.autograd.grad(
+            m.log_likelihood(start.double(), t, x, mask).sum(), m.ode.func.omega
+        )
         pull.append(gradient.item())
     assert pull[0] > pull[1] > 0 > pull[2] > pull[3]
 
@@ -199,11 +241,23 @@ def test_the_likelihood_pulls_omega_to_the_truth():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda m, x: m.latents(torch.zeros(3, 2, **f64), T - 1), "t must not be before t0 = 0.*got -1"),
-        (lambda m, x: m.loss(T.flip(0), x), "t must be strictly increasing in every row, row 0 is not"),
+        (
+            lambda m, x: m.latents(torch.zeros(3, 2, **f64), T - 1),
+            "t must not be before t0 = 0.*got -1",
+        ),
+        (
+            lambda m, x: m.loss(T.flip(0), x),
+            "t must be strictly increasing in every row, row 0 is not",
+        ),
         (lambda m, x: m.loss(T[:4], x), r"t must have shape \(5,\) or \(3, 5\)"),
-        (lambda m, x: model(gradient="replay").loss(T.expand(3, 5), x), "gradient='direct'; got 'replay'.*union_grid"),
-        (lambda m, x: model(method="rk4").loss(T.expand(3, 5), x), "per_sample=True needs an explicit adaptive"),
+        (
+            lambda m, x: model(gradient="replay").loss(T.expand(3, 5), x),
+            "gradient='direct'; got 'replay'.*union_grid",
+        ),
+        (
+            lambda m, x: model(method="rk4").loss(T.expand(3, 5), x),
+            "per_sample=True needs an explicit adaptive",
+        ),
         (lambda m, x: model(noise=-1.0), "noise must be positive"),
     ],
 )

@@ -1,4 +1,6 @@
-"""Fields that see the time in their layers, convolutional and second-order fields: formulas, clocks, refusals."""
+"""Fields that see the time in their layers, convolutional and second-order fields: formulas,
+clocks, refusals.
+"""
 
 import math
 
@@ -19,7 +21,9 @@ def conv3x3(inputs, outputs):
 
 def make(layer, time, seed=0):
     torch.manual_seed(seed)
-    return (TimedLayer(nn.Linear, 3, 4, time) if layer == "linear" else TimedLayer(conv3x3, 3, 4, time)).double()
+    return (
+        TimedLayer(nn.Linear, 3, 4, time) if layer == "linear" else TimedLayer(conv3x3, 3, 4, time)
+    ).double()
 
 
 def x_for(layer):
@@ -78,7 +82,9 @@ def test_a_convolutional_field_treats_every_image_by_itself():
         assert torch.allclose(field(t, y[i : i + 1]), together[i : i + 1], rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("field", [ConvField(8), ConvField(8, time="gate"), ConvField(8, normalize=False)])
+@pytest.mark.parametrize(
+    "field", [ConvField(8), ConvField(8, time="gate"), ConvField(8, normalize=False)]
+)
 def test_images_solved_with_their_own_steps_agree_with_those_solved_together(field):
     torch.manual_seed(0)
     field, y = field.double(), torch.randn(3, 8, 4, 4, **f64)
@@ -118,7 +124,11 @@ def test_in_images_position_and_velocity_are_channels():
 @pytest.mark.parametrize(
     "make, error, message",
     [
-        (lambda: TimedLayer(nn.Linear, 2, 3, "film"), ValueError, "time must be one of None, 'concat', .* got 'film'"),
+        (
+            lambda: TimedLayer(nn.Linear, 2, 3, "film"),
+            ValueError,
+            "time must be one of None, 'concat', .* got 'film'",
+        ),
         (lambda: TimedMLP(2), ValueError, r"such as TimedMLP\(2, 32, 2\), got \(2,\)"),
         (lambda: ConvField(8, time="append"), ValueError, "time must be one of"),
         (

@@ -1,4 +1,6 @@
-"""PlanarFlow and RealNVP: inverses, log-determinants, total mass, samples, the constraint, refusals."""
+"""PlanarFlow and RealNVP: inverses, log-determinants, total mass, samples, the constraint,
+refusals.
+"""
 
 import math
 
@@ -53,7 +55,9 @@ def test_the_log_det_is_that_of_autograds_jacobian(flow, way):
     log_det = getattr(flow, way)(x).log_det
     for row, expected in zip(x, log_det):
         matrix = jacobian(lambda x: getattr(flow, way)(x).y, row)
-        assert torch.linalg.slogdet(matrix).logabsdet.item() == pytest.approx(expected.item(), abs=1e-8)
+        assert torch.linalg.slogdet(matrix).logabsdet.item() == pytest.approx(
+            expected.item(), abs=1e-8
+        )
 
 
 @pytest.mark.parametrize("name", ["planar", "planar, closed for samples", "RealNVP"])
@@ -122,7 +126,9 @@ def test_gradients_go_through_the_bisection():
 
     def value(w, v, b, z):
         state = {"w": w, "v": v, "b": b}
-        return torch.func.functional_call(Inverse(flow), {f"flow.{k}": x for k, x in state.items()}, (z,))
+        return torch.func.functional_call(
+            Inverse(flow), {f"flow.{k}": x for k, x in state.items()}, (z,)
+        )
 
     inputs = (*(p.detach().clone().requires_grad_() for p in flow.parameters()), z.requires_grad_())
     assert torch.autograd.gradcheck(value, inputs, eps=1e-6, atol=1e-5)

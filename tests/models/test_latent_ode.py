@@ -20,7 +20,9 @@ RECOGNITION = {
 
 def model(recognition="gru", **keywords):
     torch.manual_seed(0)
-    return LatentODE(2, 3, RECOGNITION[recognition](), **({"rtol": 1e-5, "atol": 1e-6} | keywords)).double()
+    return LatentODE(
+        2, 3, RECOGNITION[recognition](), **({"rtol": 1e-5, "atol": 1e-6} | keywords)
+    ).double()
 
 
 def ragged():
@@ -64,9 +66,13 @@ def test_a_series_alone_is_the_series_in_a_padded_batch(recognition):
         alone = collate([one])
         assert torch.allclose(q.mean[i], m.encode(*alone).mean[0], rtol=0, atol=1e-12)
         assert torch.allclose(q.std[i], m.encode(*alone).std[0], rtol=0, atol=1e-12)
-        assert torch.allclose(log_likelihood[i], m.log_likelihood(z0[i : i + 1], *alone)[0], rtol=1e-10, atol=1e-10)
+        assert torch.allclose(
+            log_likelihood[i], m.log_likelihood(z0[i : i + 1], *alone)[0], rtol=1e-10, atol=1e-10
+        )
     order = [2, 0, 1]
-    assert torch.allclose(m.encode(*(part[order] for part in batch)).mean, q.mean[order], rtol=0, atol=1e-12)
+    assert torch.allclose(
+        m.encode(*(part[order] for part in batch)).mean, q.mean[order], rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("recognition", RECOGNITION)
@@ -89,7 +95,9 @@ def test_times_of_their_own_give_what_one_clock_gives():
         assert torch.allclose(own[i], m.decode(z0, t[i])[i], atol=1e-7)
     assert torch.equal(m.decode(z0, t[:, :1])[0, 0], m.decoder(z0)[0])  # at t0 itself
     later = model(t0=0.5, rtol=1e-8, atol=1e-9)
-    assert torch.allclose(later.decode(z0, t[2] + 0.5), m.decode(z0, t[2]), atol=1e-7)  # the field has no time in it
+    assert torch.allclose(
+        later.decode(z0, t[2] + 0.5), m.decode(z0, t[2]), atol=1e-7
+    )  # the field has no time in it
 
 
 def test_one_observation_is_enough():
@@ -105,11 +113,15 @@ def test_one_observation_is_enough():
 def test_on_one_grid_every_gradient_mode_works(gradient, intensity):
     t, x = torch.linspace(0, 2, 6, **f64), torch.randn(3, 6, 2, **f64)
     wanted, found = (
-        model(gradient=mode, rtol=1e-8, atol=1e-9, log_intensity=MLP(3, 4, 1) if intensity else None)
+        model(
+            gradient=mode, rtol=1e-8, atol=1e-9, log_intensity=MLP(3, 4, 1) if intensity else None
+        )
         for mode in ("direct", gradient)
     )
     found.load_state_dict(wanted.state_dict())
-    a, b = (torch.autograd.grad(seeded(m.loss, t, x), tuple(m.parameters())) for m in (wanted, found))
+    a, b = (
+        torch.autograd.grad(seeded(m.loss, t, x), tuple(m.parameters())) for m in (wanted, found)
+    )
     for p, q in zip(a, b):
         assert torch.allclose(p, q, rtol=1e-5, atol=1e-6)
 
@@ -160,7 +172,9 @@ def test_the_poisson_likelihood_is_its_closed_form(a, b, own):
 def test_the_rate_that_maximizes_the_likelihood_is_events_over_time():
     t, events = torch.tensor([[0.5, 1.0, 2.0, 8.0]]), torch.tensor([[True, True, True, False]])
     rates = torch.linspace(0.1, 1.0, 91)
-    values = [poisson_log_prob(torch.full_like(t, math.log(r)), 8 * r[None], events).item() for r in rates]
+    values = [
+        poisson_log_prob(torch.full_like(t, math.log(r)), 8 * r[None], events).item() for r in rates
+    ]
     assert rates[torch.tensor(values).argmax()].item() == pytest.approx(3 / 8, abs=0.01)
 
 
@@ -170,7 +184,9 @@ def test_intensities_add_the_density_of_the_times_to_the_likelihood():
     m.load_state_dict(plain.state_dict(), strict=False)
     number = batch.mask.any(-1).sum(1)
     extra = number * math.log(2.0) - 2.0 * batch.t[:, -1]
-    assert torch.allclose(m.log_likelihood(z0, *batch), plain.log_likelihood(z0, *batch) + extra, atol=1e-4)
+    assert torch.allclose(
+        m.log_likelihood(z0, *batch), plain.log_likelihood(z0, *batch) + extra, atol=1e-4
+    )
 
 
 def test_without_intensities_there_are_no_events():

@@ -1,4 +1,5 @@
-"""Every model of the package: shapes, gradients that reach all parameters, saving and loading, dtypes, devices, copies.
+"""Every model of the package: shapes, gradients that reach all parameters, saving and loading,
+dtypes, devices, copies.
 
 A new model gets a line in CASES; the last test fails until it has one.
 """
@@ -86,50 +87,84 @@ TIGHT = {"rtol": 1e-5, "atol": 1e-5}
 CASES = {
     "MLP": Case(lambda: MLP(2, 8, 3), points(5, 2), [(5, 3)]),
     "VectorField": Case(lambda: VectorField(MLP(2, 8, 2)), with_time(5, 2), [(5, 2)]),
-    "VectorField, time": Case(lambda: VectorField(MLP(3, 8, 2), time=True), with_time(5, 2), [(5, 2)]),
-    "TimedLayer, linear, gate": Case(lambda: TimedLayer(nn.Linear, 2, 3, "gate"), with_time(5, 2), [(5, 3)]),
+    "VectorField, time": Case(
+        lambda: VectorField(MLP(3, 8, 2), time=True), with_time(5, 2), [(5, 2)]
+    ),
+    "TimedLayer, linear, gate": Case(
+        lambda: TimedLayer(nn.Linear, 2, 3, "gate"), with_time(5, 2), [(5, 3)]
+    ),
     "TimedLayer, images, shift": Case(
         lambda: TimedLayer(conv3x3, 2, 3, "shift"), with_time(5, 2, 4, 4), [(5, 3, 4, 4)]
     ),
     "TimedMLP": Case(lambda: TimedMLP(2, 8, 2), with_time(5, 2), [(5, 2)]),
     "ConvField": Case(lambda: ConvField(8), with_time(5, 8, 4, 4), [(5, 8, 4, 4)]),
-    "ConvField, no norms": Case(lambda: ConvField(8, normalize=False), with_time(5, 8, 4, 4), [(5, 8, 4, 4)]),
+    "ConvField, no norms": Case(
+        lambda: ConvField(8, normalize=False), with_time(5, 8, 4, 4), [(5, 8, 4, 4)]
+    ),
     "SecondOrder": Case(lambda: SecondOrder(TimedMLP(4, 8, 2)), with_time(5, 4), [(5, 4)]),
-    "SecondOrder, images": Case(lambda: SecondOrder(ConvField(8, 4), dim=1), with_time(5, 8, 4, 4), [(5, 8, 4, 4)]),
+    "SecondOrder, images": Case(
+        lambda: SecondOrder(ConvField(8, 4), dim=1), with_time(5, 8, 4, 4), [(5, 8, 4, 4)]
+    ),
     "Residual": Case(lambda: Residual(VectorField(MLP(2, 8, 2))), points(5, 2), [(5, 2)]),
     "ResNet": Case(lambda: ResNet(8, blocks=2), points(5, 1, 8, 8), [(5, 10)]),
-    "NeuralODE": Case(lambda: NeuralODE(VectorField(MLP(2, 8, 2)), **TIGHT), over_times(5, 2), [(4, 5, 2)]),
+    "NeuralODE": Case(
+        lambda: NeuralODE(VectorField(MLP(2, 8, 2)), **TIGHT), over_times(5, 2), [(4, 5, 2)]
+    ),
     "NeuralODE, adjoint": Case(
-        lambda: NeuralODE(TimedMLP(2, 8, 2, time="gate"), gradient="adjoint", **TIGHT), over_times(5, 2), [(4, 5, 2)]
+        lambda: NeuralODE(TimedMLP(2, 8, 2, time="gate"), gradient="adjoint", **TIGHT),
+        over_times(5, 2),
+        [(4, 5, 2)],
     ),
     "AugmentedODE": Case(
-        lambda: AugmentedODE(VectorField(MLP(3, 8, 3)), nn.Linear(2, 1), **TIGHT), over_times(5, 2), [(4, 5, 3)]
+        lambda: AugmentedODE(VectorField(MLP(3, 8, 3)), nn.Linear(2, 1), **TIGHT),
+        over_times(5, 2),
+        [(4, 5, 3)],
     ),
     "RegularizedODE": Case(
-        lambda: RegularizedODE(VectorField(MLP(2, 8, 2)), **TIGHT), over_times(5, 2), [(4, 5, 2), (5,), (5,)]
+        lambda: RegularizedODE(VectorField(MLP(2, 8, 2)), **TIGHT),
+        over_times(5, 2),
+        [(4, 5, 2), (5,), (5,)],
     ),
     "ODENet": Case(lambda: ODENet(8, **TIGHT), points(5, 1, 8, 8), [(5, 10)]),
-    "ODENet, adjoint": Case(lambda: ODENet(8, gradient="adjoint", **TIGHT), points(5, 1, 8, 8), [(5, 10)]),
+    "ODENet, adjoint": Case(
+        lambda: ODENet(8, gradient="adjoint", **TIGHT), points(5, 1, 8, 8), [(5, 10)]
+    ),
     "PlanarFlow": Case(lambda: PlanarFlow(2, 4), points(5, 2), [(5, 2), (5,)]),
-    "PlanarFlow, by bisection": Case(lambda: PlanarFlow(2, 4, closed="sample"), points(5, 2), [(5, 2), (5,)]),
+    "PlanarFlow, by bisection": Case(
+        lambda: PlanarFlow(2, 4, closed="sample"), points(5, 2), [(5, 2), (5,)]
+    ),
     "RealNVP": Case(lambda: RealNVP(2, 4, (8,)), points(5, 2), [(5, 2), (5,)]),
     "CNF": Case(lambda: CNF(TimedMLP(2, 8, 2)), points(5, 2), [(5, 2), (5,)]),
-    "CNF, adjoint": Case(lambda: CNF(TimedMLP(2, 8, 2), gradient="adjoint"), points(5, 2), [(5, 2), (5,)]),
-    "CNF, Hutchinson": Case(lambda: CNF(TimedMLP(2, 8, 2), trace="gaussian"), points(5, 2), [(5, 2), (5,)]),
+    "CNF, adjoint": Case(
+        lambda: CNF(TimedMLP(2, 8, 2), gradient="adjoint"), points(5, 2), [(5, 2), (5,)]
+    ),
+    "CNF, Hutchinson": Case(
+        lambda: CNF(TimedMLP(2, 8, 2), trace="gaussian"), points(5, 2), [(5, 2), (5,)]
+    ),
     "CNF, context": Case(
-        lambda: CNF(TimedMLP(3, 8, 2)), lambda: (torch.randn(5, 2), torch.randn(5, 1)), [(5, 2), (5,)]
+        lambda: CNF(TimedMLP(3, 8, 2)),
+        lambda: (torch.randn(5, 2), torch.randn(5, 1)),
+        [(5, 2), (5,)],
     ),
     "Autoencoder": Case(lambda: Autoencoder(6, 2, 8), points(5, 6), [(5, 6)]),
     "VAE": Case(lambda: Likelihood(VAE(6, 2, 8)), points(5, 6), [(5,)]),
-    "VAE, gaussian": Case(lambda: Likelihood(VAE(6, 2, 8, likelihood="gaussian")), points(5, 6), [(5,)]),
+    "VAE, gaussian": Case(
+        lambda: Likelihood(VAE(6, 2, 8, likelihood="gaussian")), points(5, 6), [(5,)]
+    ),
     "Oscillator": Case(lambda: Oscillator(*torch.rand(4).tolist()), with_time(5, 2), [(5, 2)]),
-    "ContinuousVAE": Case(lambda: Likelihood(ContinuousVAE(1, 2, Oscillator(), **TIGHT)), series(5, 4, 1), [(5,)]),
+    "ContinuousVAE": Case(
+        lambda: Likelihood(ContinuousVAE(1, 2, Oscillator(), **TIGHT)), series(5, 4, 1), [(5,)]
+    ),
     "GRUWithGaps": Case(lambda: GRUWithGaps(2, 6), series(5, 4, 2), [(5, 4, 2), (5, 4, 6)]),
     "ODERNN": Case(lambda: ODERNN(2, 6), series(5, 4, 2), [(5, 4, 2), (5, 4, 6)]),
-    "ODERNN, adaptive": Case(lambda: ODERNN(2, 6, method="dopri5", **TIGHT), series(5, 4, 2), [(5, 4, 2), (5, 4, 6)]),
+    "ODERNN, adaptive": Case(
+        lambda: ODERNN(2, 6, method="dopri5", **TIGHT), series(5, 4, 2), [(5, 4, 2), (5, 4, 6)]
+    ),
     "LatentODE": Case(lambda: Likelihood(LatentODE(2, 4, **TIGHT)), series(5, 4, 2), [(5,)]),
     "LatentODE, ODERNN, intensity": Case(
-        lambda: Likelihood(LatentODE(2, 4, ODERNN(2, 6), log_intensity=MLP(4, 6, 1), **TIGHT)), series(5, 4, 2), [(5,)]
+        lambda: Likelihood(LatentODE(2, 4, ODERNN(2, 6), log_intensity=MLP(4, 6, 1), **TIGHT)),
+        series(5, 4, 2),
+        [(5,)],
     ),
 }
 
@@ -214,5 +249,9 @@ def test_a_copy_has_parameters_of_its_own(case):
 
 
 def test_every_model_has_a_case():
-    exported = {name for name, x in vars(models).items() if inspect.isclass(x) and issubclass(x, nn.Module)}
-    assert exported == {type(getattr(m, "model", m)).__name__ for m in (case.make() for case in CASES.values())}
+    exported = {
+        name for name, x in vars(models).items() if inspect.isclass(x) and issubclass(x, nn.Module)
+    }
+    assert exported == {
+        type(getattr(m, "model", m)).__name__ for m in (case.make() for case in CASES.values())
+    }

@@ -10,7 +10,8 @@ from torch import nn
 from node_tutorial import odeint, solve
 from node_tutorial.gradients import GRADIENT_MODES
 from node_tutorial.models import MLP, NeuralODE, VectorField
-from node_tutorial.solvers import compiled, compiled_fields
+from node_tutorial.solvers.compiled import fields as compiled_fields
+from node_tutorial.solvers.compiled import solve as compiled
 
 
 def field(dtype=torch.float64, **keywords):
@@ -38,7 +39,9 @@ def test_an_mlp_is_its_formula(widths):
         expected = expected @ layer.weight.T + layer.bias
         if i < len(layers) - 1:
             expected = expected * torch.sigmoid(expected)
-    assert torch.allclose(net(x), expected, atol=1e-6) and [layer.out_features for layer in layers] == [*widths[1:]]
+    assert torch.allclose(net(x), expected, atol=1e-6) and [
+        layer.out_features for layer in layers
+    ] == [*widths[1:]]
 
 
 @pytest.mark.parametrize("widths", [(), (2,), (2, 0), (2, 3.0), ("2", 3)])
@@ -51,7 +54,9 @@ def test_a_field_appends_time_if_asked():
     autonomous, driven = field(), field(time=True)
     t = torch.tensor(0.7, dtype=torch.float64)
     assert torch.equal(autonomous(t, Y0), autonomous.net(Y0))
-    assert torch.equal(driven(t, Y0), driven.net(torch.cat([Y0, torch.full((2, 1), 0.7, dtype=torch.float64)], 1)))
+    assert torch.equal(
+        driven(t, Y0), driven.net(torch.cat([Y0, torch.full((2, 1), 0.7, dtype=torch.float64)], 1))
+    )
     assert torch.allclose(driven(t, Y0[0]), driven(t, Y0)[0], atol=1e-15)
     clocks = torch.tensor([[0.7], [1.5]], dtype=torch.float64)
     assert torch.allclose(driven(clocks, Y0)[1], driven(clocks[1, 0], Y0[1]), atol=1e-15)
@@ -60,7 +65,9 @@ def test_a_field_appends_time_if_asked():
 def test_a_field_with_time_solves_with_one_clock_per_sample():
     driven = field(time=True)
     own = solve(driven, Y0, T, rtol=1e-9, atol=1e-9, per_sample=True).y
-    assert torch.allclose(own.transpose(0, 1), odeint(driven, Y0, T, rtol=1e-9, atol=1e-9), atol=1e-7)
+    assert torch.allclose(
+        own.transpose(0, 1), odeint(driven, Y0, T, rtol=1e-9, atol=1e-9), atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("gradient", GRADIENT_MODES)
@@ -114,7 +121,9 @@ def test_the_solver_is_the_one_asked_for():
 
 
 def test_a_compiled_model_gives_the_states_gradients_and_counts_of_odeint(monkeypatch):
-    monkeypatch.setattr(compiled, "compiled", compiled_fields.traced)  # the graph, as it is: no compiler needed
+    monkeypatch.setattr(
+        compiled, "compiled", compiled_fields.traced
+    )  # the graph, as it is: no compiler needed
     f = field()
     model = NeuralODE(f, rtol=1e-6, atol=1e-6, compiled=True)
     solution = solve(f, Y0, T, rtol=1e-6, atol=1e-6)
@@ -130,7 +139,9 @@ def test_a_compiled_model_gives_the_states_gradients_and_counts_of_odeint(monkey
 
 def test_a_model_that_cannot_be_compiled_warns_and_runs():
     model = NeuralODE(field(), method="implicit_euler", options={"step_size": 0.5}, compiled=True)
-    with pytest.warns(UserWarning, match="not compiled, .* 'implicit_euler' is no explicit Runge-Kutta method"):
+    with pytest.warns(
+        UserWarning, match="not compiled, .* 'implicit_euler' is no explicit Runge-Kutta method"
+    ):
         states = model(Y0, T)
     plain = NeuralODE(model.func, method="implicit_euler", options={"step_size": 0.5})
     assert torch.equal(states, plain(Y0, T)) and model.stats == plain.stats
@@ -152,7 +163,9 @@ def test_a_tuple_state_gives_a_tuple():
 def test_a_model_survives_copying_pickling_and_its_state_dict():
     model = NeuralODE(field(), rtol=1e-6)
     states = model(Y0, T)
-    assert list(model.state_dict()) == [f"func.net.{i}.{name}" for i in (0, 2) for name in ("weight", "bias")]
+    assert list(model.state_dict()) == [
+        f"func.net.{i}.{name}" for i in (0, 2) for name in ("weight", "bias")
+    ]
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(other(Y0, T), states)
         other(torch.ones_like(Y0), T)
@@ -178,9 +191,17 @@ def test_two_solves_before_their_backward_passes_keep_their_own_counts():
             TypeError,
             r"func must be an nn\.Module with forward\(t, y\), got function",
         ),
-        (lambda: NeuralODE(field(), gradient="ajoint"), ValueError, "gradient must be one of direct, adjoint"),
+        (
+            lambda: NeuralODE(field(), gradient="ajoint"),
+            ValueError,
+            "gradient must be one of direct, adjoint",
+        ),
         (lambda: NeuralODE(field(), method="dopri"), ValueError, "Did you mean 'dopri8'"),
-        (lambda: NeuralODE(field(), gradient="replay", compiled=True), ValueError, "has a gradient of its own"),
+        (
+            lambda: NeuralODE(field(), gradient="replay", compiled=True),
+            ValueError,
+            "has a gradient of its own",
+        ),
         (
             lambda: VectorField(lambda y: -y),
             TypeError,

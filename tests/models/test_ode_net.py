@@ -30,7 +30,9 @@ def kept(net, images):
 
 def test_an_ode_net_is_downsampling_a_solve_and_a_classifier(images):
     net = ODENet(8, rtol=1e-5, atol=1e-5)
-    x1 = odeint(net.block.func, net.stem(images), torch.tensor([0.0, 1.0]), rtol=1e-5, atol=1e-5)[-1]
+    x1 = odeint(net.block.func, net.stem(images), torch.tensor([0.0, 1.0]), rtol=1e-5, atol=1e-5)[
+        -1
+    ]
     assert torch.equal(net(images), net.head(x1))
     assert net.stem(images).shape == (4, 8, 4, 4)
 
@@ -56,7 +58,9 @@ def test_a_block_has_the_parameters_of_the_formula():
     norms, layers = 3 * 2 * c, 2 * (9 * c * c + c)
     per_block = [size(ResNet(c, blocks=n)) - size(ResNet(c, blocks=0)) for n in (1, 2, 7)]
     assert per_block == [n * (layers + norms) for n in (1, 2, 7)]
-    assert size(ODENet(c)) - size(ResNet(c, blocks=0)) == layers + norms + 2 * 9 * c  # a channel more for the time
+    assert (
+        size(ODENet(c)) - size(ResNet(c, blocks=0)) == layers + norms + 2 * 9 * c
+    )  # a channel more for the time
     assert size(ODENet(c, **RK4)) == size(ODENet(c, gradient="adjoint")) == size(ODENet(c))
 
 
@@ -67,8 +71,17 @@ def test_with_the_sizes_of_the_paper_parameters_are_those_of_its_table():
 
 @pytest.mark.parametrize("halvings, side", [(0, 28), (1, 14), (2, 7)])
 def test_halvings_halve_the_features(halvings, side):
-    assert ResNet(4, blocks=1, halvings=halvings).features(torch.zeros(2, 1, 28, 28)).shape == (2, 2, 4, side, side)
-    assert ODENet(4, inputs=3, classes=7, halvings=halvings)(torch.zeros(2, 3, 28, 28)).shape == (2, 7)
+    assert ResNet(4, blocks=1, halvings=halvings).features(torch.zeros(2, 1, 28, 28)).shape == (
+        2,
+        2,
+        4,
+        side,
+        side,
+    )
+    assert ODENet(4, inputs=3, classes=7, halvings=halvings)(torch.zeros(2, 3, 28, 28)).shape == (
+        2,
+        7,
+    )
 
 
 def test_memory_grows_with_blocks_and_steps_but_not_with_the_adjoint(images):
@@ -77,7 +90,9 @@ def test_memory_grows_with_blocks_and_steps_but_not_with_the_adjoint(images):
     assert four - two == six - four > 0
 
     def fixed(gradient, n):
-        return kept(ODENet(8, method="rk4", gradient=gradient, options={"step_size": 1 / n}), images)
+        return kept(
+            ODENet(8, method="rk4", gradient=gradient, options={"step_size": 1 / n}), images
+        )
 
     assert fixed("direct", 6) - fixed("direct", 4) == fixed("direct", 4) - fixed("direct", 2) > 0
     assert fixed("adjoint", 6) == fixed("adjoint", 2)

@@ -64,10 +64,14 @@ class LastSeen(nn.Module):
         return read[:, : h.shape[1]]
 
 
-@pytest.mark.parametrize("solver", [{"method": "dopri5", "rtol": 1e-9, "atol": 1e-9}, {"options": {"step_size": 0.02}}])
+@pytest.mark.parametrize(
+    "solver", [{"method": "dopri5", "rtol": 1e-9, "atol": 1e-9}, {"options": {"step_size": 0.02}}]
+)
 def test_the_state_moves_by_the_field_in_its_own_time(solver):
     rate = torch.tensor([0.5, -1.0], **f64)
-    model = ODERNN(2, 2, Field(lambda t, h: rate * h + torch.cos(t)), cell=LastSeen, **solver).double()
+    model = ODERNN(
+        2, 2, Field(lambda t, h: rate * h + torch.cos(t)), cell=LastSeen, **solver
+    ).double()
     model.output = nn.Identity()
     t, x = torch.tensor([[0.0, 0.3, 2.0], [1.0, 1.1, 1.2]], **f64), torch.randn(2, 3, 2, **f64)
     found = model(t, x).prediction[:, 1:]
@@ -90,9 +94,13 @@ def test_a_time_without_observation_changes_no_state(kind):
     assert torch.equal(with_it.state[:, 2], with_it.state[:, 1])
     assert torch.allclose(with_it.state[:, [0, 1, 3]], without.state, atol=1e-14)
     assert torch.allclose(with_it.prediction[:, 3], without.prediction[:, 2], atol=1e-14)
-    assert (with_it.prediction[:, 2] - with_it.prediction[:, 3]).abs().min() > 0  # but it is predicted, at its time
+    assert (
+        with_it.prediction[:, 2] - with_it.prediction[:, 3]
+    ).abs().min() > 0  # but it is predicted, at its time
     mask[:, 0] = False  # nor does anything move before the first observation
-    assert torch.allclose(model(t, x, mask).state[:, [1, 3]], model(t[[1, 3]], x[:, [1, 3]]).state, atol=1e-14)
+    assert torch.allclose(
+        model(t, x, mask).state[:, [1, 3]], model(t[[1, 3]], x[:, [1, 3]]).state, atol=1e-14
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -118,31 +126,41 @@ def test_a_series_alone_is_the_series_in_a_padded_batch(kind):
     states, summary = model(t, x, mask).state, model.summary(t, x, mask, -1.0)
     for i, one in enumerate(series):
         alone = collate([one])
-        assert torch.allclose(states[i : i + 1, : len(one[0])], model(*alone).state, rtol=0, atol=1e-12)
+        assert torch.allclose(
+            states[i : i + 1, : len(one[0])], model(*alone).state, rtol=0, atol=1e-12
+        )
         assert torch.allclose(summary[i : i + 1], model.summary(*alone, -1.0), rtol=0, atol=1e-12)
     order = [2, 0, 1]
-    assert torch.allclose(model(t[order], x[order], mask[order]).state, states[order], rtol=0, atol=1e-12)
+    assert torch.allclose(
+        model(t[order], x[order], mask[order]).state, states[order], rtol=0, atol=1e-12
+    )
 
 
 def test_a_summary_reads_backwards():
     torch.manual_seed(0)
     f = MLP(5, 8, 5).double()
     backwards = ODERNN(2, 5, VectorField(f), method="dopri5", rtol=1e-9, atol=1e-9).double()
-    mirrored = ODERNN(2, 5, Field(lambda t, h: -f(h)), method="dopri5", rtol=1e-9, atol=1e-9).double()
+    mirrored = ODERNN(
+        2, 5, Field(lambda t, h: -f(h)), method="dopri5", rtol=1e-9, atol=1e-9
+    ).double()
     mirrored.cell = backwards.cell
     t, x = torch.rand(3, 6, **f64).sort().values, torch.randn(3, 6, 2, **f64)
     state = mirrored(-t.flip(1), x.flip(1)).state[:, -1]
     expected = mirrored.move(state, -t[:, 0], torch.full_like(t[:, 0], 0.5))
     assert torch.allclose(backwards.summary(t, x, None, -0.5), expected, atol=1e-7)
     gaps = net("gru")
-    assert torch.allclose(gaps.summary(t, x, None, -0.5)[:, -1], -0.5 - t[:, 0])  # the last gap stands at the end
+    assert torch.allclose(
+        gaps.summary(t, x, None, -0.5)[:, -1], -0.5 - t[:, 0]
+    )  # the last gap stands at the end
 
 
 def test_a_series_without_any_observation_has_the_state_zero():
     model, t, x = net("rk4"), torch.rand(3, 6, **f64).sort().values, torch.randn(3, 6, 2, **f64)
     mask = torch.ones_like(x, dtype=torch.bool)
     mask[1] = False
-    assert (model(t, x, mask).state[1] == 0).all() and (model.summary(t, x, mask, 0.0)[1] == 0).all()
+    assert (model(t, x, mask).state[1] == 0).all() and (
+        model.summary(t, x, mask, 0.0)[1] == 0
+    ).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -158,7 +176,9 @@ def test_a_forecast_reads_its_own_predictions(kind):
 
 def test_a_plain_recurrent_cell_can_be_chosen():
     model = net("gru", cell=nn.RNNCell)
-    assert isinstance(model.cell, nn.RNNCell) and model(torch.arange(3.0).double(), torch.randn(1, 3, 2, **f64))
+    assert isinstance(model.cell, nn.RNNCell) and model(
+        torch.arange(3.0).double(), torch.randn(1, 3, 2, **f64)
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,9 +186,17 @@ def test_a_plain_recurrent_cell_can_be_chosen():
     [
         ({"x": torch.zeros(3, 4)}, ValueError, r"x must be series \(B, T, D\).*x\[\.\.\., None\]"),
         ({"t": torch.zeros(5)}, ValueError, r"t must have shape \(4,\) or \(3, 4\).*got \(5,\)"),
-        ({"t": torch.tensor([0.0, 1.0, 1.0, 2.0])}, ValueError, "t must be strictly increasing.*row 0"),
+        (
+            {"t": torch.tensor([0.0, 1.0, 1.0, 2.0])},
+            ValueError,
+            "t must be strictly increasing.*row 0",
+        ),
         ({"mask": torch.ones(3, 4, 2)}, TypeError, r"mask must be boolean.*mask\.bool\(\)"),
-        ({"mask": torch.ones(3, 4).bool()}, ValueError, r"mask must have the shape of x, \(3, 4, 2\), got \(3, 4\)"),
+        (
+            {"mask": torch.ones(3, 4).bool()},
+            ValueError,
+            r"mask must have the shape of x, \(3, 4, 2\), got \(3, 4\)",
+        ),
     ],
 )
 def test_what_is_no_series_is_refused(change, error, message):

@@ -1,4 +1,6 @@
-"""The penalties: closed forms, Hutchinson's mean, the steps of a plain solve, gradients in every mode, refusals."""
+"""The penalties: closed forms, Hutchinson's mean, the steps of a plain solve, gradients in every
+mode, refusals.
+"""
 
 import copy
 import math
@@ -44,7 +46,9 @@ def test_growth_has_its_closed_forms(rate):
     path = RegularizedODE(Linear([[rate, 0.0], [0.0, rate]]), **TIGHT)(Y0, T)
     kinetic = Y0.square().sum(1) * rate * (math.exp(2 * rate * 1.5) - 1) / 2
     assert torch.allclose(path.kinetic, kinetic, rtol=1e-7, atol=1e-9)
-    assert torch.allclose(path.frobenius, torch.full((3,), 2 * rate**2 * 1.5, dtype=f64))  # exact for diagonal A
+    assert torch.allclose(
+        path.frobenius, torch.full((3,), 2 * rate**2 * 1.5, dtype=f64)
+    )  # exact for diagonal A
     assert torch.allclose(path.y[-1], Y0 * math.exp(rate * 1.5), rtol=1e-7)
 
 
@@ -61,7 +65,10 @@ def test_no_path_has_less_kinetic_energy_than_the_straight_one(end):
     path = RegularizedODE(net(), **TIGHT)(Y0, t)
     assert (path.kinetic > (path.y[-1] - Y0).square().sum(1) / end).all()
     path = RegularizedODE(Constant(), **TIGHT)(Y0, t)
-    assert torch.allclose(path.kinetic, (path.y[-1] - Y0).square().sum(1) / end) and (path.frobenius == 0).all()
+    assert (
+        torch.allclose(path.kinetic, (path.y[-1] - Y0).square().sum(1) / end)
+        and (path.frobenius == 0).all()
+    )
 
 
 def test_a_path_walked_backward_costs_what_it_costs_forward():
@@ -69,7 +76,9 @@ def test_a_path_walked_backward_costs_what_it_costs_forward():
     there = model(Y0, T)
     back = model(there.y[-1], T.flip(0))
     assert torch.allclose(back.y[-1], Y0, atol=1e-7) and (there.kinetic[:2] > 0).all()
-    assert torch.allclose(back.kinetic, there.kinetic, rtol=1e-6) and torch.allclose(back.frobenius, there.frobenius)
+    assert torch.allclose(back.kinetic, there.kinetic, rtol=1e-6) and torch.allclose(
+        back.frobenius, there.frobenius
+    )
 
 
 def test_the_estimate_of_the_frobenius_norm_is_right_in_the_mean():
@@ -78,17 +87,25 @@ def test_the_estimate_of_the_frobenius_norm_is_right_in_the_mean():
     samples = RegularizedODE(Linear(A), **TIGHT)(start, T).frobenius / 1.5
     exact = torch.tensor(A).square().sum()
     off_diagonal = (torch.tensor(A) @ torch.tensor(A).T)[0, 1]
-    assert samples.mean().item() == pytest.approx(exact.item(), abs=4 * samples.std().item() / math.sqrt(4000))
-    assert samples.std().item() == pytest.approx(2 * abs(off_diagonal.item()), rel=0.05)  # of e1 e2 2 S_12
+    assert samples.mean().item() == pytest.approx(
+        exact.item(), abs=4 * samples.std().item() / math.sqrt(4000)
+    )
+    assert samples.std().item() == pytest.approx(
+        2 * abs(off_diagonal.item()), rel=0.05
+    )  # of e1 e2 2 S_12
 
 
 def test_the_estimate_agrees_with_the_jacobian_along_the_path_of_a_net():
     f, t = net(), torch.linspace(0, 1, 201, dtype=f64)
     y = odeint(f, Y0[0], t, **TIGHT).detach()
-    jacobians = torch.stack([torch.autograd.functional.jacobian(lambda y, s=s: f(s, y), x) for s, x in zip(t, y)])
+    jacobians = torch.stack(
+        [torch.autograd.functional.jacobian(lambda y, s=s: f(s, y), x) for s, x in zip(t, y)]
+    )
     exact = torch.trapezoid(jacobians.square().sum((1, 2)), t)
     samples = RegularizedODE(f, rtol=1e-6, atol=1e-6)(Y0[:1].expand(4000, 2), t[[0, -1]]).frobenius
-    assert samples.mean().item() == pytest.approx(exact.item(), abs=4 * samples.std().item() / math.sqrt(4000) + 1e-4)
+    assert samples.mean().item() == pytest.approx(
+        exact.item(), abs=4 * samples.std().item() / math.sqrt(4000) + 1e-4
+    )
 
 
 @pytest.mark.parametrize("jacobian", [True, False])
@@ -120,7 +137,9 @@ def test_gradients_of_both_penalties_in_every_mode(gradient):
 
     y0 = Y0.clone().requires_grad_()
     parts = odeint(by_hand, (y0, torch.zeros(3, dtype=f64), torch.zeros(3, dtype=f64)), T, **TIGHT)
-    wanted = torch.autograd.grad((parts[1] + 2 * parts[2])[-1].sum() + parts[0].sum(), (y0, *f.parameters()))
+    wanted = torch.autograd.grad(
+        (parts[1] + 2 * parts[2])[-1].sum() + parts[0].sum(), (y0, *f.parameters())
+    )
     model = RegularizedODE(f, gradient=gradient, **TIGHT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "randint_like", lambda *_: (signs + 1) / 2)
@@ -150,7 +169,9 @@ def test_a_model_survives_copying_pickling_and_its_state_dict():
     path = model(Y0, T)
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(other(Y0, T).kinetic, path.kinetic)
-    fresh = RegularizedODE(VectorField(MLP(3, 16, 2).double(), time=True), jacobian=False, rtol=1e-6)
+    fresh = RegularizedODE(
+        VectorField(MLP(3, 16, 2).double(), time=True), jacobian=False, rtol=1e-6
+    )
     fresh.load_state_dict(model.state_dict())
     assert torch.equal(fresh(Y0, T).kinetic, path.kinetic)
 
@@ -171,5 +192,7 @@ def test_random_ends_are_uniform_and_keep_the_other_times():
 
 @pytest.mark.parametrize("spread", [0.0, -0.1, 1.5, 2.0])
 def test_a_spread_that_could_end_before_the_last_output_is_refused(spread):
-    with pytest.raises(ValueError, match=r"spread must be positive and less than the last interval of t, 1\.5"):
+    with pytest.raises(
+        ValueError, match=r"spread must be positive and less than the last interval of t, 1\.5"
+    ):
         random_end(torch.tensor([0.0, 0.5, 2.0]), spread)

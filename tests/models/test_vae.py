@@ -14,7 +14,9 @@ f64 = {"dtype": torch.float64}
 
 
 def test_the_kl_of_the_exercise_and_of_the_prior():
-    assert float(gaussian_kl(torch.tensor(1.0, **f64), torch.tensor(0.5, **f64))) == pytest.approx(0.818147, abs=5e-7)
+    assert float(gaussian_kl(torch.tensor(1.0, **f64), torch.tensor(0.5, **f64))) == pytest.approx(
+        0.818147, abs=5e-7
+    )
     assert float(gaussian_kl(torch.tensor(0.0), torch.tensor(1.0))) == 0
 
 
@@ -26,25 +28,38 @@ def test_the_kl_is_what_samples_say(mean, std):
     ratio = q.log_prob(z) - p.log_prob(z)
     closed = gaussian_kl(q.loc, q.scale)
     assert abs(closed - ratio.mean()) < 4 * ratio.std() / math.sqrt(len(z))
-    assert torch.allclose(closed, kl_divergence(q, Normal(torch.tensor(0.0, **f64), torch.tensor(1.0, **f64))))
+    assert torch.allclose(
+        closed, kl_divergence(q, Normal(torch.tensor(0.0, **f64), torch.tensor(1.0, **f64)))
+    )
 
 
 def test_gradients_pass_through_the_samples():
     torch.manual_seed(0)
-    mean, std = torch.tensor(0.7, **f64, requires_grad=True), torch.tensor(0.4, **f64, requires_grad=True)
+    mean, std = (
+        torch.tensor(0.7, **f64, requires_grad=True),
+        torch.tensor(0.4, **f64, requires_grad=True),
+    )
     z = reparameterize(mean.expand(400_000), std)
     by_mean, by_std = torch.autograd.grad(z.square().mean(), (mean, std))
-    assert float(by_mean) == pytest.approx(1.4, abs=0.01) and float(by_std) == pytest.approx(0.8, abs=0.01)
+    assert float(by_mean) == pytest.approx(1.4, abs=0.01) and float(by_std) == pytest.approx(
+        0.8, abs=0.01
+    )
     z = z.detach()
-    assert float(z.mean()) == pytest.approx(0.7, abs=0.005) and float(z.std()) == pytest.approx(0.4, abs=0.005)
+    assert float(z.mean()) == pytest.approx(0.7, abs=0.005) and float(z.std()) == pytest.approx(
+        0.4, abs=0.005
+    )
 
 
 class LinearEncoder(nn.Module):
-    """q(z | x) = N(gain (x - bias) + shift, (stretch std)^2), the exact posterior for shift 0 and stretch 1."""
+    """q(z | x) = N(gain (x - bias) + shift, (stretch std)^2), the exact posterior for shift 0 and
+    stretch 1.
+    """
 
     def __init__(self, weight, bias, noise, shift=0.0, stretch=1.0):
         super().__init__()
-        variance = 1 / (1 + weight.square().sum(0) / noise**2)  # diagonal, as the columns are orthogonal
+        variance = 1 / (
+            1 + weight.square().sum(0) / noise**2
+        )  # diagonal, as the columns are orthogonal
         self.gain, self.bias = variance[:, None] * weight.T / noise**2, bias
         self.std, self.shift, self.stretch = variance.sqrt(), shift, stretch
 
@@ -88,7 +103,9 @@ def test_a_bernoulli_decoder_works_from_logits():
     expected = Bernoulli(probs=model.decode(z)).log_prob(x).sum(-1)
     assert torch.allclose(model.log_prob(x, z), expected, atol=1e-10)
     with torch.no_grad():
-        model.decoder[-1].bias.fill_(200.0)  # sure, and wrong: log(1 - sigmoid(200)) would be log(0)
+        model.decoder[-1].bias.fill_(
+            200.0
+        )  # sure, and wrong: log(1 - sigmoid(200)) would be log(0)
     assert model.log_prob(torch.zeros(1, 6, **f64), z[:1]).item() == pytest.approx(-1200, rel=0.01)
 
 
@@ -108,7 +125,9 @@ def test_samples_of_a_linear_model_have_its_covariance():
     model, exact = linear_gaussian()
     x = model.sample(100_000).detach()
     assert torch.allclose(x.mean(0), exact.mean, atol=0.03)
-    assert torch.allclose(x.T.cov(), exact.covariance_matrix - 0.25 * torch.eye(5, **f64), atol=0.05)
+    assert torch.allclose(
+        x.T.cov(), exact.covariance_matrix - 0.25 * torch.eye(5, **f64), atol=0.05
+    )
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])

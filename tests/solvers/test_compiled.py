@@ -1,7 +1,8 @@
-"""The compiled solve: numbers, gradients, statistics and errors of the plain one; when it compiles, and when not.
+"""The compiled solve: numbers, gradients, statistics and errors of the plain one; when it compiles,
+and when not.
 
-What the programs compute is tested on their graphs, which torch runs as they are: that needs no compiler, and a second
-instead of ten. A few cases are then compiled.
+What the programs compute is tested on their graphs, which torch runs as they are: that needs no
+compiler, and a second instead of ten. A few cases are then compiled.
 """
 
 import math
@@ -15,8 +16,9 @@ from torch import nn
 
 from node_tutorial import SolveError, odeint, solve
 from node_tutorial.models import MLP, VectorField
-from node_tutorial.solvers import compiled, compiled_fields
-from node_tutorial.solvers.methods import METHODS, register_method
+from node_tutorial.solvers.compiled import fields as compiled_fields
+from node_tutorial.solvers.compiled import solve as compiled
+from node_tutorial.solvers.methods.registry import METHODS, register_method
 from node_tutorial.solvers.tableaus import Tableau
 
 F64 = torch.float64
@@ -63,12 +65,23 @@ def both(f, y0, t, params=(), **solver):
     """States, gradients and statistics, plain and compiled."""
     options = solver.pop("options", {})
     for chosen in (options, options | {"compile": True}):
-        start = tuple(x.clone().requires_grad_() for x in y0) if isinstance(y0, tuple) else y0.clone().requires_grad_()
+        start = (
+            tuple(x.clone().requires_grad_() for x in y0)
+            if isinstance(y0, tuple)
+            else y0.clone().requires_grad_()
+        )
         solution = solve(f, start, t, options=chosen, **solver)
         parts = solution.y if isinstance(solution.y, tuple) else (solution.y,)
         stats = (solution.stats.nfe, solution.stats.accepted, solution.stats.rejected)
-        loss = sum((part.square() * torch.linspace(0.5, 1.5, part.numel()).view_as(part)).sum() for part in parts)
-        leaves = [*(start if isinstance(start, tuple) else (start,)), *params, *([t] if t.requires_grad else [])]
+        loss = sum(
+            (part.square() * torch.linspace(0.5, 1.5, part.numel()).view_as(part)).sum()
+            for part in parts
+        )
+        leaves = [
+            *(start if isinstance(start, tuple) else (start,)),
+            *params,
+            *([t] if t.requires_grad else []),
+        ]
         yield parts, torch.autograd.grad(loss, leaves), stats
 
 
@@ -82,15 +95,22 @@ def agree(f, y0, t, params=(), tolerance=1e-13, **solver):
     return stats
 
 
-# One that is FSAL with its own dense output, one whose rows of that differ in length, one that predicts its last slope.
-@pytest.mark.parametrize("method, tol", [("dopri5", 1e-8), ("dopri8", 1e-8), ("adaptive_heun", 1e-3)])
+# One that is FSAL with its own dense output, one whose rows of that differ in length, one that
+# predicts its last slope.
+@pytest.mark.parametrize(
+    "method, tol", [("dopri5", 1e-8), ("dopri8", 1e-8), ("adaptive_heun", 1e-3)]
+)
 def test_adaptive_methods_agree(traced, method, tol):
     f = field()
-    agree(f, Y0, T.clone().requires_grad_(), tuple(f.parameters()), method=method, rtol=tol, atol=tol)
+    agree(
+        f, Y0, T.clone().requires_grad_(), tuple(f.parameters()), method=method, rtol=tol, atol=tol
+    )
     assert len(traced) == 2
 
 
-@pytest.mark.parametrize("method", ["euler", "rk4_classic"])  # linear and cubic between the points of the grid
+@pytest.mark.parametrize(
+    "method", ["euler", "rk4_classic"]
+)  # linear and cubic between the points of the grid
 def test_fixed_steps_agree_on_the_grid_of_the_times_and_between_its_points(traced, method):
     f, t = field(), T.clone().requires_grad_()
     agree(f, Y0, t, tuple(f.parameters()), method=method)
@@ -114,7 +134,14 @@ def test_options_agree(traced, options):
 
 def test_a_grid_of_fixed_steps_agrees(traced):
     f, grid = field(), torch.tensor([0, 0.1, 0.5, 2, 3], dtype=F64)
-    agree(f, Y0, T, tuple(f.parameters()), method="dopri5", options={"grid_constructor": lambda f, y, t: grid})
+    agree(
+        f,
+        Y0,
+        T,
+        tuple(f.parameters()),
+        method="dopri5",
+        options={"grid_constructor": lambda f, y, t: grid},
+    )
 
 
 def test_a_solve_of_several_calls_agrees(traced):
@@ -126,10 +153,20 @@ def test_a_solve_of_several_calls_agrees(traced):
 def test_an_adaptive_method_that_passes_no_slope_on_agrees(traced):
     heun = METHODS["heun2"]
     method = register_method(
-        Tableau("heun_euler", 2, heun.c, heun.a, heun.b, error=(-0.5, 0.5), dense=((1.0, -0.5), (0.0, 0.5)))
+        Tableau(
+            "heun_euler",
+            2,
+            heun.c,
+            heun.a,
+            heun.b,
+            error=(-0.5, 0.5),
+            dense=((1.0, -0.5), (0.0, 0.5)),
+        )
     )
     try:
-        stats = agree(field(), Y0, T, method="heun_euler", rtol=1e-4, atol=1e-4, options={"first_step": 2.0})
+        stats = agree(
+            field(), Y0, T, method="heun_euler", rtol=1e-4, atol=1e-4, options={"first_step": 2.0}
+        )
         assert stats[2] > 0
     finally:
         del METHODS[method.name]
@@ -138,7 +175,14 @@ def test_an_adaptive_method_that_passes_no_slope_on_agrees(traced):
 def test_tuple_states_tolerances_and_closures_agree(traced):
     rate = torch.tensor(2.0, dtype=F64, requires_grad=True)
     parts = Y0, torch.zeros(3, dtype=F64)
-    agree(lambda t, s: (-rate * s[0] * t, s[0].sum(1)), parts, T, (rate,), rtol=[1e-5, 1e-7], atol=1e-6)
+    agree(
+        lambda t, s: (-rate * s[0] * t, s[0].sum(1)),
+        parts,
+        T,
+        (rate,),
+        rtol=[1e-5, 1e-7],
+        atol=1e-6,
+    )
     weights = torch.tensor([1e-4, 1e-7], dtype=F64)
     agree(lambda t, y: -rate * y, Y0, T, (rate,), rtol=weights, atol=weights)
     agree(lambda t, y: -rate * y, torch.tensor(1.0, dtype=F64), T[:2], (rate,), rtol=1e-6)
@@ -152,7 +196,11 @@ def test_single_precision_agrees_to_its_rounding(traced):
 
 def test_the_hyperbolic_tangent_of_single_precision_is_accurate_everywhere():
     x = torch.cat(
-        [torch.linspace(-12, 12, 10001), torch.logspace(-20, 0, 1001), torch.tensor([100.0, -100.0, math.inf])]
+        [
+            torch.linspace(-12, 12, 10001),
+            torch.logspace(-20, 0, 1001),
+            torch.tensor([100.0, -100.0, math.inf]),
+        ]
     )
     exact = torch.tanh(x.double())
     assert ((compiled_fields._tanh(x) - exact).abs() <= 3e-7 * exact.abs()).all()
@@ -207,13 +255,19 @@ def test_errors_are_those_of_the_plain_solve(traced, f, solver):
 
 
 def without_last_step(error):
-    """The message but for the size of the last step: after many rejections it differs by more than rounding."""
+    """The message but for the size of the last step: after many rejections it differs by more than
+    rounding.
+    """
     return re.sub(r"h = [^;.]*\.?[^;. ]*", "", str(error.value))
 
 
 def test_what_changes_from_step_to_step_of_a_training_compiles_nothing_anew(traced):
     def run(f, t=T, **solver):
-        loss = odeint(f, Y0, t, **{"rtol": 1e-5, "atol": 1e-5} | solver, options={"compile": True}).square().sum()
+        loss = (
+            odeint(f, Y0, t, **{"rtol": 1e-5, "atol": 1e-5} | solver, options={"compile": True})
+            .square()
+            .sum()
+        )
         loss.backward()
         return loss.item()
 
@@ -222,7 +276,11 @@ def test_what_changes_from_step_to_step_of_a_training_compiles_nothing_anew(trac
     optimizer = torch.optim.SGD(f.parameters(), lr=0.01)
     optimizer.step()
     assert run(f) != first  # the program has the new parameters,
-    run(f, T * 2), run(f, rtol=1e-3), run(field())  # and other times, tolerances, fields of the same structure
+    (
+        run(f, T * 2),
+        run(f, rtol=1e-3),
+        run(field()),
+    )  # and other times, tolerances, fields of the same structure
     assert len(traced) == 2
     run(f, T[:3])
     assert len(traced) == 4  # another number of times
@@ -282,7 +340,9 @@ class Counter(VectorField):
 
 def test_a_field_that_counts_its_calls_is_given_up_after_a_while(traced):
     f = Counter(MLP(2, 4, 2).double())
-    with pytest.warns(UserWarning, match="changes a number or another object of Python at every call"):
+    with pytest.warns(
+        UserWarning, match="changes a number or another object of Python at every call"
+    ):
         for _ in range(20):
             y = odeint(f, Y0, T, rtol=1e-4, options={"compile": True})
     assert torch.equal(y, odeint(f, Y0, T, rtol=1e-4))
@@ -328,7 +388,10 @@ def test_what_is_not_compiled_is_solved_as_always_with_one_warning(traced, f, so
         warnings.simplefilter("always")
         y = odeint(f, Y0, T, options=options | {"compile": True}, **solver)
     assert [x.filename for x in caught] == [__file__]
-    assert re.match(r"this solve is not compiled, but runs as without options\['compile'\]: .*", str(caught[0].message))
+    assert re.match(
+        r"this solve is not compiled, but runs as without options\['compile'\]: .*",
+        str(caught[0].message),
+    )
     assert re.search(reason, str(caught[0].message))
     torch.manual_seed(0)
     assert torch.equal(y, odeint(f, Y0, T, options=options, **solver))
@@ -357,7 +420,10 @@ def test_a_field_that_fails_may_be_mended(traced):
         return y @ matrix
 
     matrix = torch.eye(3, dtype=F64)
-    with pytest.warns(UserWarning, match="not compiled"), pytest.raises(RuntimeError, match="shapes cannot be"):
+    with (
+        pytest.warns(UserWarning, match="not compiled"),
+        pytest.raises(RuntimeError, match="shapes cannot be"),
+    ):
         odeint(f, Y0, T, options={"compile": True})
     matrix = -torch.eye(2, dtype=F64)
     agree(f, Y0, T)
@@ -367,7 +433,9 @@ def test_a_field_that_fails_may_be_mended(traced):
 def test_compile_is_true_or_false(value):
     with pytest.raises(ValueError, match=r"options\['compile'\] must be True or False, got"):
         odeint(lambda t, y: -y, Y0, T, options={"compile": value})
-    assert torch.equal(odeint(lambda t, y: -y, Y0, T, options={"compile": False}), odeint(lambda t, y: -y, Y0, T))
+    assert torch.equal(
+        odeint(lambda t, y: -y, Y0, T, options={"compile": False}), odeint(lambda t, y: -y, Y0, T)
+    )
 
 
 # With the compiler.
@@ -386,7 +454,9 @@ def test_without_a_compiler_the_warning_says_so(monkeypatch):
 
     f = field()
     with config.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}):
-        with pytest.warns(UserWarning, match="not compiled.* no C\\+\\+ compiler was found; install one"):
+        with pytest.warns(
+            UserWarning, match="not compiled.* no C\\+\\+ compiler was found; install one"
+        ):
             y = odeint(f, Y0, T, options={"compile": True})
         assert torch.equal(y, odeint(f, Y0, T))
         with pytest.warns(UserWarning, match="no C"), monkeypatch.context() as patch:
@@ -400,4 +470,12 @@ def test_compiled_programs_compute_what_their_graphs_do():
     stats = agree(f, Y0, t, tuple(f.parameters()), 1e-11, method="bosh3", rtol=1e-9, atol=1e-9)
     assert stats[1] > 128  # several calls
     with pytest.raises(SolveError, match="max_num_steps exceeded: 3 steps"):
-        odeint(f, Y0, t, method="bosh3", rtol=1e-9, atol=1e-9, options={"max_num_steps": 3, "compile": True})
+        odeint(
+            f,
+            Y0,
+            t,
+            method="bosh3",
+            rtol=1e-9,
+            atol=1e-9,
+            options={"max_num_steps": 3, "compile": True},
+        )

@@ -7,9 +7,12 @@ import torch
 
 from node_tutorial import METHODS, odeint, solve
 
-GENERAL = {name: m for name, m in METHODS.items() if not getattr(m, "separable", False)}  # others: test_symplectic.py
+GENERAL = {
+    name: m for name, m in METHODS.items() if not getattr(m, "separable", False)
+}  # others: test_symplectic.py
 ORDERS = {name: method.order for name, method in GENERAL.items() if hasattr(method, "order")}
-# The first step after the Runge-Kutta start uses three past slopes: O(h^4) once; Moulton adds the new one: O(h^5).
+# The first step after the Runge-Kutta start uses three past slopes: O(h^4) once; Moulton adds the
+# new one: O(h^5).
 ORDERS |= {"explicit_adams": 4, "implicit_adams": 5, "fixed_adams": 5}
 ADAMS = {"max_order": 6, "max_iters": 30}
 ADAPTIVE = [name for name, method in METHODS.items() if getattr(method, "error", None)]
@@ -41,7 +44,9 @@ def slope(method, span, counts, warp=0.0, **options):
     for n in counts:
         t = times(span, n, warp)
         grid = {"step_size": 2.0 / n} if method in ADAPTIVE else {}
-        y = odeint(field, exact(t[0]), t, rtol=1e-13, atol=1e-14, method=method, options=grid | options)
+        y = odeint(
+            field, exact(t[0]), t, rtol=1e-13, atol=1e-14, method=method, options=grid | options
+        )
         errors.append(error(y, t))
     return math.log(errors[0] / errors[1]) / math.log(counts[1] / counts[0])
 
@@ -60,13 +65,17 @@ def test_halving_the_step_shows_the_order(method, span):
 @both_directions
 @pytest.mark.parametrize("method", ["explicit_adams", "implicit_adams"])
 def test_adams_methods_keep_their_order_on_unequal_steps(method, span):
-    assert slope(method, span, (150, 300), warp=0.1, **ADAMS) == pytest.approx(ORDERS[method], abs=0.2)
+    assert slope(method, span, (150, 300), warp=0.1, **ADAMS) == pytest.approx(
+        ORDERS[method], abs=0.2
+    )
 
 
 @pytest.mark.parametrize("max_order, order", [(4, (3, 4)), (5, (4, 5)), (6, (4, 5))])
 def test_max_order_bounds_the_order_of_adams_methods(max_order, order):
     options = ADAMS | {"max_order": max_order}
-    observed = (slope(name, FORWARD, (100, 200), **options) for name in ("explicit_adams", "implicit_adams"))
+    observed = (
+        slope(name, FORWARD, (100, 200), **options) for name in ("explicit_adams", "implicit_adams")
+    )
     assert tuple(observed) == pytest.approx(order, abs=0.2)
 
 
@@ -80,9 +89,13 @@ def test_the_global_error_falls_with_the_tolerance(method, span):
         solution = solve(field, exact(t[0]), t, rtol=tol, atol=tol, method=method)
         errors.append(error(solution.y, t))
         steps.append(solution.stats.accepted)
-    # The error of a step follows the tolerance; so does the global error, if the estimate is that of order p - 1.
+    # The error of a step follows the tolerance; so does the global error, if the estimate is that
+    # of order p - 1.
     power = METHODS[method].order / (METHODS[method].error_order or METHODS[method].order)
-    assert errors[0] > 2 * errors[1] > 4 * errors[2] and errors[0] > 0.3 * (100 if low else 1000) ** power * errors[2]
+    assert (
+        errors[0] > 2 * errors[1] > 4 * errors[2]
+        and errors[0] > 0.3 * (100 if low else 1000) ** power * errors[2]
+    )
     assert steps[0] < steps[1] < steps[2]
 
 

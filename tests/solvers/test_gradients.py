@@ -24,12 +24,16 @@ def check_gradients(method, times, options):
     t = torch.tensor(times, **f64, requires_grad=True)
 
     def run(y0, w, t):
-        return odeint(lambda t, y: torch.tanh(w @ y) * torch.cos(t), y0, t, method=method, options=options)
+        return odeint(
+            lambda t, y: torch.tanh(w @ y) * torch.cos(t), y0, t, method=method, options=options
+        )
 
     return gradcheck(run, (y0, w, t), atol=1e-6)
 
 
-@pytest.mark.parametrize("times", [[0.1, 0.3, 0.45, 0.9], [0.9, 0.45, 0.3, 0.1]], ids=["forward", "backward"])
+@pytest.mark.parametrize(
+    "times", [[0.1, 0.3, 0.45, 0.9], [0.9, 0.45, 0.3, 0.1]], ids=["forward", "backward"]
+)
 @pytest.mark.parametrize("method", sorted(GENERAL - {"scipy_solver"}))
 def test_gradients_are_those_of_the_computed_solution(method, times):
     if method in ADAPTIVE:  # with steps of one size, so that they don't move with the inputs
@@ -48,7 +52,13 @@ def test_gradients_with_respect_to_times_that_are_the_grid(method, options):
 @pytest.mark.parametrize("method", ["midpoint", "rk4", "dopri5"])
 def test_an_output_time_that_happens_to_be_a_grid_point_moves_too(method):
     t = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0], **f64, requires_grad=True)
-    y = odeint(lambda t, y: torch.cos(t) * y, torch.ones((), **f64), t, method=method, options={"step_size": 0.125})
+    y = odeint(
+        lambda t, y: torch.cos(t) * y,
+        torch.ones((), **f64),
+        t,
+        method=method,
+        options={"step_size": 0.125},
+    )
     for i in range(1, 5):
         slope = torch.autograd.grad(y[i], t, retain_graph=True)[0][i]
         torch.testing.assert_close(slope, torch.cos(t[i]) * y[i], rtol=0.02, atol=0)
@@ -70,7 +80,10 @@ def test_gradients_of_tuple_states_and_of_complex_states():
     a = torch.tensor([1.0, 0.3], **f64, requires_grad=True)
     b = torch.tensor(0.5, **f64, requires_grad=True)
     steps = {"method": "rk4", "options": {"step_size": 0.2}}
-    assert gradcheck(lambda a, b, t: odeint(lambda t, y: (y[1] * y[0], y[0].sum() * t), (a, b), t, **steps), (a, b, t))
+    assert gradcheck(
+        lambda a, b, t: odeint(lambda t, y: (y[1] * y[0], y[0].sum() * t), (a, b), t, **steps),
+        (a, b, t),
+    )
     z = torch.tensor([1.0 + 0.5j], dtype=torch.complex128, requires_grad=True)
     rate = torch.tensor(0.3 - 1j, dtype=torch.complex128, requires_grad=True)
     assert gradcheck(lambda z, r, t: odeint(lambda t, y: r * y * t, z, t, **steps), (z, rate, t))
@@ -78,9 +91,15 @@ def test_gradients_of_tuple_states_and_of_complex_states():
 
 def test_the_initial_time_moves_but_a_jump_does_not():
     t = torch.tensor([0.0, 1.0], **f64, requires_grad=True)
-    y = odeint(lambda t, y: torch.ones_like(y) * (1.0 if t < 0.5 else 2.0), torch.zeros(1, **f64), t,
-               options={"jump_t": torch.tensor([0.5], **f64)})  # fmt: skip
-    torch.testing.assert_close(torch.autograd.grad(y[-1, 0], t)[0], torch.tensor([-1.0, 2.0], **f64))
+    y = odeint(
+        lambda t, y: torch.ones_like(y) * (1.0 if t < 0.5 else 2.0),
+        torch.zeros(1, **f64),
+        t,
+        options={"jump_t": torch.tensor([0.5], **f64)},
+    )
+    torch.testing.assert_close(
+        torch.autograd.grad(y[-1, 0], t)[0], torch.tensor([-1.0, 2.0], **f64)
+    )
 
 
 def test_no_graph_is_built_without_need():

@@ -1,4 +1,6 @@
-"""Implicit methods: stiff problems against scipy, what Newton costs, the structure it finds, derivatives, failures."""
+"""Implicit methods: stiff problems against scipy, what Newton costs, the structure it finds,
+derivatives, failures.
+"""
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from torch import nn
 
 from node_tutorial import METHODS, SolveError, odeint, solve
 from node_tutorial.solvers.integrate import Stats
-from node_tutorial.solvers.newton import Newton
+from node_tutorial.solvers.methods.newton import Newton
 
 IMPLICIT = [name for name, method in METHODS.items() if getattr(method, "implicit", False)]
 ADAPTIVE = [name for name in IMPLICIT if METHODS[name].error]
@@ -60,18 +62,25 @@ def stiff(request):
 
 
 @pytest.mark.parametrize(
-    "method, tol, bound", [("trbdf2", 1e-6, 2e-2), ("kvaerno3", 1e-6, 1e-2), ("kvaerno5", 1e-7, 1e-3)]
+    "method, tol, bound",
+    [("trbdf2", 1e-6, 2e-2), ("kvaerno3", 1e-6, 1e-2), ("kvaerno5", 1e-7, 1e-3)],
 )
 def test_stiff_problems_are_solved_as_by_radau(stiff, method, tol, bound):
     f, y0, t, exact = stiff
     solution = solve(f, y0, t, rtol=tol, atol=tol * 1e-4, method=method)
     assert ((solution.y - exact).abs() / exact.abs().clamp_min(1e-6)).max() < bound
-    assert solution.stats.accepted < 6000 and solution.stats.jacobians < 0.5 * solution.stats.accepted
+    assert (
+        solution.stats.accepted < 6000 and solution.stats.jacobians < 0.5 * solution.stats.accepted
+    )
 
 
 def test_robertson_s_published_values():
-    y = odeint(robertson, tensor(1, 0, 0), tensor(0, 40), rtol=1e-8, atol=1e-12, method="kvaerno5")[-1]
-    assert torch.allclose(y, tensor(0.7158271, 9.185535e-6, 0.2841637), rtol=2e-7)  # Hairer, Wanner II, (IV.1.4); scipy
+    y = odeint(robertson, tensor(1, 0, 0), tensor(0, 40), rtol=1e-8, atol=1e-12, method="kvaerno5")[
+        -1
+    ]
+    assert torch.allclose(
+        y, tensor(0.7158271, 9.185535e-6, 0.2841637), rtol=2e-7
+    )  # Hairer, Wanner II, (IV.1.4); scipy
 
 
 @pytest.mark.parametrize("method", ADAPTIVE)
@@ -85,14 +94,21 @@ def test_the_step_follows_the_solution_and_not_the_stiffness(method):
     assert (stiff.y[-1] - torch.cos(tensor(10.0))).abs() < 1e-4
 
 
-# ---- what Newton's method costs --------------------------------------------------------------------------------------
+# ---- what Newton's method costs ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", IMPLICIT)
 def test_a_linear_problem_on_a_grid_needs_one_jacobian_and_one_factorization(method):
-    a = torch.randn(4, 4, dtype=float64, generator=torch.Generator().manual_seed(0)) - 2 * torch.eye(4)
-    stats = solve(lambda t, y: y @ a.T, torch.ones(4, dtype=float64), tensor(0, 1), method=method,
-                  options={"step_size": 0.01}).stats  # fmt: skip
+    a = torch.randn(
+        4, 4, dtype=float64, generator=torch.Generator().manual_seed(0)
+    ) - 2 * torch.eye(4)
+    stats = solve(
+        lambda t, y: y @ a.T,
+        torch.ones(4, dtype=float64),
+        tensor(0, 1),
+        method=method,
+        options={"step_size": 0.01},
+    ).stats
     groups = sum(any(row[i:]) for i, row in enumerate(METHODS[method].a))
     assert (stats.jacobians, stats.factorizations, stats.accepted) == (1, 1, 100)
     assert 100 <= stats.newton <= 2 * 100 * groups
@@ -104,7 +120,7 @@ def test_explicit_methods_count_none_of_it():
     assert stats.jacobians == stats.factorizations == stats.newton == 0
 
 
-# ---- structure -------------------------------------------------------------------------------------------------------
+# ---- structure -----------------------------------------------------------------------------------
 
 
 def block_size(f, y):
@@ -181,7 +197,7 @@ def test_a_field_that_cannot_be_vectorized_is_differentiated_one_row_at_a_time()
     assert torch.allclose(y, tensor(1 / 2, 2 / 3), atol=1e-7)
 
 
-# ---- derivatives -----------------------------------------------------------------------------------------------------
+# ---- derivatives ---------------------------------------------------------------------------------
 
 
 class Stiff(nn.Module):
@@ -192,7 +208,11 @@ class Stiff(nn.Module):
 
     def forward(self, t, y):
         push = self.late * torch.sin(t) if t > 0.47 else 0.0  # the first half does not know of it
-        return -self.rate * (y - torch.cos(t)) + torch.tanh(y.flip(-1)) * y.sum(-1, keepdim=True) + push
+        return (
+            -self.rate * (y - torch.cos(t))
+            + torch.tanh(y.flip(-1)) * y.sum(-1, keepdim=True)
+            + push
+        )
 
 
 @pytest.mark.parametrize("method", IMPLICIT)
@@ -213,7 +233,9 @@ def test_gradients_with_adaptive_steps_tend_to_the_exact_ones(method):
     f, y0, t = Stiff(), tensor(1.0, 0.5).requires_grad_(), tensor(0.0, 1.0)
 
     def gradients(method, tol):
-        y = odeint(f, y0, t, rtol=tol, atol=tol, method=method, options={"jump_t": tensor(0.47)})[-1]
+        y = odeint(f, y0, t, rtol=tol, atol=tol, method=method, options={"jump_t": tensor(0.47)})[
+            -1
+        ]
         return torch.autograd.grad(y.square().sum(), (y0, *f.parameters()))
 
     for ours, exact in zip(gradients(method, 1e-6), gradients("dopri8", 1e-12)):
@@ -233,27 +255,41 @@ def test_without_anything_to_differentiate_no_graph_is_made():
     assert not solution.y.requires_grad
     plain = solution.stats.nfe
     with torch.no_grad():
-        assert solve(van_der_pol(5.0), tensor(2.0, 0.0), tensor(0, 1), method="kvaerno5").stats.nfe == plain
+        assert (
+            solve(van_der_pol(5.0), tensor(2.0, 0.0), tensor(0, 1), method="kvaerno5").stats.nfe
+            == plain
+        )
 
 
 def test_a_second_derivative_is_refused_rather_than_wrong():
     y0 = tensor(1.0).requires_grad_()
-    y = odeint(lambda t, y: -(y**2), y0, tensor(0, 1), method="implicit_euler", options={"step_size": 0.1})[-1]
+    y = odeint(
+        lambda t, y: -(y**2), y0, tensor(0, 1), method="implicit_euler", options={"step_size": 0.1}
+    )[-1]
     with pytest.raises(RuntimeError, match="differentiated once only"):
         torch.autograd.grad(y, y0, create_graph=True)
 
 
-# ---- failures --------------------------------------------------------------------------------------------------------
+# ---- failures ------------------------------------------------------------------------------------
 
 
 def test_a_step_that_newton_cannot_take_is_tried_shorter_or_explained():
     def f(t, y):  # blows up at t = 1
         return y**2
 
-    y = odeint(f, tensor(1.0), tensor(0, 0.99), rtol=1e-6, atol=1e-6, method="kvaerno5", options={"first_step": 0.9})
+    y = odeint(
+        f,
+        tensor(1.0),
+        tensor(0, 0.99),
+        rtol=1e-6,
+        atol=1e-6,
+        method="kvaerno5",
+        options={"first_step": 0.9},
+    )
     assert y[-1] == pytest.approx(100, rel=1e-2)
     with pytest.raises(
-        SolveError, match=r"'implicit_euler': Newton's iteration does not converge.*h = 0\.99.*kvaerno5"
+        SolveError,
+        match=r"'implicit_euler': Newton's iteration does not converge.*h = 0\.99.*kvaerno5",
     ):
         odeint(f, tensor(1.0), tensor(0, 0.99), method="implicit_euler")
 
@@ -267,14 +303,23 @@ def test_a_field_hidden_from_autograd_gets_the_right_hint():
 
 
 def test_full_newton_has_a_try_where_the_kept_jacobian_misleads():
-    y = odeint(lambda t, y: -torch.exp(8 * y), tensor(1.0), tensor(0, 0.5, 1), method="implicit_euler")
+    y = odeint(
+        lambda t, y: -torch.exp(8 * y), tensor(1.0), tensor(0, 0.5, 1), method="implicit_euler"
+    )
     end = float(y[1])  # y1 + h exp(8 y1) = y0
     assert end + 0.5 * np.exp(8 * end) == pytest.approx(1.0, abs=1e-7)
 
 
 def test_states_and_modes_that_implicit_methods_do_not_take():
-    with pytest.raises(TypeError, match=r"'kvaerno5' is implicit and takes real states only.*view_as_real"):
-        odeint(lambda t, y: 1j * y, torch.ones(1, dtype=torch.complex128), tensor(0, 1), method="kvaerno5")
+    with pytest.raises(
+        TypeError, match=r"'kvaerno5' is implicit and takes real states only.*view_as_real"
+    ):
+        odeint(
+            lambda t, y: 1j * y,
+            torch.ones(1, dtype=torch.complex128),
+            tensor(0, 1),
+            method="kvaerno5",
+        )
     with pytest.raises(ValueError, match="explicit adaptive Runge-Kutta method"):
         solve(lambda t, y: -y, torch.ones(2, 1), tensor(0, 1), method="kvaerno5", per_sample=True)
 
@@ -301,12 +346,35 @@ def test_a_jump_in_time_is_seen_from_the_right_side(method):
 
 def test_single_precision_and_decreasing_time():
     y = odeint(
-        van_der_pol(30.0), torch.tensor([2.0, 0.0]), torch.tensor([0.0, 10.0]), rtol=1e-4, atol=1e-5, method="kvaerno5"
+        van_der_pol(30.0),
+        torch.tensor([2.0, 0.0]),
+        torch.tensor([0.0, 10.0]),
+        rtol=1e-4,
+        atol=1e-5,
+        method="kvaerno5",
     )
-    exact = odeint(van_der_pol(30.0), tensor(2.0, 0.0), tensor(0.0, 10.0), rtol=1e-9, atol=1e-9, method="kvaerno5")
+    exact = odeint(
+        van_der_pol(30.0),
+        tensor(2.0, 0.0),
+        tensor(0.0, 10.0),
+        rtol=1e-9,
+        atol=1e-9,
+        method="kvaerno5",
+    )
     assert y.dtype == torch.float32 and torch.allclose(y.double(), exact, atol=1e-3)
     back = odeint(
-        lambda t, y: 100 * (y - torch.cos(t)), tensor(3.0), tensor(1.0, 0.0), rtol=1e-6, atol=1e-6, method="kvaerno5"
+        lambda t, y: 100 * (y - torch.cos(t)),
+        tensor(3.0),
+        tensor(1.0, 0.0),
+        rtol=1e-6,
+        atol=1e-6,
+        method="kvaerno5",
     )
-    forward = odeint(lambda t, y: -100 * (y - torch.cos(-t)), tensor(3.0), tensor(-1.0, 0.0), rtol=1e-6, atol=1e-6)
+    forward = odeint(
+        lambda t, y: -100 * (y - torch.cos(-t)),
+        tensor(3.0),
+        tensor(-1.0, 0.0),
+        rtol=1e-6,
+        atol=1e-6,
+    )
     assert torch.allclose(back, forward, atol=1e-4)

@@ -72,7 +72,12 @@ def grid_for(method, step):
 @pytest.mark.parametrize("ends", [(0.0, 2.0), (2.0, 0.0)], ids=["forward", "backward"])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"step_size": 0.09, "interp": "linear"}, {"step_size": 0.09, "interp": "cubic"}, {"perturb": True}],
+    [
+        {},
+        {"step_size": 0.09, "interp": "linear"},
+        {"step_size": 0.09, "interp": "cubic"},
+        {"perturb": True},
+    ],
     ids=["grid", "linear", "cubic", "perturb"],
 )
 @pytest.mark.parametrize("method", SHARED_FIXED)
@@ -80,11 +85,15 @@ def test_fixed_steps_equal_those_of_torchdiffeq(method, options, ends):
     t = torch.linspace(*ends, 31, **f64)
     adams = method.endswith("adams")
     if adams and "step_size" in options:
-        options = options | {"step_size": 0.1}  # theirs uses the weights of equal steps, also where they are not
+        options = options | {
+            "step_size": 0.1
+        }  # theirs uses the weights of equal steps, also where they are not
     if method == "implicit_adams":
         options = options | {"max_iters": 20}
     kwargs = {"method": method, "options": options, "rtol": 1e-9, "atol": 1e-9}
-    ours, theirs = (solver(driven, START + 1, t, **kwargs) for solver in (odeint, torchdiffeq.odeint))
+    ours, theirs = (
+        solver(driven, START + 1, t, **kwargs) for solver in (odeint, torchdiffeq.odeint)
+    )
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10 if adams else 1e-12)
 
 
@@ -101,7 +110,8 @@ def cost_and_error(solver, name, rtol, method, points):
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_a_solve_costs_no_more_than_with_torchdiffeq_at_equal_error(name, rtol):
     (calls, error), (their_calls, their_error) = (
-        cost_and_error(solver, name, rtol, "dopri5", points=30) for solver in (odeint, torchdiffeq.odeint)
+        cost_and_error(solver, name, rtol, "dopri5", points=30)
+        for solver in (odeint, torchdiffeq.odeint)
     )
     assert calls <= their_calls and error <= 1.1 * their_error
 
@@ -110,7 +120,8 @@ def test_a_solve_costs_no_more_than_with_torchdiffeq_at_equal_error(name, rtol):
 def test_every_adaptive_method_costs_no_more_than_with_torchdiffeq(method):
     rtol = 1e-4 if method in ("adaptive_heun", "fehlberg2") else 1e-7
     (calls, error), (their_calls, their_error) = (
-        cost_and_error(solver, "pendulum", rtol, method, points=2) for solver in (odeint, torchdiffeq.odeint)
+        cost_and_error(solver, "pendulum", rtol, method, points=2)
+        for solver in (odeint, torchdiffeq.odeint)
     )
     assert calls <= their_calls and error <= 1.1 * their_error
 
@@ -154,7 +165,9 @@ def test_a_tuple_state_is_solved_as_its_parts_are(method):
     parts = (torch.ones(2, 3, **f64), torch.tensor(2.0, **f64), torch.full((4,), 3.0, **f64))
     t = torch.linspace(0, 1, 4, **f64)
     options = grid_for(method, 0.05)
-    together = odeint(lambda t, y: (-y[0], -2 * t * y[1], y[2]), parts, t, method=method, options=options)
+    together = odeint(
+        lambda t, y: (-y[0], -2 * t * y[1], y[2]), parts, t, method=method, options=options
+    )
     assert isinstance(together, tuple) and [y.shape for y in together] == [(4, 2, 3), (4,), (4, 4)]
     for part, y0, rate in zip(together, parts, (lambda t: -1, lambda t: -2 * t, lambda t: 1)):
         alone = odeint(lambda t, y, rate=rate: rate(t) * y, y0, t, method=method, options=options)
@@ -187,7 +200,9 @@ def test_decreasing_time_equals_the_mirrored_problem(method):
     t = torch.tensor([0.3, 0.5, 1.1, 1.2], **f64)
     options = grid_for(method, 0.05)
     mirrored = odeint(lambda s, y: -driven(-s, y), START, -t, method=method, options=options)
-    torch.testing.assert_close(odeint(driven, START, t, method=method, options=options), mirrored, rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        odeint(driven, START, t, method=method, options=options), mirrored, rtol=1e-12, atol=0
+    )
 
 
 @pytest.mark.parametrize("method", GENERAL)
@@ -204,17 +219,25 @@ def test_func_gets_real_scalar_times_in_the_dtype_of_the_state_and_none_outside(
     steep = []
     options = {} if method in ADAPTIVE or method == "scipy_solver" else {"step_size": 0.1}
     odeint(
-        lambda t, y: (steep.append(t), torch.full_like(y, 1e-6))[1], torch.ones(2), t, method=method, options=options
+        lambda t, y: (steep.append(t), torch.full_like(y, 1e-6))[1],
+        torch.ones(2),
+        t,
+        method=method,
+        options=options,
     )
-    assert method in ("kvaerno5", "scipy_solver") or max(steep) <= 1.3 + 1e-6  # a first step is not looked for outside
+    assert (
+        method in ("kvaerno5", "scipy_solver") or max(steep) <= 1.3 + 1e-6
+    )  # a first step is not looked for outside
     inside = [0.2 - 1e-6 <= s <= 1.3 + 1e-6 for s in seen]
-    assert all(inside[: len(seen) if method not in ADAPTIVE else 1]) and sum(inside) >= len(seen) - (
-        2 if method == "kvaerno5" else 1
-    )
+    assert all(inside[: len(seen) if method not in ADAPTIVE else 1]) and sum(inside) >= len(
+        seen
+    ) - (2 if method == "kvaerno5" else 1)
 
 
 @pytest.mark.parametrize("with_gradient", [False, True])
 def test_times_in_float32_do_not_limit_a_float64_state(with_gradient):
     t = torch.linspace(0, 10, 7, requires_grad=with_gradient)
     y = odeint(lambda t, y: torch.cos(t) * y, torch.ones(1, **f64), t, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(y[:, 0], torch.exp(torch.sin(t.double())), rtol=1e-7, atol=0, check_dtype=False)
+    torch.testing.assert_close(
+        y[:, 0], torch.exp(torch.sin(t.double())), rtol=1e-7, atol=0, check_dtype=False
+    )

@@ -30,7 +30,9 @@ def pendulum(t, y):
 
 
 def attempts(t, field=pendulum, tol=1e-6, method="dopri5", y0=START, **options):
-    return solve(field, y0, t, rtol=tol, atol=tol, method=method, options=options, record=True).steps
+    return solve(
+        field, y0, t, rtol=tol, atol=tol, method=method, options=options, record=True
+    ).steps
 
 
 SPAN = torch.tensor([0.0, 10.0], **f64)
@@ -55,15 +57,28 @@ def test_grid_constructor_makes_the_grid():
 def test_linear_and_cubic_output_lie_between_the_grid_points():
     t = torch.tensor([0.0, 0.25, 1.0], **f64)
     options = {"step_size": 1.0}
-    linear, cubic = (odeint(lambda t, y: 3 * t**2 + 0 * y, torch.zeros((), **f64), t, method="rk4",
-                            options={**options, "interp": interp})[1] for interp in ("linear", "cubic"))  # fmt: skip
+    linear, cubic = (
+        odeint(
+            lambda t, y: 3 * t**2 + 0 * y,
+            torch.zeros((), **f64),
+            t,
+            method="rk4",
+            options={**options, "interp": interp},
+        )[1]
+        for interp in ("linear", "cubic")
+    )
     assert linear == pytest.approx(0.25) and cubic == pytest.approx(0.25**3)
 
 
 def test_perturb_evaluates_just_inside_the_step():
     seen = []
-    odeint(lambda t, y: seen.append(t.item()) or y, START, torch.tensor([1.0, 2.0], **f64), method="heun2",
-           options={"perturb": True})  # fmt: skip
+    odeint(
+        lambda t, y: seen.append(t.item()) or y,
+        START,
+        torch.tensor([1.0, 2.0], **f64),
+        method="heun2",
+        options={"perturb": True},
+    )
     assert seen == [math.nextafter(1.0, 2), math.nextafter(2.0, 1)]
 
 
@@ -86,7 +101,10 @@ def test_max_num_steps_counts_between_output_times():
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_no_step_crosses_step_t_or_jump_t_and_times_outside_do_not_count(sign):
-    marks = {"step_t": sign * torch.tensor([20.0, 3.3, -1.0, 0.0]), "jump_t": sign * torch.tensor([7.7])}
+    marks = {
+        "step_t": sign * torch.tensor([20.0, 3.3, -1.0, 0.0]),
+        "jump_t": sign * torch.tensor([7.7]),
+    }
     ends = [s.t + s.h for s in attempts(sign * SPAN, **marks)]
     for mark in (3.3, 7.7):
         assert min(abs(end - sign * mark) for end in ends) < 1e-6
@@ -132,7 +150,9 @@ def test_tolerances_may_differ_between_entries_and_parts():
 
 
 def test_safety_and_the_factors_steer_the_steps():
-    careful, usual = (statistics.median(s.error_ratio for s in attempts(SPAN, safety=x)) for x in (0.5, 0.9))
+    careful, usual = (
+        statistics.median(s.error_ratio for s in attempts(SPAN, safety=x)) for x in (0.5, 0.9)
+    )
     assert careful < 0.1 < usual
     sizes = [s.h for s in attempts(SPAN, ifactor=1.5, first_step=1e-3)][:-1]
     assert max(b / a for a, b in itertools.pairwise(sizes)) <= 1.5 + 1e-12
@@ -179,7 +199,9 @@ def test_callbacks_are_told_of_every_attempt(sign):
             self.rejected.append((t.item(), h.item(), y.shape))
 
     told = Told()
-    solution = solve(told, START, sign * SPAN, rtol=1e-6, atol=1e-6, options={"first_step": 5.0}, record=True)
+    solution = solve(
+        told, START, sign * SPAN, rtol=1e-6, atol=1e-6, options={"first_step": 5.0}, record=True
+    )
     assert told.steps == [(s.t, abs(s.h), (2,)) for s in solution.steps]
     assert told.accepted == [(s.t, abs(s.h), (2,)) for s in solution.steps if s.accepted]
     assert len(told.rejected) == solution.stats.rejected > 0
@@ -204,7 +226,11 @@ def test_the_counter_equals_the_real_number_of_evaluations(method, points, recor
     options = {} if method in [*ADAPTIVE, "scipy_solver"] else {"step_size": 0.13}
     t = torch.linspace(0, 2, points, **f64)
     kwargs = {"rtol": 1e-4, "atol": 1e-4, "method": method, "options": options}
-    assert solve(field, START, t, **kwargs, record=record and method != "scipy_solver").stats.nfe == field.calls > 0
+    assert (
+        solve(field, START, t, **kwargs, record=record and method != "scipy_solver").stats.nfe
+        == field.calls
+        > 0
+    )
 
 
 @pytest.mark.parametrize("times", [[0.0, 0.3, 1.0], [0.0, 1.0]], ids=["an output inside", "none"])
@@ -215,6 +241,12 @@ def test_perturbed_steps_see_a_jump_at_a_grid_point_from_their_own_side(method, 
 
     options = {"step_size": 0.5, "perturb": True}
     for record in (False, True):
-        end = solve(switched, torch.zeros(1, **f64), torch.tensor(times, **f64), method=method, options=options,
-                    record=record).y[-1]  # fmt: skip
+        end = solve(
+            switched,
+            torch.zeros(1, **f64),
+            torch.tensor(times, **f64),
+            method=method,
+            options=options,
+            record=record,
+        ).y[-1]
         torch.testing.assert_close(end, torch.full_like(end, 2.0), rtol=0, atol=1e-12)

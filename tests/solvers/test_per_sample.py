@@ -5,7 +5,11 @@ import torch
 
 from node_tutorial import METHODS, SolveError, solve
 
-ADAPTIVE = [name for name, method in METHODS.items() if getattr(method, "error", None) and not method.implicit]
+ADAPTIVE = [
+    name
+    for name, method in METHODS.items()
+    if getattr(method, "error", None) and not method.implicit
+]
 f64 = {"dtype": torch.float64}
 MU = torch.tensor([0.0, 1.0, 8.0, 30.0], **f64)
 START = torch.tensor([[2.0, 0.0], [1.0, 1.0], [2.0, 0.0], [2.0, 0.0]], **f64)
@@ -37,13 +41,23 @@ def test_rows_solved_together_equal_rows_solved_alone(method, ends):
     for i in range(4):
         alone = run(START[i : i + 1], t, MU[i : i + 1], method=method, tol=tol)
         torch.testing.assert_close(together.y[i], alone.y[0], rtol=0, atol=1e-12)
-        assert together.stats.accepted[i] == alone.stats.accepted and together.stats.rejected[i] == alone.stats.rejected
+        assert (
+            together.stats.accepted[i] == alone.stats.accepted
+            and together.stats.rejected[i] == alone.stats.rejected
+        )
 
 
 @pytest.mark.parametrize("method", ADAPTIVE)
 def test_one_row_equals_the_solve_with_one_clock(method):
     row, mu = START[1:2], MU[1:2]
-    single = solve(lambda t, y: VanDerPol(mu)(t.reshape(1, 1), y), row, TIMES, rtol=1e-4, atol=1e-4, method=method)
+    single = solve(
+        lambda t, y: VanDerPol(mu)(t.reshape(1, 1), y),
+        row,
+        TIMES,
+        rtol=1e-4,
+        atol=1e-4,
+        method=method,
+    )
     own = run(row, mu=mu, method=method, tol=1e-4)
     torch.testing.assert_close(own.y[0], single.y[:, 0], rtol=0, atol=1e-9)
     assert own.stats.nfe == single.stats.nfe
@@ -51,14 +65,19 @@ def test_one_row_equals_the_solve_with_one_clock(method):
 
 def test_easy_rows_take_fewer_steps_than_stiff_ones():
     stats = run().stats
-    assert stats.accepted[0] < stats.accepted[1] < stats.accepted[3] and stats.rejected[3] > stats.rejected[0]
+    assert (
+        stats.accepted[0] < stats.accepted[1] < stats.accepted[3]
+        and stats.rejected[3] > stats.rejected[0]
+    )
 
 
 def test_every_row_may_have_its_own_output_times():
     t = torch.stack([torch.linspace(i, i + 1 + i, 5, **f64) for i in range(4)])
     y = run(t=t).y
     for i in range(4):
-        torch.testing.assert_close(y[i], run(START[i : i + 1], t[i], MU[i : i + 1]).y[0], rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            y[i], run(START[i : i + 1], t[i], MU[i : i + 1]).y[0], rtol=0, atol=1e-12
+        )
 
 
 def test_gradients_equal_those_of_rows_solved_alone():
@@ -77,7 +96,14 @@ def test_gradients_equal_those_of_rows_solved_alone():
 def test_a_rejected_trial_that_overflows_leaves_the_gradients_finite():
     y0 = torch.tensor([[1.0], [0.5]], **f64, requires_grad=True)
     t = torch.tensor([0.0, 1.0], **f64)
-    solution = solve(lambda t, y: -torch.sqrt(y), y0, t, per_sample=True, options={"first_step": 1.0}, record=True)
+    solution = solve(
+        lambda t, y: -torch.sqrt(y),
+        y0,
+        t,
+        per_sample=True,
+        options={"first_step": 1.0},
+        record=True,
+    )
     assert solution.steps[0].error_ratio.isnan().tolist() == [False, True]
     (gradient,) = torch.autograd.grad(solution.y[:, -1].sum(), y0)  # of (sqrt(y0) - t / 2)^2
     torch.testing.assert_close(gradient, 1 - 0.5 / torch.sqrt(y0), rtol=1e-6, atol=0)
@@ -103,21 +129,35 @@ def test_the_record_holds_every_attempt_of_every_row():
 
 
 def test_the_options_bound_the_steps_of_every_row():
-    h = torch.stack([s.h for s in run(record=True, options={"max_step": 0.05, "first_step": 0.01}).steps])
+    h = torch.stack(
+        [s.h for s in run(record=True, options={"max_step": 0.05, "first_step": 0.01}).steps]
+    )
     assert (h <= 0.05).all() and (h[0] == 0.01).all()
 
 
 @pytest.mark.parametrize(
     "change, error, message",
     [
-        ({"method": "rk4"}, ValueError, "needs an explicit adaptive Runge-Kutta method, such as 'dopri5'"),
+        (
+            {"method": "rk4"},
+            ValueError,
+            "needs an explicit adaptive Runge-Kutta method, such as 'dopri5'",
+        ),
         ({"method": "dopri6"}, ValueError, "unknown method 'dopri6'. Did you mean"),
         ({"options": {"max_steps": 3}}, ValueError, "'max_steps'.*Did you mean"),
         ({"y0": torch.tensor(1.0)}, TypeError, "y0 as one tensor"),
         ({"y0": (START, START)}, TypeError, "y0 as one tensor.*torch.cat"),
         ({"t": torch.zeros(3, 2)}, ValueError, "t has 3 rows.*y0 has 4"),
-        ({"t": torch.tensor([[0.0, 1.0]] * 3 + [[1.0, 1.0]])}, ValueError, r"t\[3\] must be strictly increasing"),
-        ({"t": torch.tensor([[0.0, 1.0]] * 3 + [[1.0, 0.0]])}, ValueError, "all increase or all decrease"),
+        (
+            {"t": torch.tensor([[0.0, 1.0]] * 3 + [[1.0, 1.0]])},
+            ValueError,
+            r"t\[3\] must be strictly increasing",
+        ),
+        (
+            {"t": torch.tensor([[0.0, 1.0]] * 3 + [[1.0, 0.0]])},
+            ValueError,
+            "all increase or all decrease",
+        ),
         ({"t": TIMES.clone().requires_grad_()}, ValueError, r"t.detach\(\)"),
         ({"options": {"max_num_steps": 3}}, SolveError, "max_num_steps"),
         ({"field": lambda t, y: y * y * 9}, SolveError, "row 0 of the batch.*Solve it alone"),

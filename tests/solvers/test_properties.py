@@ -1,4 +1,6 @@
-"""Laws that hold for every method, state and tolerance: linear systems, symmetries of time and scale."""
+"""Laws that hold for every method, state and tolerance: linear systems, symmetries of time and
+scale.
+"""
 
 import itertools
 
@@ -39,7 +41,14 @@ def steps_for(t):
 
 
 @few
-@given(seed=seeds, shape=shapes, dtype=dtypes, sign=signs, method=st.sampled_from(ADAPTIVE), digits=st.integers(3, 5))
+@given(
+    seed=seeds,
+    shape=shapes,
+    dtype=dtypes,
+    sign=signs,
+    method=st.sampled_from(ADAPTIVE),
+    digits=st.integers(3, 5),
+)
 def test_linear_systems_are_solved_within_the_tolerance(seed, shape, dtype, sign, method, digits):
     assume(not (dtype.is_complex and METHODS[method].implicit))
     rates = random(seed, *shape, dtype=dtype) / 2
@@ -69,7 +78,12 @@ def test_going_back_returns_to_the_start(seed, sign, method):
 
 
 @few
-@given(seed=seeds, sign=signs, method=st.sampled_from(EXPLICIT), shift=st.sampled_from([-8.0, 0.5, 1024.0]))
+@given(
+    seed=seeds,
+    sign=signs,
+    method=st.sampled_from(EXPLICIT),
+    shift=st.sampled_from([-8.0, 0.5, 1024.0]),
+)
 def test_shifting_time_shifts_the_solution(seed, sign, method, shift):
     y0, t = random(seed, 3), times(seed, sign)
     t = (t * 2**20).round() / 2**20  # so that the shift is exact
@@ -79,12 +93,19 @@ def test_shifting_time_shifts_the_solution(seed, sign, method, shift):
 
     options = steps_for(t)
     original = odeint(field, y0, t, method=method, options=options)
-    shifted = odeint(lambda s, y: field(s - shift, y), y0, t + shift, method=method, options=options)
+    shifted = odeint(
+        lambda s, y: field(s - shift, y), y0, t + shift, method=method, options=options
+    )
     torch.testing.assert_close(shifted, original, rtol=0, atol=1e-9)
 
 
 @few
-@given(seed=seeds, sign=signs, method=st.sampled_from(EXPLICIT), shapes=st.lists(shapes, min_size=1, max_size=3))
+@given(
+    seed=seeds,
+    sign=signs,
+    method=st.sampled_from(EXPLICIT),
+    shapes=st.lists(shapes, min_size=1, max_size=3),
+)
 def test_a_tuple_is_its_parts_in_one_tensor(seed, sign, method, shapes):
     t = times(seed, sign)
     parts = tuple(random(seed + i, *shape) for i, shape in enumerate(shapes))
@@ -95,11 +116,17 @@ def test_a_tuple_is_its_parts_in_one_tensor(seed, sign, method, shapes):
 
     def field(t, parts):
         flat = mixed(t, torch.cat([p.reshape(-1) for p in parts]))
-        return tuple(f.reshape(p.shape) for f, p in zip(flat.split([p.numel() for p in parts]), parts))
+        return tuple(
+            f.reshape(p.shape) for f, p in zip(flat.split([p.numel() for p in parts]), parts)
+        )
 
     together = odeint(field, parts, t, method=method, options=options)
-    flat = odeint(mixed, torch.cat([p.reshape(-1) for p in parts]), t, method=method, options=options)
-    torch.testing.assert_close(torch.cat([p.reshape(5, -1) for p in together], 1), flat, rtol=0, atol=1e-12)
+    flat = odeint(
+        mixed, torch.cat([p.reshape(-1) for p in parts]), t, method=method, options=options
+    )
+    torch.testing.assert_close(
+        torch.cat([p.reshape(5, -1) for p in together], 1), flat, rtol=0, atol=1e-12
+    )
 
 
 @few
@@ -109,8 +136,15 @@ def test_scaling_the_state_and_atol_scales_the_solution(seed, method, power):
     y0, t = random(seed, 4), times(seed, 1)
 
     def run(scale):
-        return solve(lambda t, y: scale * torch.sin(y / scale) * torch.cos(t), scale * y0, t, method=method, rtol=1e-4,
-                     atol=scale * 1e-5, options={"first_step": 0.01})  # fmt: skip
+        return solve(
+            lambda t, y: scale * torch.sin(y / scale) * torch.cos(t),
+            scale * y0,
+            t,
+            method=method,
+            rtol=1e-4,
+            atol=scale * 1e-5,
+            options={"first_step": 0.01},
+        )
 
     small, large = run(1.0), run(2.0**power)
     assert torch.equal(large.y, 2.0**power * small.y) and large.stats == small.stats
@@ -122,22 +156,38 @@ def test_scaling_time_changes_nothing(seed, method, sign):
     y0, t = random(seed, 4), times(seed, sign)
 
     def run(scale):
-        return odeint(lambda t, y: torch.sin(y.roll(1) * 2) * torch.cos(t / scale) / scale, y0, scale * t,
-                      method=method, rtol=1e-4, atol=1e-5, options={"first_step": 0.01 * scale})  # fmt: skip
+        return odeint(
+            lambda t, y: torch.sin(y.roll(1) * 2) * torch.cos(t / scale) / scale,
+            y0,
+            scale * t,
+            method=method,
+            rtol=1e-4,
+            atol=1e-5,
+            options={"first_step": 0.01 * scale},
+        )
 
     torch.testing.assert_close(run(4.0), run(1.0), rtol=0, atol=1e-9)
 
 
 @few
 @given(seed=seeds, method=st.sampled_from(EXPLICIT), degree=st.integers(0, 3), dtype=real_dtypes)
-def test_polynomials_of_a_degree_up_to_the_order_are_integrated_exactly(seed, method, degree, dtype):
+def test_polynomials_of_a_degree_up_to_the_order_are_integrated_exactly(
+    seed, method, degree, dtype
+):
     order = 4 if method == "explicit_adams" else METHODS[method].order
     degree = min(degree, order)
     t = times(seed, 1)
-    y = odeint(lambda t, y: degree * t ** max(degree - 1, 0) + 0 * y, torch.zeros(2, dtype=dtype), t, method=method,
-               options=steps_for(t))  # fmt: skip
+    y = odeint(
+        lambda t, y: degree * t ** max(degree - 1, 0) + 0 * y,
+        torch.zeros(2, dtype=dtype),
+        t,
+        method=method,
+        options=steps_for(t),
+    )
     exact = (t**degree - t[0] ** degree)[:, None].expand(5, 2)
-    torch.testing.assert_close(y, exact.to(dtype), rtol=0, atol=1e-5 if dtype == torch.float32 else 1e-12)
+    torch.testing.assert_close(
+        y, exact.to(dtype), rtol=0, atol=1e-5 if dtype == torch.float32 else 1e-12
+    )
 
 
 @few
@@ -145,6 +195,8 @@ def test_polynomials_of_a_degree_up_to_the_order_are_integrated_exactly(seed, me
 def test_more_output_times_change_no_step(seed, method):
     y0 = random(seed, 4)
     few_times, many_times = torch.tensor([0.0, 1.0], **f64), torch.linspace(0, 1, 23, **f64)
-    runs = [solve(lambda t, y: torch.sin(3 * y) * t, y0, t, method=method, rtol=1e-4, atol=1e-4)
-            for t in (few_times, many_times)]  # fmt: skip
+    runs = [
+        solve(lambda t, y: torch.sin(3 * y) * t, y0, t, method=method, rtol=1e-4, atol=1e-4)
+        for t in (few_times, many_times)
+    ]
     assert runs[0].stats == runs[1].stats and torch.equal(runs[0].y[-1], runs[1].y[-1])

@@ -38,19 +38,42 @@ def test_every_solver_of_scipy_is_available(solver, ends):
 
 def test_scipy_takes_tolerances_per_entry_and_per_part():
     t = torch.tensor([0.0, 1.0], **f64)
-    y = odeint(lambda t, y: -y, torch.ones(2, 3, **f64), t, method="scipy_solver", atol=torch.full((2, 3), 1e-8))
+    y = odeint(
+        lambda t, y: -y,
+        torch.ones(2, 3, **f64),
+        t,
+        method="scipy_solver",
+        atol=torch.full((2, 3), 1e-8),
+    )
     torch.testing.assert_close(y[-1], torch.full((2, 3), math.exp(-1), **f64), rtol=1e-5, atol=0)
     parts = (torch.ones(2, **f64), torch.ones(1, **f64))
     for method in ("scipy_solver", "implicit_adams", "dopri5"):
         options = {"step_size": 0.05} if method == "implicit_adams" else {}
-        a, b = odeint(lambda t, y: (-y[0], -y[1]), parts, t, method=method, rtol=(1e-7, 1e-8), atol=(1e-7, 1e-8),
-                      options=options)  # fmt: skip
-        torch.testing.assert_close(torch.cat([a[-1], b[-1]]), torch.full((3,), math.exp(-1), **f64), rtol=1e-5, atol=0)
+        a, b = odeint(
+            lambda t, y: (-y[0], -y[1]),
+            parts,
+            t,
+            method=method,
+            rtol=(1e-7, 1e-8),
+            atol=(1e-7, 1e-8),
+            options=options,
+        )
+        torch.testing.assert_close(
+            torch.cat([a[-1], b[-1]]), torch.full((3,), math.exp(-1), **f64), rtol=1e-5, atol=0
+        )
 
 
 def test_scipy_solves_complex_states_where_it_can():
     z = torch.tensor([1.0 + 0j], dtype=torch.complex128)
     t = torch.tensor([0.0, math.pi], **f64)
     for solver in ("RK45", "RK23", "DOP853", "BDF"):
-        y = odeint(lambda t, y: 1j * y, z, t, method="scipy_solver", options={"solver": solver}, rtol=1e-6, atol=1e-7)
+        y = odeint(
+            lambda t, y: 1j * y,
+            z,
+            t,
+            method="scipy_solver",
+            options={"solver": solver},
+            rtol=1e-6,
+            atol=1e-7,
+        )
         torch.testing.assert_close(y[-1], -z, rtol=0, atol=1e-3)

@@ -23,7 +23,15 @@ def pendulum(t, y):
 
 
 def run(field=van_der_pol, ends=SPANS[0], points=2, tol=1e-6, **kwargs):
-    return solve(field, START, torch.linspace(*ends, points, **f64), rtol=tol, atol=tol, record=True, **kwargs)
+    return solve(
+        field,
+        START,
+        torch.linspace(*ends, points, **f64),
+        rtol=tol,
+        atol=tol,
+        record=True,
+        **kwargs,
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -100,5 +108,7 @@ def test_dense_output_refuses_what_it_does_not_have():
     with pytest.raises(ValueError, match="record=True"):
         solve(pendulum, START, torch.tensor([0.0, 1.0]))(0.5)
     for t in (-0.1, 10.1, math.nan):
-        with pytest.raises(ValueError, match="lies outside of the solution, which runs from 0 to 10"):
+        with pytest.raises(
+            ValueError, match="lies outside of the solution, which runs from 0 to 10"
+        ):
             run()(t)

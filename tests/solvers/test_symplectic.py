@@ -18,7 +18,9 @@ REVERSIBLE = ["leapfrog", "yoshida4"]
 EVALUATIONS = {"semi_implicit_euler": 2, "leapfrog": 2, "yoshida4": 6}
 f64 = {"dtype": torch.float64}
 every = pytest.mark.parametrize("method", METHODS)
-both_directions = pytest.mark.parametrize("span", [(0.0, 2.0), (2.0, 0.0)], ids=["forward", "backward"])
+both_directions = pytest.mark.parametrize(
+    "span", [(0.0, 2.0), (2.0, 0.0)], ids=["forward", "backward"]
+)
 
 
 def driven(t, y):
@@ -87,7 +89,12 @@ def test_a_pendulum_swings_as_with_scipy_and_torchdiffeq(method):
     ours = odeint(pendulum, y0, t, method=method, options={"step_size": 0.005})
     theirs = torchdiffeq.odeint(pendulum, y0, t, rtol=1e-11, atol=1e-11)
     reference = scipy.integrate.solve_ivp(
-        lambda t, y: (y[1], -np.sin(y[0])), (0, 10), y0.numpy(), t_eval=t.numpy(), rtol=1e-11, atol=1e-11
+        lambda t, y: (y[1], -np.sin(y[0])),
+        (0, 10),
+        y0.numpy(),
+        t_eval=t.numpy(),
+        rtol=1e-11,
+        atol=1e-11,
     ).y.T
     bound = 1e-4 if method == "leapfrog" else 1e-8
     for other in (theirs, torch.from_numpy(reference)):
@@ -108,13 +115,17 @@ def test_leapfrog_conserves_a_nearby_energy_of_the_oscillator_to_rounding():
 
 def test_semi_implicit_euler_conserves_another_one():
     h = 0.5
-    q, p = odeint(oscillator, pair(1.0, 0.0), h * torch.arange(1001, **f64), method="semi_implicit_euler")
+    q, p = odeint(
+        oscillator, pair(1.0, 0.0), h * torch.arange(1001, **f64), method="semi_implicit_euler"
+    )
     nearby = p**2 - h * p * q + q**2
     assert (nearby - nearby[0]).abs().max() < 1e-12
 
 
 def asymmetry(method):
-    """The largest entry of M^T J M - J, for the Jacobian M of five steps of size 0.3 in four dimensions."""
+    """The largest entry of M^T J M - J, for the Jacobian M of five steps of size 0.3 in four
+    dimensions.
+    """
     n = 2
     coupling = torch.tensor([[1.0, 0.4], [0.4, 2.0]], **f64)
 
@@ -124,7 +135,9 @@ def asymmetry(method):
         return torch.cat([p * (1 + 0.4 * p.square().sum()), force])
 
     def flow(y0):
-        return odeint(field, y0, torch.tensor([0.2, 1.7], **f64), method=method, options={"step_size": 0.3})[-1]
+        return odeint(
+            field, y0, torch.tensor([0.2, 1.7], **f64), method=method, options={"step_size": 0.3}
+        )[-1]
 
     m = jacobian(flow, torch.tensor([0.3, -0.5, 0.7, 0.2], **f64))
     eye, zero = torch.eye(n, **f64), torch.zeros(n, n, **f64)
@@ -184,7 +197,9 @@ def test_a_tuple_is_its_halves_in_the_last_dimension_and_rows_do_not_mix(method)
     torch.testing.assert_close(rows, whole, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.complex128], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64, torch.complex64, torch.complex128], ids=str
+)
 @every
 def test_every_dtype_is_kept_and_times_are_scalars_of_its_precision(method, dtype):
     seen = []
@@ -205,7 +220,9 @@ def test_every_dtype_is_kept_and_times_are_scalars_of_its_precision(method, dtyp
 
 
 @pytest.mark.parametrize("options", [{"step_size": 0.23}, {}, {"perturb": True}], ids=str)
-@pytest.mark.parametrize("moments", [[0.1, 0.3, 0.45, 0.9], [0.9, 0.45, 0.3, 0.1]], ids=["forward", "backward"])
+@pytest.mark.parametrize(
+    "moments", [[0.1, 0.3, 0.45, 0.9], [0.9, 0.45, 0.3, 0.1]], ids=["forward", "backward"]
+)
 @every
 def test_gradients_are_those_of_the_computed_solution(method, moments, options):
     w = torch.tensor(0.7, **f64, requires_grad=True)
@@ -225,15 +242,28 @@ def test_evaluations_are_as_few_as_the_docstring_says(method, steps):
     stats = solve(driven, pair(), t, method=method, options={"step_size": 1 / steps}).stats
     once = 1 if method == "semi_implicit_euler" else 2  # the check, and the first slope
     assert (stats.nfe, stats.accepted) == (steps * EVALUATIONS[method] + once, steps)
-    fine = solve(driven, pair(), times((0.0, 1.0), 200), method=method, options={"step_size": 1 / steps}, record=True)
+    fine = solve(
+        driven,
+        pair(),
+        times((0.0, 1.0), 200),
+        method=method,
+        options={"step_size": 1 / steps},
+        record=True,
+    )
     assert fine.stats.nfe == stats.nfe  # output between the steps is free
 
 
 @pytest.mark.parametrize("method", REVERSIBLE)
 def test_a_pendulum_released_at_rest_passes_the_bottom_after_a_quarter_of_its_period(method):
     y0 = torch.tensor([1.0, 0.0], **f64)
-    t, y = odeint_event(pendulum, y0, torch.tensor(0.0, **f64), event_fn=lambda t, y: y[0], method=method,
-                        options={"step_size": 0.01})  # fmt: skip
+    t, y = odeint_event(
+        pendulum,
+        y0,
+        torch.tensor(0.0, **f64),
+        event_fn=lambda t, y: y[0],
+        method=method,
+        options={"step_size": 0.01},
+    )
     bound = 2e-5 if method == "leapfrog" else 1e-8
     assert t.item() == pytest.approx(scipy.special.ellipk(math.sin(0.5) ** 2), abs=bound)
     assert y[1, 1].item() == pytest.approx(-2 * math.sin(0.5), abs=bound)
@@ -244,7 +274,10 @@ def test_a_pendulum_released_at_rest_passes_the_bottom_after_a_quarter_of_its_pe
 SHAPES = {
     "an odd size": (torch.zeros(4, 3), r"a tensor of shape \(4, 3\)"),
     "a number": (torch.zeros(()), r"a tensor of shape \(\)"),
-    "unequal parts": ((torch.zeros(2), torch.zeros(2, 1)), r"a tuple of tensors of shapes \(2,\), \(2, 1\)"),
+    "unequal parts": (
+        (torch.zeros(2), torch.zeros(2, 1)),
+        r"a tuple of tensors of shapes \(2,\), \(2, 1\)",
+    ),
     "three parts": ((torch.zeros(2),) * 3, r"a tuple of tensors of shapes \(2,\), \(2,\), \(2,\)"),
 }
 
@@ -269,7 +302,9 @@ FORCES = {
 @every
 def test_a_force_that_depends_on_the_momentum_is_refused(method, force, dtype):
     y0 = torch.tensor([1.0], dtype=dtype), torch.tensor([0.5], dtype=dtype)
-    with pytest.raises(ValueError, match=rf"^method '{method}' needs a separable field.*dp/dt changes with p"):
+    with pytest.raises(
+        ValueError, match=rf"^method '{method}' needs a separable field.*dp/dt changes with p"
+    ):
         odeint(lambda t, y: force(t, *y), y0, torch.linspace(0, 1, 11), method=method)
 
 

@@ -1,7 +1,8 @@
 """Butcher tableaus against the order conditions of rooted trees (Hairer, Norsett, Wanner I, II.2).
 
-A method has order p exactly if  sum_i b_i phi_i(tree) = 1 / gamma(tree)  for all trees of at most p nodes, where phi_i
-of a tree is the product over its children's sum_j a_ij phi_j, and gamma the product of the sizes of all subtrees.
+A method has order p exactly if  sum_i b_i phi_i(tree) = 1 / gamma(tree)  for all trees of at most p
+nodes, where phi_i of a tree is the product over its children's sum_j a_ij phi_j, and gamma the
+product of the sizes of all subtrees.
 """
 
 import dataclasses
@@ -12,19 +13,49 @@ import pytest
 import torch
 
 from node_tutorial import METHODS, Tableau, odeint, register_method
-from node_tutorial.solvers import implicit_tableaus, tableaus
+from node_tutorial.solvers import tableaus
+from node_tutorial.solvers.methods import implicit_tableaus
 
 EXPLICIT = [*tableaus.FIXED, *tableaus.ADAPTIVE]
 IMPLICIT = [*implicit_tableaus.FIXED, *implicit_tableaus.ADAPTIVE]
 TABLEAUS = [pytest.param(t, id=t.name) for t in (*EXPLICIT, *IMPLICIT)]
 PAIRS = [pytest.param(t, id=t.name) for t in (*tableaus.ADAPTIVE, *implicit_tableaus.ADAPTIVE)]
-EMBEDDED_ORDER = {"adaptive_heun": 1, "fehlberg2": 1, "bosh3": 2, "dopri5": 4, "tsit5": 4, "dopri8": 7}
+EMBEDDED_ORDER = {
+    "adaptive_heun": 1,
+    "fehlberg2": 1,
+    "bosh3": 2,
+    "dopri5": 4,
+    "tsit5": 4,
+    "dopri8": 7,
+}
 EMBEDDED_ORDER |= {"trbdf2": 3, "kvaerno3": 2, "kvaerno5": 4}
-DENSE_ORDER = {"euler": 1, "adaptive_heun": 2, "fehlberg2": 2, "bosh3": 3, "dopri5": 4, "tsit5": 4, "dopri8": 5}
+DENSE_ORDER = {
+    "euler": 1,
+    "adaptive_heun": 2,
+    "fehlberg2": 2,
+    "bosh3": 3,
+    "dopri5": 4,
+    "tsit5": 4,
+    "dopri8": 5,
+}
 DENSE_ORDER |= {"trbdf2": 2, "kvaerno3": 3, "kvaerno5": 4}
 FSAL = {"bosh3", "dopri5", "tsit5", "dopri8"}
-FSAL |= {"implicit_euler", "trapezoid", "sdirk2", "radauIIA3", "radauIIA5", "trbdf2", "kvaerno3", "kvaerno5"}
-A_STABLE = {"implicit_midpoint", "trapezoid", "gl4", "gl6"}  # |R| = 1 at infinity; the others are L-stable
+FSAL |= {
+    "implicit_euler",
+    "trapezoid",
+    "sdirk2",
+    "radauIIA3",
+    "radauIIA5",
+    "trbdf2",
+    "kvaerno3",
+    "kvaerno5",
+}
+A_STABLE = {
+    "implicit_midpoint",
+    "trapezoid",
+    "gl4",
+    "gl6",
+}  # |R| = 1 at infinity; the others are L-stable
 
 
 @cache
@@ -67,13 +98,19 @@ def defect(tableau, weights, order, theta=1.0):
 
 
 def order_of(tableau, weights, theta=1.0):
-    """The order up to which all conditions hold; rounding is 1e-12, a violated condition of order 8 above 1e-8."""
+    """The order up to which all conditions hold; rounding is 1e-12, a violated condition of order 8
+    above 1e-8.
+    """
     return next(p for p in range(9) if defect(tableau, weights, p + 1, theta) > 1e-10)
 
 
 def changed(tableau, name, index, amount):
     values = list(getattr(tableau, name))
-    values[index] = tuple(x + amount for x in values[index]) if name in ("a", "dense") else values[index] + amount
+    values[index] = (
+        tuple(x + amount for x in values[index])
+        if name in ("a", "dense")
+        else values[index] + amount
+    )
     return dataclasses.replace(tableau, **{name: tuple(values)})
 
 
@@ -106,12 +143,18 @@ def stability(tableau, z):
 def test_implicit_methods_are_a_stable_and_all_but_some_l_stable(tableau):
     assert tableau.implicit
     axis = [abs(stability(tableau, 1j * y)) for y in np.geomspace(1e-3, 1e6, 400)]
-    assert max(axis) <= 1 + 1e-12  # and no pole to the left: by the maximum principle the left half-plane is stable
+    assert (
+        max(axis) <= 1 + 1e-12
+    )  # and no pole to the left: by the maximum principle the left half-plane is stable
     s = tableau.stages
     a = np.array([[*row, *[0.0] * (s - len(row))] for row in tableau.a])
     assert (np.linalg.eigvals(a).real >= 0).all()
     at_infinity = abs(stability(tableau, -1e9))
-    assert at_infinity == pytest.approx(1, abs=1e-6) if tableau.name in A_STABLE else at_infinity < 1e-6
+    assert (
+        at_infinity == pytest.approx(1, abs=1e-6)
+        if tableau.name in A_STABLE
+        else at_infinity < 1e-6
+    )
 
 
 @pytest.mark.parametrize("tableau", [pytest.param(t, id=t.name) for t in EXPLICIT])
@@ -123,7 +166,9 @@ def test_explicit_methods_are_not(tableau):
 @pytest.mark.parametrize("name", DENSE_ORDER)
 def test_the_dense_output_has_its_order_inside_the_step(name, theta):
     tableau = METHODS[name]
-    weights = np.array([sum(p * theta ** (i + 1) for i, p in enumerate(row)) for row in tableau.dense])
+    weights = np.array(
+        [sum(p * theta ** (i + 1) for i, p in enumerate(row)) for row in tableau.dense]
+    )
     assert order_of(tableau, weights, theta) >= DENSE_ORDER[name]
 
 
@@ -145,7 +190,9 @@ def test_evaluations_a_step_is_what_a_long_solve_takes(tableau):
         calls += 1
         return -y
 
-    odeint(f, torch.ones(1), torch.tensor([0.0, 1.0]), method=tableau.name, options={"step_size": 0.01})
+    odeint(
+        f, torch.ones(1), torch.tensor([0.0, 1.0]), method=tableau.name, options={"step_size": 0.01}
+    )
     assert 0 <= calls - 100 * tableau.evaluations <= 1
 
 

@@ -1,8 +1,9 @@
 """torchdiffeq's own tests, unmodified, with our package in its place.
 
-git clone https://github.com/rtqichen/torchdiffeq && git -C torchdiffeq checkout a88aac5    # version 0.2.5
-TORCHDIFFEQ_TESTS=torchdiffeq/tests pytest tests/solvers/test_torchdiffeq_suite.py          # two minutes
-git -C torchdiffeq checkout 657943a                                                         # newest: implicit methods
+git clone https://github.com/rtqichen/torchdiffeq && git -C torchdiffeq checkout a88aac5    #
+version 0.2.5 TORCHDIFFEQ_TESTS=torchdiffeq/tests pytest tests/solvers/test_torchdiffeq_suite.py
+# two minutes git -C torchdiffeq checkout 657943a
+# newest: implicit methods
 """
 
 import json
@@ -14,10 +15,23 @@ import sys
 import pytest
 
 TESTS = os.environ.get("TORCHDIFFEQ_TESTS")
-CHECKS = {"api_tests": 15, "event_tests": 96, "gradient_tests": 35, "norm_tests": 31, "odeint_tests": 460}
-NEWEST = {"api_tests": 18, "event_tests": 176, "gradient_tests": 57, "norm_tests": 34, "odeint_tests": 928}
+CHECKS = {
+    "api_tests": 15,
+    "event_tests": 96,
+    "gradient_tests": 35,
+    "norm_tests": 31,
+    "odeint_tests": 460,
+}
+NEWEST = {
+    "api_tests": 18,
+    "event_tests": 176,
+    "gradient_tests": 57,
+    "norm_tests": 34,
+    "odeint_tests": 928,
+}
 
-# Checks that torchdiffeq fails itself: LSODA takes more than 50 evaluations also with a min_step of 2.
+# Checks that torchdiffeq fails itself: LSODA takes more than 50 evaluations also with a min_step of
+# 2.
 KNOWN = {"odeint_tests": ["TestMinMaxStep.test_min_max_step"]}
 # There trbdf2 is not adaptive, and warns that it accepts and rejects no steps; ours does.
 KNOWN_NEWEST = {"odeint_tests": ["TestCallbacks.test_wrong_callback"] * 2 + KNOWN["odeint_tests"]}
@@ -52,11 +66,15 @@ print(json.dumps([Result.checks, Result.bad]))
 """
 
 
-@pytest.mark.skipif(not TESTS, reason="set TORCHDIFFEQ_TESTS to the tests of torchdiffeq 0.2.5 (docstring)")
+@pytest.mark.skipif(
+    not TESTS, reason="set TORCHDIFFEQ_TESTS to the tests of torchdiffeq 0.2.5 (docstring)"
+)
 @pytest.mark.parametrize("module", CHECKS)
 def test_the_suite_of_torchdiffeq_passes_with_us_in_its_place(module):
     folder = pathlib.Path(TESTS).resolve()
-    done = subprocess.run([sys.executable, "-c", RUNNER, folder, module], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER, folder, module], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     checks, bad = json.loads(done.stdout.splitlines()[-1])
     newest = "implicit_euler" in (folder / "problems.py").read_text("utf-8")

@@ -2,14 +2,14 @@
 
 import torch
 
-from .. import METHODS
-from ..plotting import BLUE, exact_line, step_rug
-from ..solvers.control import Tolerance, integral
-from ..solvers.integrate import Log, Stop, march
-from ..solvers.runge_kutta import RungeKutta, interpolate
-from .adaptive_steps_figures import draw_step_sizes, van_der_pol_exact
-from .base import Explorable, explorable
-from .controls import choice, log_slider, power_slider
+from ... import METHODS
+from ...course.controls import choice, log_slider, power_slider
+from ...course.explorables import Explorable, explorable
+from ...plotting import BLUE, exact_line, step_rug
+from ...solvers.control import Tolerance, integral
+from ...solvers.integrate import Log, Stop, march
+from ...solvers.runge_kutta import RungeKutta, interpolate
+from .figures import draw_step_sizes, van_der_pol_exact
 
 _T_END = 15.0  # at least one jump of the oscillator for every mu
 _BUDGET = 4000  # evaluations after which a solve stops, so that no picture takes long

@@ -4,10 +4,10 @@ import math
 
 import torch
 
-from .. import odeint_event
-from ..plotting import BLUE, VERMILLION, exact_line
-from .base import Explorable, explorable
-from .controls import int_slider, log_slider, slider
+from ... import odeint_event
+from ...course.controls import int_slider, log_slider, slider
+from ...course.explorables import Explorable, explorable
+from ...plotting import BLUE, VERMILLION, exact_line
 
 _GRAVITY, _HEIGHT = 9.81, 1.0
 _HAIR = 1e-12  # on the floor the event would be now: a flight starts a hair above

@@ -6,10 +6,10 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from .. import odeint_event, solve
-from ..plotting import fitted_slope
-from .answers import array, function, number
-from .base import Exercise, Mistake, register
+from ... import odeint_event, solve
+from ...course.answers import array, function, number
+from ...course.exercises import Exercise, Mistake, register
+from ...plotting import fitted_slope
 
 
 def next_step(ratio, h, order):
@@ -40,10 +40,14 @@ def _rule_problem(rule):
         if not math.isclose(long, 2 * short, rel_tol=1e-9):
             return f"An error 2**order times as large should halve h; with order = {order} it does not."
     shortest, longest = decide(1e12)[1], decide(1e-60)[1]
-    if not (math.isclose(shortest, 0.02, rel_tol=1e-9) and math.isclose(longest, 1.0, rel_tol=1e-9)):
+    if not (
+        math.isclose(shortest, 0.02, rel_tol=1e-9) and math.isclose(longest, 1.0, rel_tol=1e-9)
+    ):
         return "The next step may be at most 10 times, and at least 0.2 times, as long as this one."
     if decide(0.0) != (True, longest):
-        return "An error of exactly zero is accepted, and the step grows as far as the limit allows."
+        return (
+            "An error of exactly zero is accepted, and the step grows as far as the limit allows."
+        )
     if not math.isclose(decide(0.5, h=-0.1)[1], -decide(0.5)[1], rel_tol=1e-9):
         return "Time may run backward: with h < 0 the next h must be negative too."
     return None
@@ -76,7 +80,8 @@ register(
             Mistake(
                 "no safety factor",
                 _rule(lambda r, p: r ** (-1 / p)),
-                "Aiming at ratio = 1 exactly means that about every other step fails. The safety factor is missing.",
+                "Aiming at ratio = 1 exactly means that about every other step fails. The safety "
+                "factor is missing.",
             ),
             Mistake(
                 "order forgotten",
@@ -92,7 +97,8 @@ register(
             Mistake(
                 "no limits",
                 lambda r, h, p: (r <= 1, h * 0.9 * r ** (-1 / p)),
-                "One lucky estimate makes your next step thousands of times longer. Limit the factor on both sides.",
+                "One lucky estimate makes your next step thousands of times longer. Limit the "
+                "factor on both sides.",
             ),
             Mistake(
                 "accept reversed",
@@ -102,7 +108,8 @@ register(
         ],
         hints=[
             "Three lines: the verdict, the factor, the limited factor times h.",
-            "The error behaves like C * h**order. Which factor brings the ratio from its value to 1?",
+            "The error behaves like C * h**order. Which factor brings the ratio from its value to "
+            "1?",
             "Take the ratio to the power -1 / order, times 0.9; then min and max. "
             "Treat ratio = 0 apart: zero has no negative power.",
         ],
@@ -165,16 +172,20 @@ register(
                 np.polyfit(_TOLERANCES, _pendulum_nfe(), 1)[0],
                 "Take logarithms of both, tolerance and NFE.",
             ),
-            Mistake("theory", -0.2, "That is the ideal value. Measure it: solve eight times, then fit."),
+            Mistake(
+                "theory", -0.2, "That is the ideal value. Measure it: solve eight times, then fit."
+            ),
         ],
         hints=[
-            "`solve(...).stats.nfe` is what one solve costs. Make a list, one entry for each tolerance.",
+            "`solve(...).stats.nfe` is what one solve costs. Make a list, one entry for each "
+            "tolerance.",
             "`fitted_slope(x, y)` from `node_tutorial.plotting` fits log y against log x.",
         ],
         otherwise="Check the problem (y0 = (1, 0), t from 0 to 20), dopri5 and atol = rtol; "
         "the tolerances are 1e-3, 1e-4, ..., 1e-10.",
         meaning="A little flatter than -1/5: a rejected attempt costs as much as an accepted one, and at "
-        "loose tolerances more attempts are rejected. Ten times the accuracy costs about half as much again.",
+        "loose tolerances more attempts are rejected. Ten times the accuracy costs about half as "
+        "much again.",
     )
 )
 
@@ -201,17 +212,27 @@ register(
                 1e-4,
                 "You asked for 1e-4 per step. Measure the error of the solution: what is it?",
             ),
-            Mistake("the first that fails", 1e-7, "Close, but the error is still above 1e-4 there."),
-            Mistake("the smallest", 1e-12, "That is enough, and much more than enough. The largest?"),
-            Mistake("one too careful", 1e-9, "The error is small enough, but a larger tolerance will do."),
+            Mistake(
+                "the first that fails", 1e-7, "Close, but the error is still above 1e-4 there."
+            ),
+            Mistake(
+                "the smallest", 1e-12, "That is enough, and much more than enough. The largest?"
+            ),
+            Mistake(
+                "one too careful",
+                1e-9,
+                "The error is small enough, but a larger tolerance will do.",
+            ),
         ],
         hints=[
             "Loop over the tolerances and print the largest |y - 1 / (1 - t)| for each.",
-            "Use `atol = rtol` and the 100 output times of the task; the error is largest at the end.",
+            "Use `atol = rtol` and the 100 output times of the task; the error is largest at the "
+            "end.",
         ],
         otherwise="Print the error for every tolerance and look for the first one below 1e-4.",
         meaning="The solution is thousands of times as far off as asked: a small error early makes "
-        "y blow up a little earlier or later. Nobody tells the solver; so solve twice with two tolerances and compare.",
+        "y blow up a little earlier or later. Nobody tells the solver; so solve twice with two "
+        "tolerances and compare.",
     )
 )
 
@@ -237,10 +258,20 @@ register(
         solution=time_of_impact,
         rtol=1e-3,
         mistakes=[
-            Mistake("dropped, not thrown", _impact(2, 0), "Your ball starts at rest. This one is thrown."),
+            Mistake(
+                "dropped, not thrown",
+                _impact(2, 0),
+                "Your ball starts at rest. This one is thrown.",
+            ),
             Mistake("thrown down", _impact(2, -5), "Your ball is thrown downward. Up is positive."),
-            Mistake("highest point", 5 / 9.81, "That is when the speed is zero. The event is a height of zero."),
-            Mistake("from the floor", _impact(0, 5), "Your ball starts on the floor, at height zero."),
+            Mistake(
+                "highest point",
+                5 / 9.81,
+                "That is when the speed is zero. The event is a height of zero.",
+            ),
+            Mistake(
+                "from the floor", _impact(0, 5), "Your ball starts on the floor, at height zero."
+            ),
             Mistake("g = 10", _impact(2, 5, 10.0), "Use g = 9.81."),
         ],
         hints=[

@@ -9,8 +9,8 @@ from IPython.display import Markdown
 from matplotlib.ticker import NullFormatter
 from scipy.integrate import solve_ivp
 
-from .. import METHODS
-from ..plotting import (
+from ... import METHODS
+from ...plotting import (
     BLUE,
     EXACT,
     GREEN,
@@ -26,7 +26,7 @@ from ..plotting import (
     step_rug,
     work_precision,
 )
-from ..solvers.runge_kutta import RungeKutta, interpolate
+from ...solvers.runge_kutta import RungeKutta, interpolate
 
 
 @lru_cache(maxsize=16)
@@ -55,7 +55,9 @@ def step_ends(solution):
 
 
 def local_errors(f, t, exact, method):
-    """The errors (n,) that a method makes in single steps over t (n + 1,), each from the exact state."""
+    """The errors (n,) that a method makes in single steps over t (n + 1,), each from the exact
+    state.
+    """
     step, states, errors = RungeKutta(METHODS[method]).step, exact(t), []
     for i, (t0, t1) in enumerate(zip(t[:-1].tolist(), t[1:].tolist())):
         y1 = step(f, t0, states[i], t1 - t0).y1
@@ -66,7 +68,8 @@ def local_errors(f, t, exact, method):
 def step_anatomy(f, t, y, exact, method, zoom=(15.2, 16.2)):
     """A figure, and the errors (n,) of single steps.
 
-    The solution y (n + 1, D) at its step ends t (n + 1,) over the exact one, also zoomed; the error of each step.
+    The solution y (n + 1, D) at its step ends t (n + 1,) over the exact one, also zoomed; the error
+    of each step.
     """
     errors = local_errors(f, t, exact, method)
     fig, axes = figure(nrows=2, ncols=2, size=(8.6, 4.4), width_ratios=[5, 2])
@@ -98,7 +101,9 @@ def draw_step_sizes(steps, *, ax):
 
 
 def rug_figure(steps, t, x):
-    """A figure: the exact x (n,) over t (n,) with all attempts as a rug under it; their sizes below."""
+    """A figure: the exact x (n,) over t (n,) with all attempts as a rug under it; their sizes
+    below.
+    """
     fig, (top, bottom) = figure(nrows=2, size=(8.2, 4.4), sharex=True)
     exact_line(t, x, ax=top, label=None)
     step_rug(steps, ax=top)
@@ -111,7 +116,9 @@ def estimate_figure(h, euler, heun, estimate):
     """A figure: errors (n,) of both methods, and the estimate, over step sizes h (n,)."""
     fig, ax = figure(size=(7.2, 3.2))
     style = {"ax": ax, "unit": "slope", "xlabel": "h"}
-    loglog_slope(h, euler, label="error of Euler", color=VERMILLION, linewidth=6, alpha=0.35, **style)
+    loglog_slope(
+        h, euler, label="error of Euler", color=VERMILLION, linewidth=6, alpha=0.35, **style
+    )
     loglog_slope(h, heun, label="error of Heun", color=BLUE, **style)
     loglog_slope(h, estimate, label="estimate", color=GREEN, linewidth=1.2, **style)
     room_for_labels(ax, 0.5)
@@ -124,7 +131,9 @@ def cost_figure(tols, costs):
     fig, ax = figure(size=(7.2, 3.2))
     ax.invert_xaxis()
     lines = [ax.loglog(tols, nfe, "o-")[0] for nfe in costs.values()]
-    ax.set(xlabel="tolerance (smaller to the right)", ylabel="NFE", xlim=(2 * tols[0], tols[-1] / 3000))
+    ax.set(
+        xlabel="tolerance (smaller to the right)", ylabel="NFE", xlim=(2 * tols[0], tols[-1] / 3000)
+    )
     ax.set_xticks(tols)
     for line, (name, nfe) in zip(lines, costs.items()):
         label_line(line, f"{name}, slope {fitted_slope(tols, nfe):.2f}")
@@ -132,10 +141,14 @@ def cost_figure(tols, costs):
 
 
 def tolerance_figure(tols, errors):
-    """A figure: global error over tolerance; `errors` maps a name to errors (n,), slopes fitted below 1e-3."""
+    """A figure: global error over tolerance; `errors` maps a name to errors (n,), slopes fitted
+    below 1e-3.
+    """
     fig, ax = figure(size=(7.6, 3.6))
     for name, values in errors.items():
-        loglog_slope(tols, values, ax=ax, label=name, unit="slope", xlabel="tolerance", fit=slice(1, None))
+        loglog_slope(
+            tols, values, ax=ax, label=name, unit="slope", xlabel="tolerance", fit=slice(1, None)
+        )
     exact_line([1e-12, 1e-2], [1e-12, 1e-2], ax=ax, label="error = tolerance")
     room_for_labels(ax, 0.5)
     ax.set_xticks(tols)
@@ -143,7 +156,8 @@ def tolerance_figure(tols, errors):
 
 
 def inside_steps(solution, exact, n=16):
-    """Errors within the steps of a recorded solution: times (m,), by a cubic and by the method's own polynomial.
+    """Errors within the steps of a recorded solution: times (m,), by a cubic and by the method's
+    own polynomial.
 
     `exact` maps times (m,) to states (m, D); the errors (m,) are largest components.
     """
@@ -157,7 +171,9 @@ def inside_steps(solution, exact, n=16):
 
 
 def dense_output_figure(solution, exact):
-    """A figure, and the largest errors of cubic and own output: `inside_steps` over time, dots at the ends of steps."""
+    """A figure, and the largest errors of cubic and own output: `inside_steps` over time, dots at
+    the ends of steps.
+    """
     t, cubic, own = inside_steps(solution, exact)
     ends = step_ends(solution)[1:]
     fig, ax = figure(size=(8.2, 3.2))
@@ -192,13 +208,17 @@ def time_figure(nfe, milliseconds):
 
 
 def creep_figure(solutions):
-    """A figure: x over time, and the step sizes of recorded solutions by the I and the PI controller."""
+    """A figure: x over time, and the step sizes of recorded solutions by the I and the PI
+    controller.
+    """
     fig, (left, right) = figure(ncols=2, size=(8.6, 3.2))
     for (name, solution), color, width in zip(solutions.items(), (SKY, GREEN), (0.8, 1.6)):
         t = step_ends(solution)[:-1]  # the last step is cut short
         right.plot(t[1:], t.diff(), color=color, linewidth=width)
         right.set(xlabel="t", ylabel="step size h", xlim=(0, 10.2), ylim=(0, 0.02))
-        right.text(10, 0.0148 if name == "I" else 0.0085, f"{name} controller", color=color, ha="right")
+        right.text(
+            10, 0.0148 if name == "I" else 0.0085, f"{name} controller", color=color, ha="right"
+        )
     left.plot(t, solution(t)[:, 0], color=BLUE)
     left.set(xlabel="t", ylabel="x", ylim=(0, 2.2))
     return fig

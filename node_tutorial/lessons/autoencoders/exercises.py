@@ -5,8 +5,8 @@ import math
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from .answers import array, function, number
-from .base import Exercise, Mistake, register
+from ...course.answers import array, function, number
+from ...course.exercises import Exercise, Mistake, register
 
 
 def kl(mean, std):
@@ -63,7 +63,8 @@ register(
         ],
         hints=[
             "Write both logarithms of densities, and subtract: log q(z) - log p(z).",
-            "Take the mean over q of each square: the mean of (z - mean)² is std², that of z² is mean² + std².",
+            "Take the mean over q of each square: the mean of (z - mean)² is std², that of z² is "
+            "mean² + std².",
             "It is half of (mean² + std² - 1), less one more term that is 0 for std = 1.",
         ],
         otherwise="Check it: 0 for mean 0 and std 1, never negative, and equal for mean and -mean.",
@@ -101,21 +102,32 @@ register(
     Exercise(
         "10.2",
         "A gradient through a draw",
-        kind=function((1.0, 0.5, _NOISE), (-2.0, 1.5, _NOISE[:50]), (0.0, 0.3, _NOISE[50:]), returns=array((2,))),
+        kind=function(
+            (1.0, 0.5, _NOISE),
+            (-2.0, 1.5, _NOISE[:50]),
+            (0.0, 0.3, _NOISE[50:]),
+            returns=array((2,)),
+        ),
         solution=gradient,
         mistakes=[
             Mistake(
                 "score function",
                 _gradient_score,
-                "That is the estimate by the score function: right in the mean, but far noisier. Let the gradient go "
+                "That is the estimate by the score function: right in the mean, but far noisier. "
+                "Let the gradient go "
                 "through z.",
             ),
             Mistake(
                 "exact",
                 lambda mean, std, noise: [2 * mean, 2 * std],
-                "That is the exact gradient. Asked is the estimate from the draws in `noise`, as a training has it.",
+                "That is the exact gradient. Asked is the estimate from the draws in `noise`, as "
+                "a training has it.",
             ),
-            Mistake("std squared", _gradient_variance, "z = mean + std e: std, not its square, multiplies the noise."),
+            Mistake(
+                "std squared",
+                _gradient_variance,
+                "z = mean + std e: std, not its square, multiplies the noise.",
+            ),
             Mistake(
                 "sum",
                 lambda mean, std, noise: [g * len(noise) for g in gradient(mean, std, noise)],
@@ -145,11 +157,13 @@ register(
         hints=[
             "Make tensors of mean and std that require gradients, then z from them and from noise.",
             "`torch.autograd.grad(z.square().mean(), (mean, std))`",
-            "If autograd says that nothing requires a gradient, z was drawn (`.sample()`) and not computed.",
+            "If autograd says that nothing requires a gradient, z was drawn (`.sample()`) and not "
+            "computed.",
         ],
         otherwise="Use the given noise, one z for each of its entries, and return the two gradients of the mean of z².",
         meaning="With more and more draws they tend to (2 mean, 2 std): by the chain rule they are the means of "
-        "2 z and of 2 z e. In torch.distributions, `.rsample()` keeps this path and `.sample()` cuts it.",
+        "2 z and of 2 z e. In torch.distributions, `.rsample()` keeps this path and `.sample()` "
+        "cuts it.",
     )
 )
 
@@ -173,29 +187,38 @@ register(
             Mistake(
                 "learning rate",
                 [4, 1, 2],
-                "B and C are right. A learning rate spoils encoder and decoder alike. Look at the codes of A.",
+                "B and C are right. A learning rate spoils encoder and decoder alike. Look at the "
+                "codes of A.",
             ),
             Mistake(
                 "A and B swapped",
                 [1, 3, 2],
-                "C is right. B decodes its codes well, so its decoder was compared with the images.",
+                "C is right. B decodes its codes well, so its decoder was compared with the "
+                "images.",
             ),
             Mistake(
                 "A and C swapped",
                 [2, 1, 3],
-                "B is right. C decodes its codes well, so its decoder was compared with the images.",
+                "B is right. C decodes its codes well, so its decoder was compared with the "
+                "images.",
             ),
-            Mistake("rotated", [1, 2, 3], "Not one is right. In which net has the decoder learned nothing?"),
+            Mistake(
+                "rotated",
+                [1, 2, 3],
+                "Not one is right. In which net has the decoder learned nothing?",
+            ),
             Mistake(
                 "rotated the other way",
                 [2, 3, 1],
-                "Not one is right. In which nets does the decoder work? Those were compared with the images.",
+                "Not one is right. In which nets does the decoder work? Those were compared with "
+                "the images.",
             ),
         ],
         hints=[
             "Which net has a decoder that never learned? Nothing of its output can be in the loss.",
             "Whose codes lie far outside of the circles? Nothing has pulled them in.",
-            "Whose draws of q are decoded badly, while the means are decoded well? The decoder has never seen a draw.",
+            "Whose draws of q are decoded badly, while the means are decoded well? The decoder "
+            "has never seen a draw.",
         ],
         otherwise="Compare the second row, the third row, and the spread of the codes, net by net.",
         meaning="Each mistake has its own symptom, and no loss curve alone would have told: two of the three end lower "
@@ -233,7 +256,9 @@ register(
     Exercise(
         "10.4",
         "Find the bugs",
-        kind=function(_batch(0, 5, 64, 3), _batch(1, 3, 10, 2), returns=number("a tensor with one number")),
+        kind=function(
+            _batch(0, 5, 64, 3), _batch(1, 3, 10, 2), returns=number("a tensor with one number")
+        ),
         solution=loss,
         mistakes=[
             Mistake(
@@ -244,7 +269,8 @@ register(
             Mistake(
                 "mean over pixels",
                 _of(lambda entries, kl: entries.mean() + kl.sum(-1).mean()),
-                "One bug is left. The cross-entropy is a mean over pixels, the KL a sum over latents: the KL weighs 64 "
+                "One bug is left. The cross-entropy is a mean over pixels, the KL a sum over "
+                "latents: the KL weighs 64 "
                 "times too much.",
             ),
             Mistake(
@@ -265,7 +291,8 @@ register(
             Mistake(
                 "both as means",
                 _of(lambda entries, kl: entries.mean() + kl.mean()),
-                "Now both are means, over 64 pixels and over a few latents. Neither is in nats per image.",
+                "Now both are means, over 64 pixels and over a few latents. Neither is in nats "
+                "per image.",
             ),
             Mistake(
                 "the bound",
@@ -280,8 +307,10 @@ register(
         ],
         hints=[
             "What is the default `reduction` of the cross-entropy? What should it be?",
-            "The KL is never negative, and a loss should grow with it. Put in mean = 1 and log_var = 0: is it 1/2?",
-            'Use `reduction="none"` and `.sum(-1)` for pixels and latents, then one `.mean()` over the images.',
+            "The KL is never negative, and a loss should grow with it. Put in mean = 1 and "
+            "log_var = 0: is it 1/2?",
+            'Use `reduction="none"` and `.sum(-1)` for pixels and latents, then one `.mean()` '
+            "over the images.",
         ],
         otherwise="Minus the ELBO in nats per image: sums over pixels and over latents, one mean over images.",
         meaning="A mean over pixels instead of a sum is a beta of 64 in disguise. You saw what beta = 10 does: "

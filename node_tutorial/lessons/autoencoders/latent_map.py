@@ -4,21 +4,26 @@ from functools import lru_cache
 
 import torch
 
-from ..data.digits import a_digit
-from ..plotting import BLUE, GRAY, VERMILLION
-from .autoencoders import BETAS, ink_digits, to_training_images, trained, trained_coder
-from .autoencoders_figures import draw_codes, draw_images, draw_page, montage
-from .base import Explorable, explorable
-from .controls import choice, slider
+from ...course.controls import choice, slider
+from ...course.explorables import Explorable, explorable
+from ...data.digits import a_digit
+from ...plotting import BLUE, GRAY, VERMILLION
+from .figures import draw_codes, draw_images, draw_page, montage
+from .runs import BETAS, ink_digits, to_training_images, trained, trained_coder
 
-REACH, CELLS = 3.9, 13  # the map shows the square from -REACH to REACH as so many decoded images a side
+REACH, CELLS = (
+    3.9,
+    13,
+)  # the map shows the square from -REACH to REACH as so many decoded images a side
 NETS = {"VAE, 16 latents": True, "plain, 16 latents": False}
 STEPS = 11
 
 
 @explorable("10", "latent_map")
 def latent_map():
-    """A point of the latent plane and the image that it decodes to, between the map and the codes of test images."""
+    """A point of the latent plane and the image that it decodes to, between the map and the codes
+    of test images.
+    """
 
     def compute(z1, z2, beta):
         page, codes, elbo = _map(beta)
@@ -26,8 +31,16 @@ def latent_map():
         image = trained(2, beta)[0].decode(z)
         nearest = int(torch.cdist(z, codes).argmin())
         sure = int(((image < 0.1) | (image > 0.9)).sum())
-        return {"z": (z1, z2), "beta": beta, "page": page, "codes": codes, "image": image, "nearest": nearest,
-                "sure": sure, "elbo": elbo}  # fmt: skip
+        return {
+            "z": (z1, z2),
+            "beta": beta,
+            "page": page,
+            "codes": codes,
+            "image": image,
+            "nearest": nearest,
+            "sure": sure,
+            "elbo": elbo,
+        }
 
     def draw(fig, data):
         left, middle, right = fig.subplots(1, 3, width_ratios=[1.2, 1.2, 0.62])
@@ -35,23 +48,38 @@ def latent_map():
         draw_page(data["page"], (-REACH, REACH, -REACH, REACH), ax=left)
         draw_codes(data["codes"], images.test_label, ax=middle, reach=REACH, size=9)
         for ax in (left, middle):
-            ax.plot(*data["z"], "o", color=VERMILLION, markersize=9, markerfacecolor="none", markeredgewidth=2.2)
+            ax.plot(
+                *data["z"],
+                "o",
+                color=VERMILLION,
+                markersize=9,
+                markerfacecolor="none",
+                markeredgewidth=2.2,
+            )
             ax.set(xlabel="z₁", xlim=(-REACH, REACH), ylim=(-REACH, REACH))
             ax.grid(visible=False)
         left.set_ylabel("z₂")
-        left.set_title(f"the plane, decoded\nz = ({data['z'][0]:.1f}, {data['z'][1]:.1f})", fontsize=10.5)
-        middle.set_title(f"codes of test images\nβ = {data['beta']:g}: ELBO {data['elbo']:.1f} nats", fontsize=10.5)
+        left.set_title(
+            f"the plane, decoded\nz = ({data['z'][0]:.1f}, {data['z'][1]:.1f})", fontsize=10.5
+        )
+        middle.set_title(
+            f"codes of test images\nβ = {data['beta']:g}: ELBO {data['elbo']:.1f} nats",
+            fontsize=10.5,
+        )
         pair = torch.cat([data["image"], images.test[data["nearest"]][None]])
         draw_images(pair, 1, ax=right)
         right.set_title(
-            f"z decoded: {data['sure']} of\n64 pixels are sure;\nbelow, the test image\nof nearest code", fontsize=10
+            f"z decoded: {data['sure']} of\n64 pixels are sure;\nbelow, the test image\nof "
+            "nearest code",
+            fontsize=10,
         )
 
     def describe(data):
         label = int(ink_digits().test_label[data["nearest"]])
         z1, z2 = data["z"]
         return (
-            f"β = {data['beta']:g}, z = ({z1:.1f}, {z2:.1f}): {data['sure']} of 64 pixels are sure; "
+            f"β = {data['beta']:g}, z = ({z1:.1f}, {z2:.1f}): {data['sure']} of 64 pixels are "
+            "sure; "
             f"the test image of nearest code is {a_digit(label)}."
         )
 
@@ -72,7 +100,9 @@ def latent_map():
 @lru_cache(maxsize=8)
 @torch.no_grad()
 def _map(beta):
-    """The decoded plane as one picture, top row first; codes of the test images; their mean ELBO, in nats."""
+    """The decoded plane as one picture, top row first; codes of the test images; their mean ELBO,
+    in nats.
+    """
     model, images = trained(2, beta)[0], ink_digits()
     centers = (torch.arange(CELLS, dtype=torch.float64) + 0.5) * (2 * REACH / CELLS) - REACH
     z2, z1 = torch.meshgrid(centers.flip(0), centers, indexing="ij")
@@ -120,7 +150,8 @@ def interpolation():
         first, second = data["ends"]
         pixels, codes = (data["away"][name][STEPS // 2] for name in ("pixels", "codes"))
         return (
-            f"From {a_digit(first)} to {a_digit(second)}, {data['net']}: half-way, the image is {pixels:.0f} pixels "
+            f"From {a_digit(first)} to {a_digit(second)}, {data['net']}: half-way, the image is "
+            f"{pixels:.0f} pixels "
             f"from the nearest training image on the line of pixels, {codes:.0f} on that of codes."
         )
 

@@ -1,7 +1,8 @@
-"""Lesson 10: the digits in ink and paper, how the lesson's nets are trained, and log p(x) found in three ways.
+"""Lesson 10: the digits in ink and paper, how the lesson's nets are trained, and log p(x) found in
+three ways.
 
-All numbers are nats per image. With two latents, log p(x) is an integral over a plane, which a grid does to four
-digits; so every bound has the exact value beside it.
+All numbers are nats per image. With two latents, log p(x) is an integral over a plane, which a grid
+does to four digits; so every bound has the exact value beside it.
 """
 
 import math
@@ -12,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from .. import Minibatches, fit
-from ..data import digits
-from ..data.stored import load
-from ..models.vae import VAE, Autoencoder, gaussian_kl, gaussian_log_prob, reparameterize
-from .precision import default_dtype
+from ... import Minibatches, fit
+from ...course.runs import load
+from ...data import digits
+from ...models.vae import VAE, Autoencoder, gaussian_kl, gaussian_log_prob, reparameterize
+from ...training.precision import default_dtype
 
 STEPS, RATE, BATCH = 900, 1e-2, 128
 BETAS = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -47,7 +48,9 @@ def ink_digits() -> Images:
 
 
 def train(model, x, loss=None, *, steps=STEPS, rate=RATE, seed=0, on_step=None):
-    """Train by Adam on batches of x, the rate falling to 0; `loss(model, x)`, by default the model's. -> History"""
+    """Train by Adam on batches of x, the rate falling to 0; `loss(model, x)`, by default the
+    model's. -> History
+    """
     loss = loss or type(model).loss
     return fit(
         model,
@@ -69,21 +72,27 @@ def log_bernoulli(x, logits):
 
 
 def independent_pixels(x, test):
-    """The mean log p(test) if every pixel is ink by itself, as often as in x (one count added to each side)."""
+    """The mean log p(test) if every pixel is ink by itself, as often as in x (one count added to
+    each side).
+    """
     p = (x.sum(0) + 1) / (len(x) + 2)
     return log_bernoulli(test, torch.logit(p)).mean().item()
 
 
 @torch.no_grad()
 def integrated(log_likelihood, x, mean=None, cov=None, reach=6.0, n=161):
-    """The mean over x (B, D) of log p(x) = log of the integral of p(x | z) p(z) over the plane, on a grid of n x n.
+    """The mean over x (B, D) of log p(x) = log of the integral of p(x | z) p(z) over the plane, on
+    a grid of n x n.
 
     log_likelihood(x, z) -> log p(x | z), (B, G) for x (B, D) and z (G, 2).
-    mean, cov: of the Gaussian p(z), by default N(0, I); the grid reaches so many of its standard deviations.
+    mean, cov: of the Gaussian p(z), by default N(0, I); the grid reaches so many of its standard
+    deviations.
     """
     line = torch.linspace(-reach, reach, n, dtype=x.dtype)
     unit = torch.cartesian_prod(line, line)
-    log_weight = -unit.square().sum(1) / 2 - math.log(2 * math.pi) + 2 * math.log(float(line[1] - line[0]))
+    log_weight = (
+        -unit.square().sum(1) / 2 - math.log(2 * math.pi) + 2 * math.log(float(line[1] - line[0]))
+    )
     z = unit if cov is None else mean + unit @ torch.linalg.cholesky(cov).T
     rows = [torch.logsumexp(log_likelihood(part, z) + log_weight, 1) for part in x.split(64)]
     return torch.cat(rows).mean().item()
@@ -114,7 +123,9 @@ def gaussian_over(model):
 @torch.no_grad()
 def exact(model, x, **grid):
     """The mean log p(x) of a VAE with two latents."""
-    over = bernoulli_over(model.decoder) if model.likelihood == "bernoulli" else gaussian_over(model)
+    over = (
+        bernoulli_over(model.decoder) if model.likelihood == "bernoulli" else gaussian_over(model)
+    )
     return integrated(over, x, **grid)
 
 
@@ -136,7 +147,9 @@ def log_weights(model, x, k):
         return model.log_prob(x, z) + log_prior - gaussian_log_prob(z, mean, std).sum(-1)
 
     z = reparameterize(mean.expand(k, *mean.shape), std)
-    return torch.cat([log_weight(part) for part in z.split(50)])  # 1000 draws at once would take more than a gigabyte
+    return torch.cat(
+        [log_weight(part) for part in z.split(50)]
+    )  # 1000 draws at once would take more than a gigabyte
 
 
 def importance_loss(k):
@@ -154,22 +167,29 @@ def importance_bounds(model, x, ks=(1, 5, 50, 500), draws=1000, seed=0):
     torch.manual_seed(seed)
     log_w = log_weights(model, x, draws)
     groups = {k: log_w[: draws // k * k].reshape(-1, k, len(x)) for k in ks}
-    return {k: (torch.logsumexp(group, 1) - math.log(k)).mean().item() for k, group in groups.items()}
+    return {
+        k: (torch.logsumexp(group, 1) - math.log(k)).mean().item() for k, group in groups.items()
+    }
 
 
 def to_training_images(x, images):
-    """In how many pixels images x (N, 64) differ from the nearest training image; of gray ones, the mean number."""
+    """In how many pixels images x (N, 64) differ from the nearest training image; of gray ones, the
+    mean number.
+    """
     return torch.cdist(x, images.x, p=1).min(1).values
 
 
 def stored_bounds():
-    """`importance_bounds` on the test images of the VAE with 16 latents that benchmarks/autoencoders.py trains with the
-    bound of 50 draws, which takes longer than a lesson should."""
+    """`importance_bounds` on the test images of the VAE with 16 latents that
+    benchmarks/autoencoders.py trains with the bound of 50 draws, which takes longer than a lesson
+    should."""
     return {int(k): value for k, value in load("autoencoders.json")["bounds"].items()}
 
 
 class Coder(Autoencoder):
-    """The plain autoencoder for ink: what its decoder returns are logits, its loss is -log p(x | code)."""
+    """The plain autoencoder for ink: what its decoder returns are logits, its loss is -log p(x |
+    code).
+    """
 
     def decode(self, z):
         return torch.sigmoid(self.decoder(z))
@@ -178,7 +198,7 @@ class Coder(Autoencoder):
         return -log_bernoulli(x, self.decoder(self.encode(x))).mean()
 
 
-# -- three mistakes, in the order of the lesson ----------------------------------------------------------------------
+# -- three mistakes, in the order of the lesson ----------------------------------------------------
 
 
 def net_a(model, x):
@@ -245,7 +265,8 @@ def trained_gaussian(latent, seed=0):
 
 
 def probabilistic_pca(x, test, latent):
-    """The mean log p(test) of the best linear generator with so many latents, exact (Tipping, Bishop 1999).
+    """The mean log p(test) of the best linear generator with so many latents, exact (Tipping,
+    Bishop 1999).
 
     p(x) = N(mean, W W^T + s^2 I), where s^2 is the mean of the covariance's smallest eigenvalues.
     """

@@ -5,13 +5,13 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from ..data.densities import grid
-from ..models import CNF
-from ..plotting import GRAY, PALETTE
-from .base import Explorable, explorable
-from .continuous_flows_figures import draw_density, no_ticks
-from .continuous_flows_runs import DENSITIES, stored_field
-from .controls import choice, play
+from ...course.controls import choice, play
+from ...course.explorables import Explorable, explorable
+from ...data.densities import grid
+from ...models import CNF
+from ...plotting import GRAY, PALETTE
+from .figures import draw_density, no_ticks
+from .runs import DENSITIES, stored_field
 
 TIMES = torch.linspace(0, 1, 21)
 WAYS = {"noise, forward": True, "data, backward": False}
@@ -44,23 +44,33 @@ def density_in_time():
         half, colors = data["half"], PALETTE[1 : 1 + _COLORED]
         draw_density(data["p"], (-half, half, -half, half), ax=left)
         left.scatter(*data["points"][_COLORED:].T, s=3, color="white", alpha=0.75, linewidths=0)
-        left.scatter(*data["points"][:_COLORED].T, s=42, c=colors, edgecolors="white", linewidths=1, zorder=3)
-        left.set_title(f"t = {data['t']:.2f}: mass {data['mass']:.3f},\nNFE of this density {data['nfe']}")
+        left.scatter(
+            *data["points"][:_COLORED].T, s=42, c=colors, edgecolors="white", linewidths=1, zorder=3
+        )
+        left.set_title(
+            f"t = {data['t']:.2f}: mass {data['mass']:.3f},\nNFE of this density {data['nfe']}"
+        )
         no_ticks(left)
         for i, color in enumerate(colors):
             right.plot(TIMES, data["log_p"][:, i], color=color, linewidth=1.6)
             right.plot(data["t"], data["log_p"][data["frame"], i], "o", color=color, markersize=7)
         right.axvline(data["t"], color=GRAY, linewidth=0.8)
-        right.set(xlim=(-0.02, 1.02), ylim=(-9, 1.5), xlabel="t", ylabel="log pₜ along the path, in nats")
+        right.set(
+            xlim=(-0.02, 1.02), ylim=(-9, 1.5), xlabel="t", ylabel="log pₜ along the path, in nats"
+        )
         way = "noise at t = 0" if data["forward"] else "data at t = 1"
-        right.set_title(f"five of {_POINTS} points that were {way},\nNFE of all their paths {data['own']}")
+        right.set_title(
+            f"five of {_POINTS} points that were {way},\nNFE of all their paths {data['own']}"
+        )
 
     def describe(data):
         where = "noise, moved forward" if data["forward"] else "data, moved backward"
         spread = data["points"].std(0)
         return (
-            f"{data['density']}, t = {data['t']:.2f}: the density takes {data['nfe']} evaluations and has mass "
-            f"{data['mass']:.2f}; the points ({where}) spread by {spread[0]:.1f} and {spread[1]:.1f}."
+            f"{data['density']}, t = {data['t']:.2f}: the density takes {data['nfe']} evaluations "
+            "and has mass "
+            f"{data['mass']:.2f}; the points ({where}) spread by {spread[0]:.1f} and "
+            f"{spread[1]:.1f}."
         )
 
     return Explorable(
@@ -102,7 +112,9 @@ def _frame(density, frame):
 @lru_cache(maxsize=8)
 @torch.no_grad()
 def _paths(density, forward):
-    """Points (T, N, 2) at TIMES, log p_t along their paths (T, 5), evaluations of one solve for all."""
+    """Points (T, N, 2) at TIMES, log p_t along their paths (T, 5), evaluations of one solve for
+    all.
+    """
     flow, chance = stored_flow(density), torch.Generator().manual_seed(3)
     if forward:
         start = torch.randn(_POINTS, 2, generator=chance)

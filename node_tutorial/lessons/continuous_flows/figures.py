@@ -4,16 +4,29 @@ import numpy as np
 import torch
 from matplotlib.colors import LinearSegmentedColormap
 
-from ..data.densities import grid
-from ..data.targets import target
-from ..plotting import BLUE, GRAY, ORANGE, REJECTED, VERMILLION, exact_line, figure, label_line, running_mean
-from .continuous_flows_runs import DENSITIES, PICTURE, SIZES, TARGETS, arrays, models, picture, table
+from ...data.densities import grid
+from ...data.targets import target
+from ...plotting import (
+    BLUE,
+    GRAY,
+    ORANGE,
+    REJECTED,
+    VERMILLION,
+    exact_line,
+    figure,
+    label_line,
+    running_mean,
+)
+from .runs import DENSITIES, PICTURE, SIZES, TARGETS, arrays, models, picture, table
 
-DENSE = LinearSegmentedColormap.from_list("dense", ["#0B1E3F", BLUE, "#F7E9B0"])  # of no, some, most probability
+DENSE = LinearSegmentedColormap.from_list(
+    "dense", ["#0B1E3F", BLUE, "#F7E9B0"]
+)  # of no, some, most probability
 
 
 def draw_density(p, bounds, *, ax, top=None):
-    """A density (n, n) as colors over a rectangle; `top` has the lightest color, its largest value if None.
+    """A density (n, n) as colors over a rectangle; `top` has the lightest color, its largest value
+    if None.
 
     By filled contours and not as an image: such a picture is a tenth of the size.
     """
@@ -39,7 +52,9 @@ def no_ticks(ax):
 
 @torch.no_grad()
 def film(flow, times=(0.0, 0.25, 0.5, 0.75, 1.0), n=400, half=3.6):
-    """A figure: densities of a flow at some times, and the same n points on their way from the noise."""
+    """A figure: densities of a flow at some times, and the same n points on their way from the
+    noise.
+    """
     fig, axes = figure(ncols=len(times), size=(8.8, 2.15))
     torch.manual_seed(0)
     paths = flow.push(flow.noise(n), torch.tensor(times).to(next(flow.parameters()))).y
@@ -54,7 +69,9 @@ def film(flow, times=(0.0, 0.25, 0.5, 0.75, 1.0), n=400, half=3.6):
 
 
 def area_figure(A, layers=(1, 4, 16)):
-    """A figure: the unit square carried by y' = A y, and the logarithm of its area, also for so many Euler layers."""
+    """A figure: the unit square carried by y' = A y, and the logarithm of its area, also for so
+    many Euler layers.
+    """
     fig, (left, right) = figure(ncols=2, size=(8.4, 3.2))
     corners = torch.tensor([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]], dtype=A.dtype)
     times = torch.linspace(0, 1, 41, dtype=A.dtype)
@@ -65,11 +82,19 @@ def area_figure(A, layers=(1, 4, 16)):
         left.text(*(square[2] + 0.04), f"t = {t:g}", color=color)
     left.set(xlabel="y₁", ylabel="y₂", xlim=(-1.3, 4.4), ylim=(-0.2, 2.6))
     left.set_title("a square on its way")
-    right.set(xlim=(0, 1.42), ylim=(-0.05, 1.5), xlabel="t", ylabel="log area", xticks=[0, 0.25, 0.5, 0.75, 1])
+    right.set(
+        xlim=(0, 1.42),
+        ylim=(-0.05, 1.5),
+        xlabel="t",
+        ylabel="log area",
+        xticks=[0, 0.25, 0.5, 0.75, 1],
+    )
     exact_line(times, times * A.trace(), ax=right, label="t tr A")
     for n, color in zip(layers, (VERMILLION, ORANGE, BLUE)):
         step = float(torch.linalg.slogdet(torch.eye(2, dtype=A.dtype) + A / n).logabsdet)
-        (line,) = right.plot(np.arange(n + 1) / n, step * np.arange(n + 1), "o-", color=color, markersize=4)
+        (line,) = right.plot(
+            np.arange(n + 1) / n, step * np.arange(n + 1), "o-", color=color, markersize=4
+        )
         label_line(line, f"{n} layer{'s' * (n > 1)}")
     right.set_title("log |det| adds up, layer by layer")
     return fig
@@ -91,9 +116,11 @@ def redrawn_figure(rows):
 
 
 def likelihood_figure(density, losses, own, tight, before=None):
-    """A figure of three: the loss in training beside the entropy; the density as solved in training; solved tightly.
+    """A figure of three: the loss in training beside the entropy; the density as solved in
+    training; solved tightly.
 
-    density: the true one. own, tight: log_prob of the two solves, x (B, 2) -> (B,). before: losses of another training.
+    density: the true one. own, tight: log_prob of the two solves, x (B, 2) -> (B,). before: losses
+    of another training.
     """
     fig, axes = figure(ncols=3, size=(9.0, 3.0), width_ratios=[1.25, 1, 1])
     ax = axes[0]
@@ -104,12 +131,21 @@ def likelihood_figure(density, losses, own, tight, before=None):
     smooth = running_mean(losses, 21)
     ax.plot(smooth, color=VERMILLION if min(smooth) < density.entropy else BLUE)
     ax.text(
-        len(losses), density.entropy - 0.12, "below the entropy", ha="right", va="top", color=REJECTED, fontsize=9.5
+        len(losses),
+        density.entropy - 0.12,
+        "below the entropy",
+        ha="right",
+        va="top",
+        color=REJECTED,
+        fontsize=9.5,
     )
     ax.set(xlim=(0, len(losses)), ylim=(0.9, 4.5), xlabel="update", ylabel="NLL, in nats")
     ax.set_title(f"reported in training:\n{smooth[-1]:.2f} nats, entropy {density.entropy:.2f}")
     top = float(density.log_prob(grid(density.bounds, PICTURE)[0]).exp().max())
-    for ax, log_prob, name in ((axes[1], own, "the solver of the training"), (axes[2], tight, "a tight solver")):
+    for ax, log_prob, name in (
+        (axes[1], own, "the solver of the training"),
+        (axes[2], tight, "a tight solver"),
+    ):
         p, mass = picture(log_prob, density.bounds)
         no_ticks(draw_density(p, density.bounds, ax=ax, top=top))
         ax.set_title(f"{name}:\nmass {mass:.2f}")
@@ -122,12 +158,19 @@ def densities_figure():
     fig, axes = figure(ncols=len(DENSITIES), nrows=1 + len(names), size=(8.4, 7.6))
     for column, (name, make) in zip(axes.T, DENSITIES.items()):
         density = make()
-        p = density.log_prob(grid(density.bounds, PICTURE)[0]).exp().reshape(PICTURE, PICTURE).numpy()
+        p = (
+            density.log_prob(grid(density.bounds, PICTURE)[0])
+            .exp()
+            .reshape(PICTURE, PICTURE)
+            .numpy()
+        )
         draw_density(p, density.bounds, ax=column[0])
         column[0].set_title(f"{name}: exact")
         for ax, model in zip(column[1:], names):
             row = table()[f"data/{name}/{model}/0"]
-            draw_density(arrays()[f"data/{name}/{model}/0/picture"] / 255, density.bounds, ax=ax, top=1)
+            draw_density(
+                arrays()[f"data/{name}/{model}/0/picture"] / 255, density.bounds, ax=ax, top=1
+            )
             ax.set_title(f"{model}: {row['kl']:.3f}")
     for ax in axes.flat:
         no_ticks(ax)
@@ -139,7 +182,12 @@ def targets_figure():
     fig, axes = figure(ncols=3, nrows=len(TARGETS), size=(6.2, 6.2))
     for row, number in zip(axes, TARGETS):
         density = target(number)
-        p = density.log_prob(grid(density.bounds, PICTURE)[0]).exp().reshape(PICTURE, PICTURE).numpy()
+        p = (
+            density.log_prob(grid(density.bounds, PICTURE)[0])
+            .exp()
+            .reshape(PICTURE, PICTURE)
+            .numpy()
+        )
         draw_density(p, density.bounds, ax=row[0])
         row[0].set_title(f"U{number}: exact")
         for ax, model in zip(row[1:], ("planar", "CNF")):

@@ -1,14 +1,17 @@
 """Lesson 15: the flows that are compared, how they are trained, and what is stored of the runs.
 
-`continuous_flows_jobs` makes the runs, in four groups. All are in float32 on one thread, with batches of
-256 new points, Adam, and a learning rate that falls linearly to 0.
+`continuous_flows_jobs` makes the runs, in four groups. All are in float32 on one thread, with
+batches of 256 new points, Adam, and a learning rate that falls linearly to 0.
 
 - data: maximum likelihood on four densities, `BUDGET` seconds of processor time for each model;
-- targets: KL(q || p) to the energies U1 to U3, without data, `TARGET_BUDGET` seconds each; U1 also without annealing;
-- trap: a CNF on the moons, a fixed number of updates, through coarse fixed steps or an adaptive solver;
+- targets: KL(q || p) to the energies U1 to U3, without data, `TARGET_BUDGET` seconds each; U1 also
+  without annealing;
+- trap: a CNF on the moons, a fixed number of updates, through coarse fixed steps or an adaptive
+  solver;
 - variants: the latter again, with Hutchinson's estimate, or with Finlay's penalties.
 
-Where the time is fixed, a faster machine makes more updates and gets smaller gaps; the lesson asserts relations.
+Where the time is fixed, a faster machine makes more updates and gets smaller gaps; the lesson
+asserts relations.
 """
 
 import time
@@ -21,9 +24,9 @@ import torch
 from torch import nn
 from torch.nn.utils import vector_to_parameters
 
-from ..data import stored as files
-from ..data.densities import Density, gaussians, grid, pinwheel, two_circles, two_moons
-from ..models import CNF, PlanarFlow, RealNVP, TimedMLP
+from ...course import runs as files
+from ...data.densities import Density, gaussians, grid, pinwheel, two_circles, two_moons
+from ...models import CNF, PlanarFlow, RealNVP, TimedMLP
 
 BUDGET, TARGET_BUDGET, BATCH = 30.0, 20.0, 256
 TRAP_STEPS, TRAP_LR = 500, 5e-3
@@ -39,7 +42,11 @@ DENSITIES: dict[str, Callable[[], Density]] = {
     "pinwheel": pinwheel,
 }
 LR = {"planar": 1e-2, "RealNVP": 4e-3, "CNF": 1e-2}
-SIZES = (2, 8, 32)  # layers of the planar flow, or hidden units of the CNF, as in figure 4 of Chen et al.
+SIZES = (
+    2,
+    8,
+    32,
+)  # layers of the planar flow, or hidden units of the CNF, as in figure 4 of Chen et al.
 TARGETS = (1, 2, 3)
 
 
@@ -54,7 +61,9 @@ def euler(steps: int) -> dict[str, Any]:
 
 
 class Setting(NamedTuple):
-    """How a CNF is trained on the moons: Euler's steps (0: adaptive), the trace, weights of penalties."""
+    """How a CNF is trained on the moons: Euler's steps (0: adaptive), the trace, weights of
+    penalties.
+    """
 
     steps: int = 0
     trace: str = "exact"
@@ -90,7 +99,9 @@ def models() -> dict[str, Any]:
 
 def targeted(name: str, size: int) -> nn.Module:
     """An untrained model of figure 4: so many planar layers, or a CNF with so many hidden units."""
-    return PlanarFlow(2, size, closed="sample") if name == "planar" else CNF(field(size), **TOLERANCE)
+    return (
+        PlanarFlow(2, size, closed="sample") if name == "planar" else CNF(field(size), **TOLERANCE)
+    )
 
 
 class Trained(NamedTuple):
@@ -102,8 +113,12 @@ class Trained(NamedTuple):
     seconds: float
 
 
-def train(model, loss, lr: float, *, seconds: float | None = None, steps: int | None = None) -> Trained:
-    """Minimize loss(model, share) until the processor's time or the updates are used up; share of them is gone."""
+def train(
+    model, loss, lr: float, *, seconds: float | None = None, steps: int | None = None
+) -> Trained:
+    """Minimize loss(model, share) until the processor's time or the updates are used up; share of
+    them is gone.
+    """
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     losses: list[float] = []
     nfe: list[int] = []
@@ -132,8 +147,9 @@ def likelihood(density: Density):
 def reverse_kl(density: Density, annealed: bool = True):
     """KL(q || p) = E_q[log q(x) - log p(x)], with new samples for every update.
 
-    annealed: let the weight of log p grow from 0.01 to 1 in the first half of the training, as Rezende and Mohamed 2015
-    do it (section 6.1). Without that, both models settle on one of the two crescents of U1.
+    annealed: let the weight of log p grow from 0.01 to 1 in the first half of the training, as
+    Rezende and Mohamed 2015 do it (section 6.1). Without that, both models settle on one of the two
+    crescents of U1.
     """
 
     def loss(model, share):
@@ -163,7 +179,9 @@ def solved(func: nn.Module, **solver) -> CNF:
 
 @torch.no_grad()
 def picture(log_prob, bounds, points: int = PICTURE) -> tuple[np.ndarray, float]:
-    """A density on a grid (points, points), and the sum over the grid times the area of a cell: its mass there."""
+    """A density on a grid (points, points), and the sum over the grid times the area of a cell: its
+    mass there.
+    """
     x, area = grid(bounds, points)
     p = log_prob(x).exp().reshape(points, points).numpy()
     return p, float(p.sum() * area)
@@ -192,7 +210,7 @@ def stored_cnf(density: str) -> CNF:
     return CNF(stored_field(density), rtol=1e-5, atol=1e-5)
 
 
-# -- what is stored --------------------------------------------------------------------------------------------------
+# -- what is stored --------------------------------------------------------------------------------
 
 SWEEP = [10 ** (-k / 2) for k in range(2, 13)]  # tolerances 1e-1 to 1e-6, two a decade
 EULER = [1, 2, 5, 10, 20, 50, 100]

@@ -6,13 +6,13 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from .. import SolveError, solve
-from ..data.densities import two_moons
-from ..models.trace import draw_noise
-from ..plotting import EXACT, GRAY, ORANGE, VERMILLION
-from .base import Explorable, explorable
-from .continuous_flows_runs import arrays, restored
-from .controls import choice, log_slider, power_slider, toggle
+from ... import SolveError, solve
+from ...course.controls import choice, log_slider, power_slider, toggle
+from ...course.explorables import Explorable, explorable
+from ...data.densities import two_moons
+from ...models.trace import draw_noise
+from ...plotting import EXACT, GRAY, ORANGE, VERMILLION
+from .runs import arrays, restored
 
 LIMIT = 60  # steps until it gives up
 _POINTS, _BACK = 40, torch.tensor([1.0, 0.0], dtype=torch.float64)
@@ -20,7 +20,9 @@ _POINTS, _BACK = 40, torch.tensor([1.0, 0.0], dtype=torch.float64)
 
 @explorable("15", "trace_probes")
 def trace_probes():
-    """The log-density of 40 points by estimates of the trace: their errors, and what the solve costs."""
+    """The log-density of 40 points by estimates of the trace: their errors, and what the solve
+    costs.
+    """
 
     def compute(noise, probes, redraw, tolerance):
         exact, spread = _exact(), _formula(noise, probes)
@@ -45,7 +47,9 @@ def trace_probes():
         left, right = fig.subplots(1, 2, width_ratios=[1.3, 1])
         left.plot(*data["trace"], color=EXACT, linewidth=1.6)
         color = VERMILLION if data["redraw"] else ORANGE
-        left.plot(data["seen"][:, 0], data["seen"][:, 1].clip(-9.8, 9.8), "o", color=color, markersize=3)
+        left.plot(
+            data["seen"][:, 0], data["seen"][:, 1].clip(-9.8, 9.8), "o", color=color, markersize=3
+        )
         left.set(xlim=(1, 0), ylim=(-10, 10), xlabel="t, from the data back to the noise")
         left.set_ylabel("trace at the first point")
         style = {"transform": left.transAxes, "color": GRAY, "fontsize": 9.5}
@@ -58,17 +62,25 @@ def trace_probes():
             right.hist(data["errors"].clip(-5.9, 5.9), bins=np.linspace(-6, 6, 25), color=color)
         for sign in (-1, 1):
             right.axvline(sign * data["spread"], color=EXACT, linewidth=1, linestyle=(0, (5, 3)))
-        right.set(xlim=(-6, 6), ylim=(0, 20), xlabel="error of log p, in nats", ylabel=f"of {_POINTS} points")
+        right.set(
+            xlim=(-6, 6),
+            ylim=(0, 20),
+            xlabel="error of log p, in nats",
+            ylabel=f"of {_POINTS} points",
+        )
         left.set_title(f"NFE {data['nfe']},\n{steps}")
         right.set_title(f"{found};\nby the formula, noise kept: {data['spread']:.2f}")
 
     def describe(data):
-        setting = f"{data['noise']}, probes: {data['probes']}, {'redrawn' if data['redraw'] else 'kept'}"
+        setting = (
+            f"{data['noise']}, probes: {data['probes']}, {'redrawn' if data['redraw'] else 'kept'}"
+        )
         cost = f"{data['nfe']} evaluations"
         if data["diverged"]:
             return f"{setting}, tolerance {data['tolerance']:.0e}: gave up after {cost}, at t = {data['reached']:.2f}."
         return (
-            f"{setting}, tolerance {data['tolerance']:.0e}: {cost}; error of log p {_rms(data['errors']):.2f} nats, "
+            f"{setting}, tolerance {data['tolerance']:.0e}: {cost}; error of log p "
+            f"{_rms(data['errors']):.2f} nats, "
             f"by the formula {data['spread']:.2f}."
         )
 
@@ -108,7 +120,9 @@ def jacobian(func, t, y):
 
 @lru_cache(maxsize=1)
 def _exact():
-    """The points, their log_det and the integral of S along their paths; the exact trace of the first over time."""
+    """The points, their log_det and the integral of S along their paths; the exact trace of the
+    first over time.
+    """
     func, x = moons_field(), two_moons().sample(_POINTS, torch.Generator().manual_seed(5)).double()
 
     def f(t, state):
@@ -128,7 +142,9 @@ def _exact():
 
 
 def _formula(noise, probes):
-    """The root mean square over the points of the estimate's error: the formula for the integral of S."""
+    """The root mean square over the points of the estimate's error: the formula for the integral of
+    S.
+    """
     J = _exact()["J"]
     S = (J + J.transpose(1, 2)) / 2
     variance = 2 * S.square().sum((1, 2))
@@ -138,7 +154,9 @@ def _formula(noise, probes):
 
 
 def _solve(noise, probes, redraw, tolerance):
-    """Errors of log p (N,), evaluations (t, estimate at the first point), the time reached, steps taken and refused."""
+    """Errors of log p (N,), evaluations (t, estimate at the first point), the time reached, steps
+    taken and refused.
+    """
     func, exact = moons_field(), _exact()
     x = exact["x"]
     log: list[tuple[float, float]] = []

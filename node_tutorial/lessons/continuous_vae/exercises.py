@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from .answers import array, function, number
-from .base import Exercise, Mistake, register
+from ...course.answers import array, function, number
+from ...course.exercises import Exercise, Mistake, register
 
 
 def flow(omega, t):
@@ -50,12 +50,14 @@ register(
             Mistake(
                 "sign",
                 lambda omega, t: _matrix(omega, t, -1 / omega, omega),
-                "Yours turns backward in time. From (1, 0), a spring pulls back: the velocity becomes negative first.",
+                "Yours turns backward in time. From (1, 0), a spring pulls back: the velocity "
+                "becomes negative first.",
             ),
             Mistake(
                 "plain rotation",
                 lambda omega, t: _matrix(omega, t, 1.0, -1.0),
-                "That is a rotation, right for omega = 1 only. In the plane of (q, v) the orbits are ellipses: compare "
+                "That is a rotation, right for omega = 1 only. In the plane of (q, v) the orbits "
+                "are ellipses: compare "
                 "units, v is q per time.",
             ),
             Mistake(
@@ -66,26 +68,32 @@ register(
             Mistake(
                 "omega at the wrong places",
                 lambda omega, t: _matrix(omega, t, omega, -1 / omega),
-                "The two factors omega are at each other's place. A start with q = 0, v = 1 swings farther if omega is "
+                "The two factors omega are at each other's place. A start with q = 0, v = 1 "
+                "swings farther if omega is "
                 "small.",
             ),
             Mistake(
                 "angle t",
                 lambda omega, t: torch.tensor(
-                    [[math.cos(t), math.sin(t) / omega], [-omega * math.sin(t), math.cos(t)]], dtype=torch.float64
+                    [[math.cos(t), math.sin(t) / omega], [-omega * math.sin(t), math.cos(t)]],
+                    dtype=torch.float64,
                 ),
                 "The angle is omega t, not t.",
             ),
         ],
         hints=[
-            "Start from q(t) = a cos(omega t) + b sin(omega t). What are a and b, if q(0) = q and q'(0) = v?",
-            "The first row is q(t): the factor of q, then that of v. The second row is its derivative.",
-            "Two of the entries are cos(omega t). The two others hold sin(omega t), once divided by omega and once "
+            "Start from q(t) = a cos(omega t) + b sin(omega t). What are a and b, if q(0) = q and "
+            "q'(0) = v?",
+            "The first row is q(t): the factor of q, then that of v. The second row is its "
+            "derivative.",
+            "Two of the entries are cos(omega t). The two others hold sin(omega t), once divided "
+            "by omega and once "
             "times -omega.",
         ],
         otherwise="Test your matrix: multiplied by (q, v) it should give the position and velocity at time t.",
         meaning="Its determinant is 1: areas of the latent plane keep their size, so undamped motion forgets nothing. "
-        "With a formula like this one needs no solver; with a damping that depends on v, or a net, one does.",
+        "With a formula like this one needs no solver; with a damping that depends on v, or a "
+        "net, one does.",
     )
 )
 
@@ -101,13 +109,16 @@ def _entries(x, mean, noise):
 
 def _series():
     x = torch.tensor([[0.3, -1.0, 0.5, 0.0], [1.2, 0.8, 0.0, 0.0]], dtype=torch.float64)[..., None]
-    mean = torch.tensor([[0.1, -0.7, 0.9, 0.6], [1.0, 1.1, 0.4, -0.8]], dtype=torch.float64)[..., None]
+    mean = torch.tensor([[0.1, -0.7, 0.9, 0.6], [1.0, 1.1, 0.4, -0.8]], dtype=torch.float64)[
+        ..., None
+    ]
     mask = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]], dtype=torch.bool)[..., None]
     return x, mean, mask
 
 
 _NAN_HINT = (
-    "With NaN at a place that is not observed your result is NaN: NaN times 0 is NaN. Choose with torch.where, "
+    "With NaN at a place that is not observed your result is NaN: NaN times 0 is NaN. Choose with "
+    "torch.where, "
     "do not multiply."
 )
 
@@ -142,14 +153,16 @@ register(
             Mistake(
                 "mask missing",
                 lambda x, mean, mask, noise: _entries(x, mean, noise).sum((1, 2)),
-                "You add padding too: places where nothing was observed pull the model to 0. Where is the mask?",
+                "You add padding too: places where nothing was observed pull the model to 0. "
+                "Where is the mask?",
             ),
             Mistake(
                 "only x masked",
                 lambda x, mean, mask, noise: _entries(
                     torch.where(mask, x, 0.0), torch.where(mask, mean, 0.0), noise
                 ).sum((1, 2)),
-                "You mask x and mean, but a place that is not observed still adds the constant of its Gaussian. Mask "
+                "You mask x and mean, but a place that is not observed still adds the constant of "
+                "its Gaussian. Mask "
                 "the entries, after the logarithm.",
             ),
             Mistake(
@@ -157,18 +170,25 @@ register(
                 lambda x, mean, mask, noise: (
                     torch.where(mask, _entries(x, mean, noise), 0.0).sum((1, 2)) / mask.sum((1, 2))
                 ),
-                "A mean makes a series of thirty points weigh as much as one of three, against the same KL. Log "
+                "A mean makes a series of thirty points weigh as much as one of three, against "
+                "the same KL. Log "
                 "probabilities of independent observations add up.",
             ),
             Mistake(
                 "one number for all",
-                lambda x, mean, mask, noise: torch.where(mask, _entries(x, mean, noise), 0.0).sum().reshape(1),
-                "You have added the series together. Sum over times and entries only: one number for each series.",
+                lambda x, mean, mask, noise: (
+                    torch.where(mask, _entries(x, mean, noise), 0.0).sum().reshape(1)
+                ),
+                "You have added the series together. Sum over times and entries only: one number "
+                "for each series.",
             ),
             Mistake(
                 "squared error only",
-                lambda x, mean, mask, noise: torch.where(mask, -(((x - mean) / noise) ** 2) / 2, 0.0).sum((1, 2)),
-                "The terms log(noise) and log(2 pi) / 2 are missing. Without the first, a learned noise grows forever.",
+                lambda x, mean, mask, noise: torch.where(
+                    mask, -(((x - mean) / noise) ** 2) / 2, 0.0
+                ).sum((1, 2)),
+                "The terms log(noise) and log(2 pi) / 2 are missing. Without the first, a learned "
+                "noise grows forever.",
             ),
             Mistake(
                 "multiplied by the mask",
@@ -196,8 +216,12 @@ def _alias_problem(value):
     times = torch.arange(20, dtype=torch.float64) * dt
     if not math.pi / dt < value < 2 * math.pi / dt:
         return "Look between pi / dt and 2 pi / dt."
-    if not torch.allclose(torch.cos(value * times), torch.cos(omega * times), atol=0.05):  # four digits are enough
-        return "cos of your frequency differs from cos(2 t) at the times 0, 0.5, 1, ...: print both."
+    if not torch.allclose(
+        torch.cos(value * times), torch.cos(omega * times), atol=0.05
+    ):  # four digits are enough
+        return (
+            "cos of your frequency differs from cos(2 t) at the times 0, 0.5, 1, ...: print both."
+        )
     return None
 
 
@@ -209,13 +233,22 @@ register(
         solution=alias,
         check=_alias_problem,
         mistakes=[
-            Mistake("the middle", math.pi / 0.5, "That is the middle, pi / dt, about which frequencies are mirrored."),
+            Mistake(
+                "the middle",
+                math.pi / 0.5,
+                "That is the middle, pi / dt, about which frequencies are mirrored.",
+            ),
             Mistake(
                 "mirrored at the wrong place",
                 math.pi / 0.5 - 2.0,
-                "You mirrored about half of pi / dt. cos(w t) has the same values if w dt changes by a full turn.",
+                "You mirrored about half of pi / dt. cos(w t) has the same values if w dt changes "
+                "by a full turn.",
             ),
-            Mistake("cycles for radians", 1 / 0.5 - 2.0, "1 / dt is in cycles per unit of time; a cycle is 2 pi."),
+            Mistake(
+                "cycles for radians",
+                1 / 0.5 - 2.0,
+                "1 / dt is in cycles per unit of time; a cycle is 2 pi.",
+            ),
             Mistake(
                 "the next one",
                 2 * math.pi / 0.5 + 2.0,
@@ -230,7 +263,8 @@ register(
         ],
         otherwise="Find w with cos(w k dt) = cos(2 k dt) for all whole k, between pi / dt and 2 pi / dt.",
         meaning="On an equally spaced grid only frequencies below pi / dt (Nyquist's) can be told apart. The sine "
-        "changes its sign from one partner to the other: the start (q, v) becomes another, and the fit stays as good.",
+        "changes its sign from one partner to the other: the start (q, v) becomes another, and "
+        "the fit stays as good.",
     )
 )
 
@@ -252,7 +286,9 @@ def _read_off_problem(answer):
     turning = math.sqrt(omega**2 - damping**2)
     if abs(math.exp(-damping * 2 * math.pi / turning) - 0.6) > 2e-3:
         return "With your numbers a peak is not 0.6 times the peak before it."
-    if abs(2 * math.pi / turning - 4) > 0.011:  # three digits give 3.990, omega = 2 pi / 4 gives 4.013
+    if (
+        abs(2 * math.pi / turning - 4) > 0.011
+    ):  # three digits give 3.990, omega = 2 pi / 4 gives 4.013
         return "With your numbers the peaks are not 4 units of time apart."
     return None
 
@@ -268,20 +304,27 @@ register(
             Mistake(
                 "frequency of the damped swing",
                 (_W, _D),
-                "The damping is right. But a damped oscillator swings with w = sqrt(omega^2 - damping^2): omega is not "
+                "The damping is right. But a damped oscillator swings with w = sqrt(omega^2 - "
+                "damping^2): omega is not "
                 "2 pi over the period.",
             ),
             Mistake(
                 "sign under the root",
                 (math.sqrt(_W**2 - _D**2), _D),
-                "The sign under the root: friction makes the swing slower than omega, so omega is larger than w.",
+                "The sign under the root: friction makes the swing slower than omega, so omega is "
+                "larger than w.",
             ),
             Mistake(
                 "factor of two",
                 (math.sqrt(_W**2 + 4 * _D**2), 2 * _D),
-                "In v' = -omega^2 q - 2 damping v the 2 stands already: amplitudes decay as exp(-damping t).",
+                "In v' = -omega^2 q - 2 damping v the 2 stands already: amplitudes decay as "
+                "exp(-damping t).",
             ),
-            Mistake("exchanged", (_D, math.sqrt(_W**2 + _D**2)), "Right, in the wrong order: (omega, damping)."),
+            Mistake(
+                "exchanged",
+                (_D, math.sqrt(_W**2 + _D**2)),
+                "Right, in the wrong order: (omega, damping).",
+            ),
             Mistake(
                 "logarithm to base 10",
                 (math.sqrt(_W**2 + (-math.log10(0.6) / 4) ** 2), -math.log10(0.6) / 4),
@@ -300,6 +343,7 @@ register(
         ],
         otherwise="First the damping from the ratio, then w from the period, then omega from both.",
         meaning="Two numbers from three peaks, without any training. The two are nearly independent: a weak damping "
-        "hardly changes the period. From damping = omega on (critical) there are no peaks left to read.",
+        "hardly changes the period. From damping = omega on (critical) there are no peaks left to "
+        "read.",
     )
 )

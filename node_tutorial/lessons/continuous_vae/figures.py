@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from ..data import exact_oscillation
-from ..plotting import (
+from ...data import exact_oscillation
+from ...plotting import (
     BLUE,
     EXACT,
     GRAY,
@@ -17,15 +17,17 @@ from ..plotting import (
     label_line,
     room_for_labels,
 )
-from .continuous_vae_physics import TRUE
+from .physics import TRUE
 
 _FINE = torch.linspace(0, 20, 401)
 
 
 def series_figure(series, starts, curves=None, bands=None, end=10.0, damping=0.0):
-    """Three oscillations, one above the other: observations (dots) and, in dashes, the truth from their starts.
+    """Three oscillations, one above the other: observations (dots) and, in dashes, the truth from
+    their starts.
 
-    curves: name -> (times (S,), values (3, S)). bands: (times, low (3, S), high (3, S)). Observations end at `end`.
+    curves: name -> (times (S,), values (3, S)). bands: (times, low (3, S), high (3, S)).
+    Observations end at `end`.
     """
     fig, axes = figure(nrows=3, size=(8.6, 4.6), sharex=True)
     exact = exact_oscillation(_FINE, starts[:3], TRUE, damping)[..., 0]
@@ -42,13 +44,22 @@ def series_figure(series, starts, curves=None, bands=None, end=10.0, damping=0.0
         ]
         if i == 0 and lines:
             for k, (line, name) in enumerate(zip(lines, curves)):
-                ax.text(0.01 + 0.33 * k, 1.06, name, color=line.get_color(), transform=ax.transAxes, fontsize=10)
+                ax.text(
+                    0.01 + 0.33 * k,
+                    1.06,
+                    name,
+                    color=line.get_color(),
+                    transform=ax.transAxes,
+                    fontsize=10,
+                )
     axes[-1].set_xlabel("t (observed in the gray part; dashed: the truth)")
     return fig
 
 
 def omega_figure(histories):
-    """The frequency over the steps of several trainings: name -> list of omega; the truth and 5 % about it."""
+    """The frequency over the steps of several trainings: name -> list of omega; the truth and 5 %
+    about it.
+    """
     fig, ax = figure(size=(7.6, 3.2))
     longest = max(len(values) for values in histories.values())
     ax.fill_between([0, longest], 0.95 * TRUE, 1.05 * TRUE, color="#DEDEDE", linewidth=0)
@@ -61,7 +72,8 @@ def omega_figure(histories):
 
 
 def alias_figure(dt, omega, alias, grid, misfits):
-    """Two frequencies through the same equally spaced points; the misfit over frequencies for two kinds of times.
+    """Two frequencies through the same equally spaced points; the misfit over frequencies for two
+    kinds of times.
 
     misfits: name -> misfit for each frequency of grid.
     """
@@ -72,7 +84,9 @@ def alias_figure(dt, omega, alias, grid, misfits):
     left.plot(dots, np.cos(omega * dots), "o", color=ORANGE, markersize=7)
     left.set(xlim=(-0.1, 6.1), ylim=(-1.25, 1.25), xlabel="t", ylabel="x")
     left.set_title(f"ω = {omega:.2f} and {alias:.2f}, points every {dt:g}")
-    right.set(xlim=(0, grid[-1]), ylim=(-0.03, 1.0), xlabel="frequency ω", ylabel="mean squared misfit")
+    right.set(
+        xlim=(0, grid[-1]), ylim=(-0.03, 1.0), xlabel="frequency ω", ylabel="mean squared misfit"
+    )
     room_for_labels(right, 0.3)
     for (name, misfit), color in zip(misfits.items(), (VERMILLION, BLUE)):
         label_line(right.plot(grid, misfit, color=color, linewidth=1.4)[0], name)

@@ -4,10 +4,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..plotting import BLUE, GRAY, ORANGE, VERMILLION, exact_line
-from .base import Explorable, explorable
-from .continuous_vae_physics import TRUE, best_starts, position_weights
-from .controls import choice, slider
+from ...course.controls import choice, slider
+from ...course.explorables import Explorable, explorable
+from ...plotting import BLUE, GRAY, ORANGE, VERMILLION, exact_line
+from .physics import TRUE, best_starts, position_weights
 
 END, GAP = 20.0, 0.7  # the longest horizon; the mean gap between times
 COUNT = 20  # series, each from its own start
@@ -17,7 +17,8 @@ TIMES = {"irregular": "irregular", f"every {GAP:g}": "regular"}
 
 @lru_cache(maxsize=2)
 def observations(kind):
-    """Times (20, 29) from 0 to 20, positions there (20, 29), standard normal numbers for the noise, starts (20, 2).
+    """Times (20, 29) from 0 to 20, positions there (20, 29), standard normal numbers for the noise,
+    starts (20, 2).
 
     Last, the weights (20, 605, 29, 2) of all frequencies.
     """
@@ -45,7 +46,9 @@ def downhill(loss, start):
 
 @explorable("11", "frequency_landscape")
 def frequency_landscape():
-    """The misfit as a function of the frequency, each with its best start, and where small steps downhill end."""
+    """The misfit as a function of the frequency, each with its best start, and where small steps
+    downhill end.
+    """
 
     def compute(horizon, omega, noise, times):
         t, q, e, true, weights = observations(times)
@@ -75,22 +78,35 @@ def frequency_landscape():
         color = BLUE if data["found"] else VERMILLION
         left.axvline(TRUE, color="#BBBBBB", linewidth=0.8)
         left.plot(*data["curve"], color=GRAY, linewidth=1.3)
-        left.plot(*data["here"], "o", color=color, markersize=9, markerfacecolor="white", clip_on=False)
+        left.plot(
+            *data["here"], "o", color=color, markersize=9, markerfacecolor="white", clip_on=False
+        )
         left.plot(*data["end"], "o", color=color, markersize=9, clip_on=False)
-        left.set(xlim=(0, 7.6), ylim=(-0.03, 1.1), xlabel="frequency ω of the model", ylabel="mean squared misfit")
-        left.set_title(f"{data['setting']}\ndownhill from {data['omega']:.2f} to {data['end'][0]:.2f}")
+        left.set(
+            xlim=(0, 7.6),
+            ylim=(-0.03, 1.1),
+            xlabel="frequency ω of the model",
+            ylabel="mean squared misfit",
+        )
+        left.set_title(
+            f"{data['setting']}\ndownhill from {data['omega']:.2f} to {data['end'][0]:.2f}"
+        )
         right.axvspan(0, data["horizon"], color="#ECECEC", zorder=0)
         exact_line(*data["exact"], ax=right, label=None)
         right.plot(*data["fit"], color=color, linewidth=1.3)
         right.plot(*data["points"], "o", color=ORANGE, markersize=5)
         right.plot(*data["unseen"], "o", color=ORANGE, markersize=5, markerfacecolor="white")
         right.set(xlim=(-0.3, END + 0.3), ylim=(-3.2, 3.2), xlabel="t", ylabel="q")
-        right.set_title(f"best fit with ω = {data['omega']:.2f}: misfit {data['here'][1]:.3f}\n(dashed: the truth)")
+        right.set_title(
+            f"best fit with ω = {data['omega']:.2f}: misfit {data['here'][1]:.3f}\n(dashed: the "
+            "truth)"
+        )
 
     def describe(data):
         verdict = "the true one within 5 %" if data["found"] else "not the true one"
         return (
-            f"{data['setting']}: {data['minima']} valleys; downhill from ω = {data['omega']:.2f} one arrives at "
+            f"{data['setting']}: {data['minima']} valleys; downhill from ω = {data['omega']:.2f} "
+            "one arrives at "
             f"ω = {data['end'][0]:.2f}, {verdict}."
         )
 

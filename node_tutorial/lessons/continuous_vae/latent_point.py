@@ -1,14 +1,16 @@
-"""Lesson 11: a latent point, the path that the oscillator's field sends it on, and the series that it decodes to."""
+"""Lesson 11: a latent point, the path that the oscillator's field sends it on, and the series that
+it decodes to.
+"""
 
 import numpy as np
 import torch
 
-from .. import solve
-from ..models import Oscillator
-from ..plotting import BLUE, GRAY, ORANGE, exact_line
-from .base import Explorable, explorable
-from .continuous_vae_physics import position_weights
-from .controls import slider
+from ... import solve
+from ...course.controls import slider
+from ...course.explorables import Explorable, explorable
+from ...models import Oscillator
+from ...plotting import BLUE, GRAY, ORANGE, exact_line
+from .physics import position_weights
 
 _END = 15.0
 _T = torch.linspace(0, _END, 301, dtype=torch.float64)
@@ -37,22 +39,32 @@ def latent_point():
         left, right = fig.subplots(1, 2, width_ratios=[3, 5])
         angle = np.linspace(0, 2 * np.pi, 200)
         for radius in (1, 2):
-            left.plot(radius * np.cos(angle), radius * np.sin(angle), color="#CFCFCF", linewidth=1.0)
+            left.plot(
+                radius * np.cos(angle), radius * np.sin(angle), color="#CFCFCF", linewidth=1.0
+            )
         left.plot(*data["path"].T, color=BLUE, linewidth=1.4)
         left.plot(*data["start"], "o", color=ORANGE, markersize=9)
         left.set(xlim=(-3.6, 3.6), ylim=(-6.8, 6.8), xlabel="q", ylabel="v")
-        left.set_title(f"latent from ({data['start'][0]:.1f}, {data['start'][1]:.1f})\ncircles: 1 and 2 σ of N(0, I)")
+        left.set_title(
+            f"latent from ({data['start'][0]:.1f}, {data['start'][1]:.1f})\ncircles: 1 and 2 σ of "
+            "N(0, I)"
+        )
         right.axhline(0, color=GRAY, linewidth=0.6)
         right.plot(_T, data["path"][:, 0], color=BLUE)
         exact_line(_T, data["exact"], ax=right, label=None)
         right.plot(0, data["start"][0], "o", color=ORANGE, markersize=9)
         right.set(xlim=(-0.3, _END), ylim=(-3.6, 3.6), xlabel="t", ylabel="x = q")
-        right.set_title(f"{data['setting']}: {data['kind']}\nNFE {data['nfe']}, largest error {data['error']:.0e}")
+        right.set_title(
+            f"{data['setting']}: {data['kind']}\nNFE {data['nfe']}, largest error "
+            f"{data['error']:.0e}"
+        )
 
     def describe(data):
         return (
-            f"{data['setting']}: {data['kind']}; from ({data['start'][0]:.1f}, {data['start'][1]:.1f}) the series "
-            f"crosses zero {data['zeros']} times in {_END:g} units of time; {data['nfe']} evaluations."
+            f"{data['setting']}: {data['kind']}; from ({data['start'][0]:.1f}, "
+            f"{data['start'][1]:.1f}) the series "
+            f"crosses zero {data['zeros']} times in {_END:g} units of time; {data['nfe']} "
+            "evaluations."
         )
 
     return Explorable(

@@ -4,11 +4,12 @@ from itertools import pairwise
 
 import torch
 
-from ..data import co2, collate, sunspots, thin
+from ...data import co2, collate, sunspots, thin
 
 
 def windows(t, x, width, step, unit=1.0):
-    """Pieces of a series t (T,), x (T,), each `width` long and beginning `step` after the one before, for `collate`.
+    """Pieces of a series t (T,), x (T,), each `width` long and beginning `step` after the one
+    before, for `collate`.
 
     Their times count from the beginning of the piece, in units of `unit`. float32.
     """
@@ -21,7 +22,9 @@ def windows(t, x, width, step, unit=1.0):
 
 
 def co2_season(until=1985.0):
-    """Weekly CO2 less a parabola through the values before `until`, in units of their standard deviation: t, x (T,)."""
+    """Weekly CO2 less a parabola through the values before `until`, in units of their standard
+    deviation: t, x (T,).
+    """
     t, x = co2()
     t, x = t[~x.isnan()], x[~x.isnan()]
     powers = torch.stack([((t - 1980) / 20) ** k for k in range(3)], 1)
@@ -31,7 +34,9 @@ def co2_season(until=1985.0):
 
 
 def thinned_sunspots(keep=154, seed=0):
-    """Sunspot numbers of `keep` of the 309 years, less their mean, in units of their standard deviation: t, x (T,)."""
+    """Sunspot numbers of `keep` of the 309 years, less their mean, in units of their standard
+    deviation: t, x (T,).
+    """
     t, x = sunspots()
     [(t, x)] = thin(t, ((x - x.mean()) / x.std())[None, :, None], keep, seed)
     return t, x[:, 0]
@@ -40,14 +45,17 @@ def thinned_sunspots(keep=154, seed=0):
 def forecast(model, t, x, begin, width, unit=1.0):
     """What a model makes of a series after it has seen the piece from `begin` to `begin + width`.
 
-    Returns: times and values from `begin` to the end of the series, 400 of each (t, x), and the decoded values at those
-    times of the series that come after the piece, with the true ones: (times, decoded, true).
+    Returns: times and values from `begin` to the end of the series, 400 of each (t, x), and the
+    decoded values at those times of the series that come after the piece, with the true ones:
+    (times, decoded, true).
     """
     inside, after = (t >= begin) & (t < begin + width), t >= begin + width
     batch = collate([(((t[inside] - begin) / unit).float(), x[inside].float())])
     fine = torch.linspace(begin, float(t[-1]), 400, dtype=torch.float64)
     with torch.no_grad():
-        smooth, later = (model(*batch, ((times - begin) / unit).float())[0, :, 0] for times in (fine, t[after]))
+        smooth, later = (
+            model(*batch, ((times - begin) / unit).float())[0, :, 0] for times in (fine, t[after])
+        )
     return (fine, smooth), (t[after], later.double(), x[after])
 
 

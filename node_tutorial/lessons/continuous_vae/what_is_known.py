@@ -2,14 +2,16 @@
 
 import numpy as np
 
-from ..plotting import BLUE, ORANGE, SKY, VERMILLION, exact_line
-from .base import Explorable, explorable
-from .continuous_vae_physics import TRUE, position_weights, start_posterior
-from .controls import int_slider, slider
+from ...course.controls import int_slider, slider
+from ...course.explorables import Explorable, explorable
+from ...plotting import BLUE, ORANGE, SKY, VERMILLION, exact_line
+from .physics import TRUE, position_weights, start_posterior
 
 _END, START = 10.0, np.array([0.9, 1.4])
 _FINE = np.linspace(0, _END, 300)
-_CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 120)), np.sin(np.linspace(0, 2 * np.pi, 120))], axis=1)
+_CIRCLE = np.stack(
+    [np.cos(np.linspace(0, 2 * np.pi, 120)), np.sin(np.linspace(0, 2 * np.pi, 120))], axis=1
+)
 
 
 def draws(mean, covariance, normals):
@@ -46,19 +48,23 @@ def what_is_known():
             left.plot(*ellipse.T, color=BLUE, linewidth=1.6)
         left.plot(*START, "*", color=VERMILLION, markersize=11)
         left.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), xlabel="q at t = 0", ylabel="v at t = 0")
-        left.set_title(f"q known to ± {data['std'][0]:.2f}, v to ± {data['std'][1]:.2f}\ngray: before, N(0, I)")
+        left.set_title(
+            f"q known to ± {data['std'][0]:.2f}, v to ± {data['std'][1]:.2f}\ngray: before, N(0, I)"
+        )
         right.fill_between(_FINE, *data["band"], color=SKY, alpha=0.25, linewidth=0)
         right.plot(_FINE, data["paths"], color=BLUE, linewidth=0.5, alpha=0.35)
         exact_line(_FINE, position_weights(_FINE, TRUE) @ START, ax=right, label=None)
         right.plot(*data["observed"], "o", color=ORANGE, markersize=6)
         right.set(xlim=(-0.2, _END), ylim=(-3.2, 3.2), xlabel="t", ylabel="q")
         right.set_title(
-            f"{data['setting']}\n{100 * data['wrong_way']:.0f} % of the paths start with v < 0 (truth: v > 0)"
+            f"{data['setting']}\n{100 * data['wrong_way']:.0f} % of the paths start with v < 0 "
+            "(truth: v > 0)"
         )
 
     def describe(data):
         return (
-            f"{data['setting']}: q at t = 0 is known to ± {data['std'][0]:.2f}, v to ± {data['std'][1]:.2f}; "
+            f"{data['setting']}: q at t = 0 is known to ± {data['std'][0]:.2f}, v to ± "
+            f"{data['std'][1]:.2f}; "
             f"{100 * data['wrong_way']:.0f} % of the possible paths start the wrong way."
         )
 

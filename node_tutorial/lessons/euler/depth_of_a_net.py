@@ -7,7 +7,9 @@ import torch
 from matplotlib.collections import LineCollection
 from sklearn.datasets import make_moons
 
-from ..plotting import (
+from ...course.controls import choice, power_slider
+from ...course.explorables import Explorable, explorable
+from ...plotting import (
     BLUE,
     EXACT,
     GRAY,
@@ -20,8 +22,6 @@ from ..plotting import (
     figure,
     label_line,
 )
-from .base import Explorable, explorable
-from .controls import choice, power_slider
 
 # ------------------------------------------------------------------ three trained nets
 
@@ -39,7 +39,9 @@ _SETS = {"shared": 1, "smooth": 2, "free": DEPTH}  # how many sets of weights ea
 def _moons():
     """Points (COUNT, 2) around the origin, and their classes -1 and 1."""
     x, label = make_moons(COUNT, noise=0.08, random_state=0)
-    return torch.tensor(x) - torch.tensor([0.5, 0.25], dtype=torch.float64), 2.0 * torch.tensor(label) - 1
+    return torch.tensor(x) - torch.tensor([0.5, 0.25], dtype=torch.float64), 2.0 * torch.tensor(
+        label
+    ) - 1
 
 
 def _at(kind, theta, t):
@@ -50,11 +52,17 @@ def _at(kind, theta, t):
 
 
 def _features(kind, theta, x, depth):
-    """The features (depth + 1, B, 2) of `depth` residual blocks x + h V tanh(W x + b), with h = 1 / depth."""
+    """The features (depth + 1, B, 2) of `depth` residual blocks x + h V tanh(W x + b), with h = 1 /
+    depth.
+    """
     features = [x]
     for k in range(depth):
         W, b, V = _at(kind, theta, k / depth)
-        features.append(torch.addmm(features[-1], torch.tanh(torch.addmm(b, features[-1], W)), V, alpha=1 / depth))
+        features.append(
+            torch.addmm(
+                features[-1], torch.tanh(torch.addmm(b, features[-1], W)), V, alpha=1 / depth
+            )
+        )
     return torch.stack(features)
 
 
@@ -64,7 +72,10 @@ def trained(kind):
     random = torch.Generator().manual_seed(0)
     x, label = _moons()
     shapes = ((2, HIDDEN), (HIDDEN,), (HIDDEN, 2))
-    theta = [4 * torch.rand(_SETS[kind], *shape, generator=random, dtype=torch.float64) - 2 for shape in shapes]
+    theta = [
+        4 * torch.rand(_SETS[kind], *shape, generator=random, dtype=torch.float64) - 2
+        for shape in shapes
+    ]
     theta[2] /= HIDDEN**0.5
     with torch.enable_grad():
         for p in theta:
@@ -79,11 +90,17 @@ def trained(kind):
 
 
 def change_between_blocks(kind):
-    """How much the weights change from a block to the next, over their size (root mean squares, largest of W, b, V)."""
+    """How much the weights change from a block to the next, over their size (root mean squares,
+    largest of W, b, V).
+    """
     blocks = [_at(kind, trained(kind), k / DEPTH) for k in range(DEPTH)]
     sizes = []
     for weights in map(torch.stack, zip(*blocks)):
-        sizes.append(float((weights[1:] - weights[:-1]).square().mean().sqrt() / weights.square().mean().sqrt()))
+        sizes.append(
+            float(
+                (weights[1:] - weights[:-1]).square().mean().sqrt() / weights.square().mean().sqrt()
+            )
+        )
     return max(sizes)
 
 
@@ -124,8 +141,16 @@ def depth_of_a_net():
             left.add_collection(LineCollection(list(paths), color=color, linewidth=0.7, alpha=0.35))
             left.plot(*paths[:, -1].T, "o", color=color, markersize=3)
         left.axvline(0, color=EXACT, linewidth=1)
-        left.set(xlim=(-3.5, 3.5), ylim=(-4.4, 4.4), xlabel="feature 1", ylabel="feature 2", xticks=range(-3, 4))
-        left.set_title(f"depth {data['depth']}, h = 1/{data['depth']}, {100 * data['accuracy']:.0f} % right")
+        left.set(
+            xlim=(-3.5, 3.5),
+            ylim=(-4.4, 4.4),
+            xlabel="feature 1",
+            ylabel="feature 2",
+            xticks=range(-3, 4),
+        )
+        left.set_title(
+            f"depth {data['depth']}, h = 1/{data['depth']}, {100 * data['accuracy']:.0f} % right"
+        )
         right.set(xscale="log", yscale="log", xlim=(0.9, 500), ylim=(0.01, 6), xlabel="depth")
         right.set_xticks(DEPTHS, DEPTHS, minor=False)
         right.minorticks_off()
@@ -142,7 +167,8 @@ def depth_of_a_net():
 
     def describe(data):
         return (
-            f"Weights {data['weights']}: at depth {data['depth']} the net trained at depth {DEPTH} puts "
+            f"Weights {data['weights']}: at depth {data['depth']} the net trained at depth "
+            f"{DEPTH} puts "
             f"{100 * data['accuracy']:.0f} % of its training points on their side, "
             f"on average {data['distance']:.2f} from where infinitely many blocks put them."
         )
@@ -164,8 +190,12 @@ def depth_of_a_net():
 
 
 def feature_paths(panels, curve=None):
-    """Return a figure of one input's features, for {title: {depth: path (depth + 1, 2)}}; and the ODE's `curve`."""
-    fig, axes = figure(ncols=len(panels), size=(4.4 * len(panels) if len(panels) > 1 else 6, 3.8), squeeze=False)
+    """Return a figure of one input's features, for {title: {depth: path (depth + 1, 2)}}; and the
+    ODE's `curve`.
+    """
+    fig, axes = figure(
+        ncols=len(panels), size=(4.4 * len(panels) if len(panels) > 1 else 6, 3.8), squeeze=False
+    )
     for ax, (title, paths) in zip(axes[0], panels.items()):
         colors = dict(zip(paths, (SKY, ORANGE, GREEN, PURPLE, BLUE)))
         for depth, path in paths.items():
@@ -186,12 +216,21 @@ def _label_end(ax, path, text, color):
     start, end = ax.transData.transform(path[[0, -1]])
     away = (end - start) / max(np.linalg.norm(end - start), 1e-9) * (9 + 2 * len(text), 11)
     white = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}
-    style = {"ha": "center", "va": "center", "fontsize": 10, "color": color, "bbox": white, "zorder": 6}
+    style = {
+        "ha": "center",
+        "va": "center",
+        "fontsize": 10,
+        "color": color,
+        "bbox": white,
+        "zorder": 6,
+    }
     ax.annotate(text, path[-1], away, textcoords="offset points", annotation_clip=False, **style)
 
 
 def _ends(paths, ax):
-    """Group consecutive depths whose paths end so close together that their labels would cover each other."""
+    """Group consecutive depths whose paths end so close together that their labels would cover each
+    other.
+    """
     groups, last = [], None
     for depth, path in paths.items():
         end = ax.transData.transform(path[-1])

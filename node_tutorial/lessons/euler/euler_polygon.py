@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .. import odeint
-from ..plotting import (
+from ... import odeint
+from ...course.controls import choice, power_slider, slider
+from ...course.explorables import Explorable, explorable
+from ...plotting import (
     BLUE,
     EXACT,
     GRAY,
@@ -23,8 +25,6 @@ from ..plotting import (
     trajectory,
     vector_field,
 )
-from .base import Explorable, explorable
-from .controls import choice, power_slider, slider
 
 # ------------------------------------------------------------------------------ fields
 
@@ -55,7 +55,9 @@ def lotka_volterra(t, y):
 
 
 class Problem(NamedTuple):
-    """A field of the plane, the time T until which it is followed, and half the width of the picture."""
+    """A field of the plane, the time T until which it is followed, and half the width of the
+    picture.
+    """
 
     field: Callable
     T: float
@@ -131,9 +133,7 @@ def euler_polygon():
 
     def describe(data):
         if data["escaped"]:
-            return (
-                f"With {data['steps']} Euler steps the polygon diverges from the exact solution of the {data['field']}."
-            )
+            return f"With {data['steps']} Euler steps the polygon diverges from the exact solution of the {data['field']}."
         steps = "1 Euler step ends" if data["steps"] == 1 else f"{data['steps']} Euler steps end"
         return f"{steps} {data['error']:.3f} away from the exact solution of the {data['field']}."
 
@@ -156,7 +156,9 @@ def euler_polygon():
 
 
 def hops(y, t):
-    """Return a figure of Euler's corners `y` (N + 1,) at `t` for x' = -x, with the exact path through each corner."""
+    """Return a figure of Euler's corners `y` (N + 1,) at `t` for x' = -x, with the exact path
+    through each corner.
+    """
     fig, ax = figure()
     fine = np.linspace(0, float(t[-1]), 200)
     for t0, y0 in zip(t[1:].tolist(), y[1:].tolist()):
@@ -165,7 +167,9 @@ def hops(y, t):
     (line,) = ax.plot(t, y, "o-", color=VERMILLION)
     ax.set(xlim=(0, float(t[-1])), ylim=(0, 1.05), xlabel="t", ylabel="x")
     room_for_labels(ax, 0.3)
-    label_line((fine[-1], float(y[0]) * np.exp(-fine[-1])), "exact, from x(0) = 1", ax=ax, color=EXACT)
+    label_line(
+        (fine[-1], float(y[0]) * np.exp(-fine[-1])), "exact, from x(0) = 1", ax=ax, color=EXACT
+    )
     label_line(line, "Euler")
     ax.text(0.85, 0.8, "gray: the exact paths through Euler's corners", color=GRAY)
     return fig
@@ -185,7 +189,9 @@ def circles(polygons):
 
 
 def slopes(errors):
-    """Return a figure of error over h, both logarithmic, for {name: (h, errors)}; slopes from the smallest steps."""
+    """Return a figure of error over h, both logarithmic, for {name: (h, errors)}; slopes from the
+    smallest steps.
+    """
     fig, ax = figure(size=(7.6, 3.7))
     for color, (name, (h, error)) in zip((BLUE, VERMILLION, GREEN), errors.items()):
         loglog_slope(h, error, ax=ax, label=name, fit=slice(-4, None), color=color)

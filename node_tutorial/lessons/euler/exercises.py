@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from .answers import function, number
-from .base import Exercise, Mistake, register
+from ...course.answers import function, number
+from ...course.exercises import Exercise, Mistake, register
 
 
 def ten_steps():
@@ -24,12 +24,22 @@ register(
         rtol=1e-3,  # rounded to three digits it is as right
         mistakes=[
             Mistake(
-                "exact solution", math.exp(-1), "That is the exact solution, e^(-1). Euler's value differs from it."
+                "exact solution",
+                math.exp(-1),
+                "That is the exact solution, e^(-1). Euler's value differs from it.",
             ),
-            Mistake("nine steps", 0.9**9, "One step is missing: from t = 0 to t = 1 there are ten steps of h = 0.1."),
+            Mistake(
+                "nine steps",
+                0.9**9,
+                "One step is missing: from t = 0 to t = 1 there are ten steps of h = 0.1.",
+            ),
             Mistake("eleven steps", 0.9**11, "That is one step too many."),
             Mistake("sign lost", 1.1**10, "Your x grows. The field is f(x) = -x: mind the sign."),
-            Mistake("old slope kept", 0.0, "You used the slope of t = 0 in every step. Evaluate f at the newest x."),
+            Mistake(
+                "old slope kept",
+                0.0,
+                "You used the slope of t = 0 in every step. Evaluate f at the newest x.",
+            ),
         ],
         hints=[
             "One step replaces x by x + h f(x), with f(x) = -x.",
@@ -76,7 +86,8 @@ register(
             Mistake(
                 "values, not errors",
                 lambda N: _x(N, 1 / N) / _x(2 * N, 0.5 / N),
-                "That is the ratio of the values x. The error is their distance from the exact solution, e^(-1).",
+                "That is the ratio of the values x. The error is their distance from the exact "
+                "solution, e^(-1).",
             ),
             Mistake(
                 "h not halved",
@@ -90,7 +101,8 @@ register(
             ),
         ],
         hints=[
-            "Write a function inside yours: `error(steps)` returns |x - e^(-1)| after so many steps of size 1 / steps.",
+            "Write a function inside yours: `error(steps)` returns |x - e^(-1)| after so many "
+            "steps of size 1 / steps.",
             "The steps are those of exercise 01.1, with another h.",
             "Return error(N) / error(2 * N).",
         ],
@@ -126,22 +138,31 @@ register(
         solution=steps_for_four_digits,
         check=_too_many_or_few,
         mistakes=[
-            Mistake("h", 1 / 1840, "That looks like the step size h. The number of steps is N = 1 / h."),
-            Mistake("three digits", 185, "That many steps bring the error below 1e-3. One more digit is wanted."),
+            Mistake(
+                "h", 1 / 1840, "That looks like the step size h. The number of steps is N = 1 / h."
+            ),
+            Mistake(
+                "three digits",
+                185,
+                "That many steps bring the error below 1e-3. One more digit is wanted.",
+            ),
             Mistake(
                 "local error",
                 71,
-                "With that many steps the error of ONE step is about 1e-4. The errors of all steps add up.",
+                "With that many steps the error of ONE step is about 1e-4. The errors of all "
+                "steps add up.",
             ),
             Mistake("the formula for h", 5e-4, "The answer is a number of steps, at least 1."),
         ],
         hints=[
-            "Here N steps of size 1 / N multiply x by (1 - 1 / N) again and again: x = (1 - 1 / N)**N.",
+            "Here N steps of size 1 / N multiply x by (1 - 1 / N) again and again: x = (1 - 1 / "
+            "N)**N.",
             "For large N the error is about C / N. Measure it for one N, then you know C.",
             "Start a loop near N = C / 1e-4, and stop at the first N whose error is at most 1e-4.",
         ],
         meaning="So many evaluations for four digits, of an equation that has a formula for its solution; five digits "
-        "take ten times as many. A method of lesson 02 needs 3 steps, 12 evaluations, for the same four digits.",
+        "take ten times as many. A method of lesson 02 needs 3 steps, 12 evaluations, for the "
+        "same four digits.",
     )
 )
 
@@ -153,7 +174,9 @@ def observed_order(output, N):
 
 
 def _first_order(depth):
-    """A net of `depth` shared linear blocks x + h (A x), A = diag(1, -2); its output tends to (e, 1 / e^2)."""
+    """A net of `depth` shared linear blocks x + h (A x), A = diag(1, -2); its output tends to (e, 1
+    / e^2).
+    """
     h = 1 / depth
     return torch.tensor([(1 + h) ** depth, (1 - 2 * h) ** depth], dtype=torch.float64)
 
@@ -161,7 +184,9 @@ def _first_order(depth):
 def _second_order(depth):
     """The same with blocks x + h A x + (h A)^2 x / 2."""
     h = 1 / depth
-    return torch.tensor([(1 + h + h**2 / 2) ** depth, (1 - 2 * h + 2 * h**2) ** depth], dtype=torch.float64)
+    return torch.tensor(
+        [(1 + h + h**2 / 2) ** depth, (1 - 2 * h + 2 * h**2) ** depth], dtype=torch.float64
+    )
 
 
 def _change(output, fewer, more):
@@ -189,7 +214,8 @@ register(
             Mistake(
                 "upside down",
                 lambda f, N: math.log2(_change(f, 2 * N, 4 * N) / _change(f, N, 2 * N)),
-                "The sign is wrong: divide the larger change, from N to 2N, by the smaller one, from 2N to 4N.",
+                "The sign is wrong: divide the larger change, from N to 2N, by the smaller one, "
+                "from 2N to 4N.",
             ),
             Mistake(
                 "4N instead of pairs",
@@ -198,9 +224,12 @@ register(
             ),
         ],
         hints=[
-            "If the error is C h^p, then doubling the depth changes the output by about C h^p (1 - 2^(-p)).",
-            "The next doubling changes it by 2^p times less: the constant C, and the unknown limit, drop out.",
-            "Divide the norm of output(2N) - output(N) by the norm of output(4N) - output(2N), and take math.log2.",
+            "If the error is C h^p, then doubling the depth changes the output by about C h^p (1 "
+            "- 2^(-p)).",
+            "The next doubling changes it by 2^p times less: the constant C, and the unknown "
+            "limit, drop out.",
+            "Divide the norm of output(2N) - output(N) by the norm of output(4N) - output(2N), "
+            "and take math.log2.",
         ],
         otherwise="Measure how much the output changes from depth N to 2N, and from 2N to 4N; take norms.",
         meaning="For shared blocks x + h f(x) it tends to 1: halving h while doubling the number of blocks changes the "

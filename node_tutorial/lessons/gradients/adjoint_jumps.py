@@ -4,11 +4,11 @@ import math
 
 import torch
 
-from .. import odeint_dense
-from ..plotting import REJECTED
-from .base import Explorable, explorable
-from .controls import choice, log_slider, slider
-from .gradients_figures import draw_adjoint, draw_reverse
+from ... import odeint_dense
+from ...course.controls import choice, log_slider, slider
+from ...course.explorables import Explorable, explorable
+from ...plotting import REJECTED
+from .figures import draw_adjoint, draw_reverse
 
 T_END, X0 = 2.0, 1.5
 
@@ -19,10 +19,11 @@ def target(t):
 
 
 def adjoint_data(theta, times, adds=True):
-    """The adjoint of L = sum of (x(t_i) - d_i)^2 / 2 for x' = theta x, x(0) = 1.5, at observations in (0, 2].
+    """The adjoint of L = sum of (x(t_i) - d_i)^2 / 2 for x' = theta x, x(0) = 1.5, at observations
+    in (0, 2].
 
-    a(t) is solved from each observation to the one before, to t = 0 at last. adds: whether an observation adds its g_i
-    to a, as it must, or overwrites it. Returns a dict for `draw_adjoint`.
+    a(t) is solved from each observation to the one before, to t = 0 at last. adds: whether an
+    observation adds its g_i to a, as it must, or overwrites it. Returns a dict for `draw_adjoint`.
     """
     times = sorted(times)
     x = [X0 * math.exp(theta * s) for s in times]
@@ -57,7 +58,9 @@ def adjoint_data(theta, times, adds=True):
 
 
 def _exact_adjoint(theta, times, g):
-    """dL/dx(t) in closed form, sum of g_i exp(theta (t_i - t)) over the observations ahead, in pieces."""
+    """dL/dx(t) in closed form, sum of g_i exp(theta (t_i - t)) over the observations ahead, in
+    pieces.
+    """
     pieces = []
     for start, end in zip([0.0, *times[:-1]], times):
         s = torch.linspace(start, end, 40, dtype=torch.float64)
@@ -80,8 +83,10 @@ def adjoint_jumps():
         axes[1].set(ylim=(-2.3, 2.3))
         wrong = abs(data["gradient"] - data["exact_gradient"]) > 1e-6
         axes[0].set_title(
-            f"θ = {data['theta']:.1f}, {'add' if data['adds'] else 'overwrite'}: dL/dx(0) = {data['gradient']:.4f}, "
-            f"exact (dashed) {data['exact_gradient']:.4f}\nbackward NFE {data['nfe']}{', WRONG' if wrong else ''}",
+            f"θ = {data['theta']:.1f}, {'add' if data['adds'] else 'overwrite'}: dL/dx(0) = "
+            f"{data['gradient']:.4f}, "
+            f"exact (dashed) {data['exact_gradient']:.4f}\nbackward NFE "
+            f"{data['nfe']}{', WRONG' if wrong else ''}",
             color=REJECTED if wrong else "black",
         )
 
@@ -89,7 +94,8 @@ def adjoint_jumps():
         times = ", ".join(f"{s:.1f}" for s in data["times"])
         rule = "Adding" if data["adds"] else "Overwriting"
         return (
-            f"{rule} at the observations {times}, θ = {data['theta']:.1f}: dL/dx(0) = {data['gradient']:.4f}, "
+            f"{rule} at the observations {times}, θ = {data['theta']:.1f}: dL/dx(0) = "
+            f"{data['gradient']:.4f}, "
             f"exact {data['exact_gradient']:.4f}; {data['nfe']} evaluations."
         )
 
@@ -103,7 +109,9 @@ def adjoint_jumps():
             "first": slider("first observation", 0.1, 1.5, value=0.6, step=0.1, format=".1f"),
             "second": slider("second", 0.1, 1.5, value=1.3, step=0.1, format=".1f"),
             "theta": slider("θ", -1.5, 0.0, value=-0.5, step=0.1, format=".1f"),
-            "rule": choice("at an observation", {"add g to a": "add", "overwrite a by g": "overwrite"}),
+            "rule": choice(
+                "at an observation", {"add g to a": "add", "overwrite a by g": "overwrite"}
+            ),
         },
     )
 
@@ -111,8 +119,9 @@ def adjoint_jumps():
 def reverse_data(lam, rtol, dense=False):
     """x' = -lambda x from x(0) = 1 to T = 2, and the way back, with atol = rtol / 1000.
 
-    dense: read x on the way back from the forward solve, instead of solving for it. Returns a dict for `draw_reverse`:
-    times (201,), the exact x, x on the way back, and `growth`, the error at T times exp(lambda (T - t)).
+    dense: read x on the way back from the forward solve, instead of solving for it. Returns a dict
+    for `draw_reverse`: times (201,), the exact x, x on the way back, and `growth`, the error at T
+    times exp(lambda (T - t)).
     """
 
     def f(t, x):
@@ -141,7 +150,9 @@ def reverse_data(lam, rtol, dense=False):
 
 @explorable("06", "reverse_solve")
 def reverse_solve():
-    """x' = -lambda x solved to T = 2, and x on the way back, solved for or read from the forward solve."""
+    """x' = -lambda x solved to T = 2, and x on the way back, solved for or read from the forward
+    solve.
+    """
 
     def draw(fig, data):
         axes = fig.subplots(1, 2, width_ratios=[4, 5])
@@ -155,9 +166,14 @@ def reverse_solve():
     def describe(data):
         way = "read from the forward solve" if data["dense"] else "solved backwards"
         # Large values differ in their first digits from one processor to the next.
-        came = f"{data['x0']:.3f}" if abs(data["x0"]) < 10 else f"of size 1e{math.log10(abs(data['x0'])):.0f}"
+        came = (
+            f"{data['x0']:.3f}"
+            if abs(data["x0"]) < 10
+            else f"of size 1e{math.log10(abs(data['x0'])):.0f}"
+        )
         return (
-            f"λ = {data['lam']:.0f}, rtol {data['rtol']:.0e}, x {way}: x(0) comes back as {came}, it was 1; "
+            f"λ = {data['lam']:.0f}, rtol {data['rtol']:.0e}, x {way}: x(0) comes back as {came}, "
+            "it was 1; "
             f"{data['forward']} evaluations forward, {data['backward']} backward."
         )
 
@@ -170,6 +186,9 @@ def reverse_solve():
         controls={
             "lam": slider("λ", 1, 25, value=10, step=1, format=".0f"),
             "rtol": log_slider("rtol", 1e-8, 1e-3, value=1e-6, per_decade=1, format=".0e"),
-            "dense": choice("x on the way back", {"solved backwards": False, "read from the forward solve": True}),
+            "dense": choice(
+                "x on the way back",
+                {"solved backwards": False, "read from the forward solve": True},
+            ),
         },
     )

@@ -5,17 +5,19 @@ from functools import lru_cache
 
 import torch
 
-from .. import odeint_adjoint
-from ..gradients.checkpoint import best_split
-from .answers import array, function, number, one_of
-from .base import Exercise, Mistake, register
+from ... import odeint_adjoint
+from ...course.answers import array, function, number, one_of
+from ...course.exercises import Exercise, Mistake, register
+from ...gradients.checkpoint import best_split
 
 
 def gradient_of_decay():
     theta = torch.tensor(-0.7, dtype=torch.float64, requires_grad=True)
     x0 = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
     t = torch.tensor([0.0, 2.0], dtype=torch.float64)
-    x = odeint_adjoint(lambda t, x: theta * x, x0, t, rtol=1e-10, atol=1e-12, adjoint_params=(theta,))
+    x = odeint_adjoint(
+        lambda t, x: theta * x, x0, t, rtol=1e-10, atol=1e-12, adjoint_params=(theta,)
+    )
     loss = x[-1] ** 2 / 2
     return torch.stack(torch.autograd.grad(loss, (theta, x0)))
 
@@ -33,10 +35,15 @@ register(
             Mistake(
                 "sign of dL/dtheta",
                 [-2 * _END**2, _END**2 / 1.5],
-                "The first has the wrong sign: a larger θ lets less decay, so x(2) and the loss grow. "
+                "The first has the wrong sign: a larger θ lets less decay, so x(2) and the loss "
+                "grow. "
                 "From T back to 0 the integral carries a minus sign.",
             ),
-            Mistake("the other order", [_END**2 / 1.5, 2 * _END**2], "These are the two, in the other order."),
+            Mistake(
+                "the other order",
+                [_END**2 / 1.5, 2 * _END**2],
+                "These are the two, in the other order.",
+            ),
             Mistake(
                 "no half",
                 [4 * _END**2, 2 * _END**2 / 1.5],
@@ -45,7 +52,8 @@ register(
             Mistake(
                 "loss x(T)",
                 [2 * _END, _END / 1.5],
-                "These are the gradients of x(2) itself. The loss is x(2) squared over two, so a(2) = x(2).",
+                "These are the gradients of x(2) itself. The loss is x(2) squared over two, so "
+                "a(2) = x(2).",
             ),
             Mistake(
                 "a(T) for a(0)",
@@ -54,10 +62,13 @@ register(
             ),
         ],
         hints=[
-            "The adjoint: a' = -θ a with a(2) = x(2). Solve it back to t = 0 by hand, or let your code do it.",
-            "By code: `odeint_adjoint(f, x0, t, adjoint_params=(theta,))`, with theta and x0 tensors that require "
+            "The adjoint: a' = -θ a with a(2) = x(2). Solve it back to t = 0 by hand, or let your "
+            "code do it.",
+            "By code: `odeint_adjoint(f, x0, t, adjoint_params=(theta,))`, with theta and x0 "
+            "tensors that require "
             "gradients; then `torch.autograd.grad`.",
-            "By hand: x(2) = 1.5 exp(2θ), and L = x(2)**2 / 2. Differentiate L with respect to θ and to x0.",
+            "By hand: x(2) = 1.5 exp(2θ), and L = x(2)**2 / 2. Differentiate L with respect to θ "
+            "and to x0.",
         ],
         otherwise="Check the problem: θ = -0.7, x0 = 1.5, T = 2, L = x(2)**2 / 2, and the order (dL/dtheta, dL/dx0). "
         "Four digits are needed: lower the tolerances.",
@@ -123,7 +134,8 @@ register(
             Mistake(
                 "overwrites",
                 _overwrites_but_for_the_first,
-                "At an observation the old a is thrown away: what later observations say is lost. Add.",
+                "At an observation the old a is thrown away: what later observations say is lost. "
+                "Add.",
             ),
             Mistake(
                 "forgets the first",
@@ -133,17 +145,20 @@ register(
             Mistake(
                 "jumps too late",
                 _jumps_late,
-                "g[i] belongs to t[i]: add it before a travels from t[i] to t[i - 1], not afterward.",
+                "g[i] belongs to t[i]: add it before a travels from t[i] to t[i - 1], not "
+                "afterward.",
             ),
             Mistake(
                 "wrong way",
                 _wrong_way,
-                "The sign of the exponent: a' = -theta a, followed from t[i] down to t[i - 1], multiplies a by "
+                "The sign of the exponent: a' = -theta a, followed from t[i] down to t[i - 1], "
+                "multiplies a by "
                 "exp(+theta (t[i] - t[i - 1])).",
             ),
         ],
         hints=[
-            "Try g = [0, 0, 1], then [0, 1, 0], then [1, 0, 0]. Which of the three gets lost on its way to t[0]?",
+            "Try g = [0, 0, 1], then [0, 1, 0], then [1, 0, 0]. Which of the three gets lost on "
+            "its way to t[0]?",
             "Which line forgets what a was before?",
             "Two repairs: `a = a + g[i]` in the loop, and g[0] added at the end.",
         ],
@@ -181,19 +196,31 @@ register(
         rtol=0.0,
         atol=0.1,
         mistakes=[
-            Mistake("square root", 31, "The square root of 1000 is the package's default. What does it cost?"),
-            Mistake("square root, rounded up", 32, "That is the square root of 1000. What does it cost?"),
+            Mistake(
+                "square root",
+                31,
+                "The square root of 1000 is the package's default. What does it cost?",
+            ),
+            Mistake(
+                "square root, rounded up", 32, "That is the square root of 1000. What does it cost?"
+            ),
             Mistake(
                 "each step at most twice",
                 44,
-                "With that many, no step is computed again more than twice. But it is the total that is limited.",
+                "With that many, no step is computed again more than twice. But it is the total "
+                "that is limited.",
             ),
             Mistake("one too few", _answer() - 1, "Very close, but the cost is still above 2000."),
-            Mistake("keep everything", 1000, "Then nothing but 999 steps is computed again, and it takes 1000 states."),
+            Mistake(
+                "keep everything",
+                1000,
+                "Then nothing but 999 steps is computed again, and it takes 1000 states.",
+            ),
             Mistake("half", 500, "Enough, and far more than needed."),
         ],
         hints=[
-            "Write `cost(N, s)` as in the formula, with k from `best_split(N, s)`, and try s = 1, 2, 3, ...",
+            "Write `cost(N, s)` as in the formula, with k from `best_split(N, s)`, and try s = 1, "
+            "2, 3, ...",
             "The ends of the recursion: cost(1, s) = 0, and cost(N, 1) = N (N - 1) / 2.",
             "Loop upward from s = 1 and stop at the first s with cost(1000, s) <= 2000.",
         ],
@@ -215,20 +242,32 @@ register(
         kind=one_of("direct", "adjoint", "interpolated", "replay", "checkpoint", "reversible"),
         solution=the_gradient_to_use,
         mistakes=[
-            Mistake("adjoint", "adjoint", "The flow contracts strongly: on the way back the state blows up."),
-            Mistake("direct", "direct", "It keeps several states for each of the 10 000 steps. There is room for 300."),
             Mistake(
-                "replay", "replay", "Exact, but it keeps the states of all the 10 000 steps. There is room for 300."
+                "adjoint",
+                "adjoint",
+                "The flow contracts strongly: on the way back the state blows up.",
+            ),
+            Mistake(
+                "direct",
+                "direct",
+                "It keeps several states for each of the 10 000 steps. There is room for 300.",
+            ),
+            Mistake(
+                "replay",
+                "replay",
+                "Exact, but it keeps the states of all the 10 000 steps. There is room for 300.",
             ),
             Mistake(
                 "interpolated",
                 "interpolated",
-                "It survives contraction, but keeps a polynomial for each of the 10 000 steps, and it is not exact.",
+                "It survives contraction, but keeps a polynomial for each of the 10 000 steps, "
+                "and it is not exact.",
             ),
             Mistake(
                 "reversible",
                 "reversible",
-                "Its memory would do. But a reversible step cannot contract: the forward solve itself blows up here.",
+                "Its memory would do. But a reversible step cannot contract: the forward solve "
+                "itself blows up here.",
             ),
         ],
         hints=[

@@ -2,7 +2,7 @@
 
 from matplotlib.ticker import NullLocator
 
-from ..plotting import (
+from ...plotting import (
     BLUE,
     EXACT,
     GRAY,
@@ -30,7 +30,8 @@ COLORS = {
 def memory_figure(steps, kept, peak=None):
     """A figure: bytes over steps (n,), one line per mode, logarithmic.
 
-    kept, peak: from the name of a mode to its bytes (n,): after the forward pass, and the most at any time.
+    kept, peak: from the name of a mode to its bytes (n,): after the forward pass, and the most at
+    any time.
     """
     panels = [("kept for the backward pass (KB)", kept), ("peak of both passes (KB)", peak)]
     panels = [panel for panel in panels if panel[1]]
@@ -60,7 +61,16 @@ def draw_costs(fig, rows, chosen):
         left.barh(i, row["kept"] / 1024, 0.6, left=0.1, color=color, alpha=alpha)
         middle.barh(i - 0.17, row["forward"], 0.26, left=1, color=color, alpha=alpha)
         if row["backward"]:
-            middle.barh(i + 0.17, row["backward"], 0.26, left=1, color=color, alpha=alpha, hatch="////", edgecolor="w")
+            middle.barh(
+                i + 0.17,
+                row["backward"],
+                0.26,
+                left=1,
+                color=color,
+                alpha=alpha,
+                hatch="////",
+                edgecolor="w",
+            )
         own, error = (min(max(row[key], 1e-17), 1e4) for key in ("own_error", "error"))
         right.plot(own, i, "o", color=color, markerfacecolor="none", markersize=8, alpha=alpha)
         right.plot(error, i, "o", color=color, markersize=6, alpha=alpha)
@@ -70,8 +80,14 @@ def draw_costs(fig, rows, chosen):
     middle.set_xscale("log")
     middle.set_xticks([10, 100, 1000], ["10", "100", "1000"])
     middle.set(xlim=(8, 2e3), xlabel="evaluations: forward,\nbackward (hatched)")
-    right.set(xscale="log", xlim=(1e-18, 1e5), xlabel="error: of the gradient (dot),\nagainst its own steps (ring)")
-    right.set_xticks([1e-16, 1e-12, 1e-8, 1e-4, 1], ["1e-16", "1e-12", "1e-8", "1e-4", "1"])  # quicker than powers
+    right.set(
+        xscale="log",
+        xlim=(1e-18, 1e5),
+        xlabel="error: of the gradient (dot),\nagainst its own steps (ring)",
+    )
+    right.set_xticks(
+        [1e-16, 1e-12, 1e-8, 1e-4, 1], ["1e-16", "1e-12", "1e-8", "1e-4", "1"]
+    )  # quicker than powers
     left.invert_yaxis()
     for ax in (left, middle, right):
         ax.grid(axis="y", visible=False)
@@ -115,27 +131,37 @@ def draw_reverse(axes, data):
     left, right = axes
     exact_line(data["t"], data["exact"], ax=left, label=None)
     left.plot(data["t"], data["back"].clamp(-10, 10), color=VERMILLION)
-    left.set(xlim=(0, 2), ylim=(-0.35, 1.6), xlabel="t  (the way back goes to the left)", ylabel="x")
+    left.set(
+        xlim=(0, 2), ylim=(-0.35, 1.6), xlabel="t  (the way back goes to the left)", ylabel="x"
+    )
     left.text(0.05, -0.25, "x on the way back", color=VERMILLION)
     left.text(1.95, -0.25, "exact (dashed)", color=EXACT, ha="right")
     error = (data["back"] - data["exact"]).abs().clamp(1e-17, 1e17)
     right.semilogy(data["t"], error, color=VERMILLION)
     right.semilogy(data["t"], data["growth"].clamp(1e-17, 1e17), ":", color=GRAY)
     right.set(xlim=(0, 2), ylim=(1e-16, 1e17), xlabel="t", ylabel="error of x")
-    right.set_yticks([1e-16, 1e-8, 1, 1e8, 1e16], ["1e-16", "1e-8", "1", "1e8", "1e16"])  # quicker than powers
+    right.set_yticks(
+        [1e-16, 1e-8, 1, 1e8, 1e16], ["1e-16", "1e-8", "1", "1e8", "1e16"]
+    )  # quicker than powers
     right.yaxis.set_minor_locator(NullLocator())
-    right.text(1.97, 1e15, "dotted: error at T, times exp(λ(T - t))", color=GRAY, ha="right", fontsize=9.5)
+    right.text(
+        1.97, 1e15, "dotted: error at T, times exp(λ(T - t))", color=GRAY, ha="right", fontsize=9.5
+    )
 
 
 def reverse_figure(data_of):
-    """A figure: errors of x on the way back, one line per rate; `data_of` maps lambda to `draw_reverse`'s data."""
+    """A figure: errors of x on the way back, one line per rate; `data_of` maps lambda to
+    `draw_reverse`'s data.
+    """
     fig, ax = figure(size=(7.2, 3.4))
     lines = {}
     for (lam, data), color in zip(data_of.items(), (SKY, BLUE, ORANGE, VERMILLION)):
         error = (data["back"] - data["exact"]).abs().clamp(min=1e-17)
         (lines[lam],) = ax.semilogy(data["t"].flip(0), error.flip(0), color=color)
     ax.axhline(1, color=EXACT, linewidth=0.8, linestyle=(0, (5, 3)))
-    ax.set(xlabel="t, from T = 2 back to 0", ylabel="error of x", xlim=(2, -0.35), ylim=(1e-12, 1e10))
+    ax.set(
+        xlabel="t, from T = 2 back to 0", ylabel="error of x", xlim=(2, -0.35), ylim=(1e-12, 1e10)
+    )
     ax.set_yticks([1e-12, 1e-8, 1e-4, 1, 1e4, 1e8])
     ax.set_xticks([2, 1.5, 1, 0.5, 0])
     ax.yaxis.set_minor_locator(NullLocator())
@@ -145,7 +171,9 @@ def reverse_figure(data_of):
 
 
 def tolerance_figure(tols, errors):
-    """A figure: error of the gradient over tolerance (n,). `errors`: panel's title -> mode -> errors (n,)."""
+    """A figure: error of the gradient over tolerance (n,). `errors`: panel's title -> mode ->
+    errors (n,).
+    """
     fig, axes = figure(ncols=len(errors), size=(9.0, 3.5), sharey=True)
     for ax, (title, table) in zip(axes, errors.items()):
         lines = {}
@@ -166,16 +194,25 @@ def tolerance_figure(tols, errors):
 
 
 def ratio_figure(tols, ratios):
-    """A figure: evaluations backward / forward over tolerance (n,), one line per problem, and the paper's half."""
+    """A figure: evaluations backward / forward over tolerance (n,), one line per problem, and the
+    paper's half.
+    """
     fig, ax = figure(size=(7.2, 3.3))
     lines = {}
     for (name, values), color in zip(ratios.items(), (BLUE, SKY, VERMILLION)):
         (lines[name],) = ax.semilogx(tols, values, "o-", color=color)
     ax.invert_xaxis()
-    ax.set(xlabel="rtol (smaller to the right)", ylabel="NFE backward / forward", xlim=(2e-3, 1e-11), ylim=(0, 2.6))
+    ax.set(
+        xlabel="rtol (smaller to the right)",
+        ylabel="NFE backward / forward",
+        xlim=(2e-3, 1e-11),
+        ylim=(0, 2.6),
+    )
     ax.set_xticks(tols[::2])
     ax.xaxis.set_minor_locator(NullLocator())
-    (half,) = ax.plot([2e-3, tols[-1]], [0.5, 0.5], color=EXACT, linestyle=(0, (5, 3)), linewidth=1.2)
+    (half,) = ax.plot(
+        [2e-3, tols[-1]], [0.5, 0.5], color=EXACT, linestyle=(0, (5, 3)), linewidth=1.2
+    )
     ax.axhline(1, color=GRAY, linewidth=0.7)
     for name, line in lines.items():
         label_line(line, name)

@@ -1,4 +1,6 @@
-"""Lesson 06: what a gradient costs, in bytes and in evaluations, and how far it is from the exact one."""
+"""Lesson 06: what a gradient costs, in bytes and in evaluations, and how far it is from the exact
+one.
+"""
 
 import time
 from functools import lru_cache
@@ -7,19 +9,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..gradients import GRADIENT_MODES
-from ..gradients.memory import PeakBytes, bytes_kept
-from .base import Explorable, explorable
-from .controls import choice, power_slider, slider
-from .gradients_figures import draw_costs
+from ...course.controls import choice, power_slider, slider
+from ...course.explorables import Explorable, explorable
+from ...gradients import GRADIENT_MODES
+from ...gradients.memory import PeakBytes, bytes_kept
+from .figures import draw_costs
 
 T_END = 4.0
 
 
 class Neurons(nn.Module):
-    """y' = tanh(y W + b) - leak y, for states y (B, 16); float64, the same weights every time. `nfe` counts its calls.
+    """y' = tanh(y W + b) - leak y, for states y (B, 16); float64, the same weights every time.
+    `nfe` counts its calls.
 
-    Without the leak the neurons excite each other; with it they forget their past at the rate `leak`.
+    Without the leak the neurons excite each other; with it they forget their past at the rate
+    `leak`.
     """
 
     def __init__(self, leak=0.0):
@@ -59,7 +63,9 @@ def start():
 
 
 class Price(NamedTuple):
-    """What one gradient costs: bytes kept for the backward pass, evaluations of f on both ways, clock seconds."""
+    """What one gradient costs: bytes kept for the backward pass, evaluations of f on both ways,
+    clock seconds.
+    """
 
     kept: int
     forward: int
@@ -69,10 +75,11 @@ class Price(NamedTuple):
 
 
 def price(mode, field, y0, t, **solver):
-    """The `Price` of the gradient of L = (sum of y(t_i)^2, i > 0) / 2 with respect to y0 and all parameters.
+    """The `Price` of the gradient of L = (sum of y(t_i)^2, i > 0) / 2 with respect to y0 and all
+    parameters.
 
-    mode: a name in GRADIENT_MODES, or a function with odeint's signature; solver: its keyword arguments. The gradient
-    is one vector.
+    mode: a name in GRADIENT_MODES, or a function with odeint's signature; solver: its keyword
+    arguments. The gradient is one vector.
     """
     mode = GRADIENT_MODES[mode] if isinstance(mode, str) else mode
     before, clock = field.nfe, time.perf_counter()
@@ -93,20 +100,27 @@ def relative_error(gradient, exact):
 
 
 def fixed_steps(mode, steps):
-    """Keyword arguments for `steps` equal steps to T_END: of RK4, or of reversible Heun for the reversible mode."""
+    """Keyword arguments for `steps` equal steps to T_END: of RK4, or of reversible Heun for the
+    reversible mode.
+    """
     method = "reversible_heun" if mode == "reversible" else "rk4_classic"
     return {"method": method, "options": {"step_size": T_END / steps}}
 
 
 @lru_cache(maxsize=64)
 def exact_gradient(leak):
-    """The gradient of `price`'s loss for the neurons up to T_END, by dopri8 with rtol 1e-12 and backpropagation."""
+    """The gradient of `price`'s loss for the neurons up to T_END, by dopri8 with rtol 1e-12 and
+    backpropagation.
+    """
     t = torch.tensor([0.0, T_END], dtype=torch.float64)
-    return price("direct", Neurons(leak), start(), t, method="dopri8", rtol=1e-12, atol=1e-13).gradient
+    return price(
+        "direct", Neurons(leak), start(), t, method="dopri8", rtol=1e-12, atol=1e-13
+    ).gradient
 
 
 def gradients(mode, leak, tols, **backward):
-    """The gradients of `price`'s loss for the neurons up to T_END, one for each tolerance rtol = atol in tols.
+    """The gradients of `price`'s loss for the neurons up to T_END, one for each tolerance rtol =
+    atol in tols.
 
     backward: further keyword arguments of the mode, such as adjoint_rtol.
     """
@@ -120,8 +134,8 @@ def errors(found, leak):
 
 
 def memory(modes, steps):
-    """Bytes of a gradient of the neurons, per mode over the numbers of steps (n,): kept after the forward pass, and the
-    peak of both passes."""
+    """Bytes of a gradient of the neurons, per mode over the numbers of steps (n,): kept after the
+    forward pass, and the peak of both passes."""
     t = torch.tensor([0.0, T_END], dtype=torch.float64)
     kept: dict[str, list[int]] = {mode: [] for mode in modes}
     peak: dict[str, list[int]] = {mode: [] for mode in modes}
@@ -144,8 +158,8 @@ def _warm_up():
 
 @lru_cache(maxsize=256)
 def all_prices(steps, leak):
-    """For every mode the Price at `steps` fixed steps, and its error: against the exact gradient and against
-    backpropagation through the same steps."""
+    """For every mode the Price at `steps` fixed steps, and its error: against the exact gradient
+    and against backpropagation through the same steps."""
     _warm_up()
     t, y0, own, rows = torch.tensor([0.0, T_END], dtype=torch.float64), start(), {}, {}
     for mode in GRADIENT_MODES:
@@ -153,7 +167,9 @@ def all_prices(steps, leak):
         paid = price(mode, Neurons(leak), y0, t, **solver)
         method = solver["method"]
         if method not in own:
-            own[method] = paid if mode == "direct" else price("direct", Neurons(leak), y0, t, **solver)
+            own[method] = (
+                paid if mode == "direct" else price("direct", Neurons(leak), y0, t, **solver)
+            )
         rows[mode] = {
             **paid._asdict(),
             "error": relative_error(paid.gradient, exact_gradient(leak)),
@@ -173,16 +189,20 @@ def gradient_price():
     def draw(fig, data):
         draw_costs(fig, data["rows"], data["mode"])
         fig.axes[0].set_title(
-            f"{data['mode']}, {data['steps']} steps, leak {data['leak']:.2f}: {data['kept'] / 1024:.0f} KB kept, "
+            f"{data['mode']}, {data['steps']} steps, leak {data['leak']:.2f}: "
+            f"{data['kept'] / 1024:.0f} KB kept, "
             f"NFE {data['forward']} + {data['backward']}, {1000 * data['seconds']:.0f} ms\n"
-            f"error {data['error']:.0e}; {data['own_error']:.0e} against backprop through its own steps"
+            f"error {data['error']:.0e}; {data['own_error']:.0e} against backprop through its own "
+            "steps"
         )
 
     def describe(data):
         own = "equal to" if data["own_error"] < 1e-10 else f"{data['own_error']:.0e} from"
         return (
-            f"{data['mode']}, {data['steps']} steps, leak {data['leak']:.2f}: {data['kept'] / 1024:.0f} KB kept; "
-            f"{data['forward']} evaluations forward, {data['backward']} backward; the gradient is off by "
+            f"{data['mode']}, {data['steps']} steps, leak {data['leak']:.2f}: "
+            f"{data['kept'] / 1024:.0f} KB kept; "
+            f"{data['forward']} evaluations forward, {data['backward']} backward; the gradient is "
+            "off by "
             f"{data['error']:.0e}, and {own} backprop through its own steps."
         )
 

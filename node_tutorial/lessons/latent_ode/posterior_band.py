@@ -1,21 +1,24 @@
-"""Lesson 12: what a trained latent ODE says of a spiral from a few of its points, with three encoders."""
+"""Lesson 12: what a trained latent ODE says of a spiral from a few of its points, with three
+encoders.
+"""
 
 from functools import lru_cache
 
 import torch
 
-from ..data import Batch, two_spirals
-from ..plotting import BLUE, GRAY, ORANGE, exact_line
-from . import latent_ode_runs as runs
-from .base import Explorable, explorable
-from .controls import choice, int_slider, slider
-from .latent_ode_figures import plane
+from ...course.controls import choice, int_slider, slider
+from ...course.explorables import Explorable, explorable
+from ...data import Batch, two_spirals
+from ...plotting import BLUE, GRAY, ORANGE, exact_line
+from . import runs
+from .figures import plane
 
 DRAWS, SHOWN, SERIES = 200, 12, 3
 
 
 def kept(number, gap):
-    """Which of the 100 points are observed: `number` of those outside a gap of `gap` points about the middle.
+    """Which of the 100 points are observed: `number` of those outside a gap of `gap` points about
+    the middle.
 
     Always in the same order: a larger number adds points, and takes none away.
     """
@@ -25,7 +28,9 @@ def kept(number, gap):
 
 @torch.no_grad()
 def band(model, t, x, times, draws=DRAWS):
-    """Paths (draws, S, 2) at times (S,) from the points x (n, 2) at t (n,); the same draws each time."""
+    """Paths (draws, S, 2) at times (S,) from the points x (n, 2) at t (n,); the same draws each
+    time.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return model.paths(t[None], x[None], None, times, draws)[:, 0]
@@ -80,14 +85,18 @@ def posterior_band():
         right.set(xlabel="t", ylabel="x₁", xlim=(0, 3.8), ylim=(-5.9, 5.9))
         left.set_title(f"{len(data['t'])} points, {data['encoder']}")
         beyond = "" if data["beyond"] is None else f", beyond {data['beyond']:.2f}"
-        right.set_title(f"RMSE to the line {data['within']:.2f}{beyond}; half width {data['width']:.2f}")
+        right.set_title(
+            f"RMSE to the line {data['within']:.2f}{beyond}; half width {data['width']:.2f}"
+        )
 
     def describe(data):
         within, beyond = (_bound(data[key]) for key in ("within", "beyond"))
         after = f", and by {beyond} beyond" if beyond else ""
         return (
-            f"{data['encoder']}, from {len(data['t'])} points: off by {within} where they were taken{after}; the 90 % "
-            f"band is on average {'narrower' if data['width'] < 0.3 else 'wider'} than the noise of a point."
+            f"{data['encoder']}, from {len(data['t'])} points: off by {within} where they were "
+            f"taken{after}; the 90 % "
+            f"band is on average {'narrower' if data['width'] < 0.3 else 'wider'} than the noise "
+            "of a point."
         )
 
     return Explorable(
@@ -114,9 +123,11 @@ def _bound(value):
 
 @torch.no_grad()
 def by_number(model, counts, rows=100):
-    """Half widths of the 90 % band, and the share of the truth in it, for numbers of random points of `rows` spirals.
+    """Half widths of the 90 % band, and the share of the truth in it, for numbers of random points
+    of `rows` spirals.
 
-    Returns two dicts with keys "between" (the observed time) and "beyond": lists, one entry per number.
+    Returns two dicts with keys "between" (the observed time) and "beyond": lists, one entry per
+    number.
     """
     spirals = two_spirals(rows, noise=runs.NOISE, seed=30_000)
     times = torch.cat([spirals.t, spirals.later])
@@ -124,10 +135,14 @@ def by_number(model, counts, rows=100):
     covered: dict[str, list[float]] = {"between": [], "beyond": []}
     for number in counts:
         places = kept(number, 0)
-        batch = Batch(spirals.t[places], spirals.x[:, places], torch.ones(rows, number, 2, dtype=torch.bool))
+        batch = Batch(
+            spirals.t[places], spirals.x[:, places], torch.ones(rows, number, 2, dtype=torch.bool)
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            low, high = model.paths(*batch, times, DRAWS).quantile(torch.tensor([0.05, 0.95]), dim=0)
+            low, high = model.paths(*batch, times, DRAWS).quantile(
+                torch.tensor([0.05, 0.95]), dim=0
+            )
         inside = ((low < spirals.clean) & (spirals.clean < high)).double()
         for key, part in (("between", slice(0, 100)), ("beyond", slice(100, 200))):
             width[key].append(float((high - low)[:, part].mean() / 2))

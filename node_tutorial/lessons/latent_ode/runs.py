@@ -1,8 +1,10 @@
-"""Lesson 12: the nets on spirals, how they are trained and judged. The long run: benchmarks/latent_ode.py.
+"""Lesson 12: the nets on spirals, how they are trained and judged. The long run:
+benchmarks/latent_ode.py.
 
-The protocol is that of Chen et al. 2018, section 5.1, as far as they state it (see `data.two_spirals`): 1000 spirals of
-100 points; 30, 50 or all 100 of them observed, with noise; judged by the error on the 100 points beyond, without noise.
-Here they are those of 200 other spirals. All nets have 25 hidden units and GRU cells, and the same 1000 updates.
+The protocol is that of Chen et al. 2018, section 5.1, as far as they state it (see
+`data.two_spirals`): 1000 spirals of 100 points; 30, 50 or all 100 of them observed, with noise;
+judged by the error on the 100 points beyond, without noise. Here they are those of 200 other
+spirals. All nets have 25 hidden units and GRU cells, and the same 1000 updates.
 """
 
 import math
@@ -13,12 +15,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..data import Batch, collate, thin, two_spirals
-from ..data.stored import load
-from ..data.two_spirals import Spirals
-from ..models import ODERNN, GRUWithGaps, LatentODE
-from ..models.vae import GaussianHead, gaussian_kl, gaussian_log_prob, reparameterize
-from ..training import History, Minibatches, fit
+from ...course.runs import load
+from ...data import Batch, collate, thin, two_spirals
+from ...data.two_spirals import Spirals
+from ...models import ODERNN, GRUWithGaps, LatentODE
+from ...models.vae import GaussianHead, gaussian_kl, gaussian_log_prob, reparameterize
+from ...training import History, Minibatches, fit
 
 HIDDEN, LATENT, NOISE = 25, 4, 0.3
 TRAIN, TEST = 1000, 200  # spirals
@@ -29,7 +31,9 @@ FEWEST, MOST = 2, 40  # observations of a series in `sparse`
 
 
 class Data(NamedTuple):
-    """Spirals, and what is observed of them: `batch`, whose times are `spirals.t[places]` (where the mask is True)."""
+    """Spirals, and what is observed of them: `batch`, whose times are `spirals.t[places]` (where
+    the mask is True).
+    """
 
     spirals: Spirals
     batch: Batch
@@ -37,7 +41,9 @@ class Data(NamedTuple):
 
 
 class ForwardEncoder(nn.Module):
-    """As `RecurrentEncoder`, but it reads the series from its first time to its last: to see what that costs."""
+    """As `RecurrentEncoder`, but it reads the series from its first time to its last: to see what
+    that costs.
+    """
 
     def __init__(self, net: GRUWithGaps, latent: int) -> None:
         super().__init__()
@@ -49,7 +55,9 @@ class ForwardEncoder(nn.Module):
 
 
 class Forecaster(nn.Module):
-    """A recurrent net that predicts each point from those before it, and the noise about its predictions."""
+    """A recurrent net that predicts each point from those before it, and the noise about its
+    predictions.
+    """
 
     def __init__(self, net: GRUWithGaps) -> None:
         super().__init__()
@@ -84,7 +92,11 @@ ENCODERS = {
 
 def _data(spirals, series):
     batch = collate(series)
-    return Data(spirals, batch, torch.searchsorted(spirals.t, batch.t.contiguous()).clamp(max=len(spirals.t) - 1))
+    return Data(
+        spirals,
+        batch,
+        torch.searchsorted(spirals.t, batch.t.contiguous()).clamp(max=len(spirals.t) - 1),
+    )
 
 
 def thinned(n: int, keep: int, seed: int) -> Data:
@@ -94,12 +106,16 @@ def thinned(n: int, keep: int, seed: int) -> Data:
 
 
 def sparse(n: int, seed: int, versions: int = 1) -> Data:
-    """n spirals, each with 2 to 40 observations, and with a gap of up to half of the time; `versions` of each."""
+    """n spirals, each with 2 to 40 observations, and with a gap of up to half of the time;
+    `versions` of each.
+    """
     spirals, chance = two_spirals(n, noise=NOISE, seed=seed), torch.Generator().manual_seed(seed)
     points, series = len(spirals.t), []
     for x in spirals.x.repeat(versions, 1, 1):
         number = int(torch.randint(FEWEST, MOST + 1, (1,), generator=chance))
-        width, begin = (torch.rand(2, generator=chance) * torch.tensor([points / 2, points])).long().tolist()
+        width, begin = (
+            (torch.rand(2, generator=chance) * torch.tensor([points / 2, points])).long().tolist()
+        )
         order = torch.randperm(points, generator=chance)
         kept = order[(order < begin) | (order >= begin + width)][:number].sort().values
         series.append((spirals.t[kept], x[kept]))
@@ -107,9 +123,11 @@ def sparse(n: int, seed: int, versions: int = 1) -> Data:
 
 
 def loss(model: Model, batch: tuple, grid: Tensor) -> Tensor:
-    """Minus the bound of a latent ODE, or minus the log-likelihood of a forecaster; per series, its mean.
+    """Minus the bound of a latent ODE, or minus the log-likelihood of a forecaster; per series, its
+    mean.
 
-    Every series has its own times, all from one grid: one solve through the grid, with one clock, serves all of them.
+    Every series has its own times, all from one grid: one solve through the grid, with one clock,
+    serves all of them.
     """
     t, x, mask, places = batch
     if isinstance(model, Forecaster):
@@ -121,7 +139,9 @@ def loss(model: Model, batch: tuple, grid: Tensor) -> Tensor:
     return (gaussian_kl(mean, std).sum(1) - model.log_prob(x, mask, z)).mean()
 
 
-def train(make, data: Data, seed: int = 0, steps: int = STEPS, on_step=None) -> tuple[Model, History]:
+def train(
+    make, data: Data, seed: int = 0, steps: int = STEPS, on_step=None
+) -> tuple[Model, History]:
     """Make a model and train it: Adam, its rate falling from 0.01 to 0 along a cosine."""
     torch.manual_seed(seed)
     model = make()
@@ -141,8 +161,12 @@ def train(make, data: Data, seed: int = 0, steps: int = STEPS, on_step=None) -> 
 
 @torch.no_grad()
 def predict(model: Model, batch: Batch, times: Tensor) -> Tensor:
-    """The points (B, S, 2) at times (S,) from what is observed. A forecaster can do so after the observations only."""
-    return model.net.forecast(*batch, times) if isinstance(model, Forecaster) else model(*batch, times)
+    """The points (B, S, 2) at times (S,) from what is observed. A forecaster can do so after the
+    observations only.
+    """
+    return (
+        model.net.forecast(*batch, times) if isinstance(model, Forecaster) else model(*batch, times)
+    )
 
 
 def errors(x: Tensor, clean: Tensor) -> Tensor:
@@ -151,7 +175,9 @@ def errors(x: Tensor, clean: Tensor) -> Tensor:
 
 
 def turning(x: Tensor) -> Tensor:
-    """Twice the area (B,) that the line from the center to x (B, S, 2) sweeps; positive for counter-clockwise."""
+    """Twice the area (B,) that the line from the center to x (B, S, 2) sweeps; positive for
+    counter-clockwise.
+    """
     a, b = x[:, :-1], x[:, 1:]
     return (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]).sum(1)
 
@@ -164,7 +190,9 @@ def angle(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def coverage(model: LatentODE, data: Data, draws: int = 100) -> tuple[float, float]:
-    """The share of the clean numbers that are within the band of nine of ten draws: at the 100 points, and beyond."""
+    """The share of the clean numbers that are within the band of nine of ten draws: at the 100
+    points, and beyond.
+    """
     times = torch.cat([data.spirals.t, data.spirals.later])
     low, high = model.paths(*data.batch, times, draws).quantile(torch.tensor([0.05, 0.95]), dim=0)
     inside = ((low < data.spirals.clean) & (data.spirals.clean < high)).double()
@@ -175,10 +203,11 @@ def coverage(model: LatentODE, data: Data, draws: int = 100) -> tuple[float, flo
 def judge(model: Model, data: Data) -> dict[str, float]:
     """What is measured of a trained model, on spirals that it has not seen.
 
-    "beyond": root mean square error on the 100 points beyond; "median": of the errors of single spirals; "wrong": the
-    share of spirals that are continued in the wrong sense. A latent ODE also: "within", the error at the 100 points
-    themselves; "covers", "covers beyond": `coverage`. A forecaster also: "strided", where it steps with the mean gap of
-    its training instead of point by point.
+    "beyond": root mean square error on the 100 points beyond; "median": of the errors of single
+    spirals; "wrong": the share of spirals that are continued in the wrong sense. A latent ODE also:
+    "within", the error at the 100 points themselves; "covers", "covers beyond": `coverage`. A
+    forecaster also: "strided", where it steps with the mean gap of its training instead of point by
+    point.
     """
     spirals, batch, _ = data
     points = len(spirals.t)
@@ -208,7 +237,9 @@ def run(name: str, keep: int, seed: int) -> tuple[Model, dict[str, float]]:
     seconds = time.thread_time() - begin
     found = judge(model, thinned(TEST, keep, 10_000 + seed))
     found |= {"noise": model.log_noise.exp().item(), "loss": sum(history["loss"][-50:]) / 50}
-    return model, {key: float(f"{value:.4g}") for key, value in found.items()} | {"seconds": round(seconds)}
+    return model, {key: float(f"{value:.4g}") for key, value in found.items()} | {
+        "seconds": round(seconds)
+    }
 
 
 @lru_cache(maxsize=1)
@@ -226,7 +257,11 @@ def found(name: str, count: int, what: str) -> list[float]:
 
 @lru_cache(maxsize=8)
 def stored(name: str) -> Model:
-    """A trained net from the file: one of MODELS (30 observations, seed 0) or of ENCODERS (trained on `sparse`)."""
+    """A trained net from the file: one of MODELS (30 observations, seed 0) or of ENCODERS (trained
+    on `sparse`).
+    """
     arrays, model = load("latent_ode.npz"), (MODELS | ENCODERS)[name]()
-    model.load_state_dict({k: torch.tensor(arrays[f"{name}/{k}"], dtype=torch.float32) for k in model.state_dict()})
+    model.load_state_dict(
+        {k: torch.tensor(arrays[f"{name}/{k}"], dtype=torch.float32) for k in model.state_dict()}
+    )
     return model.eval().requires_grad_(False)

@@ -4,14 +4,15 @@ import math
 
 import torch
 
-from .. import odeint
-from ..data import exact_spiral, observe, spiral
-from .answers import function, number
-from .base import Exercise, Mistake, register
+from ... import odeint
+from ...course.answers import function, number
+from ...course.exercises import Exercise, Mistake, register
+from ...data import exact_spiral, observe, spiral
 
 
 def longest_horizon():
-    # The loss 2 - 2 sin(x) / x has its first maximum beside the truth where its slope is zero: x cos(x) = sin(x).
+    # The loss 2 - 2 sin(x) / x has its first maximum beside the truth where its slope is zero: x
+    # cos(x) = sin(x).
     low, high = math.pi, 1.5 * math.pi
     while high - low > 1e-9:
         x = (low + high) / 2
@@ -37,32 +38,40 @@ register(
             Mistake(
                 "the true frequency as the distance",
                 _ROOT / 2,
-                "You divided by the true frequency. What counts is the distance between the start and the truth.",
+                "You divided by the true frequency. What counts is the distance between the start "
+                "and the truth.",
             ),
             Mistake(
                 "the start as the distance",
                 _ROOT / 0.5,
-                "You divided by the frequency at the start. What counts is its distance from the truth.",
+                "You divided by the frequency at the start. What counts is its distance from the "
+                "truth.",
             ),
             Mistake(
                 "half a turn apart",
                 math.pi / 1.5,
-                "There the two end half a turn apart. The valley reaches further: the loss is a mean over time.",
+                "There the two end half a turn apart. The valley reaches further: the loss is a "
+                "mean over time.",
             ),
             Mistake(
                 "a whole turn apart",
                 2 * math.pi / 1.5,
-                "At that horizon the two end a whole turn apart, and the start lies beyond the edge of the valley.",
+                "At that horizon the two end a whole turn apart, and the start lies beyond the "
+                "edge of the valley.",
             ),
         ],
         hints=[
-            "In the explorable, leave ω at 0.5 and shorten T until descent ends at 2. The slider is coarse: refine.",
-            "Descent arrives if no maximum of the loss lies between start and truth. The loss depends on x only.",
-            "The first maximum is where the slope of sin(x) / x vanishes, that is tan(x) = x, between π and 1.5 π.",
+            "In the explorable, leave ω at 0.5 and shorten T until descent ends at 2. The slider "
+            "is coarse: refine.",
+            "Descent arrives if no maximum of the loss lies between start and truth. The loss "
+            "depends on x only.",
+            "The first maximum is where the slope of sin(x) / x vanishes, that is tan(x) = x, "
+            "between π and 1.5 π.",
         ],
         otherwise="Use the formula of the loss: for which T does the start lie exactly on the edge of the valley?",
         meaning="Beyond it, the start lies on a slope that leads away from the truth. Horizon times frequency error "
-        "must stay below 4.49: so a rough fit through short windows comes first, and then a long horizon.",
+        "must stay below 4.49: so a rough fit through short windows comes first, and then a long "
+        "horizon.",
     )
 )
 
@@ -86,23 +95,30 @@ register(
             Mistake(
                 "the converse",
                 lambda lam, h: math.log(1 + lam * h) / h,
-                "That is how fast Euler's solution grows if θ = λ. Here its growth is given, by the data: find θ.",
+                "That is how fast Euler's solution grows if θ = λ. Here its growth is given, by "
+                "the data: find θ.",
             ),
             Mistake(
                 "the factor",
                 lambda lam, h: math.exp(lam * h),
-                "That is the factor by which the data grow in one step. Which θ gives Euler's step the same factor?",
+                "That is the factor by which the data grow in one step. Which θ gives Euler's "
+                "step the same factor?",
             ),
             Mistake(
                 "sign",
                 lambda lam, h: (1 - math.exp(lam * h)) / h,
                 "The sign is wrong: decaying data must give a negative rate.",
             ),
-            Mistake("h forgotten", lambda lam, h: math.exp(lam * h) - 1, "A rate is per unit of time: divide by h."),
+            Mistake(
+                "h forgotten",
+                lambda lam, h: math.exp(lam * h) - 1,
+                "A rate is per unit of time: divide by h.",
+            ),
             Mistake(
                 "backward Euler",
                 lambda lam, h: (1 - math.exp(-lam * h)) / h,
-                "That is what the implicit Euler method would learn, whose step is x_new = x + h θ x_new.",
+                "That is what the implicit Euler method would learn, whose step is x_new = x + h "
+                "θ x_new.",
             ),
         ],
         hints=[
@@ -112,7 +128,8 @@ register(
         ],
         otherwise="The loss is zero where 1 + h θ = exp(λ h).",
         meaning="For λ = -1 and h = 0.5 it learns -0.787, wrong by a fifth, at a loss of zero. No test with these "
-        "steps can show it; a test with other steps does. The error is about λ²h / 2: it vanishes only with h.",
+        "steps can show it; a test with other steps does. The error is about λ²h / 2: it vanishes "
+        "only with h.",
     )
 )
 
@@ -141,23 +158,34 @@ register(
             Mistake(
                 "as large as the noise",
                 1e-1,
-                "The noise is as large, but it averages out, and the solver's error does not. Compare the losses.",
+                "The noise is as large, but it averages out, and the solver's error does not. "
+                "Compare the losses.",
             ),
             Mistake(
-                "a tenth of the noise", 1e-2, "Compute the loss: here it is more than twice as large as it should be."
+                "a tenth of the noise",
+                1e-2,
+                "Compute the loss: here it is more than twice as large as it should be.",
             ),
-            Mistake("the first that fails", 1e-3, "Close, but the loss is still wrong by a quarter."),
-            Mistake("one too careful", 1e-5, "The loss is right there; a larger tolerance will do."),
-            Mistake("the smallest", 1e-8, "That is enough, and much more than enough. The largest?"),
+            Mistake(
+                "the first that fails", 1e-3, "Close, but the loss is still wrong by a quarter."
+            ),
+            Mistake(
+                "one too careful", 1e-5, "The loss is right there; a larger tolerance will do."
+            ),
+            Mistake(
+                "the smallest", 1e-8, "That is enough, and much more than enough. The largest?"
+            ),
         ],
         hints=[
             "The right loss needs no solver: the mean of (truth(t) - y)**2.",
-            "Loop over the tolerances: `odeint(spiral, truth(t[:1])[0], t, rtol=tol, atol=tol)`, then the same mean.",
+            "Loop over the tolerances: `odeint(spiral, truth(t[:1])[0], t, rtol=tol, atol=tol)`, "
+            "then the same mean.",
             "Print |loss / right loss - 1| for each, and look for the first below 0.01.",
         ],
         otherwise="Print the relative error of the loss for every tolerance, and look for the first below 0.01.",
         meaning="The solver has to be better than the noise, and not by much. With ten times less noise the answer is "
-        "ten times smaller: repeat with `noise=0.01`. What the solver does worse than the noise is learned as if it "
+        "ten times smaller: repeat with `noise=0.01`. What the solver does worse than the noise "
+        "is learned as if it "
         "belonged to the law.",
     )
 )
@@ -210,31 +238,40 @@ register(
     Exercise(
         "05.4",
         "Find the bugs in a training loop",
-        kind=function(_decay(-0.5, [0.0, 0.1, 0.3, 1.5, 2.0]), _decay(0.4, [0.0, 0.9, 1.0, 1.1, 1.2])),
+        kind=function(
+            _decay(-0.5, [0.0, 0.1, 0.3, 1.5, 2.0]), _decay(0.4, [0.0, 0.9, 1.0, 1.1, 1.2])
+        ),
         solution=recover,
         rtol=0.01,  # other optimizers and solvers stop elsewhere
         mistakes=[
             Mistake(
                 "both bugs",
                 _faulty(grid=True, keep=True),
-                "Both bugs are still there. Which times does odeint get, and what does backward() do to a gradient?",
+                "Both bugs are still there. Which times does odeint get, and what does backward() "
+                "do to a gradient?",
             ),
             Mistake(
                 "times on a regular grid",
                 _faulty(grid=True),
-                "The loop converges now, to a wrong value. Which times does odeint get, and which do the data have?",
+                "The loop converges now, to a wrong value. Which times does odeint get, and which "
+                "do the data have?",
             ),
             Mistake(
                 "gradients pile up",
                 _faulty(keep=True),
-                "The times are right. But theta swings to and fro: backward() adds to the gradient, step after step.",
+                "The times are right. But theta swings to and fro: backward() adds to the "
+                "gradient, step after step.",
             ),
-            Mistake("uphill", _faulty(uphill=True), "Your loop climbs: look at the sign of the update."),
+            Mistake(
+                "uphill", _faulty(uphill=True), "Your loop climbs: look at the sign of the update."
+            ),
         ],
         hints=[
-            "Print theta and the loss in every step. Does it converge? To what, for data made with θ = -0.5?",
+            "Print theta and the loss in every step. Does it converge? To what, for data made "
+            "with θ = -0.5?",
             "One bug is in the line that makes the grid, the other one is a line that is missing.",
-            "`odeint` takes the observation times themselves. `backward()` adds to the gradient that is there already: "
+            "`odeint` takes the observation times themselves. `backward()` adds to the gradient "
+            "that is there already: "
             "call `optimizer.zero_grad()` before it.",
         ],
         otherwise="Without noise, it returns the θ that the data were made with. Print θ and the loss in every step.",

@@ -1,18 +1,20 @@
-"""Lesson 05: two trainings on the observations of a spiral, recorded, and the learned field beside the true one."""
+"""Lesson 05: two trainings on the observations of a spiral, recorded, and the learned field beside
+the true one.
+"""
 
 from functools import lru_cache
 
 import torch
 from torch import nn
 
-from .. import solve
-from ..data import exact_spiral, observe, spiral
-from ..models import MLP, NeuralODE, VectorField
-from ..plotting import BLUE, GRAY, ORANGE, REJECTED, VERMILLION, exact_line, grid, vector_field
-from ..training import fit
-from .base import Explorable, explorable
-from .controls import choice, play
-from .precision import default_dtype
+from ... import solve
+from ...course.controls import choice, play
+from ...course.explorables import Explorable, explorable
+from ...data import exact_spiral, observe, spiral
+from ...models import MLP, NeuralODE, VectorField
+from ...plotting import BLUE, GRAY, ORANGE, REJECTED, VERMILLION, exact_line, grid, vector_field
+from ...training import fit
+from ...training.precision import default_dtype
 
 END, NOISE, COUNT = 12.0, 0.1, 60  # the observations: their time span, noise and number
 WINDOW = 16  # observations per window
@@ -45,7 +47,9 @@ class FromStart(nn.Module):
 
 
 def window_loss(t, y, length):
-    """loss(field, step): the mean squared error over all windows of `length` observations, each from its first."""
+    """loss(field, step): the mean squared error over all windows of `length` observations, each
+    from its first.
+    """
     t_w, y_w = t.unfold(0, length, 1), y.unfold(0, length, 1).transpose(1, 2)
 
     def loss(field, step):
@@ -56,7 +60,9 @@ def window_loss(t, y, length):
 
 
 def field_error(field):
-    """The error of a field along the spiral, up to t = 12: root mean square, as a fraction of the true field's."""
+    """The error of a field along the spiral, up to t = 12: root mean square, as a fraction of the
+    true field's.
+    """
     y = truth(torch.linspace(0, END, 241, dtype=torch.float64))
     with torch.no_grad():
         true = spiral(0.0, y)
@@ -64,13 +70,19 @@ def field_error(field):
 
 
 def path_errors(t, path):
-    """Root mean square distances of states (T, 2) at times (T,) from the exact ones: up to t = 12, and beyond."""
+    """Root mean square distances of states (T, 2) at times (T,) from the exact ones: up to t = 12,
+    and beyond.
+    """
     square = (path.detach() - truth(t)).square().sum(1)
-    return float(square[t <= END].mean().sqrt()), float(square[t > END].mean().sqrt()) if t[-1] > END else 0.0
+    return float(square[t <= END].mean().sqrt()), float(square[t > END].mean().sqrt()) if t[
+        -1
+    ] > END else 0.0
 
 
 def new_model():
-    """A `FromStart` with the weights of seed 0 in float64, from the first observation; torch's settings stay."""
+    """A `FromStart` with the weights of seed 0 in float64, from the first observation; torch's
+    settings stay.
+    """
     with torch.random.fork_rng(devices=[]), default_dtype(torch.float64):
         torch.manual_seed(0)
         field = VectorField(MLP(2, 32, 2))
@@ -84,7 +96,9 @@ def whole_loss(t, y):
 
 @lru_cache(maxsize=2)
 def trained(recipe):
-    """The model that a recipe gives, and what was recorded on the way: a list of one dict per frame. Takes seconds."""
+    """The model that a recipe gives, and what was recorded on the way: a list of one dict per
+    frame. Takes seconds.
+    """
     t, y = observations()
     model = new_model()
     through_windows, through_whole = _STEPS[recipe]
@@ -98,7 +112,14 @@ def trained(recipe):
             frames.append(_frame(model, done))
 
     if through_windows:
-        fit(model.ode.func, window_loss(t, y, WINDOW), through_windows, lr=0.04, progress=False, on_step=record)
+        fit(
+            model.ode.func,
+            window_loss(t, y, WINDOW),
+            through_windows,
+            lr=0.04,
+            progress=False,
+            on_step=record,
+        )
     rate = 0.015 if through_windows else 0.02
     fit(model, whole_loss(t, y), through_whole, lr=rate, progress=False, on_step=record)
     return model, frames
@@ -123,13 +144,24 @@ def _frame(model, step):
 
 
 def draw_field(ax, arrows, right):
-    """Arrows of a field (n * n, 2) over the true ones: blue where they are right, red where they are not."""
+    """Arrows of a field (n * n, 2) over the true ones: blue where they are right, red where they
+    are not.
+    """
     points = torch.as_tensor(grid(BOX, BOX, _ARROWS))
-    vector_field(None, ax=ax, xlim=BOX, ylim=BOX, n=_ARROWS, values=spiral(0.0, points), color="#B5B5B5")
+    vector_field(
+        None, ax=ax, xlim=BOX, ylim=BOX, n=_ARROWS, values=spiral(0.0, points), color="#B5B5B5"
+    )
     scale = 1.35 * _ARROWS / (BOX[1] - BOX[0])  # as there
     unit = arrows / arrows.norm(dim=1, keepdim=True).clamp(min=1e-9)
     colors = [BLUE if ok else REJECTED for ok in right.tolist()]
-    style = {"angles": "xy", "pivot": "mid", "width": 0.0036, "scale_units": "xy", "scale": scale, "zorder": 1.2}
+    style = {
+        "angles": "xy",
+        "pivot": "mid",
+        "width": 0.0036,
+        "scale_units": "xy",
+        "scale": scale,
+        "zorder": 1.2,
+    }
     ax.quiver(*points.T, *unit.T, color=colors, **style)
     ax.set(xlabel="y₁", ylabel="y₂", aspect="equal")
 
@@ -146,7 +178,10 @@ def field_over_training():
             **frames[recipe][frame],
             "recipe": recipe,
             "change": _STEPS[RECIPES[recipe]][0],
-            "curves": {name: [(f["step"], f["field_error"]) for f in those] for name, those in frames.items()},
+            "curves": {
+                name: [(f["step"], f["field_error"]) for f in those]
+                for name, those in frames.items()
+            },
         }
 
     def draw(fig, data):
@@ -158,26 +193,46 @@ def field_over_training():
         share = 100 * float(data["right"].double().mean())
         left.set_title(f"NFE {data['nfe']}; blue arrows, {share:.0f} %, are right")
         places = ((240, 0.046, "right"), (86, 1.3, "left"))
-        for (name, curve), color, (x, height, side) in zip(data["curves"].items(), (BLUE, VERMILLION), places):
+        for (name, curve), color, (x, height, side) in zip(
+            data["curves"].items(), (BLUE, VERMILLION), places
+        ):
             now = name == data["recipe"]
             right.plot(*zip(*curve), color=color, alpha=1 if now else 0.35)
-            right.text(x, height, name, color=color, ha=side, va="center", weight="bold" if now else "normal")
+            right.text(
+                x,
+                height,
+                name,
+                color=color,
+                ha=side,
+                va="center",
+                weight="bold" if now else "normal",
+            )
             if now:
                 right.plot(data["step"], data["field_error"], "o", color=color, markersize=9)
         if data["change"]:
             right.vlines(data["change"], 0.06, 0.6, color=GRAY, linewidth=0.8)
-        right.set(yscale="log", ylim=(0.035, 4), xlim=(-5, 247), xlabel="step", ylabel="error of the field")
+        right.set(
+            yscale="log",
+            ylim=(0.035, 4),
+            xlim=(-5, 247),
+            xlabel="step",
+            ylabel="error of the field",
+        )
         right.set_yticks([0.1, 1], ["10 %", "100 %"])
         right.minorticks_off()
         right.set_title(
-            f"step {data['step']}: field off by {100 * data['field_error']:.0f} %, path by {data['off']:.2f}"
+            f"step {data['step']}: field off by {100 * data['field_error']:.0f} %, path by "
+            f"{data['off']:.2f}"
         )
 
     def describe(data):
-        bound = next(bound for bound in (10, 20, 50, 100, 200, 900) if 100 * data["field_error"] < bound)
+        bound = next(
+            bound for bound in (10, 20, 50, 100, 200, 900) if 100 * data["field_error"] < bound
+        )
         half = "more" if data["right"].double().mean() > 0.5 else "less"
         return (
-            f"{data['recipe'].capitalize()}, step {data['step']}: along the spiral the learned field is off by less "
+            f"{data['recipe'].capitalize()}, step {data['step']}: along the spiral the learned "
+            "field is off by less "
             f"than {bound} %; {half} than half of all arrows are right."
         )
 

@@ -2,9 +2,10 @@
 
 import torch
 
-from .. import odeint
-from ..data import exact_spiral, spiral
-from ..plotting import (
+from ... import odeint
+from ...course.live import draw_loss
+from ...data import exact_spiral, spiral
+from ...plotting import (
     BLUE,
     EXACT,
     GRAY,
@@ -15,22 +16,27 @@ from ..plotting import (
     grid,
     vector_field,
 )
-from .learning_dynamics import BOX, END, NOISE, truth
-from .live import draw_loss
+from .field_over_training import BOX, END, NOISE, truth
 
 
 def forecast_figure(t, y, curves=None):
-    """A figure: observations in the plane and over time; `curves` maps names to (times, states up to t = 24)."""
+    """A figure: observations in the plane and over time; `curves` maps names to (times, states up
+    to t = 24).
+    """
     fig, (left, right) = figure(ncols=2, size=(8.6, 3.5), width_ratios=(1, 1.5))
     for ax, x in ((left, y[:, 0]), (right, t)):
         ax.plot(x, y[:, 1] if ax is left else y[:, 0], ".", color=ORANGE, markersize=5, zorder=2.5)
     right.axvspan(END, 2 * END, color="#ECECEC", zorder=0)
     right.text(1.5 * END, -2.35, "no observations", color=GRAY, ha="center")
-    for (name, (times, path)), color, side in zip((curves or {}).items(), (BLUE, VERMILLION), ("left", "right")):
+    for (name, (times, path)), color, side in zip(
+        (curves or {}).items(), (BLUE, VERMILLION), ("left", "right")
+    ):
         width = 1.6 if color == BLUE else 1.1
         left.plot(*path.detach().T.clamp(-4, 4), color=color, linewidth=width)
         right.plot(times, path.detach()[:, 0].clamp(-4, 4), color=color, linewidth=width)
-        right.text(float(side == "right"), 1.02, name, color=color, ha=side, transform=right.transAxes)
+        right.text(
+            float(side == "right"), 1.02, name, color=color, ha=side, transform=right.transAxes
+        )
     if curves:
         fine = torch.linspace(0, 2 * END, 481, dtype=torch.float64)
         exact_line(*truth(fine)[:241].T, ax=left, label=None)
@@ -41,7 +47,9 @@ def forecast_figure(t, y, curves=None):
 
 
 def slopes_figure(t, y, path):
-    """A figure: errors of slopes from differences, over the gap between observations; a path (T, 2) up to t = 24."""
+    """A figure: errors of slopes from differences, over the gap between observations; a path (T, 2)
+    up to t = 24.
+    """
     gaps, slopes = t.diff(), y.diff(dim=0) / t.diff()[:, None]
     errors = (slopes - spiral(0.0, truth((t[1:] + t[:-1]) / 2))).norm(dim=1)
     fig, (left, right) = figure(ncols=2, size=(8.6, 3.4), width_ratios=(1, 1.2))
@@ -51,7 +59,12 @@ def slopes_figure(t, y, path):
     left.text(0.03, 50, "noise alone: 2σ / gap", color=GRAY)
     left.axhline(2.0, color=EXACT, linewidth=0.8)
     left.text(0.0035, 1.7, "speed on the circle", color=EXACT, va="top")
-    left.set(xlabel="gap between two observations", ylabel="error of the slope", xlim=(3e-3, 1.1), ylim=(0.05, 200))
+    left.set(
+        xlabel="gap between two observations",
+        ylabel="error of the slope",
+        xlim=(3e-3, 1.1),
+        ylim=(0.05, 200),
+    )
     left.minorticks_off()
     fine = torch.linspace(0, 2 * END, len(path), dtype=torch.float64)
     right.plot(t, y[:, 0], ".", color=ORANGE, markersize=5)
@@ -79,29 +92,41 @@ def length_figure(lengths, errors):
     ax.plot(lengths[-1], errors[-1], "o", color=VERMILLION, markersize=8)
     ax.text(lengths[-1], errors[-1] * 1.35, "stuck", color=VERMILLION, ha="center")
     ax.text(lengths[0], errors[0] * 1.35, "noisy starts", color=BLUE, ha="left")
-    ax.set(xlabel="observations per window", ylabel="error, 12 < t < 24", ylim=(0.03, 4), xlim=(1.7, 75))
+    ax.set(
+        xlabel="observations per window",
+        ylabel="error, 12 < t < 24",
+        ylim=(0.03, 4),
+        xlim=(1.7, 75),
+    )
     ax.set_xticks(lengths, lengths)
     ax.minorticks_off()
     return fig
 
 
 def disagreement(fields, points):
-    """The spread of the values of several fields at points (N, 2), over the length of their mean (or 0.2)."""
+    """The spread of the values of several fields at points (N, 2), over the length of their mean
+    (or 0.2).
+    """
     values = torch.stack([field(0.0, points).detach() for field in fields])
-    return (values - values.mean(0)).square().sum(2).mean(0).sqrt() / values.mean(0).norm(dim=1).clamp(min=0.2)
+    return (values - values.mean(0)).square().sum(2).mean(0).sqrt() / values.mean(0).norm(
+        dim=1
+    ).clamp(min=0.2)
 
 
 def relative_error(field, points):
-    """The error of a field at points (N, 2), over the length of the true one (or 0.2, where that is shorter)."""
+    """The error of a field at points (N, 2), over the length of the true one (or 0.2, where that is
+    shorter).
+    """
     true = spiral(0.0, points)
     return (field(0.0, points).detach() - true).norm(dim=1) / true.norm(dim=1).clamp(min=0.2)
 
 
 def trust_figure(fields, y, n=51):
-    """A figure: where fields disagree, and where the first of them is wrong, in percent; its paths from odd starts.
+    """A figure: where fields disagree, and where the first of them is wrong, in percent; its paths
+    from odd starts.
 
-    And a dict of what it says: the error on the spiral (mean), and at the corners (least) beside the spread there
-    (largest).
+    And a dict of what it says: the error on the spiral (mean), and at the corners (least) beside
+    the spread there (largest).
     """
     points = torch.as_tensor(grid(BOX, BOX, n))
     fig, axes = figure(ncols=2, size=(8.6, 4.0))
@@ -131,7 +156,9 @@ def trust_figure(fields, y, n=51):
 
 
 def demo_figure(true, learned, errors):
-    """A figure: the demo's spiral (T, 2), true and learned, in the plane; the error of the path, every 100 steps."""
+    """A figure: the demo's spiral (T, 2), true and learned, in the plane; the error of the path,
+    every 100 steps.
+    """
     fig, (left, right) = figure(ncols=2, size=(8.6, 3.5), width_ratios=(1, 1.3))
     left.plot(*learned.T, color=BLUE, linewidth=1.3)
     exact_line(*true.T, ax=left, label=None)

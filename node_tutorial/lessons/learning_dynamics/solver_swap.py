@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from matplotlib.patches import Rectangle
 
-from .. import solve
-from ..plotting import BLUE, EXACT, ORANGE, exact_line
-from ..training import fit
-from .base import Explorable, explorable
-from .controls import choice
-from .learning_dynamics import BOX, END, observations, trained, truth
+from ... import solve
+from ...course.controls import choice
+from ...course.explorables import Explorable, explorable
+from ...plotting import BLUE, EXACT, ORANGE, exact_line
+from ...training import fit
+from .field_over_training import BOX, END, observations, trained, truth
 
 SOLVERS: dict[str, dict] = {
     "Euler, h = 0.2": {"method": "euler", "options": {"step_size": 0.2}},
@@ -27,7 +27,9 @@ _STEPS = 50
 
 
 def solver_loss(t, y, solver):
-    """loss(model, step): the mean squared error over all observations, of a solve by the given solver."""
+    """loss(model, step): the mean squared error over all observations, of a solve by the given
+    solver.
+    """
 
     def loss(model, step):
         return (solve(model.ode.func, model.start, t, **solver).y - y).square().mean()
@@ -37,7 +39,9 @@ def solver_loss(t, y, solver):
 
 @lru_cache(maxsize=8)
 def trained_through(name):
-    """The model of the recipe "windows, then the whole", trained further through a solver. About a second."""
+    """The model of the recipe "windows, then the whole", trained further through a solver. About a
+    second.
+    """
     model = trained("windows")[0]  # by dopri5 with rtol 1e-3
     if name == TRAINED[-1]:
         return model
@@ -49,7 +53,9 @@ def trained_through(name):
 
 @lru_cache(maxsize=40)
 def solved(learned, name):
-    """The states (241, 2) up to t = 24 of the model learned through one solver, by another; NFE; error up to t = 12."""
+    """The states (241, 2) up to t = 24 of the model learned through one solver, by another; NFE;
+    error up to t = 12.
+    """
     model, t = trained_through(learned), torch.linspace(0, 2 * END, 241, dtype=torch.float64)
     with torch.no_grad():
         solution = solve(model.ode.func, model.start, t, **SOLVERS[name])
@@ -59,14 +65,23 @@ def solved(learned, name):
 
 @explorable("05", "solver_swap")
 def solver_swap():
-    """A field learned through one solver and solved with another: it may have learned the solver's error."""
+    """A field learned through one solver and solved with another: it may have learned the solver's
+    error.
+    """
     y = observations()[1]
     exact = truth(torch.linspace(0, END, 241, dtype=torch.float64))
 
     def compute(learned, solver):
         path, nfe, error = solved(learned, solver)
         table = [[solved(row, column)[2] for column in SOLVERS] for row in TRAINED]
-        return {"learned": learned, "solver": solver, "path": path, "nfe": nfe, "error": error, "table": table}
+        return {
+            "learned": learned,
+            "solver": solver,
+            "path": path,
+            "nfe": nfe,
+            "error": error,
+            "table": table,
+        }
 
     def draw(fig, data):
         left, right = fig.subplots(1, 2, width_ratios=(1, 1.15))
@@ -79,9 +94,13 @@ def solver_swap():
         for i, row in enumerate(data["table"]):
             for j, error in enumerate(row):
                 color = "white" if error > 0.75 else EXACT
-                right.text(j, i, f"{error:.2f}", ha="center", va="center", color=color, fontsize=9.5)
+                right.text(
+                    j, i, f"{error:.2f}", ha="center", va="center", color=color, fontsize=9.5
+                )
         i, j = TRAINED.index(data["learned"]), list(SOLVERS).index(data["solver"])
-        right.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=ORANGE, linewidth=2.5))
+        right.add_patch(
+            Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=ORANGE, linewidth=2.5)
+        )
         short = [name.replace(", h = ", "\n").replace(", rtol ", "\n") for name in SOLVERS]
         right.set_xticks(range(len(SOLVERS)), short, fontsize=9)
         right.set_yticks(range(len(TRAINED)), short[:-1], fontsize=9)
@@ -92,7 +111,8 @@ def solver_swap():
     def describe(data):
         bound = next(bound for bound in (0.15, 0.3, 0.6, 1.2, 2.5, 9) if data["error"] < bound)
         return (
-            f"Trained through {data['learned']}, solved with {data['solver']}: {data['nfe']} evaluations, and up to "
+            f"Trained through {data['learned']}, solved with {data['solver']}: {data['nfe']} "
+            "evaluations, and up to "
             f"t = 12 the path is off by less than {bound}."
         )
 

@@ -4,12 +4,12 @@ from functools import lru_cache
 
 import torch
 
-from ..models import RegularizedODE
-from ..plotting import BLUE, EXACT, VERMILLION
-from .base import Explorable, explorable
-from .controls import choice, slider
-from .limits_figures import decision_map, draw_map, draw_paths, limits_of, shown_points, verdict, view
-from .limits_runs import PENALTIES, Setting, model_of
+from ...course.controls import choice, slider
+from ...course.explorables import Explorable, explorable
+from ...models import RegularizedODE
+from ...plotting import BLUE, EXACT, VERMILLION
+from .figures import decision_map, draw_map, draw_paths, limits_of, shown_points, verdict, view
+from .runs import PENALTIES, Setting, model_of
 
 _STRENGTHS = ("none", "weak", "medium", "strong")
 _BARS = (("loss", "loss"), ("nfe", "NFE"), ("kinetic", "kinetic"), ("frobenius", "Jacobian"))
@@ -17,7 +17,9 @@ _BARS = (("loss", "loss"), ("nfe", "NFE"), ("kinetic", "kinetic"), ("frobenius",
 
 @explorable("08", "cheaper_paths")
 def cheaper_paths():
-    """Stored classifiers, trained with a penalty: paths, decision map, and what they cost; at any end time."""
+    """Stored classifiers, trained with a penalty: paths, decision map, and what they cost; at any
+    end time.
+    """
 
     def compute(penalty, strength, extra, end):
         number = _STRENGTHS.index(strength)
@@ -34,9 +36,13 @@ def cheaper_paths():
 
     def draw(fig, data):
         left, middle, right = fig.subplots(1, 3, width_ratios=[5, 5, 4])
-        draw_paths(data["states"], data["label"], data["weight"], ax=left, limits=data["limits"], every=4)
+        draw_paths(
+            data["states"], data["label"], data["weight"], ax=left, limits=data["limits"], every=4
+        )
         draw_map(data["map"], ax=middle)
-        right.set(xscale="log", xlim=(3e-4, 3e2), ylim=(3.5, -0.5), xlabel="ratio to no penalty, T = 1")
+        right.set(
+            xscale="log", xlim=(3e-4, 3e2), ylim=(3.5, -0.5), xlabel="ratio to no penalty, T = 1"
+        )
         right.minorticks_off()
         right.set_xticks([1e-3, 1e-2, 1e-1, 1, 10], ["0.001", "", "0.1", "", "10"])
         right.set_yticks(range(len(_BARS)), [label for _, label in _BARS])
@@ -46,12 +52,15 @@ def cheaper_paths():
             right.plot([1, end], [i, i], color=color, linewidth=5, solid_capstyle="butt")
             right.text(3e2, i - 0.2, f"{ratio:.2g}", color=color, ha="right")
         left.set_title(f"{data['name']}, T = {data['end']:.1f}\nextra dimensions: {data['extra']}")
-        middle.set_title(f"loss {data['loss']:.4f}, NFE {data['nfe']}\n{data['wrong']} of 400 points wrong")
+        middle.set_title(
+            f"loss {data['loss']:.4f}, NFE {data['nfe']}\n{data['wrong']} of 400 points wrong"
+        )
 
     def describe(data):
         return (
             f"{data['name']}, extra dimensions: {data['extra']}, solved to T = {data['end']:.1f}: "
-            f"loss {data['loss']:.3f}, {data['wrong']} of 400 points wrong, {data['nfe']} evaluations, "
+            f"loss {data['loss']:.3f}, {data['wrong']} of 400 points wrong, {data['nfe']} "
+            "evaluations, "
             f"kinetic energy {data['kinetic']:.1f}."
         )
 
@@ -92,7 +101,9 @@ def _flow(setting, end):
 
 def _limits(extra):
     """Limits of the picture that hold the paths without a penalty, and those that go farthest."""
-    plain, far = (_flow(s._replace(extra=extra), 1.0) for s in (Setting(), PENALTIES["Jacobian"][-1]))
+    plain, far = (
+        _flow(s._replace(extra=extra), 1.0) for s in (Setting(), PENALTIES["Jacobian"][-1])
+    )
     both = torch.cat([view(flow["states"], flow["weight"]).reshape(-1, 2) for flow in (plain, far)])
     return limits_of(both, None)
 
@@ -101,7 +112,11 @@ class _Until:
     """A classifier whose flow is read out at another time."""
 
     def __init__(self, model, end):
-        self.model, self.end, self.readout = model, torch.tensor([0.0, end], dtype=torch.float64), model.readout
+        self.model, self.end, self.readout = (
+            model,
+            torch.tensor([0.0, end], dtype=torch.float64),
+            model.readout,
+        )
 
     def __call__(self, x):
         return self.readout(self.model.ode(x, self.end)[-1])

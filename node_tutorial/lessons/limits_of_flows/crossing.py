@@ -2,9 +2,9 @@
 
 import torch
 
-from ..plotting import BLUE, VERMILLION, exact_line, label_line
-from .base import Explorable, explorable
-from .controls import int_slider, slider
+from ...course.controls import int_slider, slider
+from ...course.explorables import Explorable, explorable
+from ...plotting import BLUE, VERMILLION, exact_line, label_line
 
 _STARTS = torch.linspace(-1, 1, 9, dtype=torch.float64)
 _FINE = torch.linspace(0, 1, 101, dtype=torch.float64)
@@ -12,7 +12,9 @@ _FINE = torch.linspace(0, 1, 101, dtype=torch.float64)
 
 @explorable("08", "crossing")
 def crossing():
-    """y' = -k y on the line: the flow, and Euler's polygons, which pass through each other where h k > 1."""
+    """y' = -k y on the line: the flow, and Euler's polygons, which pass through each other where h
+    k > 1.
+    """
 
     def compute(k, n):
         factor = 1 - k / n
@@ -48,8 +50,10 @@ def crossing():
 
     def describe(data):
         return (
-            f"k = {data['k']:.1f}, {_steps(data['n'])}, h k = {data['hk']:.2f}: {_verdict(data)}; the MSE of the "
-            f"reflection is {_short(data['mse'])} for the steps and {data['mse_flow']:.4f} for the flow (dashed)."
+            f"k = {data['k']:.1f}, {_steps(data['n'])}, h k = {data['hk']:.2f}: {_verdict(data)}; "
+            "the MSE of the "
+            f"reflection is {_short(data['mse'])} for the steps and {data['mse_flow']:.4f} for "
+            "the flow (dashed)."
         )
 
     return Explorable(

@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from .answers import array, function, number
-from .base import Exercise, Mistake, register
+from ...course.answers import array, function, number
+from ...course.exercises import Exercise, Mistake, register
 
 
 def least_mse(a, b):
@@ -25,12 +25,14 @@ register(
             Mistake(
                 "order not looked at",
                 lambda a, b: (a - b) ** 2 / 4,
-                "For targets in the same order as the points, such as 2 and 5, nothing is in the way of a flow.",
+                "For targets in the same order as the points, such as 2 and 5, nothing is in the "
+                "way of a flow.",
             ),
             Mistake(
                 "meeting at zero",
                 lambda a, b: 0.0 if a <= b else (a**2 + b**2) / 2,
-                "You let both points end near 0. That is best for 1 and -1; where is it best for 5 and 2?",
+                "You let both points end near 0. That is best for 1 and -1; where is it best for "
+                "5 and 2?",
             ),
             Mistake(
                 "sum instead of mean",
@@ -40,18 +42,21 @@ register(
             Mistake(
                 "one point reaches its target",
                 lambda a, b: 0.0 if a <= b else (a - b) ** 2,
-                "You let one point reach its target and the other one pay for both. Squares prefer to share, "
+                "You let one point reach its target and the other one pay for both. Squares "
+                "prefer to share, "
                 "and a mean divides by two.",
             ),
             Mistake(
                 "the reflection's bound",
                 lambda a, b: 0.0 if a <= b else 1.0,
-                "1.0 is the bound for the targets 1 and -1. How does it depend on how far apart they are?",
+                "1.0 is the bound for the targets 1 and -1. How does it depend on how far apart "
+                "they are?",
             ),
         ],
         hints=[
             "Which pairs of ends (p, q) can a flow reach? All with p < q, and no others.",
-            "If a > b, the best that can be approached is p = q. Where, so that (p - a)**2 + (p - b)**2 is least?",
+            "If a > b, the best that can be approached is p = q. Where, so that (p - a)**2 + (p - "
+            "b)**2 is least?",
         ],
         otherwise="Try (1, -1), which gives 1, and (2, 5), where a flow reaches both targets.",
         meaning="For a > b it is (a - b)**2 / 4: approached, never reached. For many points it is the isotonic "
@@ -74,22 +79,42 @@ register(
         solution=least_cross_entropy,
         rtol=5e-3,
         mistakes=[
-            Mistake("nothing separated", math.log(2), "That is the loss if all outputs are 0. One point can be right."),
-            Mistake("all separated", 0.0, "On the line some order is kept: can all three have outputs of their sign?"),
-            Mistake("one undecided", math.log(2) / 3, "If one point is undecided, so is its neighbor. Count both."),
-            Mistake("sum", 2 * math.log(2), "That is the sum over the three points; asked is the mean."),
-            Mistake("accuracy", 1 / 3, "That is the share of wrong answers. Asked is the cross-entropy."),
+            Mistake(
+                "nothing separated",
+                math.log(2),
+                "That is the loss if all outputs are 0. One point can be right.",
+            ),
+            Mistake(
+                "all separated",
+                0.0,
+                "On the line some order is kept: can all three have outputs of their sign?",
+            ),
+            Mistake(
+                "one undecided",
+                math.log(2) / 3,
+                "If one point is undecided, so is its neighbor. Count both.",
+            ),
+            Mistake(
+                "sum", 2 * math.log(2), "That is the sum over the three points; asked is the mean."
+            ),
+            Mistake(
+                "accuracy", 1 / 3, "That is the share of wrong answers. Asked is the cross-entropy."
+            ),
             Mistake("in bits", 2 / 3, "That is in bits. Use the natural logarithm, as torch does."),
         ],
         hints=[
-            "After the flow and the readout, the three outputs are in order, rising or falling. Take rising.",
-            "The right point can have an output as high as you like. Left and middle then want to pass each other.",
-            "With both outputs equal to s the two cost log(1 + exp(-s)) + log(1 + exp(s)). Which s is best?",
+            "After the flow and the readout, the three outputs are in order, rising or falling. "
+            "Take rising.",
+            "The right point can have an output as high as you like. Left and middle then want to "
+            "pass each other.",
+            "With both outputs equal to s the two cost log(1 + exp(-s)) + log(1 + exp(s)). Which "
+            "s is best?",
         ],
         otherwise="Let the outputs be s1 <= s2 <= s3 with classes +, -, +; a point of class + costs "
         "log(1 + exp(-s)), one of class - costs log(1 + exp(s)).",
         meaning="On the line a flow is stuck at 0.46. In the plane three points can walk around each other, and "
-        "the loss falls to 0: what cannot be separated there are not points, but a disk from a closed ring.",
+        "the loss falls to 0: what cannot be separated there are not points, but a disk from a "
+        "closed ring.",
     )
 )
 
@@ -105,25 +130,50 @@ register(
         kind=array((5,), wanted="five numbers of dimensions"),
         solution=fewest_dimensions,
         mistakes=[
-            Mistake("rotation lifted", [1, 2, 3, 3, 3], "A turn of the plane is a flow: all points circle."),
+            Mistake(
+                "rotation lifted",
+                [1, 2, 3, 3, 3],
+                "A turn of the plane is a flow: all points circle.",
+            ),
             Mistake(
                 "mirror in the plane",
                 [1, 2, 2, 2, 3],
                 "A mirror turns left into right; no flow of the plane does.",
             ),
-            Mistake("ring opened", [1, 2, 2, 3, 2], "In the plane the disk stays inside the ring. Lift it."),
-            Mistake("line not lifted", [1, 1, 2, 3, 3], "On the line -1 and 1 cannot pass each other."),
-            Mistake("stretching lifted", [2, 2, 2, 3, 3], "Stretching keeps the order: y' = y log 2 does it."),
-            Mistake("one dimension too many", [2, 3, 3, 4, 4], "Count all dimensions of the state, and not one more."),
-            Mistake("extra dimensions", [0, 1, 0, 1, 1], "You count the added dimensions. Asked are all of the state."),
+            Mistake(
+                "ring opened",
+                [1, 2, 2, 3, 2],
+                "In the plane the disk stays inside the ring. Lift it.",
+            ),
+            Mistake(
+                "line not lifted", [1, 1, 2, 3, 3], "On the line -1 and 1 cannot pass each other."
+            ),
+            Mistake(
+                "stretching lifted",
+                [2, 2, 2, 3, 3],
+                "Stretching keeps the order: y' = y log 2 does it.",
+            ),
+            Mistake(
+                "one dimension too many",
+                [2, 3, 3, 4, 4],
+                "Count all dimensions of the state, and not one more.",
+            ),
+            Mistake(
+                "extra dimensions",
+                [0, 1, 0, 1, 1],
+                "You count the added dimensions. Asked are all of the state.",
+            ),
         ],
         hints=[
-            "Paths never cross, and an image never becomes its mirror image. One more dimension helps with both.",
-            "A mirror image of the line is a half turn in the plane. What is a mirror image of the plane?",
+            "Paths never cross, and an image never becomes its mirror image. One more dimension "
+            "helps with both.",
+            "A mirror image of the line is a half turn in the plane. What is a mirror image of "
+            "the plane?",
         ],
         otherwise="Find a flow that does it (a stretching, a turn, a lift), or say what cannot pass what.",
         meaning="One extra dimension was enough each time. D extra ones always are: a flow in 2 D dimensions can "
-        "approximate any homeomorphism of D dimensions (Zhang, Gao, Unterman, Arodz 2020, arXiv 1907.12998).",
+        "approximate any homeomorphism of D dimensions (Zhang, Gao, Unterman, Arodz 2020, arXiv "
+        "1907.12998).",
     )
 )
 
@@ -142,11 +192,16 @@ register(
         solution=energy_ratio,
         rtol=5e-3,
         mistakes=[
-            Mistake("upside down", math.tanh(1), "Less than 1? No path has less kinetic energy than the straight one."),
+            Mistake(
+                "upside down",
+                math.tanh(1),
+                "Less than 1? No path has less kinetic energy than the straight one.",
+            ),
             Mistake(
                 "length instead of energy",
                 1.0,
-                "Both cover the same distance, so the lengths agree. The kinetic energy squares the speed first.",
+                "Both cover the same distance, so the lengths agree. The kinetic energy squares "
+                "the speed first.",
             ),
             Mistake(
                 "state instead of speed",
@@ -166,8 +221,10 @@ register(
         ],
         hints=[
             "The path is y = exp(-2 t), its speed 2 exp(-2 t). Integrate the square from 0 to 1.",
-            "The straight path goes from 1 to exp(-2) at constant speed. Its energy is the distance squared.",
-            "Or let the machine do it: `RegularizedODE` returns the kinetic energy of the first, in float64.",
+            "The straight path goes from 1 to exp(-2) at constant speed. Its energy is the "
+            "distance squared.",
+            "Or let the machine do it: `RegularizedODE` returns the kinetic energy of the first, "
+            "in float64.",
         ],
         otherwise="Kinetic energy: the integral of the squared speed. Compute it for both paths, then divide.",
         meaning="It is coth(1); for y' = -k y it is (k / 2) coth(k / 2), about k / 2 for a fast decay. Hurrying at the "

@@ -1,9 +1,13 @@
-"""Lesson 08: the classifier of disk and annulus, how it is trained, and the runs that are stored with the course.
+"""Lesson 08: the classifier of disk and annulus, how it is trained, and the runs that are stored
+with the course.
 
-    python benchmarks/limits_of_flows.py          trains all of them again (about half an hour), and stores them
+    python benchmarks/limits_of_flows.py          trains all of them again (about half an hour), and
+    stores them
 
-Three groups, all with dopri5 at tolerance 1e-3, batches of 64, two hidden layers of 32 units, a field with time:
-- paper: as in config.json of Dupont et al. (relu, learning rate 1e-3, 30 epochs), without and with 5 extra dimensions;
+Three groups, all with dopri5 at tolerance 1e-3, batches of 64, two hidden layers of 32 units, a
+field with time:
+- paper: as in config.json of Dupont et al. (relu, learning rate 1e-3, 30 epochs), without and with
+  5 extra dimensions;
 - ours: tanh, learning rate 5e-3 falling linearly to 0, 30 epochs; plain and with each penalty;
 - wedge: as ours, but the points at angles from 0 to pi/5 are left out in training.
 """
@@ -18,20 +22,51 @@ from torch import nn
 from torch.nn.functional import smooth_l1_loss
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from ..data import disk_in_annulus
-from ..data.stored import load
-from ..models import MLP, AugmentedODE, RegularizedODE, VectorField, random_end
-from ..training import Minibatches, fit
-from .precision import default_dtype
+from ...course.runs import load
+from ...data import disk_in_annulus
+from ...models import MLP, AugmentedODE, RegularizedODE, VectorField, random_end
+from ...training import Minibatches, fit
+from ...training.precision import default_dtype
 
 TOLERANCE, EPOCHS, WEDGE = 1e-3, 30, math.pi / 5
 SPAN = torch.tensor([0.0, 1.0], dtype=torch.float64)
-FRAMES = (0, 20, 40, 60, 80, 100, 125, 150, 175, 200, 250, 300, 350, 400, 500, 600, 700, 800, 960)  # updates
-MEASURES = ("loss", "accuracy", "test_loss", "test_accuracy", "nfe", "nfe_tight", "kinetic", "frobenius")
+FRAMES = (
+    0,
+    20,
+    40,
+    60,
+    80,
+    100,
+    125,
+    150,
+    175,
+    200,
+    250,
+    300,
+    350,
+    400,
+    500,
+    600,
+    700,
+    800,
+    960,
+)  # updates
+MEASURES = (
+    "loss",
+    "accuracy",
+    "test_loss",
+    "test_accuracy",
+    "nfe",
+    "nfe_tight",
+    "kinetic",
+    "frobenius",
+)
 
 
 class Setting(NamedTuple):
-    """What a run differs in: extra dimensions, the paper's protocol or ours, weights of penalties, a wedge left out."""
+    """What a run differs in: extra dimensions, the paper's protocol or ours, weights of penalties,
+    a wedge left out.
+    """
 
     extra: int = 0
     paper: bool = False
@@ -54,11 +89,18 @@ FILMED = [Setting(extra) for extra in (0, 1, 5)]  # whose parameters are stored 
 RUNS = dict.fromkeys(FILMED, 5)  # setting: number of seeds
 RUNS |= {Setting(extra, paper=True): 10 for extra in (0, 5)}
 RUNS |= {Setting(extra, wedge=True): 5 for extra in (0, 1)}
-RUNS |= {setting._replace(extra=extra): 3 for row in PENALTIES.values() for setting in row for extra in (0, 1)}
+RUNS |= {
+    setting._replace(extra=extra): 3
+    for row in PENALTIES.values()
+    for setting in row
+    for extra in (0, 1)
+}
 
 
 class Classifier(nn.Module):
-    """x (N, 2) -> (N, 1): the flow from t = 0 to 1, read out linearly. Negative: disk; positive: annulus."""
+    """x (N, 2) -> (N, 1): the flow from t = 0 to 1, read out linearly. Negative: disk; positive:
+    annulus.
+    """
 
     def __init__(self, extra: int = 0, activation: type[nn.Module] = nn.Tanh) -> None:
         super().__init__()
@@ -78,7 +120,9 @@ def in_wedge(x):
 
 
 def train(setting: Setting, seed: int, on_step=None, steps: int | None = None):
-    """Train a classifier: (model, history, x, label). In float64, so that it depends little on the machine."""
+    """Train a classifier: (model, history, x, label). In float64, so that it depends little on the
+    machine.
+    """
     with default_dtype(torch.float64):
         x, label = disk_in_annulus(seed=seed)
         if setting.wedge:
@@ -122,15 +166,26 @@ def measure(model, x, label, test_x, test_label) -> list[float]:
     values = []
     for points, labels in ((x, label), (test_x, test_label)):
         output = model(points)
-        values += [smooth_l1_loss(output, labels).item(), ((output > 0) == (labels > 0)).double().mean().item()]
+        values += [
+            smooth_l1_loss(output, labels).item(),
+            ((output > 0) == (labels > 0)).double().mean().item(),
+        ]
     start = model.ode.augment(test_x)
     tight = RegularizedODE(model.ode.func, rtol=1e-6, atol=1e-6)
     path = tight(start, SPAN)
-    return [*values, model.ode.stats.nfe, tight.stats.nfe, path.kinetic.mean().item(), path.frobenius.mean().item()]
+    return [
+        *values,
+        model.ode.stats.nfe,
+        tight.stats.nfe,
+        path.kinetic.mean().item(),
+        path.frobenius.mean().item(),
+    ]
 
 
 def run(setting: Setting, seeds: int) -> dict[str, np.ndarray]:
-    """Train with several seeds and return what is stored of it; the parameters are those of the first seed."""
+    """Train with several seeds and return what is stored of it; the parameters are those of the
+    first seed.
+    """
     columns: dict[str, list] = {"loss": [], "nfe": [], "measures": []}
     frames: list[np.ndarray] = []
 

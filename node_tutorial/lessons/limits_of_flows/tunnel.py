@@ -1,13 +1,15 @@
-"""Lesson 08: how a flow separates a disk from the annulus around it, during training and along time."""
+"""Lesson 08: how a flow separates a disk from the annulus around it, during training and along
+time.
+"""
 
 from functools import lru_cache
 
 import torch
 
-from .base import Explorable, explorable
-from .controls import choice, play, slider
-from .limits_figures import decision_map, draw_map, draw_paths, limits_of, shown_points, verdict
-from .limits_runs import FRAMES, Setting, model_of
+from ...course.controls import choice, play, slider
+from ...course.explorables import Explorable, explorable
+from .figures import decision_map, draw_map, draw_paths, limits_of, shown_points, verdict
+from .runs import FRAMES, Setting, model_of
 
 TIMES = torch.linspace(0, 1, 21, dtype=torch.float64)
 
@@ -18,20 +20,34 @@ def tunnel():
 
     def compute(extra, frame, t):
         flow, step = _flow(extra, frame), round(t * 20)
-        return {"extra": extra, "t": t, "updates": FRAMES[frame], "limits": _limits(extra), **flow, "step": step}
+        return {
+            "extra": extra,
+            "t": t,
+            "updates": FRAMES[frame],
+            "limits": _limits(extra),
+            **flow,
+            "step": step,
+        }
 
     def draw(fig, data):
         left, right = fig.subplots(1, 2)
         states = data["states"][: data["step"] + 1]
         draw_paths(states, data["label"], data["weight"], ax=left, limits=data["limits"], every=5)
         draw_map(data["map"], ax=right)
-        left.set_title(f"extra dimensions: {data['extra']}, update {data['updates']}\nstates at t = {data['t']:.2f}")
-        right.set_title(f"loss {data['loss']:.4f}, NFE {data['nfe']}\n{data['wrong']} of 400 points wrong")
+        left.set_title(
+            f"extra dimensions: {data['extra']}, update {data['updates']}\nstates at t = "
+            f"{data['t']:.2f}"
+        )
+        right.set_title(
+            f"loss {data['loss']:.4f}, NFE {data['nfe']}\n{data['wrong']} of 400 points wrong"
+        )
 
     def describe(data):
         return (
-            f"extra dimensions: {data['extra']}, after {data['updates']} updates, at t = {data['t']:.2f}: loss "
-            f"{data['loss']:.3f}, {data['wrong']} of 400 points on the wrong side, {data['nfe']} evaluations."
+            f"extra dimensions: {data['extra']}, after {data['updates']} updates, at t = "
+            f"{data['t']:.2f}: loss "
+            f"{data['loss']:.3f}, {data['wrong']} of 400 points on the wrong side, {data['nfe']} "
+            "evaluations."
         )
 
     return Explorable(

@@ -1,22 +1,26 @@
-"""Lesson 14: stored RealNVP flows, layer by layer: what each coupling does to a grid and to the density."""
+"""Lesson 14: stored RealNVP flows, layer by layer: what each coupling does to a grid and to the
+density.
+"""
 
 import copy
 from functools import lru_cache
 
 import torch
 
-from ..models import RealNVP
-from .base import Explorable, explorable
-from .controls import choice, play
-from .normalizing_flows_figures import density_image, draw_density, draw_grid, log_det_key, square_grid
-from .normalizing_flows_runs import HIDDEN, LAYERS, SHOWN, Setting, density_of, flow_of, measures
+from ...course.controls import choice, play
+from ...course.explorables import Explorable, explorable
+from ...models import RealNVP
+from .figures import density_image, draw_density, draw_grid, log_det_key, square_grid
+from .runs import HIDDEN, LAYERS, SHOWN, Setting, density_of, flow_of, measures
 
 _LINES = square_grid(3.0, 17, 101)
 _MASKS = {"alternate": "alternating", "always keep x₁": "one mask"}
 
 
 def last_layers(flow, k):
-    """The flow of the k couplings next to the noise: the first k of those that noise passes on its way to the data."""
+    """The flow of the k couplings next to the noise: the first k of those that noise passes on its
+    way to the data.
+    """
     first = len(flow.nets) - k
     part = RealNVP(flow.size, max(k, 2), HIDDEN, bound=flow.bound)
     part.nets, part.kept = flow.nets[first:], flow.kept[first:]
@@ -25,7 +29,9 @@ def last_layers(flow, k):
 
 @explorable("14", "coupling_layers")
 def coupling_layers():
-    """Noise, after k of the layers of a trained RealNVP: a grid colored by log |det dx/dz|, and the density."""
+    """Noise, after k of the layers of a trained RealNVP: a grid colored by log |det dx/dz|, and the
+    density.
+    """
 
     def compute(density, masks, layers, k):
         setting = Setting(density, masks, layers)
@@ -39,7 +45,10 @@ def coupling_layers():
         draw_grid(data["lines"], data["log_det"], ax=left, limits=square, linewidth=0.8)
         log_det_key(left)
         left.set(xlabel="x₁", ylabel="x₂")
-        left.set_title(f"{_masks(setting)}\nafter {data['k']} of {setting.layers} layers, log |det| {_span(data)}")
+        left.set_title(
+            f"{_masks(setting)}\nafter {data['k']} of {setting.layers} layers, log |det| "
+            f"{_span(data)}"
+        )
         draw_density(data["image"], ax=right, bounds=square, highest=_highest(setting.density))
         right.set_ylabel("")
         right.set_title(f"its density\nKL gap of the whole flow {data['kl']:.3f} nats")
@@ -47,7 +56,8 @@ def coupling_layers():
     def describe(data):
         setting = data["setting"]
         return (
-            f"{_masks(setting)}: noise after {data['k']} of {setting.layers} layers, log |det| {_span(data)}; "
+            f"{_masks(setting)}: noise after {data['k']} of {setting.layers} layers, log |det| "
+            f"{_span(data)}; "
             f"the whole flow misses the truth by {data['kl']:.3f} nats."
         )
 
@@ -77,7 +87,9 @@ def _pushed(setting, k):
     part = last_layers(flow_of(setting), k)
     lines, log_det = part.inverse(_LINES)
     single = last_layers(_single(setting), k)
-    image = density_image(lambda x: single.log_prob(x.float()), _around(density_of(setting.density).bounds), 72)
+    image = density_image(
+        lambda x: single.log_prob(x.float()), _around(density_of(setting.density).bounds), 72
+    )
     return {"lines": lines, "log_det": log_det, "image": image}
 
 

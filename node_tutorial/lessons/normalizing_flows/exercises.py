@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from .answers import array, function
-from .base import Exercise, Mistake, register
+from ...course.answers import array, function
+from ...course.exercises import Exercise, Mistake, register
 
 _X = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.95], dtype=torch.float64)
 
@@ -25,16 +25,21 @@ register(
     Exercise(
         "14.1",
         "A density in the unit interval",
-        kind=function((_X,), (torch.tensor([0.2, 0.8], dtype=torch.float64),), returns=array((None,))),
+        kind=function(
+            (_X,), (torch.tensor([0.2, 0.8], dtype=torch.float64),), returns=array((None,))
+        ),
         solution=density,
         mistakes=[
             Mistake(
-                "no factor", _altered(torch.ones_like), "That is the height of p(z). Where x is crowded it must grow."
+                "no factor",
+                _altered(torch.ones_like),
+                "That is the height of p(z). Where x is crowded it must grow.",
             ),
             Mistake(
                 "direction",
                 _altered(lambda x: 2 * x * (1 - x)),
-                "Your factor is |dx/dz|. Where x changes slowly with z, many z crowd into a short interval of x.",
+                "Your factor is |dx/dz|. Where x changes slowly with z, many z crowd into a short "
+                "interval of x.",
             ),
             Mistake(
                 "sign",
@@ -49,13 +54,15 @@ register(
             Mistake(
                 "sigmoid only half differentiated",
                 _altered(lambda x: 1 / (2 * x)),
-                "The derivative of sigmoid(s) is sigmoid(s) (1 - sigmoid(s)): two factors, x and 1 - x.",
+                "The derivative of sigmoid(s) is sigmoid(s) (1 - sigmoid(s)): two factors, x and "
+                "1 - x.",
             ),
             Mistake("logarithm", lambda x: density(x).log(), "You return log p(x). Asked is p(x)."),
         ],
         hints=[
             "First z as a function of x: log(x / (1 - x)) undoes the sigmoid.",
-            "Then dx/dz = -2 x (1 - x), by the chain rule. Which of |dx/dz| and 1 / |dx/dz| belongs to p(x)?",
+            "Then dx/dz = -2 x (1 - x), by the chain rule. Which of |dx/dz| and 1 / |dx/dz| "
+            "belongs to p(x)?",
             "Test: `torch.trapezoid(density(x), x)` over a fine grid of x in (0, 1) must be 1.",
         ],
         otherwise="Two parts: N(z; 0, 1) at the z that belongs to x, and |dz/dx|. Does yours integrate to 1?",
@@ -76,12 +83,26 @@ register(
         kind=function((1.0,), (2.0,), (0.25,), (5.0,)),
         solution=least_wu,
         mistakes=[
-            Mistake("as for c = 1", lambda c: -1.0, "That holds for tanh(s), whose slope is at most 1. And tanh(c s)?"),
             Mistake(
-                "upside down", lambda c: -float(c), "A steeper function folds earlier: the bound must come closer to 0."
+                "as for c = 1",
+                lambda c: -1.0,
+                "That holds for tanh(s), whose slope is at most 1. And tanh(c s)?",
             ),
-            Mistake("sign", lambda c: 1 / c, "With w.u > 0 a layer stretches everywhere. The danger lies below 0."),
-            Mistake("c squared", lambda c: -1 / c**2, "The chain rule brings one factor c, from inside of the tanh."),
+            Mistake(
+                "upside down",
+                lambda c: -float(c),
+                "A steeper function folds earlier: the bound must come closer to 0.",
+            ),
+            Mistake(
+                "sign",
+                lambda c: 1 / c,
+                "With w.u > 0 a layer stretches everywhere. The danger lies below 0.",
+            ),
+            Mistake(
+                "c squared",
+                lambda c: -1 / c**2,
+                "The chain rule brings one factor c, from inside of the tanh.",
+            ),
             Mistake(
                 "never",
                 lambda c: 0.0,
@@ -90,11 +111,13 @@ register(
         ],
         hints=[
             "Along w the layer is a -> a + (w.u) tanh(c (a + b)). When does that never fall?",
-            "Its slope is 1 + (w.u) c (1 - tanh^2). For negative w.u it is least where the tanh is steepest.",
+            "Its slope is 1 + (w.u) c (1 - tanh^2). For negative w.u it is least where the tanh "
+            "is steepest.",
         ],
         otherwise="Find the least slope of a + (w.u) tanh(c (a + b)), and ask that it is not negative.",
         meaning="In general w.u times the largest slope must be at least -1. Invertible residual nets "
-        "(Behrmann et al. 2019) ask the same of a whole net: with slopes below 1, x + net(x) has an inverse.",
+        "(Behrmann et al. 2019) ask the same of a whole net: with slopes below 1, x + net(x) has "
+        "an inverse.",
     )
 )
 
@@ -152,7 +175,8 @@ register(
         ],
         hints=[
             "y1 is x1, unchanged. So `net(y1)` gives the same s and r as on the way there.",
-            "Solve y2 = x2 exp(s) + r for x2, and put both halves together with torch.cat([..., ...], dim=1).",
+            "Solve y2 = x2 exp(s) + r for x2, and put both halves together with torch.cat([..., "
+            "...], dim=1).",
         ],
         otherwise="Try it: push points through the coupling, then through yours. They must come back.",
         meaning="The net itself is never inverted, so it may be as wild as you like: any depth, any width.",
@@ -163,7 +187,8 @@ register(
 def radial_log_det(x):
     r2 = x.square().sum(1)  # |x|^2
     D = x.shape[1]
-    # Along the ray: d/dr (r + r^3) = 1 + 3 r^2. In the D - 1 directions across it: everything is longer by 1 + r^2.
+    # Along the ray: d/dr (r + r^3) = 1 + 3 r^2. In the D - 1 directions across it: everything is
+    # longer by 1 + r^2.
     return (D - 1) * torch.log(1 + r2) + torch.log(1 + 3 * r2)
 
 
@@ -188,12 +213,14 @@ register(
             Mistake(
                 "every direction alike",
                 _of(lambda r2, D: D * torch.log(1 + r2)),
-                "So it would be if the factor 1 + |x|^2 did not change with x. Along the ray it does.",
+                "So it would be if the factor 1 + |x|^2 did not change with x. Along the ray it "
+                "does.",
             ),
             Mistake(
                 "only along the ray",
                 _of(lambda r2, D: torch.log(1 + 3 * r2)),
-                "That is the stretch along the ray. A volume also grows in the directions across it.",
+                "That is the stretch along the ray. A volume also grows in the directions across "
+                "it.",
             ),
             Mistake(
                 "only in the plane",
@@ -208,13 +235,16 @@ register(
             Mistake(
                 "of the inverse",
                 _of(lambda r2, D: -(D - 1) * torch.log(1 + r2) - torch.log(1 + 3 * r2)),
-                "That is the log-det of the way back. This map stretches, so its log-det is positive.",
+                "That is the log-det of the way back. This map stretches, so its log-det is "
+                "positive.",
             ),
         ],
         hints=[
-            "The map turns nothing: a point moves along its ray, from r to r + r^3. How much longer is a short piece "
+            "The map turns nothing: a point moves along its ray, from r to r + r^3. How much "
+            "longer is a short piece "
             "of the ray then?",
-            "A short arrow across the ray becomes longer as the circle on which it lies, by (r + r^3) / r.",
+            "A short arrow across the ray becomes longer as the circle on which it lies, by (r + "
+            "r^3) / r.",
             "Multiply: one direction along the ray, D - 1 across. The logarithm makes a sum of it.",
         ],
         otherwise="Compare with autograd: torch.func.jacrev of the map at one point, then torch.linalg.slogdet.",

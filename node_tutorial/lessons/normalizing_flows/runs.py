@@ -1,12 +1,15 @@
-"""Lesson 14: flows of the plane, how they are trained, and the trainings that are stored with the course.
+"""Lesson 14: flows of the plane, how they are trained, and the trainings that are stored with the
+course.
 
-    python benchmarks/normalizing_flows.py         trains all of them again (about ten minutes), and stores them
+    python benchmarks/normalizing_flows.py         trains all of them again (about ten minutes), and
+    stores them
 
 Two groups, all in float32, by Adam with a learning rate that falls along a cosine:
-- fitted to data by maximum likelihood, 256 new draws in each update; `planar` and `RealNVP` with 8 couplings have
-  numbers of updates that take equal processor time;
-- fitted to the energies of Rezende & Mohamed by KL(q || p), 256 draws from the flow in each update. As in the paper the
-  energy's weight grows from 0.01 to 1, here over the first half of the training.
+- fitted to data by maximum likelihood, 256 new draws in each update; `planar` and `RealNVP` with 8
+  couplings have numbers of updates that take equal processor time;
+- fitted to the energies of Rezende & Mohamed by KL(q || p), 256 draws from the flow in each update.
+  As in the paper the energy's weight grows from 0.01 to 1, here over the first half of the
+  training.
 """
 
 import math
@@ -18,12 +21,12 @@ import numpy as np
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from ..data import Density, Gap, gaussians, kl_gap, target, two_circles, two_moons
-from ..data.stored import load
-from ..models import PlanarFlow, RealNVP
-from ..models.flows import Flow
-from ..training import fit
-from .precision import default_dtype
+from ...course.runs import load
+from ...data import Density, Gap, gaussians, kl_gap, target, two_circles, two_moons
+from ...models import PlanarFlow, RealNVP
+from ...models.flows import Flow
+from ...training import fit
+from ...training.precision import default_dtype
 
 BATCH, TEST, HIDDEN = 256, 20_000, (32, 32)
 RATE = {"planar": 2e-2, "alternating": 1e-2, "one mask": 1e-2}
@@ -34,14 +37,20 @@ DENSITIES: dict[str, Callable[[], Density]] = {
     "two circles": two_circles,
     "2 islands": lambda: gaussians(2, radius=3.0, std=0.3),
 }
-SHOWN = ("two moons", "8 Gaussians", "two circles")  # with several numbers of layers, and with one mask
+SHOWN = (
+    "two moons",
+    "8 Gaussians",
+    "two circles",
+)  # with several numbers of layers, and with one mask
 LAYERS = (2, 4, 8)
 SEEDS = (1, 2, 3, 4)
 FITS = (("planar", 32), ("alternating", 8))  # that are compared at equal time
 
 
 class Setting(NamedTuple):
-    """A flow: the density's name (of DENSITIES, or "U1" to "U4"), what its layers are (of RATE), how many; a seed."""
+    """A flow: the density's name (of DENSITIES, or "U1" to "U4"), what its layers are (of RATE),
+    how many; a seed.
+    """
 
     density: str
     kind: str = "alternating"
@@ -50,17 +59,31 @@ class Setting(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.density}, {self.kind}, {self.layers}" + (f", seed {self.seed}" if self.seed else "")
+        return f"{self.density}, {self.kind}, {self.layers}" + (
+            f", seed {self.seed}" if self.seed else ""
+        )
 
 
 ISLANDS = Setting("2 islands")
 RUNS = {ISLANDS: 3000}  # setting: number of updates
 for _density in SHOWN:
-    RUNS |= {Setting(_density): 4000, Setting(_density, layers=4): 2500, Setting(_density, layers=2): 2500}
+    RUNS |= {
+        Setting(_density): 4000,
+        Setting(_density, layers=4): 2500,
+        Setting(_density, layers=2): 2500,
+    }
     RUNS |= {Setting(_density, "one mask", layers): 800 for layers in LAYERS}
-RUNS |= {Setting(density, kind, layers): 5000 for density in ("two moons", "8 Gaussians") for kind, layers in FITS}
+RUNS |= {
+    Setting(density, kind, layers): 5000
+    for density in ("two moons", "8 Gaussians")
+    for kind, layers in FITS
+}
 for seed in SEEDS:  # short fits, of which only the measures are stored
-    RUNS |= {Setting(name, kind, layers, seed): 1200 for name in ("two moons", "8 Gaussians") for kind, layers in FITS}
+    RUNS |= {
+        Setting(name, kind, layers, seed): 1200
+        for name in ("two moons", "8 Gaussians")
+        for kind, layers in FITS
+    }
 RUNS |= {Setting(f"U{i}", "planar", layers): 2500 for i in (1, 2, 3, 4) for layers in (2, 8, 32)}
 
 
@@ -73,7 +96,9 @@ def density_of(name: str) -> Density:
 def build(setting: Setting) -> Flow:
     """The flow of a setting, untrained. With "one mask" all couplings keep x_1."""
     if setting.kind == "planar":
-        return PlanarFlow(2, setting.layers, closed="log_prob" if setting.density in DENSITIES else "sample")
+        return PlanarFlow(
+            2, setting.layers, closed="log_prob" if setting.density in DENSITIES else "sample"
+        )
     flow = RealNVP(2, setting.layers, HIDDEN)
     if setting.kind == "one mask":
         flow.kept[:] = flow.kept[1]
@@ -98,19 +123,24 @@ def train(setting: Setting, steps: int | None = None):
             return (1 + math.cos(math.pi * step / steps)) / 2
 
         loss = likelihood if setting.density in DENSITIES else free_energy
-        history = fit(flow, loss, steps, lr=RATE[setting.kind], schedule=falling, clip=10.0, progress=False)
+        history = fit(
+            flow, loss, steps, lr=RATE[setting.kind], schedule=falling, clip=10.0, progress=False
+        )
     return flow, history
 
 
 @torch.no_grad()
 def measure(setting: Setting, flow: Flow) -> Gap:
-    """The gap of a flow in float64: KL(p || q) on held-out draws of p; for energies KL(q || p), on draws of q.
+    """The gap of a flow in float64: KL(p || q) on held-out draws of p; for energies KL(q || p), on
+    draws of q.
 
     cross_entropy is then -E_q[log p].
     """
     density = density_of(setting.density)
     if setting.density in DENSITIES:
-        return kl_gap(density, flow.log_prob, density.sample(TEST, torch.Generator().manual_seed(1)).double())
+        return kl_gap(
+            density, flow.log_prob, density.sample(TEST, torch.Generator().manual_seed(1)).double()
+        )
     torch.manual_seed(1)
     x, log_q = flow.sample_with_log_prob(TEST)
     log_p = density.log_prob(x)

@@ -5,13 +5,15 @@ import math
 import numpy as np
 import torch
 
-from ..plotting import BLUE, EXACT, GRAY, VERMILLION, label_line
-from .base import Explorable, explorable
-from .controls import choice, slider
+from ...course.controls import choice, slider
+from ...course.explorables import Explorable, explorable
+from ...plotting import BLUE, EXACT, GRAY, VERMILLION, label_line
 
 _Z = torch.linspace(-12, 12, 2401, dtype=torch.float64)
 _P = torch.exp(-_Z.square() / 2) / math.sqrt(2 * math.pi)
-_DRAWS = torch.special.ndtri((torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000)  # evenly spread, N(0, 1)
+_DRAWS = torch.special.ndtri(
+    (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
+)  # evenly spread, N(0, 1)
 _STEP = (0.5, 0.75)  # a small step of z, whose image is shown
 
 MAPS = {  # name: (x, dx/dz) as functions of z and a
@@ -33,14 +35,20 @@ FACTORS = {
 
 @explorable("14", "stretched_density")
 def stretched_density():
-    """x = map(z) with z from N(0, 1): the histogram of x, and p(z) times a factor that claims to be its density."""
+    """x = map(z) with z from N(0, 1): the histogram of x, and p(z) times a factor that claims to be
+    its density.
+    """
 
     def compute(map, a, factor):
         x_of, slope_of = MAPS[map]
         x, slope = x_of(_Z, a), slope_of(_Z, a)
         claimed = _P * FACTORS[factor](slope)
-        weights = np.full(len(_DRAWS), 5 / len(_DRAWS))  # over bins of width 0.2: the bars' area is the share of draws
-        heights, edges = np.histogram(x_of(_DRAWS, a).numpy(), bins=np.linspace(-5, 7, 61), weights=weights)
+        weights = np.full(
+            len(_DRAWS), 5 / len(_DRAWS)
+        )  # over bins of width 0.2: the bars' area is the share of draws
+        heights, edges = np.histogram(
+            x_of(_DRAWS, a).numpy(), bins=np.linspace(-5, 7, 61), weights=weights
+        )
         return {
             "map": map,
             "a": a,
@@ -60,7 +68,10 @@ def stretched_density():
         left.fill_betweenx([-5, 7], *_STEP, color=GRAY, alpha=0.35, linewidth=0)
         left.fill_between([-3, 3], low, high, color=VERMILLION, alpha=0.35, linewidth=0)
         left.set(xlim=(-3, 3), ylim=(-5, 7), xlabel="z", ylabel="x")
-        left.set_title(f"{data['map']}, a = {data['a']:.1f}\ndz = {_STEP[1] - _STEP[0]:.2f}, dx = {high - low:.2f}")
+        left.set_title(
+            f"{data['map']}, a = {data['a']:.1f}\ndz = {_STEP[1] - _STEP[0]:.2f}, dx = "
+            f"{high - low:.2f}"
+        )
         right.stairs(data["heights"], data["edges"], fill=True, color="#C9DDEA")
         right.plot(data["x"], data["claimed"], color=VERMILLION)
         right.axhline(0, color=EXACT, linewidth=0.8)

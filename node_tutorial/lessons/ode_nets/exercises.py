@@ -5,10 +5,10 @@ from functools import lru_cache
 
 import torch
 
-from ..gradients.memory import bytes_kept
-from ..models import ResNet
-from .answers import array, function, number
-from .base import Exercise, Mistake, register
+from ...course.answers import array, function, number
+from ...course.exercises import Exercise, Mistake, register
+from ...gradients.memory import bytes_kept
+from ...models import ResNet
 
 
 def parameters(channels, blocks):
@@ -46,13 +46,23 @@ register(
     Exercise(
         "07.1",
         "The parameters of the blocks",
-        kind=function((32, 6), (64, 6), (8, 1), (5, 3), returns=array((2,), wanted="a pair of numbers")),
+        kind=function(
+            (32, 6), (64, 6), (8, 1), (5, 3), returns=array((2,), wanted="a pair of numbers")
+        ),
         solution=parameters,
         rtol=0.0,
         atol=0.1,
         mistakes=[
-            Mistake("no biases", _no_biases, "Each convolution also has a bias for every output channel."),
-            Mistake("no norms", _no_norms, "The three norms of a block have a scale and a shift for every channel."),
+            Mistake(
+                "no biases",
+                _no_biases,
+                "Each convolution also has a bias for every output channel.",
+            ),
+            Mistake(
+                "no norms",
+                _no_norms,
+                "The three norms of a block have a scale and a shift for every channel.",
+            ),
             Mistake(
                 "no channel for the time",
                 _no_time,
@@ -61,7 +71,8 @@ register(
             Mistake(
                 "time in the residual blocks",
                 _time_for_all,
-                "The residual blocks have no channel for the time: each has weights of its own anyway.",
+                "The residual blocks have no channel for the time: each has weights of its own "
+                "anyway.",
             ),
             Mistake(
                 "the ODE block counted for each step",
@@ -72,7 +83,8 @@ register(
         hints=[
             "A convolution of 3 by 3 pixels from a to b channels has 9 a b weights and b biases.",
             "A group norm of c channels has c scales and c shifts, however many groups there are.",
-            "A residual block has two convolutions from c to c and three norms; the ODE block two from c + 1 to c.",
+            "A residual block has two convolutions from c to c and three norms; the ODE block two "
+            "from c + 1 to c.",
         ],
         otherwise="Compare with `sum(p.numel() for p in net.parameters())`, of `ResNet(c, blocks=n).blocks` and of "
         "`ODENet(c).block`.",
@@ -103,25 +115,40 @@ register(
         solution=standard_errors,
         rtol=0.01,
         mistakes=[
-            Mistake("only ResNet's error", _ONE, "RK-Net's error is uncertain too: add the two variances."),
-            Mistake("only RK-Net's error", _OTHER, "ResNet's error is uncertain too: add the two variances."),
+            Mistake(
+                "only ResNet's error",
+                _ONE,
+                "RK-Net's error is uncertain too: add the two variances.",
+            ),
+            Mistake(
+                "only RK-Net's error",
+                _OTHER,
+                "ResNet's error is uncertain too: add the two variances.",
+            ),
             Mistake(
                 "standard errors added",
                 1 / (1 / _ONE + 1 / _OTHER),
                 "Independent errors add as squares: add the variances, then take the root.",
             ),
-            Mistake("no n", _off_by(0.01), "The variance of a share is p (1 - p) / n: divide by the 10 000 images."),
+            Mistake(
+                "no n",
+                _off_by(0.01),
+                "The variance of a share is p (1 - p) / n: divide by the 10 000 images.",
+            ),
             Mistake(
                 "per cent",
                 0.06 / math.sqrt((0.41 * 0.59 + 0.47 * 0.53) / 10_000),
                 "0.41 per cent is the share p = 0.0041.",
             ),
-            Mistake("the other sign", _off_by(-1.0), "RK-Net minus ResNet: the number is positive."),
+            Mistake(
+                "the other sign", _off_by(-1.0), "RK-Net minus ResNet: the number is positive."
+            ),
         ],
         hints=[
             "For each net the variance of its error is p (1 - p) / n.",
             "The variance of a difference of independent numbers is the sum of their variances.",
-            "(0.0047 - 0.0041) / sqrt(variance of the one + variance of the other), with n = 10 000.",
+            "(0.0047 - 0.0041) / sqrt(variance of the one + variance of the other), with n = 10 "
+            "000.",
         ],
         otherwise="p is 0.0041 for the one and 0.0047 for the other, n is 10 000; divide the difference by its "
         "standard error.",
@@ -160,12 +187,14 @@ register(
             Mistake(
                 "the rest forgotten",
                 10**9 // (_kept()[1] - _kept()[0]),
-                "Very close. Downsampling and classifier keep something too, whatever the number of blocks.",
+                "Very close. Downsampling and classifier keep something too, whatever the number "
+                "of blocks.",
             ),
             Mistake(
                 "the rest counted for every block",
                 10**9 // _kept()[1],
-                "That divides by what a whole net with one block keeps. A further block adds only the difference.",
+                "That divides by what a whole net with one block keeps. A further block adds only "
+                "the difference.",
             ),
             Mistake(
                 "rounded up",
@@ -215,7 +244,11 @@ register(
         "07.4",
         "A counter that nobody resets",
         kind=function(
-            (0, 14, 28), (28, 42, 62), (62, 82, 102), (500, 526, 558), returns=array((2,), wanted="a pair of numbers")
+            (0, 14, 28),
+            (28, 42, 62),
+            (62, 82, 102),
+            (500, 526, 558),
+            returns=array((2,), wanted="a pair of numbers"),
         ),
         solution=evaluations,
         rtol=0.0,
@@ -224,12 +257,14 @@ register(
             Mistake(
                 "nothing reset",
                 _nothing_reset,
-                "These are the readings themselves. The counter has counted all earlier steps, too.",
+                "These are the readings themselves. The counter has counted all earlier steps, "
+                "too.",
             ),
             Mistake(
                 "the start forgotten",
                 _forward_not_reset,
-                "The second number is right. The first still holds what the counter read before the forward pass.",
+                "The second number is right. The first still holds what the counter read before "
+                "the forward pass.",
             ),
             Mistake(
                 "backward with forward",

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.ticker import NullLocator
 
-from ..plotting import (
+from ...plotting import (
     BLUE,
     EXACT,
     GRAY,
@@ -20,16 +20,26 @@ TESTED = 1797  # all folds together
 
 
 def error_figure(table):
-    """A figure: test errors of every net, one dot per seed, over all folds; and one standard error to both sides."""
+    """A figure: test errors of every net, one dot per seed, over all folds; and one standard error
+    to both sides.
+    """
     fig, ax = figure(size=(8.4, 3.6))
     for i, (name, row) in enumerate(table.items()):
         shares = np.sum(row["wrong"], axis=1) / TESTED
         mean = shares.mean()
         color = VERMILLION if name in ("RK-Net", "ODE-Net") else BLUE if name == "ResNet" else GRAY
         error = np.sqrt(mean * (1 - mean) / TESTED)
-        ax.plot([100 * (mean - error), 100 * (mean + error)], [i, i], color=color, linewidth=6, alpha=0.3)
+        ax.plot(
+            [100 * (mean - error), 100 * (mean + error)],
+            [i, i],
+            color=color,
+            linewidth=6,
+            alpha=0.3,
+        )
         ax.plot(100 * shares, [i] * len(shares), "o", color=color, markersize=5)
-        ax.text(7.5, i, f"{row['parameters']:,}".replace(",", " "), ha="right", va="center", color=color)
+        ax.text(
+            7.5, i, f"{row['parameters']:,}".replace(",", " "), ha="right", va="center", color=color
+        )
     ax.set_yticks(range(len(table)), list(table))
     ax.invert_yaxis()
     ax.set(xlim=(0, 7.6), xticks=range(7), xlabel="test error (%)")
@@ -44,7 +54,9 @@ def memory_figure(kept):
     lines = {}
     for (name, row), color in zip(kept.items(), (BLUE, ORANGE, VERMILLION)):
         (lines[name],) = ax.plot(list(row), [v / 1e6 for v in row.values()], "o-", color=color)
-    ax.set(xlabel="evaluations of f in the forward pass", ylabel="MB kept", xlim=(0, 34), ylim=(0, 17))
+    ax.set(
+        xlabel="evaluations of f in the forward pass", ylabel="MB kept", xlim=(0, 34), ylim=(0, 17)
+    )
     room_for_labels(ax, 0.32)
     for name, line in lines.items():
         label_line(line, name)
@@ -54,7 +66,8 @@ def memory_figure(kept):
 def steps_figure(wrong, exact):
     """A figure: wrong answers over Euler steps in the test, for nets trained with a number of them.
 
-    wrong: {steps in training: {steps in the test: wrong answers}}; exact: {steps in training: with the exact solution}.
+    wrong: {steps in training: {steps in the test: wrong answers}}; exact: {steps in training: with
+    the exact solution}.
     """
     fig, ax = figure(size=(7.4, 3.4))
     colors = dict(zip(wrong, (VERMILLION, ORANGE, BLUE)))
@@ -62,14 +75,20 @@ def steps_figure(wrong, exact):
     end = 2 * steps[-1]
     lines = {}
     for trained, row in wrong.items():
-        (lines[trained],) = ax.plot([*steps, end], [*row.values(), exact[trained]], "o-", color=colors[trained])
+        (lines[trained],) = ax.plot(
+            [*steps, end], [*row.values(), exact[trained]], "o-", color=colors[trained]
+        )
         if trained in row:
             ax.plot(trained, row[trained], "o", color=colors[trained], markersize=11)
     ax.set_xscale("log")
     ax.set_xticks([*steps, end], [*map(str, steps), "exact"])
     ax.xaxis.set_minor_locator(NullLocator())
     top = max(20, *(max(row.values()) for row in wrong.values()), *exact.values()) + 4
-    ax.set(xlabel="Euler steps in the test (large dot: in training)", ylabel="wrong, of 450", ylim=(0, top))
+    ax.set(
+        xlabel="Euler steps in the test (large dot: in training)",
+        ylabel="wrong, of 450",
+        ylim=(0, top),
+    )
     ax.set_xlim(0.8, 5 * end)
     for trained, line in lines.items():
         unit = {1: " step"}.get(trained, " steps") if isinstance(trained, int) else ""
@@ -78,18 +97,25 @@ def steps_figure(wrong, exact):
 
 
 def growth_figure(growth):
-    """A figure: evaluations over epochs for three fields, each seed a line: forward, backward, and at 1e-6.
+    """A figure: evaluations over epochs for three fields, each seed a line: forward, backward, and
+    at 1e-6.
 
     growth: field -> {"forward", "backward", "tight"} -> per seed a list over epochs.
     """
     fig, axes = figure(ncols=3, size=(9.4, 3.2))
-    titles = {"forward": "forward, at 1e-3", "backward": "backward, at 1e-3", "tight": "forward, at 1e-6"}
+    titles = {
+        "forward": "forward, at 1e-3",
+        "backward": "backward, at 1e-3",
+        "tight": "forward, at 1e-6",
+    }
     for ax, (what, title) in zip(axes, titles.items()):
         for (name, row), color in zip(growth.items(), (BLUE, SKY, VERMILLION)):
             for seed in row[what]:
                 ax.plot(range(1, len(seed) + 1), seed, color=color, linewidth=1.1)
             if what == "tight":
-                label_line((len(seed), np.mean([s[-1] for s in row[what]])), name, ax=ax, color=color)
+                label_line(
+                    (len(seed), np.mean([s[-1] for s in row[what]])), name, ax=ax, color=color
+                )
         top = 160 if what == "tight" else 40
         ax.set(xlabel="epoch", xlim=(0, len(seed)), ylim=(0, top))
         ax.set_title(title)
@@ -100,7 +126,9 @@ def growth_figure(growth):
 
 
 def own_clock_figure(steps, lead):
-    """A figure: how many images take how many steps (B,), and the mean lead of the right answer (B,) among them."""
+    """A figure: how many images take how many steps (B,), and the mean lead of the right answer
+    (B,) among them.
+    """
     fig, (left, right) = figure(ncols=2, size=(8.4, 3.0))
     counts = np.unique(np.asarray(steps), return_counts=True)
     left.bar(*counts, 0.6, color=BLUE)
@@ -114,7 +142,8 @@ def own_clock_figure(steps, lead):
 
 
 def figure_three(data):
-    """Our Figure 3 of Chen et al. 2018. `data`: "tolerance", "distance", "nfe", "seconds", "backward" (n,) each.
+    """Our Figure 3 of Chen et al. 2018. `data`: "tolerance", "distance", "nfe", "seconds",
+    "backward" (n,) each.
 
     The fourth panel is `growth_figure`'s.
     """

@@ -1,4 +1,6 @@
-"""Lesson 07: the nets on digits, their training, what is measured of them. Long runs: benchmarks/ode_nets.py."""
+"""Lesson 07: the nets on digits, their training, what is measured of them. Long runs:
+benchmarks/ode_nets.py.
+"""
 
 import copy
 import math
@@ -12,15 +14,18 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from .. import MLP, Minibatches, NeuralODE, fit
-from ..data.digits import FOLDS, digits
-from ..data.stored import load
-from ..models import ConvField, ODENet, ResNet
-from ..models.resnet import downsampling
+from ... import MLP, Minibatches, NeuralODE, fit
+from ...course.runs import load
+from ...data.digits import FOLDS, digits
+from ...models import ConvField, ODENet, ResNet
+from ...models.resnet import downsampling
 
 CHANNELS, EPOCHS, BATCH = 32, 8, 32
 TOLERANCE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-3}
-RK4: dict[str, Any] = {"method": "rk4_classic", "options": {"step_size": 0.5}}  # two steps of four evaluations
+RK4: dict[str, Any] = {
+    "method": "rk4_classic",
+    "options": {"step_size": 0.5},
+}  # two steps of four evaluations
 
 
 def _linear():
@@ -32,8 +37,12 @@ def _mlp():
 
 
 def _flat():
-    """No block, and a classifier that knows where in the image a feature is: no mean over the positions."""
-    return nn.Sequential(downsampling(1, CHANNELS, 1), nn.SiLU(), nn.Flatten(), nn.Linear(CHANNELS * 16, 10))
+    """No block, and a classifier that knows where in the image a feature is: no mean over the
+    positions.
+    """
+    return nn.Sequential(
+        downsampling(1, CHANNELS, 1), nn.SiLU(), nn.Flatten(), nn.Linear(CHANNELS * 16, 10)
+    )
 
 
 def one_step():
@@ -43,7 +52,9 @@ def one_step():
 
 def _field(**options):
     """An ODE-Net with another field."""
-    return lambda: ODENet(CHANNELS, field=ConvField(CHANNELS, **options), gradient="adjoint", **TOLERANCE)
+    return lambda: ODENet(
+        CHANNELS, field=ConvField(CHANNELS, **options), gradient="adjoint", **TOLERANCE
+    )
 
 
 NETS = {
@@ -61,11 +72,17 @@ FIELDS = {
     "no norms, SiLU": _field(normalize=False),
     "no norms, ReLU": _field(normalize=False, activation=nn.ReLU),
 }
-STORED = {"ODE-Net": NETS["ODE-Net"], "ReLU": _field(activation=nn.ReLU), "no norms": FIELDS["no norms, SiLU"]}
+STORED = {
+    "ODE-Net": NETS["ODE-Net"],
+    "ReLU": _field(activation=nn.ReLU),
+    "no norms": FIELDS["no norms, SiLU"],
+}
 
 
 class Trained(NamedTuple):
-    """A trained net, its `History`, the processor's seconds, and wrong answers among the test images."""
+    """A trained net, its `History`, the processor's seconds, and wrong answers among the test
+    images.
+    """
 
     net: nn.Module
     history: object
@@ -74,9 +91,11 @@ class Trained(NamedTuple):
 
 
 def train(make, fold=0, seed=0, epochs=EPOCHS, on_step=None):
-    """Make a net and train it on all digits but those of a fold: Adam, learning rate falling to 0 along a cosine.
+    """Make a net and train it on all digits but those of a fold: Adam, learning rate falling to 0
+    along a cosine.
 
-    The rate is 0.003, for the linear classifier 0.03, each the best of 0.001, 0.003, 0.01, 0.03 on fold 0.
+    The rate is 0.003, for the linear classifier 0.03, each the best of 0.001, 0.003, 0.01, 0.03 on
+    fold 0.
     """
     split = digits(fold)
     torch.manual_seed(seed)
@@ -98,7 +117,9 @@ def train(make, fold=0, seed=0, epochs=EPOCHS, on_step=None):
 
 
 def table(seeds=(0, 1, 2), names=NETS):
-    """Train every net with every seed on every fold: parameters; wrong answers and seconds, by seed and fold."""
+    """Train every net with every seed on every fold: parameters; wrong answers and seconds, by seed
+    and fold.
+    """
     rows = {}
     for name in names:
         runs = [[train(NETS[name], fold, seed) for fold in range(FOLDS)] for seed in seeds]
@@ -133,24 +154,33 @@ def solve_with(net, images, **solver):
 
 @torch.no_grad()
 def pooled(net, features):
-    """What the classifier's linear layer sees of features (T, B, C, h, w): means over positions (T, B, C)."""
+    """What the classifier's linear layer sees of features (T, B, C, h, w): means over positions (T,
+    B, C).
+    """
     return net.head[0](features).mean((-2, -1))
 
 
 def flat_map(net, features):
-    """Two coordinates (T, B, 2) of what the classifier sees: the directions that best separate the classes at the end.
+    """Two coordinates (T, B, 2) of what the classifier sees: the directions that best separate the
+    classes at the end.
 
     (Linear discriminant analysis of the last `pooled` features, for the test set of fold 0.)
     """
     seen = pooled(net, features)
     fitted = LinearDiscriminantAnalysis(n_components=2).fit(seen[-1].numpy(), test_set()[1].numpy())
-    return torch.from_numpy(fitted.transform(seen.flatten(0, 1).numpy())).reshape(*seen.shape[:2], 2).float()
+    return (
+        torch.from_numpy(fitted.transform(seen.flatten(0, 1).numpy()))
+        .reshape(*seen.shape[:2], 2)
+        .float()
+    )
 
 
 def costs(net, images, labels, tols):
-    """An ODE-Net with the adjoint, at tolerances (n,): what Figure 3 shows, from name to values (n,).
+    """An ODE-Net with the adjoint, at tolerances (n,): what Figure 3 shows, from name to values
+    (n,).
 
-    "nfe", "backward": evaluations. "seconds": of the forward pass. "distance": root mean square of the scores' errors.
+    "nfe", "backward": evaluations. "seconds": of the forward pass. "distance": root mean square of
+    the scores' errors.
     """
     double = copy.deepcopy(net).double()
     exact, _ = solve_with(double, images.double(), method="dopri8", rtol=1e-10, atol=1e-10)
@@ -181,9 +211,13 @@ def results():
 
 @lru_cache(maxsize=3)
 def stored(name):
-    """A trained net from the file: of fold 0, seed 0, with weights rounded to half precision. In evaluation mode."""
+    """A trained net from the file: of fold 0, seed 0, with weights rounded to half precision. In
+    evaluation mode.
+    """
     arrays, net = load("ode_nets.npz"), STORED[name]()
-    net.load_state_dict({k: torch.tensor(arrays[f"{name}/{k}"], dtype=torch.float32) for k in net.state_dict()})
+    net.load_state_dict(
+        {k: torch.tensor(arrays[f"{name}/{k}"], dtype=torch.float32) for k in net.state_dict()}
+    )
     return net.eval()
 
 

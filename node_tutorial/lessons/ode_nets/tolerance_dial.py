@@ -4,10 +4,10 @@ import math
 
 from matplotlib.ticker import NullLocator
 
-from ..plotting import BLUE, GRAY, GREEN, ORANGE, label_line
-from .base import Explorable, explorable
-from .controls import choice, log_slider
-from .ode_nets import results
+from ...course.controls import choice, log_slider
+from ...course.explorables import Explorable, explorable
+from ...plotting import BLUE, GRAY, GREEN, ORANGE, label_line
+from .runs import results
 
 NETS = {
     "dopri5 at 1e-3": "ODE-Net",
@@ -20,19 +20,32 @@ ADAPTIVE = {"bosh3": ORANGE, "dopri5": BLUE, "dopri8": GREEN}
 
 @explorable("07", "tolerance_dial")
 def tolerance_dial():
-    """A trained net under another solver and tolerance: wrong answers, distance from the exact scores, evaluations."""
+    """A trained net under another solver and tolerance: wrong answers, distance from the exact
+    scores, evaluations.
+    """
 
     def compute(tolerance, method, net):
         stored = results()["dial"]
         rows = stored["nets"][NETS[net]]
-        place = min(range(len(stored["tolerances"])), key=lambda i: abs(math.log(stored["tolerances"][i] / tolerance)))
+        place = min(
+            range(len(stored["tolerances"])),
+            key=lambda i: abs(math.log(stored["tolerances"][i] / tolerance)),
+        )
         now = {key: values[place] for key, values in rows[method].items()}
-        return {"rows": rows, "net": net, "method": method, "tolerance": stored["tolerances"][place], **now}
+        return {
+            "rows": rows,
+            "net": net,
+            "method": method,
+            "tolerance": stored["tolerances"][place],
+            **now,
+        }
 
     def describe(data):
         return (
-            f"Trained with {data['net']}, tested with {data['method']} at {data['tolerance']:.0e}: {data['nfe']} "
-            f"evaluations, {data['wrong']} of 450 wrong; {data['changed']} answers differ from those of the exact "
+            f"Trained with {data['net']}, tested with {data['method']} at "
+            f"{data['tolerance']:.0e}: {data['nfe']} "
+            f"evaluations, {data['wrong']} of 450 wrong; {data['changed']} answers differ from "
+            "those of the exact "
             f"solution, the scores by {data['distance']:.0e}."
         )
 
@@ -57,7 +70,9 @@ def _draw(fig, data):
         for name, row in data["rows"].items():
             color, now = ADAPTIVE.get(name, GRAY), name == data["method"]
             style = {"linewidth": 2.2} if now else {"linewidth": 1.0, "alpha": 0.8}
-            (lines[name],) = ax.plot(row["nfe"], row[what], ".-", color=color, markersize=4, **style)
+            (lines[name],) = ax.plot(
+                row["nfe"], row[what], ".-", color=color, markersize=4, **style
+            )
         ax.plot(data["nfe"], data[what], "o", color=ADAPTIVE[data["method"]], markersize=10)
         ax.set_xscale("log")
         ax.set(xlabel="evaluations of f", xlim=(0.8, 6000))
@@ -73,5 +88,7 @@ def _draw(fig, data):
                 label_line(line, text, weight="bold" if name == data["method"] else "normal")
         else:
             ax.set(ylim=(0, 40), ylabel="wrong, of 450")
-    left.set_title(f"{data['method']} at {data['tolerance']:.0e}: NFE {data['nfe']}, {data['wrong']} wrong")
+    left.set_title(
+        f"{data['method']} at {data['tolerance']:.0e}: NFE {data['nfe']}, {data['wrong']} wrong"
+    )
     right.set_title(f"{data['changed']} answers changed, scores off by {data['distance']:.0e}")

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import torch
 
-from ..plotting import fitted_slope
-from ..solvers.odeint import odeint
-from ..solvers.tableaus import EULER, HEUN3, MIDPOINT, RK4, RK4_CLASSIC
-from .answers import array, function, number, one_of
-from .base import Exercise, Mistake, register
+from ...course.answers import array, function, number, one_of
+from ...course.exercises import Exercise, Mistake, register
+from ...plotting import fitted_slope
+from ...solvers.odeint import odeint
+from ...solvers.tableaus import EULER, HEUN3, MIDPOINT, RK4, RK4_CLASSIC
 
-# ---- 02.1 One step from a tableau ------------------------------------------------------------------------------------
+# ---- 02.1 One step from a tableau ----------------------------------------------------------------
 
 
 def _bell(t, y):
@@ -81,7 +81,13 @@ def _step_problem(step):
         if abs(run(lambda t, y: 1.0, 2.0, 0.3, method) - 2.3) > 1e-12:
             return "For y' = 1 a step must add exactly h, since b sums to 1."
         z, s = 0.4, method.stages
-        if abs(run(lambda t, y: y, 1.0, z, method) - sum(z**k / math.factorial(k) for k in range(s + 1))) > 1e-12:
+        if (
+            abs(
+                run(lambda t, y: y, 1.0, z, method)
+                - sum(z**k / math.factorial(k) for k in range(s + 1))
+            )
+            > 1e-12
+        ):
             return "For y' = y the stages do not combine as the rows of `a` say: look at where each `y_i` starts."
         if s > 1 and abs(run(lambda t, y: 2 * t, 5.0, 0.5, method, t=1.0) - 6.25) > 1e-12:
             return "For y' = 2 t a step of order 2 or more is exact, and yours is not: look at the stages' times."
@@ -92,7 +98,11 @@ def _step_problem(step):
             y = run(_bell, y, 2 / n, RK4, t=i * 2 / n)
         errors.append(abs(y - 0.2))
     order = fitted_slope([1 / 16, 1 / 32, 1 / 64], np.maximum(errors, 1e-16))
-    return None if order > 3.5 else f"With the 3/8 rule the observed order is {order:.1f}; it should be 4."
+    return (
+        None
+        if order > 3.5
+        else f"With the 3/8 rule the observed order is {order:.1f}; it should be 4."
+    )
 
 
 _PROBES = [(_bell, 0.5, 0.8, 0.4, m.a, m.b, m.c) for m in (EULER, MIDPOINT, HEUN3, RK4)]
@@ -105,25 +115,50 @@ register(
         solution=my_step,
         check=_step_problem,
         mistakes=[
-            Mistake("c unused", _time_forgotten, "Every stage is evaluated at the start time. Where does `c` enter?"),
-            Mistake("h missing in stages", _h_forgotten_in_stages, "The stages move by slopes alone; `h` is missing."),
             Mistake(
-                "h missing at the end", _h_forgotten_at_the_end, "The last line adds slopes to a state: times `h`!"
+                "c unused",
+                _time_forgotten,
+                "Every stage is evaluated at the start time. Where does `c` enter?",
             ),
-            Mistake("stages pile up", _stages_pile_up, "Each stage starts again from `y`, not from the stage before."),
-            Mistake("ends from a stage", _end_from_last_stage, "The step itself starts from `y`, not from `y_i`."),
-            Mistake("last slope only", _last_slope_only, "A row of `a` weighs all earlier slopes, not just the last."),
+            Mistake(
+                "h missing in stages",
+                _h_forgotten_in_stages,
+                "The stages move by slopes alone; `h` is missing.",
+            ),
+            Mistake(
+                "h missing at the end",
+                _h_forgotten_at_the_end,
+                "The last line adds slopes to a state: times `h`!",
+            ),
+            Mistake(
+                "stages pile up",
+                _stages_pile_up,
+                "Each stage starts again from `y`, not from the stage before.",
+            ),
+            Mistake(
+                "ends from a stage",
+                _end_from_last_stage,
+                "The step itself starts from `y`, not from `y_i`.",
+            ),
+            Mistake(
+                "last slope only",
+                _last_slope_only,
+                "A row of `a` weighs all earlier slopes, not just the last.",
+            ),
         ],
         hints=[
-            "Keep a list `k` of slopes, and fill it in a loop over the rows of `a` and the entries of `c`.",
-            "Stage i is at `y + h * sum(...)`; `zip(a_i, k)` pairs the weights of row i with the slopes so far.",
-            "Append `f(t + c_i * h, y_i)`. After the loop, weigh all slopes by `b` in the same way.",
+            "Keep a list `k` of slopes, and fill it in a loop over the rows of `a` and the "
+            "entries of `c`.",
+            "Stage i is at `y + h * sum(...)`; `zip(a_i, k)` pairs the weights of row i with the "
+            "slopes so far.",
+            "Append `f(t + c_i * h, y_i)`. After the loop, weigh all slopes by `b` in the same "
+            "way.",
         ],
         meaning="Six lines hold every explicit Runge-Kutta method there is. Does yours also take a tensor for `y`?",
     )
 )
 
-# ---- 02.2 Measured orders --------------------------------------------------------------------------------------------
+# ---- 02.2 Measured orders ------------------------------------------------------------------------
 
 
 def pendulum(t, y):
@@ -131,7 +166,10 @@ def pendulum(t, y):
 
 
 def measured_orders():
-    y0, t = torch.tensor([1.0, 0.0], dtype=torch.float64), torch.tensor([0.0, 5.0], dtype=torch.float64)
+    y0, t = (
+        torch.tensor([1.0, 0.0], dtype=torch.float64),
+        torch.tensor([0.0, 5.0], dtype=torch.float64),
+    )
     exact = odeint(pendulum, y0, t, method="dopri8", rtol=1e-13, atol=1e-13)[-1]
     hs, orders = [5 / n for n in (64, 128, 256, 512)], []
     for method in ("euler", "midpoint", "heun2", "rk4_classic"):
@@ -144,7 +182,9 @@ _NOT_MEASURED = "These are the orders of theory. Measured ones are not whole num
 _AGAINST_N = "The sign: you fitted against the number of steps. Fit against the step size h."
 _RATIOS = "These are ratios of errors at h and h / 2. The order is the exponent: take the logarithm to base 2."
 _LOCAL = "One too high: that is the order of the error of one single step. Go all the way to T = 5."
-_ONE_LOG = "A slope this small comes from taking the logarithm of only one of the two axes. Take both."
+_ONE_LOG = (
+    "A slope this small comes from taking the logarithm of only one of the two axes. Take both."
+)
 _BASES = "Both logarithms need the same base."
 
 
@@ -160,7 +200,10 @@ def _orders_problem(orders):
         return _RATIOS
     if np.abs(orders - expected - 1).max() < 0.2:
         return _LOCAL
-    if min(np.abs(orders * base - expected).max() for base in (math.log(10), 1 / math.log(10))) < 0.2:
+    if (
+        min(np.abs(orders * base - expected).max() for base in (math.log(10), 1 / math.log(10)))
+        < 0.2
+    ):
         return _BASES
     if np.abs(orders).max() < 0.5:
         return _ONE_LOG
@@ -185,8 +228,10 @@ register(
         ],
         hints=[
             "For each method collect four errors at t = 5, one for each number of steps.",
-            "The reference: `dopri8` with `rtol=atol=1e-13`. The error: the norm of the difference of the last states.",
-            "`fitted_slope([5 / n for n in steps], errors)` from `node_tutorial.plotting` fits on logarithmic axes.",
+            "The reference: `dopri8` with `rtol=atol=1e-13`. The error: the norm of the "
+            "difference of the last states.",
+            "`fitted_slope([5 / n for n in steps], errors)` from `node_tutorial.plotting` fits on "
+            "logarithmic axes.",
         ],
         otherwise="Four slopes, in the order Euler, midpoint, Heun, classical RK4; each near a whole number.",
         meaning="Near 1, 2, 2, 4, and nearer the smaller h is. On this nonlinear problem midpoint and Heun "
@@ -194,14 +239,19 @@ register(
     )
 )
 
-# ---- 02.3 The broken condition ---------------------------------------------------------------------------------------
+# ---- 02.3 The broken condition -------------------------------------------------------------------
 
 
 def broken_condition():
     a, b = np.zeros((4, 4)), np.array([1 / 6, 1 / 3, 1 / 3, 1 / 6])
     a[1, 0] = a[2, 1] = a[3, 1] = a[3, 2] = 1 / 2
     c = a.sum(axis=1)
-    values = {"b.1": (b.sum(), 1), "b.c": (b @ c, 2), "b.c^2": (b @ c**2, 3), "b.Ac": (b @ a @ c, 6)}
+    values = {
+        "b.1": (b.sum(), 1),
+        "b.c": (b @ c, 2),
+        "b.c^2": (b @ c**2, 3),
+        "b.Ac": (b @ a @ c, 6),
+    }
     values |= {"b.c^3": (b @ c**3, 4), "b.cAc": (b @ (c * (a @ c)), 8)}
     values |= {"b.Ac^2": (b @ a @ c**2, 12), "b.AAc": (b @ a @ a @ c, 24)}
     return next(name for name, (value, n) in values.items() if abs(value - 1 / n) > 1e-12)
@@ -216,27 +266,52 @@ register(
         mistakes=[
             Mistake("sum of b", "b.1", "`Tableau` would have refused it: `b` still sums to 1."),
             Mistake("order 2", "b.c", "Then the order would be 1. Measure it: it is higher."),
-            Mistake("b and c alone", "b.c^2", "`b` and `c` are untouched, so what involves only these still holds."),
-            Mistake("quadrature of order 4", "b.c^3", "This one involves only `b` and `c`, which are as before."),
-            Mistake("order 3", "b.Ac", "Then the order would be 2. Measure it: it is higher. And compute `A c`."),
-            Mistake("A c again", "b.cAc", "Compute `A c` before and after: c_2 = c_3, so it did not change."),
-            Mistake("A c squared", "b.Ac^2", "c_2^2 = c_3^2, so moving weight from one to the other changes nothing."),
+            Mistake(
+                "b and c alone",
+                "b.c^2",
+                "`b` and `c` are untouched, so what involves only these still holds.",
+            ),
+            Mistake(
+                "quadrature of order 4",
+                "b.c^3",
+                "This one involves only `b` and `c`, which are as before.",
+            ),
+            Mistake(
+                "order 3",
+                "b.Ac",
+                "Then the order would be 2. Measure it: it is higher. And compute `A c`.",
+            ),
+            Mistake(
+                "A c again",
+                "b.cAc",
+                "Compute `A c` before and after: c_2 = c_3, so it did not change.",
+            ),
+            Mistake(
+                "A c squared",
+                "b.Ac^2",
+                "c_2^2 = c_3^2, so moving weight from one to the other changes nothing.",
+            ),
         ],
         hints=[
             "Feed the tableau to `order_conditions` and look for an entry that is not zero.",
-            "Only the last row of `a` changed, and it still sums to 1. Which sums see more than that?",
-            "Weight moved between two stages at equal times; only what those stages have seen before differs.",
+            "Only the last row of `a` changed, and it still sums to 1. Which sums see more than "
+            "that?",
+            "Weight moved between two stages at equal times; only what those stages have seen "
+            "before differs.",
         ],
         meaning="The tall tree: a slope of a slope of a slope. All else holds, so that the order is 3 and no check of "
         "row sums can notice. This is why methods are tested by measured orders too.",
     )
 )
 
-# ---- 02.4 The floor of float32 ---------------------------------------------------------------------------------------
+# ---- 02.4 The floor of float32 -------------------------------------------------------------------
 
 
 def float32_floor():
-    y0, t = torch.tensor([1.0, 0.0], dtype=torch.float64), torch.tensor([0.0, 5.0], dtype=torch.float64)
+    y0, t = (
+        torch.tensor([1.0, 0.0], dtype=torch.float64),
+        torch.tensor([0.0, 5.0], dtype=torch.float64),
+    )
     exact = odeint(pendulum, y0, t, method="dopri8", rtol=1e-13, atol=1e-13)[-1]
     errors = []
     for n in [2**k for k in range(2, 12)]:
@@ -245,10 +320,10 @@ def float32_floor():
     return min(errors)
 
 
-_DOUBLE = "Far too small for 24 bits: this was computed in float64. `y0` decides the dtype of the state."
-_STILL_TRUNCATION = (
-    "Above the floor. Either the step is still too long, or already too short: search both sides of the V."
+_DOUBLE = (
+    "Far too small for 24 bits: this was computed in float64. `y0` decides the dtype of the state."
 )
+_STILL_TRUNCATION = "Above the floor. Either the step is still too long, or already too short: search both sides of the V."
 _ZERO = "An error of exactly 0 means that both sides carry the same rounding: compare with a float64 reference."
 _EXPONENT = "An error is positive. Did you hand in its logarithm?"
 
@@ -278,9 +353,12 @@ register(
             Mistake("logarithm", -7.0, _EXPONENT),
         ],
         hints=[
-            "Solve with `y0` in float32 for 4, 8, ..., 2048 steps; take the smallest of the errors.",
-            "Compare in float64: `(y[-1].double() - exact).norm()`, with the reference of exercise 02.2.",
-            "The floor lies near the eps of float32, about 1e-7; RK4 reaches it with one or two hundred steps.",
+            "Solve with `y0` in float32 for 4, 8, ..., 2048 steps; take the smallest of the "
+            "errors.",
+            "Compare in float64: `(y[-1].double() - exact).norm()`, with the reference of "
+            "exercise 02.2.",
+            "The floor lies near the eps of float32, about 1e-7; RK4 reaches it with one or two "
+            "hundred steps.",
         ],
         meaning="Within a small factor of eps, and ten times as many steps would make it worse. Neural networks run "
         "in float32: asking a solver for more digits than this is paid for and not delivered.",

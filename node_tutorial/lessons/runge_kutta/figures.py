@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from ..plotting import (
+from ...plotting import (
     BLUE,
     EXACT,
     GRAY,
@@ -23,7 +23,7 @@ from ..plotting import (
     trajectory,
     vector_field,
 )
-from .runge_kutta import stages
+from .tableau_workbench import stages
 
 COLORS = {
     "euler": VERMILLION,
@@ -53,18 +53,24 @@ def same_cost(f, solutions):
 
 
 def error_over_step(hs, errors):
-    """The figure that the lesson redraws: {method: errors} over the step sizes hs, always with the same limits."""
+    """The figure that the lesson redraws: {method: errors} over the step sizes hs, always with the
+    same limits.
+    """
     fig, ax = figure(size=(7.2, 3.7))
     ax.set(xscale="log", yscale="log", xlim=(0.009, 1.6), ylim=(2e-10, 2e1))
     for name, values in errors.items():
         line = "--" if name in ("heun2", "rk4") else "-"  # those that lie on another line
-        loglog_slope(hs, values, ax=ax, label=name, fit=slice(-3, None), color=COLORS[name], linestyle=line)
+        loglog_slope(
+            hs, values, ax=ax, label=name, fit=slice(-3, None), color=COLORS[name], linestyle=line
+        )
     ax.set_ylabel("error after one turn")
     return fig
 
 
 def one_step(f, t, y, h, tableau, exact):
-    """One step of a four-stage method, a panel for each stage and one for their average; f(t, y) is scalar."""
+    """One step of a four-stage method, a panel for each stage and one for their average; f(t, y) is
+    scalar.
+    """
     fig, axes = figure(ncols=5, size=(9.4, 2.9), sharey=True)
     colors = (BLUE, VERMILLION, GREEN, PURPLE)
     ts = np.linspace(t, t + 1.12 * h, 60)
@@ -75,7 +81,11 @@ def one_step(f, t, y, h, tableau, exact):
             half = 0.17 * h / math.hypot(1, h * k_j)
             now = 1.0 if i == 4 or color == colors[i] else 0.3
             ax.plot(
-                [t_j - half, t_j + half], [y_j - half * k_j, y_j + half * k_j], color=color, linewidth=3.5, alpha=now
+                [t_j - half, t_j + half],
+                [y_j - half * k_j, y_j + half * k_j],
+                color=color,
+                linewidth=3.5,
+                alpha=now,
             )
         if i < 4:
             way = sum(w * k_j for w, k_j in zip(tableau.a[i], k))
@@ -93,13 +103,20 @@ def one_step(f, t, y, h, tableau, exact):
             ax.plot(t + h, y1, "o", color=EXACT, markersize=8)
             ax.set_title(f"y1 = {y1:.3f}")
         ax.plot(t, y, "o", color=EXACT)
-        ax.set(xlim=(t - 0.2 * h, t + 1.2 * h), ylim=(0.15, 1.18), xlabel="t", xticks=[t, t + h / 2, t + h])
+        ax.set(
+            xlim=(t - 0.2 * h, t + 1.2 * h),
+            ylim=(0.15, 1.18),
+            xlabel="t",
+            xticks=[t, t + h / 2, t + h],
+        )
     axes[0].set_ylabel("y")
     return fig
 
 
 def floor(hs, curves):
-    """Errors over step sizes in two precisions: {(method, dtype name): errors}, floats of 32 bits in warm colors."""
+    """Errors over step sizes in two precisions: {(method, dtype name): errors}, floats of 32 bits
+    in warm colors.
+    """
     fig, ax = figure(size=(7.6, 4.2))
     style = {
         ("rk4_classic", "float32"): (VERMILLION, "-"),
@@ -111,19 +128,38 @@ def floor(hs, curves):
     for key, errors in curves.items():
         color, line = style[key]
         ax.plot(hs[: len(errors)], errors, marker="o", color=color, linestyle=line, markersize=3.5)
-        label_line((hs[len(errors) - 1], errors[-1]), " ".join(key), ax=ax, color=color, ha="right", dx=-6)
+        label_line(
+            (hs[len(errors) - 1], errors[-1]), " ".join(key), ax=ax, color=color, ha="right", dx=-6
+        )
     for name, bits in (("float32", 24), ("float64", 53)):
         ax.axhline(2.0**-bits, color=GRAY, linewidth=0.8, linestyle=":")
-        ax.text(min(hs) / 18, 2.0**-bits * 1.3, f"eps / 2 of {name}", color=GRAY, fontsize=9, va="bottom")
+        ax.text(
+            min(hs) / 18,
+            2.0**-bits * 1.3,
+            f"eps / 2 of {name}",
+            color=GRAY,
+            fontsize=9,
+            va="bottom",
+        )
     guide = np.array([min(hs), 2**-5])
     ax.plot(guide, 1.3e-6 * np.sqrt(2**-8 / guide) * 1.6, color=GRAY, linewidth=1, linestyle="--")
-    ax.annotate("slope -1/2", (2**-8, 2.1e-6), (0, 8), textcoords="offset points", color=GRAY, fontsize=9, ha="center")
+    ax.annotate(
+        "slope -1/2",
+        (2**-8, 2.1e-6),
+        (0, 8),
+        textcoords="offset points",
+        color=GRAY,
+        fontsize=9,
+        ha="center",
+    )
     ax.set(xlabel="step size h", ylabel="rms error after one turn")
     return fig
 
 
 def regions(stability_functions, z_shown, R):
-    """Left: where |R| = 1 for {name: R}, and the points z_shown; right: |y| over steps for these points under R."""
+    """Left: where |R| = 1 for {name: R}, and the points z_shown; right: |y| over steps for these
+    points under R.
+    """
     fig, (left, right) = figure(ncols=2, size=(8.8, 3.9), width_ratios=[1, 1.3])
     x, y = np.meshgrid(np.linspace(-5, 2, 211), np.linspace(-3.6, 3.6, 211))
     for (name, function), color, at in zip(
@@ -139,7 +175,9 @@ def regions(stability_functions, z_shown, R):
     steps = np.arange(13)
     right.set(yscale="log", ylim=(1e-5, 1e5), xlim=(-0.5, 12.5), xlabel="steps", ylabel="|y|")
     room_for_labels(right, 0.28)
-    for z, color, place in zip(z_shown, (GREEN, ORANGE, REJECTED), ("inside", "boundary", "outside")):
+    for z, color, place in zip(
+        z_shown, (GREEN, ORANGE, REJECTED), ("inside", "boundary", "outside")
+    ):
         left.plot(z, 0, "o", color=color, markersize=8)
         line = right.plot(steps, np.abs(R(z)) ** steps, "o-", color=color)[0]
         label_line(line, f"{place}, hλ = {z:.2f}")
@@ -147,17 +185,23 @@ def regions(stability_functions, z_shown, R):
 
 
 def kepler_orbit(eccentricity, n):
-    """Exact states (n + 1, 4), positions and velocities, at equal times of one period 2 pi, from the far end on."""
+    """Exact states (n + 1, 4), positions and velocities, at equal times of one period 2 pi, from
+    the far end on.
+    """
     M = torch.linspace(0, 2 * math.pi, n + 1, dtype=torch.float64) + math.pi
     E, e = M.clone(), eccentricity
     for _ in range(60):  # Newton for Kepler's equation E - e sin E = M
         E = E - (E - e * E.sin() - M) / (1 - e * E.cos())
     rate, flat = 1 / (1 - e * E.cos()), math.sqrt(1 - e * e)
-    return torch.stack([E.cos() - e, flat * E.sin(), -E.sin() * rate, flat * E.cos() * rate], dim=-1)
+    return torch.stack(
+        [E.cos() - e, flat * E.sin(), -E.sin() * rate, flat * E.cos() * rate], dim=-1
+    )
 
 
 def fast_and_slow(t, path, exact, local):
-    """Left: a computed orbit over the exact one, the sun at 0; right: the error of each single step over time."""
+    """Left: a computed orbit over the exact one, the sun at 0; right: the error of each single step
+    over time.
+    """
     fig, (left, right) = figure(ncols=2, size=(8.8, 3.4), width_ratios=[1.15, 1])
     exact_line(exact[:, 0], exact[:, 1], ax=left, label=None)
     left.plot(path[:, 0], path[:, 1], ".", color=PURPLE, markersize=3)

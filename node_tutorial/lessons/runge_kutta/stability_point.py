@@ -5,11 +5,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..plotting import GREEN, ORANGE, REJECTED, exact_line, stability_region
-from ..solvers.tableaus import DOPRI5, EULER, HEUN3, MIDPOINT, RK4_CLASSIC
-from .base import Explorable, explorable
-from .controls import choice, slider
-from .runge_kutta import stages
+from ...course.controls import choice, slider
+from ...course.explorables import Explorable, explorable
+from ...plotting import GREEN, ORANGE, REJECTED, exact_line, stability_region
+from ...solvers.tableaus import DOPRI5, EULER, HEUN3, MIDPOINT, RK4_CLASSIC
+from .tableau_workbench import stages
 
 STABILITY = {
     "Euler": EULER,
@@ -38,7 +38,8 @@ def stability_point():
             "factor": factor,
             "nfe": tableau.evaluations,
             "y": (size**n * np.cos(n * np.angle(factor))).clip(-10, 10),
-            "exact": np.exp(re * np.linspace(0, N_SHOWN, 201)).clip(0, 10) * np.cos(im * np.linspace(0, N_SHOWN, 201)),
+            "exact": np.exp(re * np.linspace(0, N_SHOWN, 201)).clip(0, 10)
+            * np.cos(im * np.linspace(0, N_SHOWN, 201)),
         }
 
     def draw(fig, data):
@@ -54,7 +55,9 @@ def stability_point():
         right.plot(data["y"], "o-", color=color)
         right.set(xlim=(-0.5, N_SHOWN + 0.5), ylim=(-3, 3), xlabel="steps", ylabel="Re y")
         right.set_xticks([0, 5, 10, 15, 20])
-        right.set_title(f"|R| = {size:.3f} per step of NFE {data['nfe']}; exact {math.exp(z.real):.3f}")
+        right.set_title(
+            f"|R| = {size:.3f} per step of NFE {data['nfe']}; exact {math.exp(z.real):.3f}"
+        )
 
     def describe(data):
         size, exact = abs(data["factor"]), math.exp(data["z"].real)
@@ -62,10 +65,13 @@ def stability_point():
         def says(size):
             return "grows" if size > 1 + 1e-9 else "decays" if size < 1 - 1e-9 else "keeps its size"
 
-        place = {"grows": "outside", "decays": "inside", "keeps its size": "on the boundary"}[says(size)]
+        place = {"grows": "outside", "decays": "inside", "keeps its size": "on the boundary"}[
+            says(size)
+        ]
         return (
             f"{data['method']}, hλ = {data['z'].real:.2f} {'-' if data['z'].imag < 0 else '+'} "
-            f"{abs(data['z'].imag):.2f} i is {place}: |R| = {size:.3f}, the computed y {says(size)}; "
+            f"{abs(data['z'].imag):.2f} i is {place}: |R| = {size:.3f}, the computed y "
+            f"{says(size)}; "
             f"the exact one {says(exact)} ({exact:.3f} per step)."
         )
 

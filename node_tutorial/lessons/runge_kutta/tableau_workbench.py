@@ -7,10 +7,20 @@ from functools import lru_cache
 import ipywidgets as widgets
 import numpy as np
 
-from ..plotting import BLUE, EXACT, GRAY, GREEN, PURPLE, REJECTED, VERMILLION, exact_line, fitted_slope
-from ..solvers.tableaus import EULER, HEUN2, HEUN3, MIDPOINT, RK4, RK4_CLASSIC
-from .base import Explorable, explorable
-from .controls import choice, slider, toggle
+from ...course.controls import choice, slider, toggle
+from ...course.explorables import Explorable, explorable
+from ...plotting import (
+    BLUE,
+    EXACT,
+    GRAY,
+    GREEN,
+    PURPLE,
+    REJECTED,
+    VERMILLION,
+    exact_line,
+    fitted_slope,
+)
+from ...solvers.tableaus import EULER, HEUN2, HEUN3, MIDPOINT, RK4, RK4_CLASSIC
 
 NAMES = {
     "Euler": EULER,
@@ -32,7 +42,9 @@ def bell(t, y):
 
 @explorable("02", "tableau_workbench")
 def tableau_workbench():
-    """A Runge-Kutta method with movable weights b: order conditions, the stages of one step, the measured order."""
+    """A Runge-Kutta method with movable weights b: order conditions, the stages of one step, the
+    measured order.
+    """
 
     def compute(method, b1, b2, b3, b4, rescale, h, dtype):
         tableau = NAMES[method]
@@ -40,7 +52,9 @@ def tableau_workbench():
         if rescale and sum(b):
             b = [weight / sum(b) for weight in b]
         conditions = _conditions(tableau, b)
-        kept = [order for order in range(1, 5) if all(ok for p, _, _, ok in conditions if p <= order)]
+        kept = [
+            order for order in range(1, 5) if all(ok for p, _, _, ok in conditions if p <= order)
+        ]
         points, slopes, end = stages(bell, 0.0, 1.0, h, tableau, [float(weight) for weight in b])
         errors = _bell_errors(tableau.name, tuple(float(weight) for weight in b), dtype)
         return {
@@ -76,19 +90,23 @@ def tableau_workbench():
             va="top",
             ha="right",
         )
-        right.set(xlim=(2.5e-3, 1.6), ylim=(1e-18, 1e2), xlabel="step size h", ylabel="error at t = 2")
+        right.set(
+            xlim=(2.5e-3, 1.6), ylim=(1e-18, 1e2), xlabel="step size h", ylabel="error at t = 2"
+        )
         _plain_log_ticks(right, (-2, -1, 0), (0, -4, -8, -12, -16))
         right.set_title(f"measured order {data['measured']:.2f}")
 
     def describe(data):
         met = sum(ok for *_, ok in data["conditions"])
         return (
-            f"{data['method']} with b = ({data['b']}): {met} of 8 conditions hold, order {data['order']}; measured "
+            f"{data['method']} with b = ({data['b']}): {met} of 8 conditions hold, order "
+            f"{data['order']}; measured "
             f"{data['measured']:.1f} in {data['dtype']}; one step h = {data['h']:.2f} costs NFE "
-            f"{len(data['slopes'])} and misses by {abs(data['end'] - 1 / (1 + data['h'] ** 2)):.3f}."
+            f"{len(data['slopes'])} and misses by "
+            f"{abs(data['end'] - 1 / (1 + data['h'] ** 2)):.3f}."
         )
 
-    method = choice("method", list(NAMES), value="classical RK4")
+    method = choice("method", list(NAMES), value="classical RK4")()
     rows = [_weight_slider(i, RK4_CLASSIC.b[i]) for i in range(4)]
 
     def load(_change=None):  # runs before the picture is redrawn: its observer is the first
@@ -105,8 +123,8 @@ def tableau_workbench():
         size=(9.6, 3.5),
         question="Predict first: raise one weight by one notch. Which order is left?",
         controls={
-            "method": method,
-            **{f"b{i + 1}": row for i, row in enumerate(rows)},
+            "method": lambda: method,
+            **{f"b{i + 1}": lambda row=row: row for i, row in enumerate(rows)},
             "rescale": toggle("divide b by its sum", False),
             "h": slider("h of the step shown", 0.1, 1.5, 1.0, 0.1),
             "dtype": choice("dtype", ["float64", "float32"]),
@@ -135,9 +153,14 @@ def _preset(method):
 
 
 def _conditions(tableau, b):
-    """The eight conditions for order 4, in exact arithmetic: (order, formula, value, whether it holds)."""
+    """The eight conditions for order 4, in exact arithmetic: (order, formula, value, whether it
+    holds).
+    """
     s = range(len(b))
-    a = [[Fraction(x).limit_denominator(100) for x in row] + [Fraction(0)] * len(b) for row in tableau.a]
+    a = [
+        [Fraction(x).limit_denominator(100) for x in row] + [Fraction(0)] * len(b)
+        for row in tableau.a
+    ]
     c = [sum(row, Fraction(0)) for row in a]
 
     def times(x):
@@ -188,7 +211,9 @@ def _bell_errors(name, b, dtype):
     c, b = [number(x) for x in tableau.c], [number(w) for w in b]
     with np.errstate(all="ignore"):
         for n in range(STEPS[-1]):
-            now = slice(int(np.searchsorted(STEPS, n, side="right")), None)  # those that have steps left
+            now = slice(
+                int(np.searchsorted(STEPS, n, side="right")), None
+            )  # those that have steps left
             k: list = []
             hs, ys = h[now], y[now]
             for a_i, c_i in zip(a, c):
@@ -210,7 +235,9 @@ def _draw_step(ax, data):
     _slope_field(ax, t, y)
     ts = np.linspace(0, 1.6, 80)
     exact_line(ts, 1 / (1 + ts**2), ax=ax, label=None)
-    for i, ((t_i, y_i), k_i, b_i) in enumerate(zip(data["points"], data["slopes"], data["weights"])):
+    for i, ((t_i, y_i), k_i, b_i) in enumerate(
+        zip(data["points"], data["slopes"], data["weights"])
+    ):
         half = 0.13 / math.hypot(1, k_i)
         ax.plot(
             [t_i - half, t_i + half],
@@ -258,11 +285,19 @@ def _draw_conditions(ax, conditions):
     for i, (order, text, _, ok) in enumerate(conditions):
         new = i == 0 or conditions[i - 1][0] != order
         ax.text(-0.05, -i - 0.35 * order, f"{order}" if new else "", color=GRAY, fontsize=10)
-        ax.text(0.08, -i - 0.35 * order, ("✓ " if ok else "✗ ") + text, fontsize=10, color=GREEN if ok else REJECTED)
+        ax.text(
+            0.08,
+            -i - 0.35 * order,
+            ("✓ " if ok else "✗ ") + text,
+            fontsize=10,
+            color=GREEN if ok else REJECTED,
+        )
 
 
 def _plain_log_ticks(ax, xs, ys):
     """Ticks at powers of ten, as plain text: several times quicker to draw than formulas."""
     for axis, powers in ((ax.xaxis, xs), (ax.yaxis, ys)):
-        axis.set_ticks([10.0**p for p in powers], labels=["1" if p == 0 else f"1e{p}" for p in powers])
+        axis.set_ticks(
+            [10.0**p for p in powers], labels=["1" if p == 0 else f"1e{p}" for p in powers]
+        )
         axis.set_ticks([], minor=True)

@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from .answers import number
-from .base import Exercise, Mistake, register
+from ...course.answers import number
+from ...course.exercises import Exercise, Mistake, register
 
 
 def constant_speed():
@@ -49,15 +49,26 @@ register(
         solution=first_solve,
         rtol=1e-3,
         mistakes=[
-            Mistake("sign lost", 3 * math.e, "Your x grows. The field is -x / 2: mind the minus sign."),
-            Mistake("half lost", 3 * math.exp(-2), "That solves x' = -x. The field is half of that."),
+            Mistake(
+                "sign lost", 3 * math.e, "Your x grows. The field is -x / 2: mind the minus sign."
+            ),
+            Mistake(
+                "half lost", 3 * math.exp(-2), "That solves x' = -x. The field is half of that."
+            ),
             Mistake("start is 1", math.exp(-1), "That starts at x(0) = 1. Here x(0) = 3."),
-            Mistake("start returned", 3, "That is x at t = 0, the first entry. x at t = 2 is the last one, `[-1]`."),
-            Mistake("until t = 1", 3 * math.exp(-0.5), "That is x at t = 1. The end time is t = 2."),
+            Mistake(
+                "start returned",
+                3,
+                "That is x at t = 0, the first entry. x at t = 2 is the last one, `[-1]`.",
+            ),
+            Mistake(
+                "until t = 1", 3 * math.exp(-0.5), "That is x at t = 1. The end time is t = 2."
+            ),
         ],
         hints=[
             "The field is a function of t and x: `lambda t, x: -x / 2`.",
-            "The start is a tensor, `torch.tensor([3.0])`, and so are the times, `torch.tensor([0.0, 2.0])`.",
+            "The start is a tensor, `torch.tensor([3.0])`, and so are the times, "
+            "`torch.tensor([0.0, 2.0])`.",
             "`odeint(field, start, times)` returns x at each of the times; you want the last.",
         ],
         otherwise="Call odeint with the field -x / 2, the start 3 and the times 0 and 2; hand in the last entry.",

@@ -11,10 +11,11 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from .. import solve
-from ..plotting import BLUE, EXACT, GRAY, GREEN, REJECTED, VERMILLION, blank
-from .base import Explorable, explorable
-from .controls import choice, log_slider, play
+from ... import solve
+from ...course import syllabus
+from ...course.controls import choice, log_slider, play
+from ...course.explorables import Explorable, explorable
+from ...plotting import BLUE, EXACT, GRAY, GREEN, REJECTED, VERMILLION, blank
 
 # ---------------------------------------------------------------------------- the map
 
@@ -52,7 +53,7 @@ LESSONS = {
     "20": Entry("Fractional orders", "III", (0, 3), ("02",)),
     "21": Entry("Beyond one\nmachine", "III", (0, 7), ("07",)),
 }
-READY = tuple("00 01 02 03 04 05 06 07 08 10 11 12 14 15".split())  # those that exist; a test compares it
+READY = tuple(syllabus.READY)
 _PARTS = {
     "I": ("Part I, solving", BLUE),
     "II": ("Part II, learning", GREEN),
@@ -83,7 +84,9 @@ def _draw_lesson(ax, number, lesson):
     ready, color = number in READY, _PARTS[lesson.part][1]
     (x, y), (width, height) = _center(lesson.place), _BOX
     left, top = x - width / 2, y - height / 2
-    box = FancyBboxPatch((left, top), width, height, "round,pad=0,rounding_size=0.07", zorder=2, linewidth=1)
+    box = FancyBboxPatch(
+        (left, top), width, height, "round,pad=0,rounding_size=0.07", zorder=2, linewidth=1
+    )
     box.set(facecolor=color if ready else "#EFEFEF", edgecolor=color if ready else "#BDBDBD")
     ax.add_patch(box)
     ax.add_patch(Rectangle((left, top + 0.08), 0.05, height - 0.16, color=color, zorder=3))
@@ -110,10 +113,12 @@ BLUR = 0.05  # standard deviation of the Gaussian that every point of the shape 
 
 
 def toward(points):
-    """Return the field f(t, y) whose flow carries N(0, I) at t = 0 into blurred `points` (K, 2) at t = 1.
+    """Return the field f(t, y) whose flow carries N(0, I) at t = 0 into blurred `points` (K, 2) at
+    t = 1.
 
-    It is the mean velocity of all straight paths, from any z ~ N(0, I) to any point p_k blurred by s = BLUR, that pass
-    through y at time t. With r(t) = 1 - (1 - s) t, the size of the cloud on its way to one point,
+    It is the mean velocity of all straight paths, from any z ~ N(0, I) to any point p_k blurred by
+    s = BLUR, that pass through y at time t. With r(t) = 1 - (1 - s) t, the size of the cloud on its
+    way to one point,
 
         f(t, y) = sum_k w_k (p_k - (1 - s) y) / r,   w_k = softmax_k(-|y - t p_k|^2 / (2 r^2))
 
@@ -187,12 +192,18 @@ def first_flow():
         left, right = fig.subplots(ncols=2, width_ratios=(1.25, 1))
         paths = data["paths"].numpy()
         left.scatter(*paths[-1].T, c=paths[0, :, 0], cmap="viridis", s=8, vmin=-2, vmax=2)
-        left.add_collection(LineCollection(list(paths[:, :12].swapaxes(0, 1)), color=EXACT, linewidth=0.7, alpha=0.7))
+        left.add_collection(
+            LineCollection(
+                list(paths[:, :12].swapaxes(0, 1)), color=EXACT, linewidth=0.7, alpha=0.7
+            )
+        )
         left.set(xlim=(-3.4, 3.4), ylim=(-2.6, 2.6), aspect="equal", xlabel="y₁", ylabel="y₂")
         left.set_title(f"t = {data['t']:.2f}, mean error {data['error']:.0e}")
         for accepted, color in ((True, BLUE), (False, REJECTED)):
             steps = [s for s in data["steps"] if s.accepted == accepted]
-            right.hlines([s.h for s in steps], [s.t for s in steps], [s.t + s.h for s in steps], color=color)
+            right.hlines(
+                [s.h for s in steps], [s.t for s in steps], [s.t + s.h for s in steps], color=color
+            )
         right.axvline(data["t"], color=GRAY, linewidth=1)
         right.set(yscale="log", xlim=(0, 1), ylim=(8e-3, 2), xlabel="t", ylabel="step size h")
         right.minorticks_off()

@@ -5,11 +5,11 @@ import math
 import torch
 from scipy.integrate import solve_ivp
 
-from .. import METHODS, SolveError, solve
-from .answers import Kind, WrongKind, array, function, number
-from .base import Exercise, Mistake, register
+from ... import METHODS, SolveError, solve
+from ...course.answers import Kind, WrongKind, array, function, number
+from ...course.exercises import Exercise, Mistake, register
 
-# ---- 04.1 The longest stable step ------------------------------------------------------------------------------------
+# ---- 04.1 The longest stable step ----------------------------------------------------------------
 
 
 def longest_stable_step():
@@ -38,15 +38,24 @@ register(
             Mistake(
                 "the step that does not ring",
                 0.02,
-                "That is where y stops to overshoot: 1 - hλ = 0. Ringing is ugly, but it may still die out.",
+                "That is where y stops to overshoot: 1 - hλ = 0. Ringing is ugly, but it may "
+                "still die out.",
             ),
-            Mistake("RK4's boundary", 2.785293563 / 50, "That is the boundary of RK4. Euler's region is smaller."),
+            Mistake(
+                "RK4's boundary",
+                2.785293563 / 50,
+                "That is the boundary of RK4. Euler's region is smaller.",
+            ),
             Mistake(
                 "the book's stable step",
                 1.974 / 50,
                 "It is stable, and there is still a little room. Find the boundary to 1 %.",
             ),
-            Mistake("the default of the explorable", 0.05, "Look again: there |R| = 1.5, and the solution explodes."),
+            Mistake(
+                "the default of the explorable",
+                0.05,
+                "Look again: there |R| = 1.5, and the solution explodes.",
+            ),
         ],
         hints=[
             "Use the explorable, or a loop of 5000 Euler steps: does |y| stay bounded?",
@@ -60,7 +69,7 @@ register(
 )
 
 
-# ---- 04.2 An implicit step -------------------------------------------------------------------------------------------
+# ---- 04.2 An implicit step -----------------------------------------------------------------------
 
 
 def trapezoid_step(A, y, h):
@@ -93,19 +102,32 @@ register(
         solution=trapezoid_step,
         rtol=1e-8,
         mistakes=[
-            Mistake("explicit Euler", _linear(0.0, 1.0), "That is explicit Euler: only the slope at the old state."),
-            Mistake("implicit Euler", _linear(-1.0, 0.0), "That is implicit Euler: only the slope at the new state."),
+            Mistake(
+                "explicit Euler",
+                _linear(0.0, 1.0),
+                "That is explicit Euler: only the slope at the old state.",
+            ),
+            Mistake(
+                "implicit Euler",
+                _linear(-1.0, 0.0),
+                "That is implicit Euler: only the slope at the new state.",
+            ),
             Mistake(
                 "explicit trapezoid",
                 lambda A, y, h: y + h / 2 * (A @ y + A @ (y + h * A @ y)),
-                "That is Heun's method: it predicts y1 by Euler. Here y1 stands on both sides; solve for it.",
+                "That is Heun's method: it predicts y1 by Euler. Here y1 stands on both sides; "
+                "solve for it.",
             ),
             Mistake(
                 "signs exchanged",
                 _linear(0.5, -0.5),
                 "Your step runs backward in time. Which side of the equation gets the minus sign?",
             ),
-            Mistake("halves forgotten", _linear(-1.0, 1.0), "Each of the two slopes has weight one half."),
+            Mistake(
+                "halves forgotten",
+                _linear(-1.0, 1.0),
+                "Each of the two slopes has weight one half.",
+            ),
         ],
         hints=[
             "Write y1 = y + h/2 (A y + A y1), and bring all that contains y1 to the left.",
@@ -119,7 +141,7 @@ register(
 )
 
 
-# ---- 04.3 Where the implicit method wins -----------------------------------------------------------------------------
+# ---- 04.3 Where the implicit method wins ---------------------------------------------------------
 
 
 def _cost(method, mu):
@@ -181,7 +203,8 @@ register(
             Mistake("both too low", (2.0, 2.5), _BOTH_EXPLICIT),
         ],
         hints=[
-            "`solve(...).stats.nfe` counts every evaluation, also those of Newton's method and of the Jacobian.",
+            "`solve(...).stats.nfe` counts every evaluation, also those of Newton's method and of "
+            "the Jacobian.",
             "Start with a small μ and multiply it by 1.25 until kvaerno5 needs fewer evaluations.",
             "Check the setting: y0 = (2, 0), t from 0 to μ, rtol = atol = 1e-4, no options.",
         ],
@@ -192,7 +215,7 @@ register(
 )
 
 
-# ---- 04.4 Make it fail, then cure it ---------------------------------------------------------------------------------
+# ---- 04.4 Make it fail, then cure it -------------------------------------------------------------
 
 _WAYS = ("fail", "method", "tolerances", "steps")
 _LIMIT = 60_000  # evaluations
@@ -210,7 +233,9 @@ def _settings_kind():
             raise WrongKind(f"expected {wanted}.")
         unknown = sorted(set(answer) - {"method", "rtol", "atol", "options"})
         if unknown:
-            raise WrongKind(f"`{unknown[0]}` is not among the arguments to choose: method, rtol, atol, options.")
+            raise WrongKind(
+                f"`{unknown[0]}` is not among the arguments to choose: method, rtol, atol, options."
+            )
         return answer
 
     return Kind(convert, wanted, ["a text", 3.0, {1: 2}])
@@ -257,18 +282,22 @@ def _run(chosen):
 
 
 _NO_FAILURE = (
-    "Your settings for 'fail' do not end in 'underflow in dt'. Which of the three concentrations is the smallest, "
+    "Your settings for 'fail' do not end in 'underflow in dt'. Which of the three concentrations "
+    "is the smallest, "
     "and how does it compare with your atol?"
 )
 _ONE_THING = (
-    "Change one thing at a time: 'method' changes only the method, 'tolerances' only rtol and atol, 'steps' only the "
+    "Change one thing at a time: 'method' changes only the method, 'tolerances' only rtol and "
+    "atol, 'steps' only the "
     "options."
 )
 _EXPLICIT = "For 'method' choose one whose region of stability holds the whole left half-plane."
 _STILL_FAILS = "One of your cures does not reach t = 1 within 60 000 evaluations. Run it alone and read the message."
 _SILENCED = (
-    "One of your cures ends without an error, but with a wrong state: look at the second concentration. "
-    "`min_step` does that: it accepts steps whose error is too large. The alarm is silent, the fire is not out."
+    "One of your cures ends without an error, but with a wrong state: look at the second "
+    "concentration. "
+    "`min_step` does that: it accepts steps whose error is too large. The alarm is silent, the "
+    "fire is not out."
 )
 
 
@@ -277,7 +306,11 @@ def _settings_problem(answer):
     failure = _run(chosen["fail"])
     if not (isinstance(failure, SolveError) and "underflow in dt" in str(failure)):
         return _NO_FAILURE
-    for way, may_change in (("method", {"method"}), ("tolerances", {"rtol", "atol"}), ("steps", {"options"})):
+    for way, may_change in (
+        ("method", {"method"}),
+        ("tolerances", {"rtol", "atol"}),
+        ("steps", {"options"}),
+    ):
         keys = set(chosen["fail"]) | set(chosen[way])
         changed = {key for key in keys if chosen["fail"].get(key) != chosen[way].get(key)}
         if not changed or not changed <= may_change:
@@ -312,21 +345,28 @@ register(
         check=_settings_problem,
         mistakes=[
             Mistake("no failure", _settings(fail={"atol": 1e-9}), _NO_FAILURE),
-            Mistake("two changes", _settings(method={"method": "kvaerno5", "atol": 1e-8}), _ONE_THING),
+            Mistake(
+                "two changes", _settings(method={"method": "kvaerno5", "atol": 1e-8}), _ONE_THING
+            ),
             Mistake("another explicit method", _settings(method={"method": "tsit5"}), _EXPLICIT),
-            Mistake("tolerance still too loose", _settings(tolerances={"atol": 2e-3}), _STILL_FAILS),
+            Mistake(
+                "tolerance still too loose", _settings(tolerances={"atol": 2e-3}), _STILL_FAILS
+            ),
             Mistake("alarm silenced", _settings(steps={"options": {"min_step": 1e-3}}), _SILENCED),
         ],
         hints=[
-            "y2 is never larger than 4e-5. With a larger atol the solver does not care whether it is negative, "
+            "y2 is never larger than 4e-5. With a larger atol the solver does not care whether it "
+            "is negative, "
             "and a negative y2 feeds itself: y2' contains -3e7 y2 squared.",
-            "Fail: dopri5 with rtol = atol = 1e-3. For 'steps' the eigenvalue is about -2190, and the region of "
+            "Fail: dopri5 with rtol = atol = 1e-3. For 'steps' the eigenvalue is about -2190, and "
+            "the region of "
             "dopri5 ends at 3.3: bound the step with `options={'max_step': ...}`.",
             "For 'tolerances' make atol much smaller than y2. For 'method' take one of section 6.",
         ],
         otherwise="Compare each of your four settings with what the task asks for.",
         meaning="Three cures: leave the boundary behind (an implicit method), watch the small component (atol), or "
-        "stay inside the boundary (max_step). The first is the only one that becomes cheaper, not dearer, when t "
+        "stay inside the boundary (max_step). The first is the only one that becomes cheaper, not "
+        "dearer, when t "
         "grows: to t = 40 dopri5 takes tens of thousands of steps.",
     )
 )

@@ -8,7 +8,7 @@ import torch
 from scipy.integrate import solve_ivp
 from torch.func import jacrev, vmap
 
-from ..plotting import (
+from ...plotting import (
     BLUE,
     EXACT,
     GRAY,
@@ -23,16 +23,17 @@ from ..plotting import (
     room_for_labels,
     step_rug,
 )
-from ..solvers.odeint import solve
-from .adaptive_steps_figures import step_ends
-from .stiffness_regions import decay_exact
+from ...solvers.odeint import solve
+from ..adaptive_steps.figures import step_ends
+from .stiff_decay import decay_exact
 
 
 def decay_figure(runs, lam, t_end=1.5, ylim=(-0.2, 2.1)):
-    """A figure: solutions of y' = -lambda (y - cos t), y(0) = 0, one panel for each, over the exact one.
+    """A figure: solutions of y' = -lambda (y - cos t), y(0) = 0, one panel for each, over the exact
+    one.
 
-    `runs` maps a title to (t (n,), y (n, 1)). Returns (figure, largest |y| of each, largest error of each in the second
-    half of its steps).
+    `runs` maps a title to (t (n,), y (n, 1)). Returns (figure, largest |y| of each, largest error
+    of each in the second half of its steps).
     """
     fig, axes = figure(ncols=len(runs), size=(8.6, 3.0), sharey=True)
     fine, largest, late = np.linspace(0, t_end, 601), [], []
@@ -41,39 +42,63 @@ def decay_figure(runs, lam, t_end=1.5, ylim=(-0.2, 2.1)):
         largest.append(float(np.abs(y).max()))
         late.append(float(np.abs(y - decay_exact(lam, t))[len(t) // 2 :].max()))
         exact_line(fine, decay_exact(lam, fine), ax=ax, label=None)
-        ax.plot(t, y, "o-", color=REJECTED if largest[-1] > 5 else BLUE, linewidth=1.1, markersize=3)
+        ax.plot(
+            t, y, "o-", color=REJECTED if largest[-1] > 5 else BLUE, linewidth=1.1, markersize=3
+        )
         ax.set(xlim=(-0.03, t_end * 1.03), ylim=ylim, xlabel="t", title=title)
     axes[0].set_ylabel("y")
     return fig, largest, late
 
 
 def spectra(f, solution):
-    """The eigenvalues (n, D) of df/dy at the starts of a recorded solution's accepted steps, and their sizes h (n,)."""
+    """The eigenvalues (n, D) of df/dy at the starts of a recorded solution's accepted steps, and
+    their sizes h (n,).
+    """
     steps = [step for step in solution.steps if step.accepted]
-    t, h = (torch.tensor([getattr(step, name) for step in steps], dtype=torch.float64) for name in ("t", "h"))
+    t, h = (
+        torch.tensor([getattr(step, name) for step in steps], dtype=torch.float64)
+        for name in ("t", "h")
+    )
     return torch.linalg.eigvals(vmap(jacrev(f, argnums=1))(t, solution(t))), h
 
 
 def border_figure(f, runs, exact, boundary, scale):
-    """A figure: a solution with the steps of the first run; below h |lambda| / boundary at the steps of all runs.
+    """A figure: a solution with the steps of the first run; below h |lambda| / boundary at the
+    steps of all runs.
 
-    lambda is the leftmost eigenvalue of df/dy. `runs` maps a label to a recorded solution, `exact` times (n,) to states
-    (n, 2); times are drawn over `scale`. Returns (figure, the share of the time that each run spends within 15 % of
-    the boundary).
+    lambda is the leftmost eigenvalue of df/dy. `runs` maps a label to a recorded solution, `exact`
+    times (n,) to states (n, 2); times are drawn over `scale`. Returns (figure, the share of the
+    time that each run spends within 15 % of the boundary).
     """
     fig, (top, bottom) = figure(nrows=2, size=(8.4, 4.4), sharex=True, height_ratios=[2, 3])
     first, shares = next(iter(runs.values())), []
     t = torch.linspace(0, float(first.t[-1]), 801, dtype=torch.float64)
     exact_line(t / scale, exact(t)[:, 0], ax=top, label=None)
-    step_rug([step._replace(t=step.t / scale, h=step.h / scale) for step in first.steps], ax=top, height=0.1)
+    step_rug(
+        [step._replace(t=step.t / scale, h=step.h / scale) for step in first.steps],
+        ax=top,
+        height=0.1,
+    )
     top.set(ylim=(-3.6, 2.6), ylabel="x (exact)")
     bottom.axhline(1, color=EXACT, linewidth=1.2, linestyle=(0, (5, 3)))
     for (label, solution), color in zip(runs.items(), (VERMILLION, GREEN, SKY)):
         eigenvalues, h = spectra(f, solution)
         product = -h * eigenvalues.real.amin(dim=1) / boundary
         shares.append(float((h * ((product - 1).abs() < 0.15)).sum() / h.sum()))
-        (line,) = bottom.plot(step_ends(solution)[:-1] / scale, product, ".-", color=color, linewidth=0.6, markersize=3)
-        bottom.set(xlim=(0, 1.19 * float(t[-1]) / scale), ylim=(0, 1.7), xlabel="t / μ", ylabel="h |λ| / boundary")
+        (line,) = bottom.plot(
+            step_ends(solution)[:-1] / scale,
+            product,
+            ".-",
+            color=color,
+            linewidth=0.6,
+            markersize=3,
+        )
+        bottom.set(
+            xlim=(0, 1.19 * float(t[-1]) / scale),
+            ylim=(0, 1.7),
+            xlabel="t / μ",
+            ylabel="h |λ| / boundary",
+        )
         label_line(line, label)
     bottom.set_xticks([0, 0.5, 1.0, 1.5, 2.0])
     return fig, shares
@@ -88,10 +113,14 @@ def creep_figure(solutions, exact):
     t = torch.linspace(0, 10, 51, dtype=torch.float64)
     exact_line(t, exact(t)[:, 0], ax=left, label=None)
     left.set(xlabel="t", ylabel="x (dashed: exact)", ylim=(0, 2.2))
-    for (label, solution), color, size in zip(solutions.items(), (VERMILLION, BLUE, GREEN), (3, 8, 8)):
+    for (label, solution), color, size in zip(
+        solutions.items(), (VERMILLION, BLUE, GREEN), (3, 8, 8)
+    ):
         ends = step_ends(solution)[:-1]  # the last step is cut short
         left.plot(ends, solution(ends)[:, 0], ".", color=color, markersize=size)
-        (line,) = right.semilogy(ends[:-1], ends.diff(), ".-", color=color, linewidth=0.8, markersize=4)
+        (line,) = right.semilogy(
+            ends[:-1], ends.diff(), ".-", color=color, linewidth=0.8, markersize=4
+        )
         right.set(xlabel="t", ylabel="step size h", xlim=(0, 14.5), ylim=(5e-5, 8))
         label_line(line, label)
     right.set_xticks([0, 2, 4, 6, 8, 10])
@@ -101,9 +130,9 @@ def creep_figure(solutions, exact):
 def phase_figure(solution, f, current, boundary):
     """A figure: a neuron's voltage over time and its path in the plane (v, w), and two shares.
 
-    Steps of an implicit method that are longer than an explicit one could take (h |lambda| > boundary, lambda the
-    eigenvalue most to the left) are blue, others orange. Returns (figure, share of the steps that are blue, share of
-    the time).
+    Steps of an implicit method that are longer than an explicit one could take (h |lambda| >
+    boundary, lambda the eigenvalue most to the left) are blue, others orange. Returns (figure,
+    share of the steps that are blue, share of the time).
     """
     eigenvalues, h = spectra(f, solution)
     long = h * (-eigenvalues.real.amin(dim=1)) > boundary
@@ -114,7 +143,10 @@ def phase_figure(solution, f, current, boundary):
     right.plot(v, v - v**3 / 3 + current, color=GRAY, linewidth=1.0)
     right.plot(v, (v + 0.7) / 0.8, color=GRAY, linewidth=1.0)
     left.plot(ends, y[:, 0], color=EXACT, linewidth=0.7)
-    for chosen, color, text, x in ((long, BLUE, "implicit pays", 0.02), (~long, ORANGE, "explicit would do", 0.3)):
+    for chosen, color, text, x in (
+        (long, BLUE, "implicit pays", 0.02),
+        (~long, ORANGE, "explicit would do", 0.3),
+    ):
         for ax, horizontal, vertical in ((left, ends[1:], y[1:, 0]), (right, y[1:, 0], y[1:, 1])):
             ax.plot(horizontal[chosen], vertical[chosen], "o", color=color, markersize=3.2)
         left.text(x, 1.02, text, color=color, transform=left.transAxes)
@@ -134,14 +166,22 @@ def robertson_numpy(t, y):
 def robertson_jacobian(t, y):
     """Its Jacobian (HW II, IV.2)."""
     return np.array(
-        [[-0.04, 1e4 * y[2], 1e4 * y[1]], [0.04, -1e4 * y[2] - 6e7 * y[1], -1e4 * y[1]], [0, 6e7 * y[1], 0]]
+        [
+            [-0.04, 1e4 * y[2], 1e4 * y[1]],
+            [0.04, -1e4 * y[2] - 6e7 * y[1], -1e4 * y[1]],
+            [0, 6e7 * y[1], 0],
+        ]
     )
 
 
 def robertson_scipy(t_end, solver, rtol, atol):
-    """scipy's solution from (1, 0, 0), with its counters `nfev`, `njev`, `nlu`; the Jacobian is given."""
+    """scipy's solution from (1, 0, 0), with its counters `nfev`, `njev`, `nlu`; the Jacobian is
+    given.
+    """
     start = (1.0, 0.0, 0.0)
-    return solve_ivp(robertson_numpy, (0, t_end), start, solver, rtol=rtol, atol=atol, jac=robertson_jacobian)
+    return solve_ivp(
+        robertson_numpy, (0, t_end), start, solver, rtol=rtol, atol=atol, jac=robertson_jacobian
+    )
 
 
 @lru_cache(maxsize=8)
@@ -151,11 +191,15 @@ def robertson_exact(t_end):
 
 
 def robertson_costs(f, t_end, rtol, atol):
-    """Rows (name, steps, NFE, Jacobians, factorizations, largest relative error at t_end) of implicit methods.
+    """Rows (name, steps, NFE, Jacobians, factorizations, largest relative error at t_end) of
+    implicit methods.
 
     `f` is the field for ours; scipy solves `robertson_numpy` and is given the Jacobian.
     """
-    start, t = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64), torch.tensor([0.0, t_end], dtype=torch.float64)
+    start, t = (
+        torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64),
+        torch.tensor([0.0, t_end], dtype=torch.float64),
+    )
     rows = []
     for method in ("trbdf2", "kvaerno3", "kvaerno5"):
         run = solve(f, start, t, rtol=rtol, atol=atol, method=method)
@@ -169,7 +213,9 @@ def robertson_costs(f, t_end, rtol, atol):
 
 
 def reaction_figure(solution):
-    """A figure: the three concentrations of Robertson's problem over logarithmic time, a dot at each step's end."""
+    """A figure: the three concentrations of Robertson's problem over logarithmic time, a dot at
+    each step's end.
+    """
     ends = step_ends(solution)[1:]
     y = solution(ends)
     fig, ax = figure(size=(8.2, 3.2))
@@ -189,19 +235,31 @@ def reaction_figure(solution):
 
 
 def plateau_figure(solutions, t_end=0.3):
-    """A figure: y2 of Robertson's problem, a panel for each recorded solution, its steps as a rug (HW II, Fig. 1.3)."""
+    """A figure: y2 of Robertson's problem, a panel for each recorded solution, its steps as a rug
+    (HW II, Fig. 1.3).
+    """
     fig, axes = figure(ncols=len(solutions), size=(8.6, 3.0), sharey=True)
-    for ax, (title, solution), color in zip(axes, solutions.items(), (VERMILLION, VERMILLION, BLUE)):
+    for ax, (title, solution), color in zip(
+        axes, solutions.items(), (VERMILLION, VERMILLION, BLUE)
+    ):
         ends = step_ends(solution)
         ax.plot(ends, 1e5 * solution(ends)[:, 1], ".-", color=color, linewidth=0.8, markersize=4)
         step_rug(solution.steps, ax=ax)
-        ax.set(xlim=(-0.005, t_end), ylim=(3.3, 3.85), xlabel="t", title=title, xticks=[0, 0.1, 0.2, 0.3])
+        ax.set(
+            xlim=(-0.005, t_end),
+            ylim=(3.3, 3.85),
+            xlabel="t",
+            title=title,
+            xticks=[0, 0.1, 0.2, 0.3],
+        )
     axes[0].set_ylabel("$10^5\\, y_2$")
     return fig
 
 
 def speed_figure(scales, costs):
-    """A figure: NFE over the factor that a field is multiplied by; `costs` maps a method to its NFE (n,)."""
+    """A figure: NFE over the factor that a field is multiplied by; `costs` maps a method to its NFE
+    (n,).
+    """
     fig, ax = figure(size=(7.2, 3.0))
     for (name, nfe), color in zip(costs.items(), (VERMILLION, BLUE, GREEN)):
         (line,) = ax.loglog(scales, nfe, "o-", color=color)
@@ -224,7 +282,9 @@ _NUMBERS = {"|y|": r"Largest \|y\| here: ([-+.\de]*\d)", "ratio": r"the error is
 
 
 def reading(error):
-    """A solver's message in short, rounded: what it says, where, how large y is, the error over the tolerance."""
+    """A solver's message in short, rounded: what it says, where, how large y is, the error over the
+    tolerance.
+    """
     text = str(error)
     said = [next(phrase for phrase in _PHRASES if phrase in text)]
     where = re.search(r"(?:at|from|t\[\d+\]) (?:t )?= ([-+.\de]*\d)", text)

@@ -1,14 +1,16 @@
-"""Lesson 04: one step size, one rate of decay, any method: where z = -h lambda lies, and what the solution does."""
+"""Lesson 04: one step size, one rate of decay, any method: where z = -h lambda lies, and what the
+solution does.
+"""
 
 from functools import lru_cache
 
 import numpy as np
 
-from ..plotting import GREEN, ORANGE, REJECTED, exact_line, stability_region
-from ..solvers.implicit_tableaus import IMPLICIT_EULER, RADAU_IIA5, TRAPEZOID, TRBDF2
-from ..solvers.tableaus import DOPRI5, EULER, RK4_CLASSIC
-from .base import Explorable, explorable
-from .controls import choice, log_slider
+from ...course.controls import choice, log_slider
+from ...course.explorables import Explorable, explorable
+from ...plotting import GREEN, ORANGE, REJECTED, exact_line, stability_region
+from ...solvers.methods.implicit_tableaus import IMPLICIT_EULER, RADAU_IIA5, TRAPEZOID, TRBDF2
+from ...solvers.tableaus import DOPRI5, EULER, RK4_CLASSIC
 
 DECAY_METHODS = {
     "Euler": EULER,
@@ -26,7 +28,9 @@ _HUGE = 1e6  # a solution that grows is held here, so that it can be drawn
 
 @explorable("04", "stiff_decay")
 def stiff_decay():
-    """y' = -lambda (y - cos t) by fixed steps: z = -h lambda in the region of stability, the solution beside it."""
+    """y' = -lambda (y - cos t) by fixed steps: z = -h lambda in the region of stability, the
+    solution beside it.
+    """
 
     def compute(lam, h, method):
         tableau, n = DECAY_METHODS[method], int(_T_END / h + 1e-9)
@@ -51,9 +55,19 @@ def stiff_decay():
         color = REJECTED if size > 1 + 1e-9 else ORANGE if data["R"] < -0.5 else GREEN
         stability_region(_region(data["method"]), ax=left, xlim=_RE, ylim=_IM)
         inside = z >= _RE[0]
-        left.plot(max(z, _RE[0]), 0, "o" if inside else "<", color=color, markersize=10, clip_on=False, zorder=3)
+        left.plot(
+            max(z, _RE[0]),
+            0,
+            "o" if inside else "<",
+            color=color,
+            markersize=10,
+            clip_on=False,
+            zorder=3,
+        )
         left.set(xlabel="Re z", ylabel="Im z")
-        left.set_title(f"z = -hλ = {z:.4g}" + ("" if inside else ", far left") + f"\nR(z) = {data['R']:.4g}")
+        left.set_title(
+            f"z = -hλ = {z:.4g}" + ("" if inside else ", far left") + f"\nR(z) = {data['R']:.4g}"
+        )
         exact_line(data["fine"], data["exact"], ax=right, label=None)
         right.plot(data["t"], data["y"], "o-", color=color, linewidth=1.2, markersize=3.5)
         right.set(xlim=(-0.05, _T_END * 1.02), ylim=(-2.2, 2.6), xlabel="t", ylabel="y")
@@ -67,8 +81,10 @@ def stiff_decay():
         fate = "grows" if size > 1 + 1e-9 else "dies out" if size < 0.5 else "fades slowly"
         rings = ", changing its sign at each step" if data["R"] < 0 else ""
         return (
-            f"{data['method']}, λ = {data['lam']:.4g}, h = {data['h']:.4g}: z = -hλ = {-data['lam'] * data['h']:.4g} "
-            f"and R(z) = {data['R']:.4g}, so a disturbance {fate}{rings}; after {data['n']} steps y is off by "
+            f"{data['method']}, λ = {data['lam']:.4g}, h = {data['h']:.4g}: z = -hλ = "
+            f"{-data['lam'] * data['h']:.4g} "
+            f"and R(z) = {data['R']:.4g}, so a disturbance {fate}{rings}; after {data['n']} steps "
+            "y is off by "
             f"{data['error']:.1e}."
         )
 
@@ -87,7 +103,9 @@ def stiff_decay():
 
 
 def decay_exact(lam, t, y0=0.0):
-    """The solution of y' = -lambda (y - cos t), y(0) = y0, at times t: a slow curve, and a fast way to it."""
+    """The solution of y' = -lambda (y - cos t), y(0) = y0, at times t: a slow curve, and a fast way
+    to it.
+    """
     slow = (lam**2 * np.cos(t) + lam * np.sin(t)) / (1 + lam**2)
     return slow + (y0 - lam**2 / (1 + lam**2)) * np.exp(-lam * np.asarray(t))
 
@@ -95,7 +113,8 @@ def decay_exact(lam, t, y0=0.0):
 def decay_steps(tableau, lam, h, n, y0=0.0):
     """n steps of a Runge-Kutta method over the same problem: y (n + 1,), held within +-1e6.
 
-    The problem is linear, so that the stages k = lambda (cos(t + c h) - y - h A k) need one linear solve for all steps.
+    The problem is linear, so that the stages k = lambda (cos(t + c h) - y - h A k) need one linear
+    solve for all steps.
     """
     a, b, c = _arrays(tableau)
     weights = np.linalg.solve((np.eye(len(b)) + lam * h * a).T, b) * lam * h
@@ -107,7 +126,9 @@ def decay_steps(tableau, lam, h, n, y0=0.0):
 
 
 def stability_function(tableau):
-    """R(z) = 1 + z b (I - z A)^-1 1, what one step makes of y' = z y, h = 1 (HW II, (3.2)); z may be an array."""
+    """R(z) = 1 + z b (I - z A)^-1 1, what one step makes of y' = z y, h = 1 (HW II, (3.2)); z may
+    be an array.
+    """
     a, b, _ = _arrays(tableau)
 
     def R(z):
@@ -121,7 +142,10 @@ def stability_function(tableau):
 def real_boundary(tableau):
     """The |z| at which an explicit method's region of stability ends on the negative real axis."""
     R = stability_function(tableau)
-    low, high = 0.1, 20.0  # |R| <= 1 from 0 to the boundary, > 1 beyond it, for the methods of the course
+    low, high = (
+        0.1,
+        20.0,
+    )  # |R| <= 1 from 0 to the boundary, > 1 beyond it, for the methods of the course
     while high - low > 1e-12:
         middle = (low + high) / 2
         low, high = (middle, high) if abs(R(-middle)) <= 1 else (low, middle)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .compiled_programs import CLOCK, NOT_FINITE, UNDERFLOW, Plan
-from .errors import check_finite, check_solution, too_many_steps, underflow
-from .problem import Problem
-from .runge_kutta import time_tensor
+from ..errors import check_finite, check_solution, too_many_steps, underflow
+from ..problem import Problem
+from ..runge_kutta import time_tensor
+from .forward import CLOCK, NOT_FINITE, UNDERFLOW, Plan
 
 
 class Solver(NamedTuple):
@@ -39,7 +39,9 @@ class Call(NamedTuple):
     ts: Tensor  # (rows + 1,) and times
 
 
-def first_inputs(p: Problem, plan: Plan, stops: list[float], y0: Tensor, used: Sequence[Tensor]) -> list[Tensor]:
+def first_inputs(
+    p: Problem, plan: Plan, stops: list[float], y0: Tensor, used: Sequence[Tensor]
+) -> list[Tensor]:
     """What the forward program is first called with; see `forward_program`."""
     y = y0.contiguous()
     limits = {"min_step": 0.0, "max_step": math.inf, "safety": 0.9, "ifactor": 10.0, "dfactor": 0.2}
@@ -66,7 +68,11 @@ def _number(number: float) -> Tensor:
 def _buffers(plan: Plan, y: Tensor) -> tuple[Tensor, ...]:
     """ys, fs, ts, cs."""
     rows, degree = plan.rows, plan.degree
-    ys, fs, ts = y.new_empty(rows + 1, *y.shape), y.new_empty(rows + 1, *y.shape), _vector(()).new_empty(rows + 1)
+    ys, fs, ts = (
+        y.new_empty(rows + 1, *y.shape),
+        y.new_empty(rows + 1, *y.shape),
+        _vector(()).new_empty(rows + 1),
+    )
     return ys, fs, ts, y.new_empty(rows * degree, *y.shape)
 
 
@@ -91,7 +97,15 @@ def solve_compiled(solver: Solver, y0: Tensor, used: Sequence[Tensor]) -> tuple[
             if c["stop"] == len(solver.stops):
                 break
             f = fs[steps] if solver.plan.passes_slope else ys[steps]
-            inputs = [ys[steps], f, outputs, *_buffers(solver.plan, y0), inputs[7], clock, *inputs[9:]]
+            inputs = [
+                ys[steps],
+                f,
+                outputs,
+                *_buffers(solver.plan, y0),
+                inputs[7],
+                clock,
+                *inputs[9:],
+            ]
     _count(solver, int(c["accepted"] + c["n"]), int(c["attempts"]), int(c["first"]))
     if p.tol is None:
         check_solution(outputs, p.times, p.method)
@@ -105,7 +119,8 @@ def _count(solver: Solver, accepted: int, attempts: int, first: int) -> None:
     if plan.adaptive:
         assert solver.p.tol is not None
         stats.rejected = attempts - accepted
-        # The first slope, and one for the first size. Where none is passed on, the first serves until it is accepted.
+        # The first slope, and one for the first size. Where none is passed on, the first serves
+        # until it is accepted.
         stats.nfe += 1 + (solver.p.tol.first_step is None) + attempts * evaluations
         stats.nfe -= 0 if plan.passes_slope else first
         return
@@ -157,7 +172,19 @@ def _pull_back(solver: Solver, used: Sequence[Tensor], calls: list[Call], grad: 
         moments = grad.new_empty(plan.rows, plan.degree + 2, *grad.shape[1:])
         moments[: call.steps].zero_()  # no more: the rest of a large one takes longer than a step
         of_times = call.ts.new_empty(plan.rows, 2)
-        inputs = (numbers, grad, of_y, of_f, call.row, call.theta, moments, call.ys, call.fs, call.ts, of_times)
+        inputs = (
+            numbers,
+            grad,
+            of_y,
+            of_f,
+            call.row,
+            call.theta,
+            moments,
+            call.ys,
+            call.fs,
+            call.ts,
+            of_times,
+        )
         of_y, of_f, of_t0, *more = solver.backward(*inputs, *used)
         sums = [a + b for a, b in zip(sums, more)] if sums else more
         of_steps.append(of_times)
@@ -168,10 +195,13 @@ def _pull_back(solver: Solver, used: Sequence[Tensor], calls: list[Call], grad: 
     return of_y, of_t, *(next(found) if w else None for w in solver.wanted)
 
 
-def _of_times(solver: Solver, calls: list[Call], grad: Tensor, of_steps: list[Tensor], of_t0: float) -> Tensor:
+def _of_times(
+    solver: Solver, calls: list[Call], grad: Tensor, of_steps: list[Tensor], of_t0: float
+) -> Tensor:
     """The gradient with respect to t; `Cotangents` of `gradients/recorded.py` takes the same way.
 
-    The clock of a step moves with t[0], until it passes a stop at a constant time, or at an output time t[i].
+    The clock of a step moves with t[0], until it passes a stop at a constant time, or at an output
+    time t[i].
     """
     p, clock = solver.p, 0.0
     of_t = [0.0] * len(p.times)

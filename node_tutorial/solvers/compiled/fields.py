@@ -1,4 +1,6 @@
-"""What torch's compiler does for a compiled solve: it reads func into a graph, and makes programs of functions."""
+"""What torch's compiler does for a compiled solve: it reads func into a graph, and makes programs
+of functions.
+"""
 
 import contextlib
 import functools
@@ -14,7 +16,7 @@ from torch import Tensor
 from torch._C._dynamo.eval_frame import _debug_get_cache_entry_list
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from .inputs import unflatten
+from ..inputs import unflatten
 
 LANES = 16  # numbers in a vector of the processor
 FEW = 4  # columns or rows of a narrow matrix
@@ -40,12 +42,16 @@ class Field:
 
     def __call__(self, t: Tensor, y: Tensor, *used: Tensor) -> Tensor:
         rest = iter(used)
-        slope = self.graph(*(t if place == "t" else y if place == "y" else next(rest) for place in self.places))[0]
+        slope = self.graph(
+            *(t if place == "t" else y if place == "y" else next(rest) for place in self.places)
+        )[0]
         return slope if slope.dtype == y.dtype else slope.to(y.dtype)
 
 
 class Reading:
-    """A backend of torch.compile for one graph: it computes nothing, but takes down what it is called with."""
+    """A backend of torch.compile for one graph: it computes nothing, but takes down what it is
+    called with.
+    """
 
     def __init__(self, graph: torch.fx.GraphModule, examples: list) -> None:
         self.graph = graph
@@ -56,11 +62,13 @@ class Reading:
         return (None,)
 
 
-def read(func: Callable, shapes: Sequence[torch.Size] | None, t: Tensor, y: Tensor) -> tuple[Field, list[Tensor]]:
+def read(
+    func: Callable, shapes: Sequence[torch.Size] | None, t: Tensor, y: Tensor
+) -> tuple[Field, list[Tensor]]:
     """The field of func, and the tensors that it uses: parameters, buffers, variables around it.
 
-    torch.compile remembers what of Python a graph depends on. Where that has changed, func is read anew; else this
-    takes microseconds. t and y are tensors that func cannot know.
+    torch.compile remembers what of Python a graph depends on. Where that has changed, func is read
+    anew; else this takes microseconds. t and y are tensors that func cannot know.
 
     Raises:
         Uncompiled: if func cannot be read.
@@ -88,7 +96,9 @@ def read(func: Callable, shapes: Sequence[torch.Size] | None, t: Tensor, y: Tens
 
 
 def _look(func: Callable, shapes: Sequence[torch.Size] | None, t: Tensor, y: Tensor) -> None:
-    """Read func, or find it as it was; then `_caught` holds the reading and the inputs of its graph."""
+    """Read func, or find it as it was; then `_caught` holds the reading and the inputs of its
+    graph.
+    """
     _caught.clear()
     # What a call of `_reader` does where a reading is known; but that takes 20 us, this 5.
     for known in _debug_get_cache_entry_list(_slope.__code__):
@@ -112,7 +122,8 @@ def _count_repeats(func: Callable) -> None:
         _repeats[owner] = (_repeats[owner] if owner in _repeats else 0) + 1
     if owner in _repeats and _repeats[owner] > REPEATS:
         raise Uncompiled(
-            "func is read anew at every solve, because it changes a number or another object of Python at every call, "
+            "func is read anew at every solve, because it changes a number or another object of "
+            "Python at every call, "
             "such as a counter; leave that out"
         )
 
@@ -146,7 +157,8 @@ def program(key: Any, make: Callable) -> Any:
 
 
 def examine(field: Field, t: Tensor, y: Tensor, used: Sequence[Tensor]) -> None:
-    """Refuse a field that is random, that writes into what it is given, or whose slope is not like y.
+    """Refuse a field that is random, that writes into what it is given, or whose slope is not like
+    y.
 
     Raises:
         Uncompiled: saying so.
@@ -160,16 +172,27 @@ def examine(field: Field, t: Tensor, y: Tensor, used: Sequence[Tensor]) -> None:
         if not isinstance(node.target, torch._ops.OpOverload):
             continue
         if torch.Tag.nondeterministic_seeded in node.target.tags:
-            raise Uncompiled(f"func is random ({node.target}), and would draw other numbers than it does uncompiled")
+            raise Uncompiled(
+                f"func is random ({node.target}), and would draw other numbers than it does "
+                "uncompiled"
+            )
         arguments = zip(node.args, node.target._schema.arguments)
-        written = {x for x, a in arguments if isinstance(x, torch.fx.Node) and a.alias_info and a.alias_info.is_write}
-        statistics = "batch_norm" in str(node.target) and node.args[3] in given and True in node.args[5:6]
+        written = {
+            x
+            for x, a in arguments
+            if isinstance(x, torch.fx.Node) and a.alias_info and a.alias_info.is_write
+        }
+        statistics = (
+            "batch_norm" in str(node.target) and node.args[3] in given and True in node.args[5:6]
+        )
         if statistics or given & written:
             raise Uncompiled(f"func writes into a tensor that it holds or is given ({node.target})")
 
 
 def traced(function: Callable, examples: Sequence[Tensor]) -> Any:
-    """A function of tensors as a graph of torch's elementary operations, for the shapes of the examples."""
+    """A function of tensors as a graph of torch's elementary operations, for the shapes of the
+    examples.
+    """
     with torch.no_grad():
         return make_fx(function, _rewritten(), tracing_mode="fake")(*examples)
 
@@ -191,11 +214,14 @@ def compiled(function: Callable, examples: Sequence[Tensor]) -> Callable:
             def keep(inner: torch.fx.GraphModule, inputs: Sequence, **options: Any) -> Any:
                 programs.append(compile_fx_inner(inner, inputs, **options))
                 if _signature(inner) != signature:
-                    raise Uncompiled("torch.compile has changed the inputs or outputs of the program")
+                    raise Uncompiled(
+                        "torch.compile has changed the inputs or outputs of the program"
+                    )
                 return programs[-1]
 
             compile_fx(graph, list(examples), keep, {"cpp_wrapper": True})
-            # Called directly: what compile_fx returns takes 20 us more, for cases which are none of ours.
+            # Called directly: what compile_fx returns takes 20 us more, for cases which are none of
+            # ours.
             return lambda *inputs: programs[0](list(inputs))
     except Exception as error:
         raise Uncompiled(reason(error)) from error
@@ -221,11 +247,17 @@ def reason(error: BaseException) -> str:
 def _rewritten() -> dict:
     """Operations that run faster in another form."""
     aten = torch.ops.aten
-    return {aten.mm.default: _product, aten.addmm.default: _product_plus_bias, aten.tanh.default: _tanh}
+    return {
+        aten.mm.default: _product,
+        aten.addmm.default: _product_plus_bias,
+        aten.tanh.default: _tanh,
+    }
 
 
 def arranged(used: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The same tensors; of a narrow matrix a copy whose columns are contiguous, for `_product` goes along them."""
+    """The same tensors; of a narrow matrix a copy whose columns are contiguous, for `_product` goes
+    along them.
+    """
 
     def narrow(x: Tensor) -> bool:
         return x.dim() == 2 and x.shape[1] <= FEW < x.shape[0] and x.dtype == torch.float32
@@ -234,11 +266,13 @@ def arranged(used: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 
 def _product(a: Tensor, b: Tensor) -> Any:
-    """a @ b of small matrices, one of them narrow, as sums: they are fused with what comes before and after.
+    """a @ b of small matrices, one of them narrow, as sums: they are fused with what comes before
+    and after.
 
-    (Measured: a solve and its gradient with the net 2-50-2 take 0.31 ms inside the programs instead of 0.63 with batch
-    1, 0.66 instead of 1.07 with batch 20. For larger products the library is faster: a solve with the net 4-20-4, batch
-    1000, took 1.67 ms instead of 1.14.) Only in single precision: there, rounding shows anyway.
+    (Measured: a solve and its gradient with the net 2-50-2 take 0.31 ms inside the programs instead
+    of 0.63 with batch 1, 0.66 instead of 1.07 with batch 20. For larger products the library is
+    faster: a solve with the net 4-20-4, batch 1000, took 1.67 ms instead of 1.14.) Only in single
+    precision: there, rounding shows anyway.
     """
     if not _is_small(a, b):
         return NotImplemented
@@ -249,15 +283,23 @@ def _product(a: Tensor, b: Tensor) -> Any:
 
 def _is_small(a: Tensor, b: Tensor) -> bool:
     columns = b.shape[1]
-    return a.dtype == torch.float32 and min(*a.shape, columns) <= FEW and 0 < a.numel() * columns <= SMALL
+    return (
+        a.dtype == torch.float32
+        and min(*a.shape, columns) <= FEW
+        and 0 < a.numel() * columns <= SMALL
+    )
 
 
-def _product_plus_bias(bias: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Any:
-    """bias + a @ b in two operations: the sum is fused with what follows it, and the bias not copied first.
+def _product_plus_bias(
+    bias: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1
+) -> Any:
+    """bias + a @ b in two operations: the sum is fused with what follows it, and the bias not
+    copied first.
 
-    (Measured: a third of the time for (1000, 4) @ (4, 20), half for (20, 2) @ (2, 50). Written as a difference, because
-    inductor makes one `addmm` of a sum.) But a row that fills the vectors of the processor badly would make all that
-    follows a loop over such rows: then the operation stays as it is.
+    (Measured: a third of the time for (1000, 4) @ (4, 20), half for (20, 2) @ (2, 50). Written as a
+    difference, because inductor makes one `addmm` of a sum.) But a row that fills the vectors of
+    the processor badly would make all that follows a loop over such rows: then the operation stays
+    as it is.
     """
     columns = b.shape[1]
     if alpha == beta == 1 and _is_small(a, b):
@@ -268,10 +310,11 @@ def _product_plus_bias(bias: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, a
 
 
 def _tanh(x: Tensor) -> Any:
-    """tanh in single precision: 1 - 2 / (exp(2x) + 1), near 0 a polynomial (of Moshier's Cephes library).
+    """tanh in single precision: 1 - 2 / (exp(2x) + 1), near 0 a polynomial (of Moshier's Cephes
+    library).
 
-    Its relative error is at most 2.6e-7, four times that of torch's. (Measured, 65536 numbers: inductor's tanh takes 97
-    us, one in terms of exp 24 us.)
+    Its relative error is at most 2.6e-7, four times that of torch's. (Measured, 65536 numbers:
+    inductor's tanh takes 97 us, one in terms of exp 24 us.)
     """
     if x.dtype != torch.float32:
         return NotImplemented

@@ -1,11 +1,12 @@
 """The program of a compiled solve: the loop of `integrate.py` over tensors.
 
-It is a function of tensors around a `while_loop`; `compiled.py` compiles and calls it. A call takes up to `rows` steps,
-and writes them into buffers: row n of ys, fs, ts holds the state, slope and time before step n, row n + 1 those behind
-it. A longer solve takes several calls.
+It is a function of tensors around a `while_loop`; `solve.py` compiles and calls it. A call takes up
+to `rows` steps, and writes them into buffers: row n of ys, fs, ts holds the state, slope and time
+before step n, row n + 1 those behind it. A longer solve takes several calls.
 
-Inside a step of size h the solution is a polynomial, y(t + theta h) = y + sum_p theta^p c_p. The coefficients are
-written down with every step, and the output times are served from them behind the loop.
+Inside a step of size h the solution is a polynomial, y(t + theta h) = y + sum_p theta^p c_p. The
+coefficients are written down with every step, and the output times are served from them behind the
+loop.
 """
 
 import itertools
@@ -17,17 +18,19 @@ import torch
 from torch import Tensor
 from torch._higher_order_ops.while_loop import while_loop_op
 
-from .compiled_fields import arranged
-from .runge_kutta import Dense, RungeKutta, Step
-from .tableaus import Tableau
+from ..runge_kutta import Dense, RungeKutta, Step
+from ..tableaus import Tableau
+from .fields import arranged
 
 UNDERFLOW, TOO_MANY_STEPS, NOT_FINITE = 1, 2, 3  # why a loop ended early
 
-# The numbers that a program is given: a vector in this order, then the stops, then the output times.
+# The numbers that a program is given: a vector in this order, then the stops, then the output
+# times.
 SETTINGS = "direction min_step max_step safety ifactor dfactor max_steps".split()
-# The numbers that the loop carries, and a call returns, as one vector: a tensor for each would be made anew in every
-# step, at the price of some evaluations of a small field. accepted: steps of the calls before, n: of this one; first:
-# attempts until one was accepted; ratio, h: of the last attempt; previous: ratio, for the PI controller.
+# The numbers that the loop carries, and a call returns, as one vector: a tensor for each would be
+# made anew in every step, at the price of some evaluations of a small field. accepted: steps of the
+# calls before, n: of this one; first: attempts until one was accepted; ratio, h: of the last
+# attempt; previous: ratio, for the PI controller.
 CLOCK = "accepted n stop code attempts first served since t size ratio h previous".split()
 
 
@@ -52,18 +55,30 @@ class Plan(NamedTuple):
     @property
     def adds_slope(self) -> bool:
         """Whether f(t1, y1) has to be evaluated for the interpolation."""
-        return self.inside and self.dense == "cubic" and not (self.tableau.fsal or self.tableau.carry_last)
+        return (
+            self.inside
+            and self.dense == "cubic"
+            and not (self.tableau.fsal or self.tableau.carry_last)
+        )
 
     @property
     def degree(self) -> int:
         """Of the polynomial inside a step; 0 where none is needed."""
         if not self.inside:
             return 0
-        return {"linear": 1, "cubic": 3}[self.dense] if isinstance(self.dense, str) else max(map(len, self.dense))
+        return (
+            {"linear": 1, "cubic": 3}[self.dense]
+            if isinstance(self.dense, str)
+            else max(map(len, self.dense))
+        )
 
 
-def while_loop(going: Callable, body: Callable, carried: dict, buffers: dict, constants: dict, used: Sequence) -> dict:
-    """carried = body(carried, buffers, constants, used) while going(..); the body may write into the buffers."""
+def while_loop(
+    going: Callable, body: Callable, carried: dict, buffers: dict, constants: dict, used: Sequence
+) -> dict:
+    """carried = body(carried, buffers, constants, used) while going(..); the body may write into
+    the buffers.
+    """
     names, groups = list(carried), (list(buffers), list(constants))
 
     def unpacked(f: Callable) -> Callable:
@@ -79,17 +94,25 @@ def while_loop(going: Callable, body: Callable, carried: dict, buffers: dict, co
         after = body(c, b, k, used)
         inputs = {id(x) for x in c.values()}
         # What a loop returns must not be what it was given.
-        return tuple(after[name].clone() if id(after[name]) in inputs else after[name] for name in names)
+        return tuple(
+            after[name].clone() if id(after[name]) in inputs else after[name] for name in names
+        )
 
     additional = (*buffers.values(), *constants.values(), *used)
     changed = ",".join(str(len(names) + i) for i in range(len(buffers)))
     values = while_loop_op(
-        unpacked(going), unpacked(flat_body), tuple(carried.values()), additional, mutated_arg_indices=changed
+        unpacked(going),
+        unpacked(flat_body),
+        tuple(carried.values()),
+        additional,
+        mutated_arg_indices=changed,
     )
     return dict(zip(names, values))
 
 
-def take_step(plan: Plan, f: Callable, t: Tensor, h: Tensor, y: Tensor, f0: Tensor) -> tuple[Step, list[Tensor]]:
+def take_step(
+    plan: Plan, f: Callable, t: Tensor, h: Tensor, y: Tensor, f0: Tensor
+) -> tuple[Step, list[Tensor]]:
     """A step, and the coefficients c_1 .. c_P of the solution inside it."""
     step = RungeKutta(plan.tableau).step(f, t, y, h, f0 if plan.passes_slope else None)
     if plan.adds_slope:
@@ -105,16 +128,19 @@ def take_step(plan: Plan, f: Callable, t: Tensor, h: Tensor, y: Tensor, f0: Tens
         first, last = scale * step.stages[0], scale * step.f1
         return step, [first, 3 * rise - 2 * first - last, first + last - 2 * rise]
     columns = itertools.zip_longest(*plan.dense, fillvalue=0.0)
-    return step, [scale * sum(w * k for w, k in zip(column, step.stages) if w) for column in columns]
+    return step, [
+        scale * sum(w * k for w, k in zip(column, step.stages) if w) for column in columns
+    ]
 
 
 def forward_program(plan: Plan, field: Callable) -> Callable:
     """The program of the solve; field(t, y, *used).
 
-    (y, f, outputs (T, *), ys (rows + 1, *), fs (rows + 1, *), ts (rows + 1,), cs (rows * degree, *), settings, clock,
-    rtol, atol, *used) -> (outputs, row (T,), theta (T,), slopes (T, *), clock).
-    It writes into ys, fs, ts and cs, and fills in the outputs that its steps reach: theta says how far inside which
-    row's step they lie, slopes are dy/dt there. In the first call the slope f, and a size of 0, are yet to be found.
+    (y, f, outputs (T, *), ys (rows + 1, *), fs (rows + 1, *), ts (rows + 1,), cs (rows * degree,
+    *), settings, clock, rtol, atol, *used) -> (outputs, row (T,), theta (T,), slopes (T, *),
+    clock). It writes into ys, fs, ts and cs, and fills in the outputs that its steps reach: theta
+    says how far inside which row's step they lie, slopes are dy/dt there. In the first call the
+    slope f, and a size of 0, are yet to be found.
     """
 
     def attempt(c: dict, b: dict, k: dict, used: tuple) -> dict:
@@ -143,7 +169,9 @@ def forward_program(plan: Plan, field: Callable) -> Callable:
         c |= {
             "n": c["n"] + accept.double(),
             "stop": c["stop"] + (accept & lands).double(),
-            "code": torch.where(stuck | (~accept & smallest), UNDERFLOW, torch.where(late, TOO_MANY_STEPS, 0)),
+            "code": torch.where(
+                stuck | (~accept & smallest), UNDERFLOW, torch.where(late, TOO_MANY_STEPS, 0)
+            ),
             "attempts": attempts,
             "first": torch.where(c["n"] + c["accepted"] == 0, attempts, c["first"]),
             "served": served,
@@ -180,9 +208,19 @@ def forward_program(plan: Plan, field: Callable) -> Callable:
         return settings[len(SETTINGS) : -plan.points], settings[-plan.points :]
 
     def program(
-        y: Tensor, f: Tensor, outputs: Tensor, ys: Tensor, fs: Tensor, ts: Tensor, cs: Tensor,
-        settings: Tensor, clock: Tensor, rtol: Tensor, atol: Tensor, *used: Tensor,
-    ) -> tuple:  # fmt: skip
+        y: Tensor,
+        f: Tensor,
+        outputs: Tensor,
+        ys: Tensor,
+        fs: Tensor,
+        ts: Tensor,
+        cs: Tensor,
+        settings: Tensor,
+        clock: Tensor,
+        rtol: Tensor,
+        atol: Tensor,
+        *used: Tensor,
+    ) -> tuple:
         used = arranged(used)
         k = {"settings": settings, "rtol": rtol, "atol": atol}
         c, (stops, times) = named(clock), ahead(settings)
@@ -193,7 +231,9 @@ def forward_program(plan: Plan, field: Callable) -> Callable:
             f = torch.where(first, f0, f)
         if plan.adaptive:
             c["code"] = torch.where(first & ~torch.isfinite(f).all(), NOT_FINITE, c["code"])
-            guess = _initial_size(plan, lambda t, y: field(t, y, *used), t, y, f0, stops[-1], settings[0], k)
+            guess = _initial_size(
+                plan, lambda t, y: field(t, y, *used), t, y, f0, stops[-1], settings[0], k
+            )
             c["size"] = torch.where(first & (c["size"] == 0), guess, c["size"])
         zero = torch.zeros((), dtype=torch.int64)
         for buffer, x in ((ys, y), (fs, f), (ts, t)):
@@ -215,10 +255,17 @@ def forward_program(plan: Plan, field: Callable) -> Callable:
         outputs = torch.where((first & (index == 0)).view(column), y, outputs)
         values, slopes = ys[row + 1], y.new_zeros(())
         if plan.inside:
-            x, inner = theta.to(y.dtype).view(column), [cs[row * plan.degree + p] for p in range(plan.degree)]
-            values = torch.where(theta.view(column) < 1, ys[row] + x * _polynomial(inner, x), values)
+            x, inner = (
+                theta.to(y.dtype).view(column),
+                [cs[row * plan.degree + p] for p in range(plan.degree)],
+            )
+            values = torch.where(
+                theta.view(column) < 1, ys[row] + x * _polynomial(inner, x), values
+            )
             if plan.wants_t:
-                slopes = _polynomial([(p + 1) * c_p for p, c_p in enumerate(inner)], x) / h.to(y.dtype).view(column)
+                slopes = _polynomial([(p + 1) * c_p for p, c_p in enumerate(inner)], x) / h.to(
+                    y.dtype
+                ).view(column)
         return torch.where(new, values, outputs), row, theta, slopes, packed(c | {"served": served})
 
     return program
@@ -229,7 +276,9 @@ def named(numbers: Tensor, names: Sequence[str] = CLOCK) -> dict[str, Tensor]:
 
 
 def packed(c: dict[str, Tensor]) -> Tensor:
-    """The inverse of `named`. (A chain of conditions becomes one loop; `stack` makes a tensor for each number.)"""
+    """The inverse of `named`. (A chain of conditions becomes one loop; `stack` makes a tensor for
+    each number.)
+    """
     numbers, index = c[CLOCK[0]], torch.arange(len(CLOCK))
     for i, name in enumerate(CLOCK[1:], 1):
         numbers = torch.where(index == i, c[name].double(), numbers)
@@ -254,7 +303,9 @@ def put(buffer: Tensor, row: Tensor, x: Tensor) -> None:
 
 def _scale(k: dict, *states: Tensor) -> Tensor:
     """As `Tolerance.scale`."""
-    largest = states[0].abs() if len(states) == 1 else torch.maximum(states[0].abs(), states[1].abs())
+    largest = (
+        states[0].abs() if len(states) == 1 else torch.maximum(states[0].abs(), states[1].abs())
+    )
     return largest * k["rtol"] + k["atol"]
 
 
@@ -285,7 +336,9 @@ def _decide(plan: Plan, s: dict, ratio: Tensor, previous: Tensor) -> tuple[Tenso
     return accept, torch.where(finite, factor, s["dfactor"])
 
 
-def _initial_size(plan: Plan, f: Callable, t: Tensor, y: Tensor, f0: Tensor, end: Tensor, d: Tensor, k: dict) -> Tensor:
+def _initial_size(
+    plan: Plan, f: Callable, t: Tensor, y: Tensor, f0: Tensor, end: Tensor, d: Tensor, k: dict
+) -> Tensor:
     """As `initial_step` of `control.py`."""
     order, scale = plan.tableau.order, _scale(k, y)
     d0, d1 = _norm(plan, y / scale), _norm(plan, f0 / scale)
@@ -294,6 +347,8 @@ def _initial_size(plan: Plan, f: Callable, t: Tensor, y: Tensor, f0: Tensor, end
     d2 = _norm(plan, (f1 - f0) / scale) / h0
     steepest = torch.maximum(d1, d2)
     h1 = torch.where(
-        steepest <= 1e-15, torch.maximum(h0 * 1e-3, torch.full_like(h0, 1e-6)), (0.01 / steepest) ** (1 / order)
+        steepest <= 1e-15,
+        torch.maximum(h0 * 1e-3, torch.full_like(h0, 1e-6)),
+        (0.01 / steepest) ** (1 / order),
     )
     return torch.where(torch.isfinite(d2), torch.minimum(100 * h0, h1), h0)

@@ -1,13 +1,15 @@
-"""The whole solve as one compiled program, and its gradient as a second one: `options={"compile": True}`.
+"""The whole solve as one compiled program, and its gradient as a second one: `options={"compile":
+True}`.
 
-torch.compile's tracer reads func into a graph (`compiled_fields.py`). Loops over steps are built around the graph
-(`compiled_programs.py`, `compiled_replay.py`), compiled to C++ by inductor, kept, and called with all that may change:
-the state, the times, the tolerances, the tensors that func uses. So an optimizer's step, or other times, compile
-nothing anew; another shape, number of times, method or func does.
+torch.compile's tracer reads func into a graph (`fields.py`). Loops over steps are built around the
+graph (`forward.py`, `backward.py`), compiled to C++ by inductor, kept, and called with all that may
+change: the state, the times, the tolerances, the tensors that func uses. So an optimizer's step, or
+other times, compile nothing anew; another shape, number of times, method or func does.
 
-The numbers are those of the plain solve to rounding; the statistics and the errors are the same. The gradient is that
-of `odeint_replay`: exact for the computed solution, first derivatives only, two states a step are kept. What cannot be
-compiled is solved as always, with one warning that says why.
+The numbers are those of the plain solve to rounding; the statistics and the errors are the same.
+The gradient is that of `odeint_replay`: exact for the computed solution, first derivatives only,
+two states a step are kept. What cannot be compiled is solved as always, with one warning that says
+why.
 """
 
 import contextlib
@@ -20,14 +22,14 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from .compiled_fields import Field, Uncompiled, compiled, examine, program, read, traced
-from .compiled_programs import Plan, forward_program
-from .compiled_replay import backward_program, pull_program, start_program
-from .compiled_solver import Replayed, Solver, first_inputs, solve_compiled
-from .inputs import uncompiled, unflatten
-from .problem import Problem, run, stops_of
-from .runge_kutta import RungeKutta
-from .solution import Solution
+from ..inputs import uncompiled, unflatten
+from ..problem import Problem, run, stops_of
+from ..runge_kutta import RungeKutta
+from ..solution import Solution
+from .backward import backward_program, pull_program, start_program
+from .call import Replayed, Solver, first_inputs, solve_compiled
+from .fields import Field, Uncompiled, compiled, examine, program, read, traced
+from .forward import Plan, forward_program
 
 ENTRIES = 2**20  # of the buffers that one call fills, roughly
 
@@ -40,7 +42,10 @@ def run_compiled(func: Callable, p: Problem, record: bool = False) -> Solution:
     if len(p.times) < 2 or not p.y0.numel():
         return run(p, record)
     owner = getattr(func, "__self__", func)
-    refusal, solver = _refusal(p, record) or (_hopeless[owner] if owner in _hopeless else None), None
+    refusal, solver = (
+        _refusal(p, record) or (_hopeless[owner] if owner in _hopeless else None),
+        None,
+    )
     if refusal is None:
         try:
             with _lock:
@@ -104,7 +109,15 @@ def _prepare(func: Callable, p: Problem) -> tuple[Solver, list[Tensor]]:
         assert isinstance(p.stepper, RungeKutta)
         parts = tuple(shape.numel() for shape in p.shapes or ())
         plan = Plan(
-            p.stepper.tableau, p.tol is not None, controller, parts, p.dense, inside, wants_t, len(p.times), rows=1
+            p.stepper.tableau,
+            p.tol is not None,
+            controller,
+            parts,
+            p.dense,
+            inside,
+            wants_t,
+            len(p.times),
+            rows=1,
         )
         plan = plan._replace(rows=max(16, min(128, ENTRIES // (start.numel() * (plan.degree + 2)))))
         return plan, _make_forward(p, plan, stops, field, start, used)
@@ -131,8 +144,14 @@ def _make_backward(solver: Solver, field: Field, y0: Tensor, used: Sequence[Tens
     plan, wanted, used = solver.plan, solver.wanted, [x.detach() for x in used]
     _, _, grad, ys, fs, ts, *_ = first_inputs(solver.p, plan, solver.stops, y0, used)
     t, h, y, f0, of_y, of_f = ts[0].clone(), ts[1].clone(), *(y0.clone() for _ in range(4))
-    moments, of_times = y.new_zeros(plan.rows, plan.degree + 2, *y.shape), ts.new_zeros(plan.rows, 2)
-    pull = traced(pull_program(plan, field, wanted), [t, h, y, f0, of_y, of_f, moments[0, 1:-1].clone(), *used])
+    moments, of_times = (
+        y.new_zeros(plan.rows, plan.degree + 2, *y.shape),
+        ts.new_zeros(plan.rows, 2),
+    )
+    pull = traced(
+        pull_program(plan, field, wanted),
+        [t, h, y, f0, of_y, of_f, moments[0, 1:-1].clone(), *used],
+    )
     pull_start = traced(start_program(plan, field, wanted), [t, y, of_f, *used])
     numbers, row = torch.zeros(4, dtype=torch.int64), torch.zeros(plan.points, dtype=torch.int64)
     theta = ts.new_zeros(plan.points)

@@ -1,9 +1,12 @@
-"""Adams methods: linear multistep, they reuse the slopes of past steps instead of evaluating new stages.
+"""Adams methods: linear multistep, they reuse the slopes of past steps instead of evaluating new
+stages.
 
-Explicit (Adams-Bashforth): y1 = y + integral over the step of the polynomial through the last m slopes. Implicit
-(Adams-Moulton): the polynomial goes through the new slope too; solved by functional iteration from the explicit
-prediction. The first two steps are Runge-Kutta steps (order 4).
-Source: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", III.1 and, for unequal steps, III.5.
+Explicit (Adams-Bashforth): y1 = y + integral over the step of the polynomial through the last m
+slopes. Implicit (Adams-Moulton): the polynomial goes through the new slope too; solved by
+functional iteration from the explicit prediction. The first two steps are Runge-Kutta steps (order
+4).
+Source: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", III.1 and, for unequal
+steps, III.5.
 """
 
 import warnings
@@ -16,17 +19,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .runge_kutta import Field, RungeKutta, Slope, Step, Time, stage_times, time_tensor
-from .tableaus import RK4
+from ..runge_kutta import Field, RungeKutta, Slope, Step, Time, stage_times, time_tensor
+from ..tableaus import RK4
 
 _X, _G = (values.tolist() for values in np.polynomial.legendre.leggauss(7))  # exact up to degree 13
 
 
 def quadrature_weights(nodes: Sequence[Any]) -> list[Any]:
-    """Weights w with integral_0^1 p(x) dx = sum_j w_j p(nodes_j) for every polynomial p of degree below len(nodes).
+    """Weights w with integral_0^1 p(x) dx = sum_j w_j p(nodes_j) for every polynomial p of degree
+    below len(nodes).
 
-    The nodes are floats, or 0-d tensors where gradients are wanted. Integrals of the Lagrange polynomials, by a Gauss
-    rule that is exact for them: stable for unequal nodes too, unlike a Vandermonde system. At most 14 nodes.
+    The nodes are floats, or 0-d tensors where gradients are wanted. Integrals of the Lagrange
+    polynomials, by a Gauss rule that is exact for them: stable for unequal nodes too, unlike a
+    Vandermonde system. At most 14 nodes.
     """
     weights = []
     for j, n_j in enumerate(nodes):
@@ -45,29 +50,48 @@ _cached_weights = lru_cache(maxsize=256)(quadrature_weights)
 
 
 class Adams:
-    """Adams-Bashforth, or with `implicit` Adams-Bashforth-Moulton, with as many past slopes as max_order allows.
+    """Adams-Bashforth, or with `implicit` Adams-Bashforth-Moulton, with as many past slopes as
+    max_order allows.
 
     Args:
         implicit: correct the explicit prediction by functional iteration.
         rtol, atol: when that iteration has converged.
         max_iters: its iterations at most; beyond, a warning.
-        max_order: how many slopes a step combines at most, the new one of the implicit method included; from 4 to 12.
-            More slopes are more accurate and less stable: with all 12, the explicit method blows up on a plain rotation
-            with 200 steps a turn, where 6 is fine. (12 is torchdiffeq's default.)
+        max_order: how many slopes a step combines at most, the new one of the implicit method
+            included; from 4 to 12. More slopes are more accurate and less stable: with all 12, the
+            explicit method blows up on a plain rotation with 200 steps a turn, where 6 is fine. (12
+            is torchdiffeq's default.)
     """
 
     order = 4
 
     def __init__(
-        self, implicit: bool, rtol: float | Tensor, atol: float | Tensor, max_iters: int = 4, max_order: int = 12
+        self,
+        implicit: bool,
+        rtol: float | Tensor,
+        atol: float | Tensor,
+        max_iters: int = 4,
+        max_order: int = 12,
     ) -> None:
         if not 4 <= max_order <= 12:
-            raise ValueError(f"options['max_order'] must be from 4 to 12 for Adams methods, got {max_order}")
+            raise ValueError(
+                f"options['max_order'] must be from 4 to 12 for Adams methods, got {max_order}"
+            )
         self.implicit, self.rtol, self.atol, self.max_iters = implicit, rtol, atol, max_iters
-        self.past: deque[tuple[Time, Tensor]] = deque(maxlen=max_order - 1)  # (t, slope), newest first
+        self.past: deque[tuple[Time, Tensor]] = deque(
+            maxlen=max_order - 1
+        )  # (t, slope), newest first
         self.start = RungeKutta(RK4)
 
-    def step(self, f: Field, t: Time, y: Tensor, h: Time, f0: Tensor | None = None, before_end: bool = False) -> Step:
+    def step(
+        self,
+        f: Field,
+        t: Time,
+        y: Tensor,
+        h: Time,
+        f0: Tensor | None = None,
+        before_end: bool = False,
+    ) -> Step:
         f0 = f(time_tensor(t, y), y) if f0 is None else f0
         self.past.appendleft((t, f0))
         if len(self.past) < 3:
@@ -80,18 +104,31 @@ class Adams:
         return Step(t, h, y, y1, None, None, [f0])
 
     def _correct(
-        self, f: Field, t: Time, y: Tensor, h: Time, y1: Tensor, nodes: list, slopes: list, before_end: bool
+        self,
+        f: Field,
+        t: Time,
+        y: Tensor,
+        h: Time,
+        y1: Tensor,
+        nodes: list,
+        slopes: list,
+        before_end: bool,
     ) -> Tensor:
         (t1,) = stage_times((1.0,), t, h, y, before_end)
         for _ in range(self.max_iters):
             y1, before = _advance(y, h, [1.0, *nodes], [f(t1, y1), *slopes]), y1
             with torch.no_grad():
-                change, scale = (y1 - before).abs(), torch.maximum((y1 - y).abs(), (before - y).abs())
+                change, scale = (
+                    (y1 - before).abs(),
+                    torch.maximum((y1 - y).abs(), (before - y).abs()),
+                )
                 if (change < self.atol + self.rtol * scale).all():
                     return y1
         warnings.warn(
-            f"implicit_adams: functional iteration did not converge in max_iters = {self.max_iters} at t = "
-            f"{float(t):.6g}; the solution may be inaccurate. Try a smaller step_size, a larger rtol, or "
+            "implicit_adams: functional iteration did not converge in max_iters = "
+            f"{self.max_iters} at t = "
+            f"{float(t):.6g}; the solution may be inaccurate. Try a smaller step_size, a larger "
+            "rtol, or "
             "options={'max_iters': ...}.",
             stacklevel=2,
         )
@@ -108,5 +145,9 @@ def _advance(y: Tensor, h: Time, nodes: list, slopes: list[Tensor]) -> Tensor:
 
 
 def _snap(node: Any) -> Any:
-    """Past times in units of h, from the newest; on a uniform grid they are integers up to rounding: make them so."""
-    return float(round(node)) if isinstance(node, float) and abs(node - round(node)) < 1e-9 else node
+    """Past times in units of h, from the newest; on a uniform grid they are integers up to
+    rounding: make them so.
+    """
+    return (
+        float(round(node)) if isinstance(node, float) and abs(node - round(node)) < 1e-9 else node
+    )

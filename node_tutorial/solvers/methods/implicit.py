@@ -1,13 +1,15 @@
 """One implicit Runge-Kutta step.
 
-Its stages come in groups that are solved one after the other (`newton.py`): single stages of a diagonally implicit
-method, all of them at once of a fully implicit one. A stage that depends on earlier ones only is just evaluated.
+Its stages come in groups that are solved one after the other (`newton.py`): single stages of a
+diagonally implicit method, all of them at once of a fully implicit one. A stage that depends on
+earlier ones only is just evaluated.
 
-With a tolerance, a step whose Newton iteration fails is tried shorter, as one whose error is too large. On a fixed grid
-it cannot be, so full Newton, with a new Jacobian in every iteration, has a try before the solve gives up.
+With a tolerance, a step whose Newton iteration fails is tried shorter, as one whose error is too
+large. On a fixed grid it cannot be, so full Newton, with a new Jacobian in every iteration, has a
+try before the solve gives up.
 
-Derivatives: Newton runs on constants; where anything asks for a gradient, one more exact step of it, with a graph, has
-the derivative of the solution.
+Derivatives: Newton runs on constants; where anything asks for a gradient, one more exact step of
+it, with a graph, has the derivative of the solution.
 
 Source: Hairer, Wanner, "Solving Ordinary Differential Equations II", 2nd ed., IV.8.
 """
@@ -20,23 +22,27 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .errors import newton_failed
-from .integrate import Stats
+from ..errors import newton_failed
+from ..integrate import Stats
+from ..runge_kutta import Field, Slope, Step, Time, nudged, stage_times
+from ..tableaus import Tableau
 from .newton import Newton, Rows
-from .runge_kutta import Field, Slope, Step, Time, nudged, stage_times
-from .tableaus import Tableau
 
 _FULL_ITERS = 20
 
 
 class Group(NamedTuple):
-    """Stages `first` to `last` - 1: they depend on each other by `within`, and on the stages before by `before`."""
+    """Stages `first` to `last` - 1: they depend on each other by `within`, and on the stages before
+    by `before`.
+    """
 
     first: int
     last: int
     before: list[Slope | None]
     within: Rows | None  # None: one stage, explicit
-    guess: Slope | None  # weights of the stages before that predict this one; None: the slope at the beginning
+    guess: (
+        Slope | None
+    )  # weights of the stages before that predict this one; None: the slope at the beginning
 
 
 class ImplicitRungeKutta:
@@ -44,15 +50,20 @@ class ImplicitRungeKutta:
 
     Args:
         tableau: of the method.
-        rtol, atol: what Newton's iteration is stopped by, see `Newton`; on a fixed grid at most 1e-6 and 1e-9.
+        rtol, atol: what Newton's iteration is stopped by, see `Newton`; on a fixed grid at most
+            1e-6 and 1e-9.
         stats: where Jacobians, factorizations and iterations are counted.
         adaptive: whether a step that fails may be tried shorter.
     """
 
-    def __init__(self, tableau: Tableau, rtol: Any, atol: Any, stats: Stats, adaptive: bool) -> None:
+    def __init__(
+        self, tableau: Tableau, rtol: Any, atol: Any, stats: Stats, adaptive: bool
+    ) -> None:
         self.tableau, self.adaptive = tableau, adaptive
         self.order = tableau.error_order or tableau.order
-        if not adaptive:  # no error of a step stands beside that of Newton's iteration: it shall not be seen
+        if (
+            not adaptive
+        ):  # no error of a step stands beside that of Newton's iteration: it shall not be seen
             rtol, atol = (
                 min(tol, least) if isinstance(tol, float) else tol.clamp(max=least)
                 for tol, least in ((rtol, 1e-6), (atol, 1e-9))
@@ -62,11 +73,22 @@ class ImplicitRungeKutta:
         self.solution = Slope(tableau.b)
         self.error = Slope(tableau.error) if tableau.error is not None else None
 
-    def step(self, f: Field, t: Time, y: Tensor, h: Time, f0: Tensor | None = None, before_end: bool = False) -> Step:
-        """One step; arguments as of `RungeKutta.step`. Its error is infinite if Newton's iteration failed."""
+    def step(
+        self,
+        f: Field,
+        t: Time,
+        y: Tensor,
+        h: Time,
+        f0: Tensor | None = None,
+        before_end: bool = False,
+    ) -> Step:
+        """One step; arguments as of `RungeKutta.step`. Its error is infinite if Newton's iteration
+        failed.
+        """
         tableau, newton = self.tableau, self.newton
         start, *times = stage_times((0.0, *tableau.c), t, h, y, before_end)
-        # Unless it is a stage, f0 is where Newton starts, and what the output between the steps needs.
+        # Unless it is a stage, f0 is where Newton starts, and what the output between the steps
+        # needs.
         f0 = f(start, y) if f0 is None else f0
         size = float(h.detach() if isinstance(h, Tensor) else h)
         fixed, slope = y.detach(), f0.detach()
@@ -111,14 +133,20 @@ class ImplicitRungeKutta:
         solve: Callable,
         found: Sequence[Tensor] | None = None,
     ) -> list[Tensor] | None:
-        """The slopes of all stages, by `solve` for the implicit ones, from `found` or a guess; None if it fails."""
+        """The slopes of all stages, by `solve` for the implicit ones, from `found` or a guess; None
+        if it fails.
+        """
         k: list[Tensor] = []
         for first, last, before, within, predict in self.groups:
             bases = [row.advance(y, h, k) if row else y for row in before]
             if within is None:
                 k.append(f(times[first], bases[0]) if first else f0)
                 continue
-            guess = found[first:last] if found else [predict.of(k) * predict.scale if predict else f0] * (last - first)
+            guess = (
+                found[first:last]
+                if found
+                else [predict.of(k) * predict.scale if predict else f0] * (last - first)
+            )
             slopes = solve(times[first:last], bases, h, within, guess)
             if slopes is None:
                 return None
@@ -126,7 +154,13 @@ class ImplicitRungeKutta:
         return k
 
     def _full_newton(
-        self, f: Field, times: Sequence[Tensor], bases: Sequence[Tensor], h: float, a: Rows, k: Sequence[Tensor]
+        self,
+        f: Field,
+        times: Sequence[Tensor],
+        bases: Sequence[Tensor],
+        h: float,
+        a: Rows,
+        k: Sequence[Tensor],
     ) -> list[Tensor] | None:
         for _ in range(_FULL_ITERS):
             with torch.no_grad():
@@ -156,7 +190,9 @@ def stage_groups(tableau: Tableau) -> list[Group]:
 
 
 def extrapolation(nodes: Sequence[float], x: float) -> list[float]:
-    """Weights w with p(x) = sum_j w_j p(nodes_j) for the polynomial through the (at most three) nodes nearest to x."""
+    """Weights w with p(x) = sum_j w_j p(nodes_j) for the polynomial through the (at most three)
+    nodes nearest to x.
+    """
     newest = {c: j for j, c in enumerate(nodes)}  # of equal nodes the last one
     near = sorted(newest, key=lambda c: abs(c - x))[:3]
     weights = [0.0] * len(nodes)

@@ -3,24 +3,27 @@
 Three kinds, by the shape of a:
 
     fully implicit     full            all stages are one system of s d equations
-    DIRK, SDIRK        lower triangle  one system of d equations a stage; SDIRK: with equal diagonal entries, so that
+    DIRK, SDIRK        lower triangle  one system of d equations a stage; SDIRK: with equal diagonal
+    entries, so that
                                        all stages share the factorization of I - h gamma df/dy
     ESDIRK             the same, and the first stage is explicit
 
-Stability, for y' = lambda y with Re(lambda) <= 0: A-stable methods do not grow at any h; L-stable ones also damp y to
-zero as h lambda -> -infinity. A method whose last row of a is b ("stiffly accurate") and that is A-stable is L-stable.
+Stability, for y' = lambda y with Re(lambda) <= 0: A-stable methods do not grow at any h; L-stable
+ones also damp y to zero as h lambda -> -infinity. A method whose last row of a is b ("stiffly
+accurate") and that is A-stable is L-stable.
 
-Source: Hairer, Wanner, "Solving Ordinary Differential Equations II", 2nd ed., IV.5 and IV.6 (below HW II).
+Source: Hairer, Wanner, "Solving Ordinary Differential Equations II", 2nd ed., IV.5 and IV.6 (below
+HW II).
 """
 
 from math import sqrt
 
-from .tableaus import Tableau, hermite_dense, midpoint_dense
+from ..tableaus import Tableau, hermite_dense, midpoint_dense
 
 _R2, _R3, _R6, _R15 = sqrt(2), sqrt(3), sqrt(6), sqrt(15)
 
 # fmt: off
-# ---- Fixed step ------------------------------------------------------------------------------------------------------
+# ---- Fixed step ----------------------------------------------------------------------------------
 
 IMPLICIT_EULER = Tableau(  # order 1, 1 stage, L-stable
     "implicit_euler", 1, c=(1,), a=((1,),), b=(1,), reference="HW II, IV.3")
@@ -58,17 +61,19 @@ RADAU_IIA5 = Tableau(  # order 5, 3 stages, L-stable
        _RADAU_B),
     b=_RADAU_B, reference="Ehle 1969; HW II, IV.5")
 
-# ---- Adaptive --------------------------------------------------------------------------------------------------------
+# ---- Adaptive ------------------------------------------------------------------------------------
 
-# A trapezoid step of length 2 gamma h, then the second-order backward difference formula. The embedded method is of
-# order 3 and not even A-stable, so that the raw estimate overrates stiff components; `implicit.py` filters it.
+# A trapezoid step of length 2 gamma h, then the second-order backward difference formula. The
+# embedded method is of order 3 and not even A-stable, so that the raw estimate overrates stiff
+# components; `implicit.py` filters it.
 _W, _D = _R2/4, 1 - _R2/2
 TRBDF2 = Tableau(  # order 2, 3 stages, the first explicit, FSAL, L-stable
     "trbdf2", 2, c=(0, 2*_D, 1), a=((), (_D, _D), (_W, _W, _D)), b=(_W, _W, _D),
     error=(_W - (1 - _W)/3, _W - (3*_W + 1)/3, _D - _D/3), error_order=3, dense=hermite_dense((_W, _W, _D)),
     reference="Bank et al. 1985; as a pair: Hosea, Shampine 1996, Appl. Numer. Math. 20")
 
-# The embedded methods of both pairs are their second last stages, stiffly accurate themselves: no filter is needed.
+# The embedded methods of both pairs are their second last stages, stiffly accurate themselves: no
+# filter is needed.
 _G3 = .43586652150845899941601945  # root of 6 x^3 - 18 x^2 + 9 x - 1
 _KV3_HAT = ((-4*_G3**2 + 6*_G3 - 1)/(4*_G3), (1 - 2*_G3)/(4*_G3), _G3, 0)
 _KV3_B = ((6*_G3 - 1)/(12*_G3), -1/((24*_G3 - 12)*_G3), (-6*_G3**2 + 6*_G3 - 1)/(6*_G3 - 3), _G3)
@@ -92,7 +97,8 @@ KVAERNO5 = Tableau(  # order 5, 7 stages, the first explicit, FSAL, L-stable, ou
        _KV5_B),
     b=_KV5_B,
     error=tuple(b - e for b, e in zip(_KV5_B, _KV5_HAT)),
-    # The midpoint's weights: the solution of the conditions up to order 4 at theta = 1/2 that has the least norm.
+    # The midpoint's weights: the solution of the conditions up to order 4 at theta = 1/2 that has
+    # the least norm.
     dense=midpoint_dense(_KV5_B, (
         .16471420497370018, 0, .045266810114915, -.003259509437107156,
         .3922098832259763, -.049465694438742575, -.049465694438742575)),

@@ -8,15 +8,17 @@ Simplified Newton takes one Jacobian J = df/dy for all of them, and solves
 
     (I - h A (x) J) delta = f(t_i, y_i) - k_i,     k <- k + delta.
 
-J is kept for as long as the iteration converges quickly, from stage to stage and from step to step; the LU factors of
-the matrix for as long as h stays about the same. Two corrections give the rate of convergence, theta; the error left is
-theta / (1 - theta) times the last correction.
+J is kept for as long as the iteration converges quickly, from stage to stage and from step to step;
+the LU factors of the matrix for as long as h stays about the same. Two corrections give the rate of
+convergence, theta; the error left is theta / (1 - theta) times the last correction.
 
-A batch is many small systems. Which dimensions of the state are the batch is not asked but found out: J is computed as
-if the rows of the state did not see each other (as many vector-Jacobian products as a row has entries, in one call of
-`torch.func.vmap`), and one more product, with a vector that is not special, tells whether that is so. A field with an
-attribute `quadrature` = q does not depend on the last q entries of the (flat) state: integrals, such as the parameters'
-gradients in the adjoint method. They have no part in the Jacobian, and are evaluated once more at the end.
+A batch is many small systems. Which dimensions of the state are the batch is not asked but found
+out: J is computed as if the rows of the state did not see each other (as many vector-Jacobian
+products as a row has entries, in one call of `torch.func.vmap`), and one more product, with a
+vector that is not special, tells whether that is so. A field with an attribute `quadrature` = q
+does not depend on the last q entries of the (flat) state: integrals, such as the parameters'
+gradients in the adjoint method. They have no part in the Jacobian, and are evaluated once more at
+the end.
 
 Source: Hairer, Wanner, "Solving Ordinary Differential Equations II", 2nd ed., IV.8.
 """
@@ -28,13 +30,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .integrate import Stats
-from .runge_kutta import Field, Slope, Time
+from ..integrate import Stats
+from ..runge_kutta import Field, Slope, Time
 
 _MAX_ITERS = 10
 _SLOW = 0.1  # a rate above it asks for a new Jacobian at the next step
 _NEAR = 0.1  # how far h may move, relatively, from the one that the factors were made for
-_WIDEST = 5000  # entries of a row: its Jacobian has 25 million, and takes as many products as entries
+_WIDEST = (
+    5000  # entries of a row: its Jacobian has 25 million, and takes as many products as entries
+)
 _KAPPA = 0.003  # the error of the iteration that is allowed, relative to that of a step; 0.01 shows in kvaerno3's error
 
 Rows = tuple[tuple[float, ...], ...]  # the part of a tableau's a that couples the m stages, (m, m)
@@ -52,7 +56,9 @@ class Newton:
         self.rtol, self.atol, self.stats = rtol, atol, stats
         self.jacobian: Tensor | None = None  # (R, d, d): R blocks, which do not see each other
         self.slow = False
-        self.has_graph = False  # whether what f returned has a gradient of its own, as with parameters inside
+        self.has_graph = (
+            False  # whether what f returned has a gradient of its own, as with parameters inside
+        )
         self._rate = 0.5
         self._factors: tuple = ()
         self._factors_for: tuple[Rows, float] | None = None
@@ -66,28 +72,43 @@ class Newton:
         self.slow, self._factors_for = False, None
 
     def _differentiate(self, f: Field, dy: Tensor, y: Tensor) -> Tensor:
-        """df/dy in blocks (R, d, d) as small as the field allows; what was too small once is not tried again."""
+        """df/dy in blocks (R, d, d) as small as the field allows; what was too small once is not
+        tried again.
+        """
         self.stats.jacobians += 1
         size = y.numel() - getattr(f, "quadrature", 0)
         widths = [size]
         if size == y.numel() and size:
-            # A row is: the last dimension, or all but the first, or everything. A flat state may be a batch of numbers.
-            widths = sorted({y.shape[-1] if y.dim() > 1 else 1, size // max(1, len(y)) if y.dim() else 1, size})
+            # A row is: the last dimension, or all but the first, or everything. A flat state may be
+            # a batch of numbers.
+            widths = sorted(
+                {y.shape[-1] if y.dim() > 1 else 1, size // max(1, len(y)) if y.dim() else 1, size}
+            )
         known = 0 if self.jacobian is None else self.jacobian.shape[-1]
         widths = [d for d in widths if d >= known]
         for d in widths:
             if d > _WIDEST:
                 raise ValueError(
-                    f"an implicit method needs the Jacobian of func, and the entries of this state of shape "
-                    f"{tuple(y.shape)} depend on each other in rows of {d}, more than {_WIDEST}; use an explicit method"
+                    "an implicit method needs the Jacobian of func, and the entries of this "
+                    "state of shape "
+                    f"{tuple(y.shape)} depend on each other in rows of {d}, more than {_WIDEST}; "
+                    "use an explicit method"
                 )
-            jacobian, independent = _block_jacobian(dy, y, (size // d if d else 1, d), check=d < size)
+            jacobian, independent = _block_jacobian(
+                dy, y, (size // d if d else 1, d), check=d < size
+            )
             if independent:
                 break
         return jacobian
 
     def solve(
-        self, f: Field, times: Sequence[Tensor], bases: Sequence[Tensor], h: float, a: Rows, guess: Sequence[Tensor]
+        self,
+        f: Field,
+        times: Sequence[Tensor],
+        bases: Sequence[Tensor],
+        h: float,
+        a: Rows,
+        guess: Sequence[Tensor],
     ) -> list[Tensor] | None:
         """The slopes of m coupled stages; None if the iteration does not converge.
 
@@ -116,7 +137,9 @@ class Newton:
                 return None
             if n:
                 rate = size / before if before else 0.0
-                if rate >= 1 and size > 1 and (n > 1 or rate > 2):  # the first two corrections may be of one size
+                if (
+                    rate >= 1 and size > 1 and (n > 1 or rate > 2)
+                ):  # the first two corrections may be of one size
                     return None
             left = size * (self._rate if n == 0 else rate / max(1e-3, 1 - rate))
             if left <= 1:
@@ -125,18 +148,29 @@ class Newton:
                     self._rate = rate / max(1e-3, 1 - rate)
                 self._rate = max(self._rate, 1e-10) ** 0.8  # trust the last rate less and less
                 if quadrature:
-                    ends = [f(t, row.advance(b, h, k))[-quadrature:] for t, b, row in zip(times, bases, stages)]
+                    ends = [
+                        f(t, row.advance(b, h, k))[-quadrature:]
+                        for t, b, row in zip(times, bases, stages)
+                    ]
                     k = [torch.cat([x[:-quadrature], end.detach()]) for x, end in zip(k, ends)]
                 return k
         return None
 
     def polish(
-        self, f: Field, times: Sequence[Tensor], bases: Sequence[Tensor], h: Time, a: Rows, k: Sequence[Tensor]
+        self,
+        f: Field,
+        times: Sequence[Tensor],
+        bases: Sequence[Tensor],
+        h: Time,
+        a: Rows,
+        k: Sequence[Tensor],
     ) -> list[Tensor]:
-        """One exact Newton step from k, with the Jacobian of every stage, k + (I - h a_ij J_i)^-1 (f(t_i, y_i) - k_i).
+        """One exact Newton step from k, with the Jacobian of every stage, k + (I - h a_ij J_i)^-1
+        (f(t_i, y_i) - k_i).
 
-        At a solution it changes nothing, but its derivative with respect to all that f, the bases and h depend on is
-        that of the solution, by the implicit function theorem; k itself is a constant in it.
+        At a solution it changes nothing, but its derivative with respect to all that f, the bases
+        and h depend on is that of the solution, by the implicit function theorem; k itself is a
+        constant in it.
         """
         k, slopes, jacobians = [x.detach() for x in k], [], []
         for t, b, row in zip(times, bases, a):
@@ -146,15 +180,21 @@ class Newton:
                 dy = f(t, y)
             slopes.append(dy)
             jacobians.append(self._differentiate(f, dy, y))
-            if jacobians[-1].shape != jacobians[0].shape:  # the rows see each other at this stage only: begin again
+            if (
+                jacobians[-1].shape != jacobians[0].shape
+            ):  # the rows see each other at this stage only: begin again
                 self.jacobian = jacobians[-1]
                 return self.polish(f, times, bases, h, a, k)
-        factors = self._factor(torch.stack(jacobians), a, float(h.detach() if isinstance(h, Tensor) else h))
+        factors = self._factor(
+            torch.stack(jacobians), a, float(h.detach() if isinstance(h, Tensor) else h)
+        )
         delta = self._solve_linear(factors, [s - x for s, x in zip(slopes, k)])
         return [x + d for x, d in zip(k, delta)]
 
     def filter(self, error: Tensor, h: float, gamma: float) -> Tensor:
-        """(I - h gamma J)^-1 error: an estimate that overrates stiff components, put right (HW II, (8.20))."""
+        """(I - h gamma J)^-1 error: an estimate that overrates stiff components, put right (HW II,
+        (8.20)).
+        """
         return self._solve_linear(self._factorize(h, ((gamma,),)), [error])[0]
 
     def _factorize(self, h: float, a: Rows) -> tuple:
@@ -167,13 +207,17 @@ class Newton:
         return self._factors
 
     def _factor(self, jacobians: Tensor, a: Rows, h: float) -> tuple:
-        """The LU factors of I - h (a_ij J_i), (R, m d, m d), from the Jacobians (m, R, d, d) of the stages."""
+        """The LU factors of I - h (a_ij J_i), (R, m d, m d), from the Jacobians (m, R, d, d) of the
+        stages.
+        """
         self.stats.factorizations += 1
         m, rows, d, _ = jacobians.shape
         weights = torch.tensor(a, dtype=jacobians.dtype, device=jacobians.device) * -h
         matrix = torch.einsum("ij,irkl->rikjl", weights, jacobians).reshape(rows, m * d, m * d)
         matrix.diagonal(dim1=-2, dim2=-1).add_(1)
-        return torch.linalg.lu_factor_ex(matrix)[:2]  # a singular matrix gives inf, and the iteration fails
+        return torch.linalg.lu_factor_ex(matrix)[
+            :2
+        ]  # a singular matrix gives inf, and the iteration fails
 
     def _solve_linear(self, factors: tuple, residual: Sequence[Tensor]) -> list[Tensor]:
         """delta from the residual, m tensors of the state's shape."""
@@ -181,7 +225,9 @@ class Newton:
         m, (rows, d, _) = len(residual), self.jacobian.shape
         flat = torch.stack([r.reshape(-1) for r in residual])
         core = flat[:, : rows * d].reshape(m, rows, d).transpose(0, 1).reshape(rows, m * d)
-        delta = _LinearSolve.apply(*factors, core).reshape(rows, m, d).transpose(0, 1).reshape(m, -1)
+        delta = (
+            _LinearSolve.apply(*factors, core).reshape(rows, m, d).transpose(0, 1).reshape(m, -1)
+        )
         if rows * d < flat.shape[1]:  # quadratures: the field does not depend on them
             delta = torch.cat([delta, flat[:, rows * d :]], dim=1)
         return [x.reshape(residual[0].shape) for x in delta]
@@ -193,7 +239,11 @@ def _largest(parts: Sequence[Tensor]) -> float:
         return torch.linalg.vector_norm(parts[0]).item() / math.sqrt(max(1, parts[0].numel()))
     x = torch.stack(list(parts))
     width = x.shape[-1] if x.dim() > 1 else 1
-    return torch.linalg.vector_norm(x.reshape(-1, width), dim=1).max().item() / math.sqrt(width) if x.numel() else 0.0
+    return (
+        torch.linalg.vector_norm(x.reshape(-1, width), dim=1).max().item() / math.sqrt(width)
+        if x.numel()
+        else 0.0
+    )
 
 
 class _LinearSolve(torch.autograd.Function):
@@ -208,17 +258,31 @@ class _LinearSolve(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple:
         if torch.is_grad_enabled():  # create_graph=True; a second derivative would need that of M
             raise RuntimeError(
-                "a solve by an implicit method can be differentiated once only; leave create_graph=True out, or use an "
+                "a solve by an implicit method can be differentiated once only; leave "
+                "create_graph=True out, or use an "
                 "explicit method"
             )
         lu, pivots = ctx.saved_tensors
-        return None, None, torch.linalg.lu_solve(lu, pivots, grad.unsqueeze(-1), adjoint=True).squeeze(-1)
+        return (
+            None,
+            None,
+            torch.linalg.lu_solve(lu, pivots, grad.unsqueeze(-1), adjoint=True).squeeze(-1),
+        )
 
 
-def _block_jacobian(dy: Tensor, y: Tensor, blocks: tuple[int, int], check: bool) -> tuple[Tensor, bool]:
-    """df/dy (R, d, d), if R blocks of d entries do not see each other; and, checked, whether that holds."""
+def _block_jacobian(
+    dy: Tensor, y: Tensor, blocks: tuple[int, int], check: bool
+) -> tuple[Tensor, bool]:
+    """df/dy (R, d, d), if R blocks of d entries do not see each other; and, checked, whether that
+    holds.
+    """
     rows, d = blocks
-    basis = torch.eye(d, dtype=y.dtype, device=y.device).unsqueeze(1).expand(d, rows, d).reshape(d, rows * d)
+    basis = (
+        torch.eye(d, dtype=y.dtype, device=y.device)
+        .unsqueeze(1)
+        .expand(d, rows, d)
+        .reshape(d, rows * d)
+    )
     basis = torch.nn.functional.pad(basis, (0, y.numel() - rows * d))
     if check:
         probe = torch.arange(1, y.numel() + 1, dtype=y.dtype, device=y.device).sqrt().cos()

@@ -1,16 +1,19 @@
 """Reversible methods: every step can be undone by a formula, for any field, at the cost of a step.
 
-A Runge-Kutta step forgets where it came from. These methods carry a second trajectory beside y, and each of the two is
-moved by a slope that the other gives; what moved a variable is still known afterwards, and can be taken back. So the
-states of a solve need not be kept for its gradient (`gradients/reversible.py`).
+A Runge-Kutta step forgets where it came from. These methods carry a second trajectory beside y, and
+each of the two is moved by a slope that the other gives; what moved a variable is still known
+afterwards, and can be taken back. So the states of a solve need not be kept for its gradient
+(`gradients/reversible.py`).
 
-Both are explicit, of order 2, with one evaluation a step, and one at the start; step sizes may vary.
+Both are explicit, of order 2, with one evaluation a step, and one at the start; step sizes may
+vary.
 
-The price is stability. On y' = lambda y the two take the same steps. With z = h lambda, each step multiplies one part
-of the state by z + sqrt(1 + z^2), the solution, and another by z - sqrt(1 + z^2). The product of the two is -1: only
-for z from -i to i is neither greater than 1. Where the solution decays, the other part grows as exp(|lambda| t), with
-alternating sign. For y' = -y from 1, with h = 0.1, the error is 6e-4 at most up to t = 4, but 0.13 at t = 10, and 2.9e3
-at t = 20, where y is 2e-9. So: for oscillations, and for times that are short in units of 1 / |lambda|.
+The price is stability. On y' = lambda y the two take the same steps. With z = h lambda, each step
+multiplies one part of the state by z + sqrt(1 + z^2), the solution, and another by z - sqrt(1 +
+z^2). The product of the two is -1: only for z from -i to i is neither greater than 1. Where the
+solution decays, the other part grows as exp(|lambda| t), with alternating sign. For y' = -y from 1,
+with h = 0.1, the error is 6e-4 at most up to t = 4, but 0.13 at t = 10, and 2.9e3 at t = 20, where
+y is 2e-9. So: for oscillations, and for times that are short in units of 1 / |lambda|.
 """
 
 from collections.abc import Callable
@@ -18,7 +21,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .runge_kutta import Field, Step, Time, stage_times, time_tensor
+from ..runge_kutta import Field, Step, Time, stage_times, time_tensor
 
 State = tuple[Tensor, ...]  # y first, a slope last
 
@@ -26,7 +29,8 @@ State = tuple[Tensor, ...]  # y first, a slope last
 class Reversible(NamedTuple):
     """A reversible method.
 
-    start(f, t, y) -> state, step(f, t, h, state) -> state at t + h, and inverse(f, t, h, state at t + h) -> state at t.
+    start(f, t, y) -> state, step(f, t, h, state) -> state at t + h, and inverse(f, t, h, state at t
+    + h) -> state at t.
     """
 
     order: int
@@ -36,7 +40,8 @@ class Reversible(NamedTuple):
 
 
 # ---- Reversible Heun: y moves by the trapezoidal rule, with the slopes on a second trajectory x, which leaps over y.
-# Kidger, Foster, Li, Lyons 2021, "Efficient and accurate gradients for neural SDEs", arXiv 2105.13493, Algorithm 1.
+# Kidger, Foster, Li, Lyons 2021, "Efficient and accurate gradients for neural SDEs", arXiv
+# 2105.13493, Algorithm 1.
 
 
 def heun_start(f: Field, t: Time, y: Tensor) -> State:
@@ -61,7 +66,8 @@ def heun_inverse(f: Field, t: Time, h: Time, state: State) -> State:
 
 
 # ---- Asynchronous leapfrog: y moves with a slope v of its own, which the field's slope at the midpoint reflects.
-# Mutze 2013, "An asynchronous leapfrog method II"; Zhuang, Dvornek, Tatikonda, Duncan 2021, "MALI", arXiv 2102.04668.
+# Mutze 2013, "An asynchronous leapfrog method II"; Zhuang, Dvornek, Tatikonda, Duncan 2021, "MALI",
+# arXiv 2102.04668.
 
 
 def leapfrog_start(f: Field, t: Time, y: Tensor) -> State:
@@ -92,16 +98,26 @@ REVERSIBLE = {
 
 
 class Twofold:
-    """The stepper of a reversible method: `order`, and `step` as the loop calls it. It carries the state along.
+    """The stepper of a reversible method: `order`, and `step` as the loop calls it. It carries the
+    state along.
 
-    The slope at the end of the state is that of y up to O(h^2): good enough for the output between the steps.
+    The slope at the end of the state is that of y up to O(h^2): good enough for the output between
+    the steps.
     """
 
     def __init__(self, method: Reversible) -> None:
         self.method, self.order = method, method.order
         self.state: State | None = None  # behind the last step; None: the next one is the first
 
-    def step(self, f: Field, t: Time, y: Tensor, h: Time, f0: Tensor | None = None, before_end: bool = False) -> Step:
+    def step(
+        self,
+        f: Field,
+        t: Time,
+        y: Tensor,
+        h: Time,
+        f0: Tensor | None = None,
+        before_end: bool = False,
+    ) -> Step:
         before = self.state or self.method.start(f, t, y)
         self.state = after = self.method.step(f, t, h, before)
         return Step(t, h, before[0], after[0], after[-1], None, [before[-1]])
