@@ -16,6 +16,8 @@ from .physics import TRUE, position_weights
 
 FINE = np.linspace(0, END, 500)
 
+Points = tuple[np.ndarray, np.ndarray]  # times and positions
+
 
 class Place(NamedTuple):
     """A place in the landscape: a frequency, and its misfit."""
@@ -29,8 +31,8 @@ class Landscape(NamedTuple):
 
     points: observations in all; misfit: (605,), of FREQUENCIES; here, end: where steps downhill
     begin and end; found: whether that is the true frequency within 5 %; minima: valleys in all;
-    t, x: (29,), observed where seen (29,) is true; fit, exact: positions (500,) at the times FINE
-    of the best fit with the frequency `here`, and without noise.
+    observed, later: points until the horizon, and after it; fit, exact: positions (500,) at the
+    times FINE of the best fit with the frequency `here`, and without noise.
     """
 
     horizon: float
@@ -42,9 +44,8 @@ class Landscape(NamedTuple):
     end: Place
     found: bool
     minima: int
-    t: np.ndarray
-    x: np.ndarray
-    seen: np.ndarray
+    observed: Points
+    later: Points
     fit: np.ndarray
     exact: np.ndarray
 
@@ -70,9 +71,8 @@ def compute(horizon: float, omega: float, noise: float, times: str) -> Landscape
         end=end,
         found=abs(end.omega / TRUE - 1) < 0.05,
         minima=int(valleys.sum()),
-        t=t[0],
-        x=x[0],
-        seen=seen[0],
+        observed=(t[0, seen[0]], x[0, seen[0]]),
+        later=(t[0, ~seen[0]], x[0, ~seen[0]]),
         fit=position_weights(FINE, here.omega) @ best[begin],
         exact=position_weights(FINE, TRUE) @ starts[0],
     )
@@ -87,23 +87,21 @@ def draw(fig: Figure, data: Landscape) -> None:
 
 
 def _draw_misfit(ax: Axes, data: Landscape, color: str) -> None:
-    here, end = data.here, data.end
     ax.axvline(TRUE, color="#BBBBBB", linewidth=0.8)
     ax.plot(FREQUENCIES, data.misfit, color=GRAY, linewidth=1.3)
-    ax.plot(*here, "o", color=color, markersize=9, markerfacecolor="white", clip_on=False)
-    ax.plot(*end, "o", color=color, markersize=9, clip_on=False)
+    ax.plot(*data.here, "o", color=color, markersize=9, markerfacecolor="white", clip_on=False)
+    ax.plot(*data.end, "o", color=color, markersize=9, clip_on=False)
     ax.set(xlim=(0, 7.6), xlabel="frequency ω of the model")
     ax.set(ylim=(-0.03, 1.1), ylabel="mean squared misfit")
-    ax.set_title(f"{_setting(data)}\ndownhill from {data.omega:.2f} to {end.omega:.2f}")
+    ax.set_title(f"{_setting(data)}\ndownhill from {data.omega:.2f} to {data.end.omega:.2f}")
 
 
 def _draw_fit(ax: Axes, data: Landscape, color: str) -> None:
-    t, x, seen = data.t, data.x, data.seen
     ax.axvspan(0, data.horizon, color="#ECECEC", zorder=0)
     exact_line(FINE, data.exact, ax=ax, label=None)
     ax.plot(FINE, data.fit, color=color, linewidth=1.3)
-    ax.plot(t[seen], x[seen], "o", color=ORANGE, markersize=5)
-    ax.plot(t[~seen], x[~seen], "o", color=ORANGE, markersize=5, markerfacecolor="white")
+    ax.plot(*data.observed, "o", color=ORANGE, markersize=5)
+    ax.plot(*data.later, "o", color=ORANGE, markersize=5, markerfacecolor="white")
     ax.set(xlim=(-0.3, END + 0.3), ylim=(-3.2, 3.2), xlabel="t", ylabel="q")
     ax.set_title(
         f"best fit with ω = {data.omega:.2f}: misfit {data.here.misfit:.3f}\n(dashed: the truth)"
