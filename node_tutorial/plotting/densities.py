@@ -73,7 +73,7 @@ def draw_density(
 
     Args:
         p: (rows, columns), at the midpoints of equal cells, the first row at the bottom: what
-            `data.image` returns, after `.exp()`.
+            `data.on_grid` returns, after `.exp()`.
         bounds: (left, right, bottom, top) of the rectangle, which becomes that of the axes.
         shades: ON_WHITE or ON_DARK.
         top: the value that counts as 1 in the levels; the largest one of p if None. Give that of
