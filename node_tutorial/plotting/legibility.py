@@ -72,25 +72,30 @@ def text_problems(figure: Figure) -> list[str]:
 def empty_axes(figure: Figure) -> list[str]:
     """The axes in which no data can be seen: none drawn, all outside of the limits, or not finite.
 
-    Told by their titles, or else by their numbers. It hides the data of each axes and looks which
-    pixels change. Axes that are switched off count only if something was drawn in them.
+    Told by their titles, or else by their numbers. It draws the figure with and without data, and
+    looks which pixels change. Axes that are switched off count only if something is drawn in them.
     """
-    with_data = _pixels(figure)
+    figure.draw_without_rendering()
     figure.set_layout_engine("none")  # without data nothing else may move
+    shown = {ax: _data(ax) for ax in figure.axes if ax.get_visible()}
+    everything = _pixels(figure)
+    for artist in itertools.chain(*shown.values()):
+        artist.set_visible(False)
+    changed = (everything != _pixels(figure)).any(axis=2)[::-1]  # the lowest row first
+    for artist in itertools.chain(*shown.values()):
+        artist.set_visible(True)
     found = []
-    for number, ax in enumerate(figure.axes):
-        data: list[Artist] = [*ax.lines, *ax.collections, *ax.patches, *ax.images, *ax.tables]
-        data = [artist for artist in data if artist.get_visible()]
-        if not ax.get_visible() or not (data or ax.axison):
-            continue
-        for artist in data:
-            artist.set_visible(False)
-        changed = (with_data != _pixels(figure)).any(axis=2).sum()
-        for artist in data:
-            artist.set_visible(True)
-        if changed < _SEEN:
+    for number, (ax, data) in enumerate(shown.items()):
+        left, bottom, right, top = ax.get_window_extent().extents.round().astype(int)
+        inside = changed[bottom : top + 1, left : right + 1]
+        if (data or ax.axison) and inside.sum() < _SEEN:
             found.append(ax.get_title("left") or ax.get_title() or f"axes {number}")
     return found
+
+
+def _data(ax: Axes) -> list[Artist]:
+    data: list[Artist] = [*ax.lines, *ax.collections, *ax.patches, *ax.images, *ax.tables]
+    return [artist for artist in data if artist.get_visible()]
 
 
 def _pixels(figure: Figure) -> np.ndarray:
