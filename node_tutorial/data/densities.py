@@ -225,7 +225,7 @@ def rings(radii: tuple[float, ...] = (0.75, 1.5, 2.25, 3.0)) -> Density:
 
 
 def two_circles() -> Density:
-    """Circles of radius 3 and 1.5, as scikit-learn's make_circles(factor=0.5, noise=0.08), tripled."""
+    """Circles of radius 3 and 1.5: make_circles(factor=0.5, noise=0.08) of scikit-learn, thrice."""
     circles = rings((1.5, 3.0))
     return Density("two circles", circles.log_prob, circles.bounds, circles.draw)
 

@@ -86,7 +86,7 @@ def empty_axes(figure: Figure) -> list[str]:
         artist.set_visible(True)
     found = []
     for number, (ax, data) in enumerate(shown.items()):
-        left, bottom, right, top = ax.get_window_extent().extents.round().astype(int)
+        left, bottom, right, top = map(round, ax.get_window_extent().extents)
         inside = changed[bottom : top + 1, left : right + 1]
         if (data or ax.axison) and inside.sum() < _SEEN:
             found.append(ax.get_title("left") or ax.get_title() or f"axes {number}")
