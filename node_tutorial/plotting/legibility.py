@@ -74,6 +74,7 @@ def empty_axes(figure: Figure) -> list[str]:
 
     Told by their titles, or else by their numbers. It draws the figure with and without data, and
     looks which pixels change. Axes that are switched off count only if something is drawn in them.
+    The figure's layout is fixed from then on.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # without data nothing else may move

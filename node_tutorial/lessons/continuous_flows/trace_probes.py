@@ -81,13 +81,14 @@ def estimated(noise: str, probes: int, redraw: bool, tolerance: float) -> Solved
         e = draw_noise(noise, probes, x)
         return (e.unsqueeze(-1) * e.unsqueeze(-2)).mean(0)
 
-    def field(t: Tensor, state: State) -> State:
-        dy, J = jacobian(func, t, state[0])
-        return dy, (J * (products() if redraw else kept)).sum((1, 2))
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         kept = products()
+
+        def field(t: Tensor, state: State) -> State:
+            dy, J = jacobian(func, t, state[0])
+            return dy, (J * (products() if redraw else kept)).sum((1, 2))
+
         try:
             solution = solve(
                 _logged(field, log),
