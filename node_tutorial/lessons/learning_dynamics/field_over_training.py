@@ -12,7 +12,7 @@ from ...course.controls import choice, play
 from ...course.explorables import Explorable, explorable
 from ...data import exact_spiral, observe, spiral
 from ...models import MLP, NeuralODE, VectorField
-from ...plotting import BLUE, GRAY, ORANGE, REJECTED, VERMILLION, exact_line, grid, vector_field
+from ...plotting import BLUE, GRAY, ORANGE, REJECTED, VERMILLION, exact_line, mesh, vector_field
 from ...training import fit
 from ...training.precision import default_dtype
 
@@ -128,7 +128,7 @@ def trained(recipe):
 def _frame(model, step):
     """What is shown of a model."""
     times = torch.linspace(0, END, 241, dtype=torch.float64)
-    points = torch.as_tensor(grid(BOX, BOX, _ARROWS))
+    points = torch.as_tensor(mesh(BOX, BOX, _ARROWS))
     with torch.no_grad():
         arrows, true = model.ode.func(0.0, points), spiral(0.0, points)
         path = solve(model.ode.func, model.start, times, rtol=1e-5, atol=1e-6)
@@ -147,7 +147,7 @@ def draw_field(ax, arrows, right):
     """Arrows of a field (n * n, 2) over the true ones: blue where they are right, red where they
     are not.
     """
-    points = torch.as_tensor(grid(BOX, BOX, _ARROWS))
+    points = torch.as_tensor(mesh(BOX, BOX, _ARROWS))
     vector_field(
         None, ax=ax, xlim=BOX, ylim=BOX, n=_ARROWS, values=spiral(0.0, points), color="#B5B5B5"
     )

@@ -13,7 +13,7 @@ from ...plotting import (
     VERMILLION,
     exact_line,
     figure,
-    grid,
+    mesh,
     vector_field,
 )
 from .field_over_training import BOX, END, NOISE, truth
@@ -77,7 +77,7 @@ def slopes_figure(t, y, path):
 def draw_training(fig, field, history, t, y):
     """What a live picture shows: the field so far, with the observations; the loss."""
     left, right = fig.subplots(1, 2, width_ratios=(1, 1.4))
-    points = torch.as_tensor(grid(BOX, BOX, 15))
+    points = torch.as_tensor(mesh(BOX, BOX, 15))
     vector_field(None, ax=left, xlim=BOX, ylim=BOX, n=15, values=field(0.0, points), color=BLUE)
     left.plot(*y.T, ".", color=ORANGE, markersize=5)
     left.set(aspect="equal", xlabel="y₁", ylabel="y₂")
@@ -128,7 +128,7 @@ def trust_figure(fields, y, n=51):
     And a dict of what it says: the error on the spiral (mean), and at the corners (least) beside
     the spread there (largest).
     """
-    points = torch.as_tensor(grid(BOX, BOX, n))
+    points = torch.as_tensor(mesh(BOX, BOX, n))
     fig, axes = figure(ncols=2, size=(8.6, 4.0))
     levels = [0, 10, 20, 40, 80, 160]
     for ax, values in zip(axes, (disagreement(fields, points), relative_error(fields[0], points))):
