@@ -101,7 +101,8 @@ def test_the_peak_meter_counts_what_is_alive_at_one_time():
 
 
 def test_counts_do_not_depend_on_the_number_of_threads():
-    before, found = torch.get_num_threads(), []
+    before = torch.get_num_threads()
+    found = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
         paid = [
@@ -172,7 +173,9 @@ def test_torchdiffeq_comes_back_to_the_numbers_that_the_course_knows():
 def test_the_reference_solutions_equal_the_closed_forms():
     end = 1.5 * math.exp(-1.4)
     assert gradient_of_decay().tolist() == pytest.approx([2 * end**2, end**2 / 1.5], rel=1e-7)
-    theta, t, g = 0.4, [0.0, 0.3, 1.0], [1.0, -2.0, 0.5]
+    theta = 0.4
+    t = [0.0, 0.3, 1.0]
+    g = [1.0, -2.0, 0.5]
     assert pull_back(theta, t, g) == pytest.approx(
         sum(w * math.exp(theta * s) for s, w in zip(t, g)), rel=1e-12
     )
@@ -210,7 +213,8 @@ def test_the_explorable_says_which_gradients_are_exact_for_their_steps():
 
 
 def test_figures_are_readable():
-    steps, tols = [8, 32, 128], [10.0**-k for k in range(2, 9)]
+    steps = [8, 32, 128]
+    tols = [10.0**-k for k in range(2, 9)]
     kept = {
         mode: [2048 * n * (i + 1) for n in (8, 32, 128)] for i, mode in enumerate(GRADIENT_MODES)
     }

@@ -114,7 +114,8 @@ def test_longer_runs_have_an_entry_for_every_epoch(results):
 
 def test_the_way_of_a_digit_begins_at_the_stem_and_ends_at_the_scores():
     images, _ = lesson.test_set()
-    net, path = lesson.stored("ODE-Net"), depth.way("ODE-Net")
+    net = lesson.stored("ODE-Net")
+    path = depth.way("ODE-Net")
     with torch.no_grad():
         assert torch.allclose(path.scores[0], net.head(net.stem(images)), atol=1e-5)
         assert torch.allclose(path.scores[-1], net(images), atol=0.05)
@@ -123,7 +124,8 @@ def test_the_way_of_a_digit_begins_at_the_stem_and_ends_at_the_scores():
 
 
 def test_the_images_to_look_at_are_right_at_first_and_wrong_at_last():
-    labels, scores = lesson.test_set()[1], depth.way("ODE-Net").scores[-1]
+    labels = lesson.test_set()[1]
+    scores = depth.way("ODE-Net").scores[-1]
     right = [bool(scores[i].argmax() == labels[i]) for i in depth.chosen()]
     assert right == [True] * 8 + [False] * 4 and len(set(depth.chosen())) == 12
 
