@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 from scipy.special import ellipk
 from torch import Tensor
@@ -124,12 +125,11 @@ def decay_to_cosine(t: Tensor, y: Tensor, rate: float) -> Tensor:
     return -rate * (y - torch.cos(t))
 
 
-def decay_to_cosine_exact(
-    t: np.ndarray | float, rate: float, y0: float = 0.0
-) -> np.ndarray | np.float64:
-    """Its solution from y(0) = y0 at times t: an array of the same shape, or a number."""
+def decay_to_cosine_exact(t: ArrayLike, rate: float, y0: float = 0.0) -> np.ndarray:
+    """Its solution from y(0) = y0 at times t, in the shape of t."""
+    t = np.asarray(t)
     slow = (rate**2 * np.cos(t) + rate * np.sin(t)) / (1 + rate**2)
-    return slow + (y0 - rate**2 / (1 + rate**2)) * np.exp(-rate * np.asarray(t))
+    return slow + (y0 - rate**2 / (1 + rate**2)) * np.exp(-rate * t)
 
 
 def robertson_rates(a: Any, b: Any, c: Any) -> tuple[Any, Any, Any]:
