@@ -160,12 +160,13 @@ def _measured_order(errors: np.ndarray, dtype: str) -> float:
 
 
 class Workbench(NamedTuple):
-    """A method with weights b: its conditions and the order that they leave, one step of size h on
-    the bell, the errors (9,) after STEPS and the order measured by them.
+    """A method with weights, also as text b: its conditions and the order that they leave, one step
+    of size h on the bell, the errors (9,) after STEPS and the order measured by them.
     """
 
     method: str
-    b: list[Fraction]
+    b: str
+    weights: tuple[float, ...]
     conditions: list[Condition]
     order: int
     step: Stages
@@ -189,7 +190,8 @@ def compute(
     errors = bell_errors(method, weights, dtype)
     return Workbench(
         method=method,
-        b=b,
+        b=", ".join(str(weight.limit_denominator(200)) for weight in b),
+        weights=weights,
         conditions=conditions,
         order=min(broken, default=5) - 1,
         step=stages(bell, 0.0, 1.0, h, tableau, weights),
@@ -226,7 +228,7 @@ def _draw_step(ax: Axes, data: Workbench) -> None:
             [t_i - half, t_i + half],
             [y_i - half * k_i, y_i + half * k_i],
             color=_STAGE_COLORS[i],
-            linewidth=1.2 + 6 * abs(float(data.b[i])),
+            linewidth=1.2 + 6 * abs(data.weights[i]),
         )
         ax.text(
             1.12,
@@ -275,12 +277,11 @@ def _plain_log_ticks(ax: Axes, xs: Sequence[int], ys: Sequence[int]) -> None:
 
 
 def describe(data: Workbench) -> str:
-    b = ", ".join(str(weight.limit_denominator(200)) for weight in data.b)
     met = sum(condition.holds for condition in data.conditions)
     miss = abs(data.step.end - 1 / (1 + data.h**2))
     return (
-        f"{data.method} with b = ({b}): {met} of 8 conditions hold, order {data.order}; measured "
-        f"{data.measured:.1f} in {data.dtype}; one step h = {data.h:.2f} costs NFE "
+        f"{data.method} with b = ({data.b}): {met} of 8 conditions hold, order {data.order}; "
+        f"measured {data.measured:.1f} in {data.dtype}; one step h = {data.h:.2f} costs NFE "
         f"{len(data.step.slopes)} and misses by {miss:.3f}."
     )
 
