@@ -161,22 +161,22 @@ register(
         mistakes=[
             Mistake(
                 "sign",
-                -fitted_slope(_TOLERANCES, _pendulum_nfe()),
+                lambda: -fitted_slope(_TOLERANCES, _pendulum_nfe()),
                 "A smaller tolerance costs more. Which sign has the slope then?",
             ),
             Mistake(
                 "axes exchanged",
-                fitted_slope(_pendulum_nfe(), _TOLERANCES),
+                lambda: fitted_slope(_pendulum_nfe(), _TOLERANCES),
                 "That is log tolerance against log NFE. Exchange the two.",
             ),
             Mistake(
                 "only the tolerance logarithmic",
-                np.polyfit(np.log(_TOLERANCES), _pendulum_nfe(), 1)[0],
+                lambda: np.polyfit(np.log(_TOLERANCES), _pendulum_nfe(), 1)[0],
                 "Take the logarithm of NFE too.",
             ),
             Mistake(
                 "no logarithms",
-                np.polyfit(_TOLERANCES, _pendulum_nfe(), 1)[0],
+                lambda: np.polyfit(_TOLERANCES, _pendulum_nfe(), 1)[0],
                 "Take logarithms of both, tolerance and NFE.",
             ),
             Mistake(
