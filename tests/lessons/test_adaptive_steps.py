@@ -1,92 +1,71 @@
-"""Facts that lesson 03's helpers rely on: the reference, the bounces, what a step does inside,
-readable figures.
-"""
+"""Lesson 03: the explorable solves as `solve` does, bounces, what a step does inside, figures."""
 
 import math
+from functools import partial
 from itertools import pairwise
 
 import pytest
 import torch
 
-from node_tutorial import explore, solve
-from node_tutorial.lessons.adaptive_steps import bouncing_ball as events
-from node_tutorial.lessons.adaptive_steps import figures
+from node_tutorial import solve
+from node_tutorial.data.systems import oscillator, oscillator_exact, van_der_pol, van_der_pol_exact
+from node_tutorial.lessons.adaptive_steps import adaptive_solve, bouncing_ball, figures
 from node_tutorial.plotting import text_problems
 
 float64 = torch.float64
 
 
-def turn(t, y):
-    return torch.stack([y[..., 1], -y[..., 0]], dim=-1)
+START = torch.tensor([1.0, 0.0], dtype=float64)
 
 
 def rotation(t):
-    return torch.stack([torch.cos(t), -torch.sin(t)], dim=-1)
+    return oscillator_exact(t, START)
 
 
 @pytest.fixture(scope="module")
 def turned():
-    y0, t = torch.tensor([1.0, 0.0], dtype=float64), torch.tensor([0.0, 6.0], dtype=float64)
-    return solve(turn, y0, t, rtol=1e-6, atol=1e-6, record=True)
-
-
-@pytest.mark.parametrize("mu", [1.0, 8.0])
-def test_the_reference_agrees_with_our_own_method_of_order_eight(mu):
-    def f(t, y):
-        return torch.stack([y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]])
-
-    t = torch.linspace(0, 20, 5, dtype=float64)
-    y = solve(
-        f, torch.tensor([2.0, 0.0], dtype=float64), t, rtol=1e-11, atol=1e-11, method="dopri8"
-    ).y
-    assert torch.allclose(y, figures.van_der_pol_exact(mu)(t), rtol=0, atol=1e-6)
+    t = torch.tensor([0.0, 6.0], dtype=float64)
+    return solve(oscillator, START, t, rtol=1e-6, atol=1e-6, record=True)
 
 
 def test_the_explorable_counts_as_solve_does():
-    view = explore.adaptive_solve().evaluate(rtol=1e-5, atol=1e-5, method="tsit5", mu=2)
-
-    def f(t, y):
-        return torch.stack([y[1], 2 * (1 - y[0] ** 2) * y[1] - y[0]])
-
-    y0, t = torch.tensor([2.0, 0.0], dtype=float64), torch.tensor([0.0, 15.0], dtype=float64)
-    stats = solve(f, y0, t, rtol=1e-5, atol=1e-5, method="tsit5").stats
-    assert [view.data[name] for name in ("nfe", "accepted", "rejected")] == [
-        stats.nfe,
-        stats.accepted,
-        stats.rejected,
-    ]
+    data = adaptive_solve.compute(rtol=1e-5, atol=1e-5, method="tsit5", mu=2)
+    y0 = torch.tensor([2.0, 0.0], dtype=float64)
+    t = torch.tensor([0.0, 15.0], dtype=float64)
+    field = partial(van_der_pol, mu=2)
+    solution = solve(field, y0, t, rtol=1e-5, atol=1e-5, method="tsit5", record=True)
+    stats = solution.stats
+    assert (data.nfe, data.accepted, data.rejected) == (stats.nfe, stats.accepted, stats.rejected)
+    assert data.reached and len(data.steps) == stats.accepted + stats.rejected
+    assert torch.allclose(data.x, solution(data.t)[:, 0], rtol=0, atol=1e-9)
 
 
 def test_the_explorable_stops_at_its_budget_and_says_so():
-    view = explore.adaptive_solve().evaluate(rtol=1e-10, atol=1e-10, method="bosh3", mu=8)
-    assert not view.data["reached"] and 4000 <= view.data["nfe"] < 4010 and "budget" in view.text
+    data = adaptive_solve.compute(rtol=1e-10, atol=1e-10, method="bosh3", mu=8)
+    assert not data.reached and 4000 <= data.nfe < 4010 and data.t[-1] < 15
+    assert "all of the budget" in adaptive_solve.describe(data)
 
 
 @pytest.mark.parametrize("restitution", [0.5, 0.9])
 def test_events_find_the_bounces_and_looking_finds_them_late(restitution):
-    exact = events.exact_bounces(restitution, 5)
-    found, _ = events.bounces_by_events(restitution, 5)
-    watched, _ = events.bounces_by_watching(restitution, 5, 1e-3)
+    exact = bouncing_ball.exact_bounces(restitution, 5)
+    found, _ = bouncing_ball.bounces_by_events(restitution, 5)
+    watched, _ = bouncing_ball.bounces_by_watching(restitution, 5, 1e-3)
     assert torch.allclose(found, exact, rtol=0, atol=1e-9)
     assert (watched > exact).all() and torch.allclose(watched, exact, rtol=0, atol=0.05)
 
 
 def test_the_exact_path_touches_the_floor_at_the_bounces_only():
-    times = events.exact_bounces(0.8, 4)
-    t, y = events._arcs(times, 0.8)
+    times = bouncing_ball.exact_bounces(0.8, 4)
+    t, y = bouncing_ball.exact_path(0.8, 4)
     assert y[0] == pytest.approx(1) and (y >= 0).all()
     peaks = [y[(t > a) & (t < b)].max().item() for a, b in pairwise(times)]
     assert peaks == pytest.approx([0.8 ** (2 * k) for k in (1, 2, 3)], abs=0.002)
 
 
-def test_step_ends_are_those_of_the_accepted_steps(turned):
-    ends = figures.step_ends(turned)
-    assert len(ends) == turned.stats.accepted + 1 and ends[0] == 0 and ends[-1] == 6
-
-
 def test_local_errors_are_of_order_p_plus_one():
     errors = [
-        figures.local_errors(turn, torch.tensor([0.0, h], dtype=float64), rotation, "rk4")[0]
+        figures.local_errors(oscillator, torch.tensor([0.0, h], dtype=float64), rotation, "rk4")[0]
         for h in (0.2, 0.1)
     ]
     assert math.log2(errors[0] / errors[1]) == pytest.approx(5, abs=0.2)
@@ -111,11 +90,11 @@ def test_the_shown_source_is_the_loop():
 
 def test_figures_are_readable(turned):
     h, tols = 2.0 ** -torch.arange(1, 6).double(), [1e-3, 1e-5, 1e-7]
-    exact = figures.van_der_pol_exact(8)
+    exact = van_der_pol_exact(8)
     t = torch.linspace(0, 20, 41, dtype=float64)
-    steps = [{"t": a.t, "h": a.h, "accepted": a.accepted} for a in turned.steps]
+    steps = [step._asdict() for step in turned.steps]
     drawn = [
-        figures.step_anatomy(turn, t, exact(t), exact, "rk4")[0],
+        figures.step_anatomy(oscillator, t, exact(t), exact, "rk4")[0],
         figures.rug_figure(steps, t, exact(t)[:, 0]),
         figures.estimate_figure(h, h**2, h**3, 0.9 * h**2),
         figures.cost_figure(tols, {"bosh3": [100, 400, 1600], "dopri5": [90, 200, 500]}),

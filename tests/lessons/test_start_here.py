@@ -1,44 +1,74 @@
-"""Lesson 00: its map tells the truth, and its field leads where it says."""
+"""Lesson 00: its map tells the truth and can be read, and its field leads where it says."""
 
-import pathlib
+from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from node_tutorial import odeint
-from node_tutorial.lessons.start_here import first_flow as tour
+from node_tutorial.course.syllabus import READY, SYLLABUS
+from node_tutorial.lessons.start_here import figures
+from node_tutorial.lessons.start_here.first_flow import BLUR, SHAPES, carried, toward
+from node_tutorial.plotting import text_problems
 
-NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+NEEDS = [(needed, lesson.number) for lesson in SYLLABUS.values() for needed in lesson.needs]
 
 
 def test_the_map_shows_as_ready_the_lessons_that_exist():
-    existing = tuple(sorted(path.name[:2] for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")))
-    assert tuple(tour.READY) == existing, "execute lesson 00 again"
+    existing = sorted(path.name for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    assert [lesson.notebook for lesson in READY.values()] == existing
 
 
-def test_a_lesson_stands_below_those_that_it_needs():
-    for number, lesson in tour.LESSONS.items():
-        for needed in lesson.needs:
-            assert needed < number
-            assert tour.LESSONS[needed].place[1] < lesson.place[1], (
-                f"{needed} is not above {number}"
-            )
-    places = [lesson.place for lesson in tour.LESSONS.values()]
-    assert len(set(places)) == len(places)
+def test_every_lesson_has_a_place_on_the_map_below_those_that_it_needs():
+    assert set(figures.PLACES) == set(SYLLABUS)
+    higher = [pair for pair in NEEDS if figures.PLACES[pair[0]][1] >= figures.PLACES[pair[1]][1]]
+    assert not higher, f"not above the lesson that needs it: {higher}"
+
+
+def test_the_boxes_of_the_map_do_not_touch():
+    centers = np.array([figures.center(place) for place in figures.PLACES.values()])
+    apart = (np.abs(centers[:, None] - centers) > figures.BOX).any(axis=2)
+    assert apart.sum() == len(centers) * (len(centers) - 1)
+
+
+def test_no_arrow_of_the_map_passes_through_another_lesson():
+    for needed, number in NEEDS:
+        corners = np.array(figures.way(figures.PLACES[needed], figures.PLACES[number]))
+        parts = [np.linspace(a, b, 200) for a, b in pairwise(corners)]
+        points = np.concatenate(parts)
+        for other in set(SYLLABUS) - {needed, number}:
+            away = np.abs(points - figures.center(figures.PLACES[other]))
+            assert not (away < np.array(figures.BOX) / 2).all(axis=1).any(), (needed, number, other)
+
+
+def test_the_map_can_be_read():
+    fig = figures.course_map()
+    assert not text_problems(fig)
+    texts = [
+        text for text in fig.axes[0].texts if "\n" in text.get_text() or len(text.get_text()) > 2
+    ]
+    for title, place in zip(texts, figures.PLACES.values()):
+        (x, y), half = figures.center(place), np.array(figures.BOX) / 2
+        extent = title.get_window_extent().transformed(fig.axes[0].transData.inverted())
+        assert extent.x1 < x + half[0] and abs(extent.y0 - y) < half[1] > abs(extent.y1 - y), title
 
 
 def test_toward_one_point_every_path_is_straight_and_ends_near_it():
     point = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
     z = torch.randn(50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     t = torch.linspace(0, 1, 5, dtype=torch.float64)
-    y = odeint(tour.toward(point), z, t, rtol=1e-10, atol=1e-10)
+    y = odeint(toward(point), z, t, rtol=1e-10, atol=1e-10)
     for s, state in zip(t, y):
-        assert torch.allclose(state, (1 - (1 - tour.BLUR) * s) * z + s * point, atol=1e-8)
+        assert torch.allclose(state, (1 - (1 - BLUR) * s) * z + s * point, atol=1e-8)
 
 
-@pytest.mark.parametrize("shape", tour.SHAPES)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_the_cloud_arrives_as_the_blurred_shape(shape):
-    points, cloud = tour.SHAPES[shape](), tour._carried(shape, 1e-5).y[-1]
+    points = SHAPES[shape]()
+    cloud = carried(shape, 1e-5).y[-1]
     nearest = torch.cdist(cloud, points).amin(1)
-    assert nearest.quantile(0.95) < 3 * tour.BLUR
+    assert nearest.quantile(0.95) < 3 * BLUR
     assert torch.allclose(cloud.mean(0), points.mean(0), atol=0.15)

@@ -1,112 +1,139 @@
-"""Lesson 03: where an adaptive method puts its steps, on van der Pol's oscillator."""
+"""Lesson 03: van der Pol's oscillator by an adaptive method: where its steps go, what they cost."""
+
+from typing import Any, NamedTuple
 
 import torch
+from matplotlib.figure import Figure
+from torch import Tensor
 
 from ... import METHODS
 from ...course.controls import choice, log_slider, power_slider
-from ...course.explorables import Explorable, explorable
+from ...course.explorables import explorable
+from ...data.systems import van_der_pol_exact
 from ...plotting import BLUE, exact_line, step_rug
 from ...solvers.control import Tolerance, integral
-from ...solvers.integrate import Log, Stop, march
-from ...solvers.runge_kutta import RungeKutta, interpolate
-from .figures import draw_step_sizes, van_der_pol_exact
+from ...solvers.integrate import Attempt, Log, Stats, Stop, march
+from ...solvers.runge_kutta import RungeKutta
+from ...solvers.solution import Solution
+from ...solvers.stability import step_ends
+from .figures import draw_step_sizes
 
 _T_END = 15.0  # at least one jump of the oscillator for every mu
 _BUDGET = 4000  # evaluations after which a solve stops, so that no picture takes long
+_TIMES = torch.linspace(0, _T_END, 401, dtype=torch.float64)  # of the exact solution
 
 
-@explorable("03", "adaptive_solve")
-def adaptive_solve():
-    """Van der Pol's oscillator by an adaptive method: where its steps go, and what they cost."""
+class AdaptiveSolve(NamedTuple):
+    """A solve as far as it came: x (n,) over t (n,), every attempted step, the counts, the largest
+    error of x at the ends of steps; and the exact x (401,).
+    """
 
-    def compute(rtol, atol, method, mu):
-        solved = _solve_within_budget(rtol, atol, method, mu)
-        exact, t = van_der_pol_exact(mu), torch.linspace(0, _T_END, 401, dtype=torch.float64)
-        return {
-            "setting": f"rtol {rtol:.0e}, atol {atol:.0e}, {method}, μ = {mu}",
-            "exact": (t, exact(t)[:, 0]),
-            "error": float((solved["y_ends"] - exact(solved["t_ends"]))[:, 0].abs().max()),
-            **solved,
-        }
+    setting: str
+    t: Tensor
+    x: Tensor
+    exact: Tensor
+    error: float
+    steps: list[Attempt]
+    nfe: int
+    accepted: int
+    rejected: int
+    reached: bool  # whether it came to the end within the budget
 
-    def draw(fig, data):
-        top, bottom = fig.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-        exact_line(*data["exact"], ax=top, label=None)
-        top.plot(data["t"], data["y"], color=BLUE)
-        step_rug(data["steps"], ax=top)
-        top.set(ylim=(-3.2, 2.6), ylabel="x")
-        draw_step_sizes(data["steps"], ax=bottom)
-        bottom.set(xlim=(0, _T_END), ylim=(5e-5, 3), xlabel="t")
-        stopped = "" if data["reached"] else " (stopped: budget)"
-        top.set_title(
-            f"{data['setting']}: largest error {data['error']:.1e}\n"
-            f"NFE {data['nfe']}{stopped}, {data['accepted']} accepted, {data['rejected']} rejected"
-        )
 
-    def describe(data):
-        end = data["t_ends"][-1]
-        stop = "" if data["reached"] else f", all of the budget, to reach t = {end:.2f}"
-        return (
-            f"{data['setting']}: {data['nfe']} evaluations{stop}; {data['accepted']} steps "
-            f"accepted, {data['rejected']} rejected; x is off by at most {data['error']:.1e}."
-        )
-
-    return Explorable(
-        compute,
-        draw,
-        describe,
-        size=(8, 4.4),
-        question="Predict first: rtol goes down to 1e-10 and atol stays at 1e-6. "
-        "Does the number of evaluations keep growing?",
-        controls={
-            "rtol": log_slider("rtol", 1e-10, 1e-2, value=1e-4, format=".0e", per_decade=1),
-            "atol": log_slider("atol", 1e-10, 1e-2, value=1e-6, format=".0e", per_decade=1),
-            "method": choice("method", ["bosh3", "dopri5", "tsit5", "dopri8"], value="dopri5"),
-            "mu": power_slider("μ", 1, 8, value=4),
-        },
+def compute(rtol: float, atol: float, method: str, mu: int) -> AdaptiveSolve:
+    solution = _solve_within_budget(rtol, atol, method, mu)
+    exact = van_der_pol_exact(mu)
+    ends = step_ends(solution)
+    at_ends: Any = solution(ends)
+    t = _drawn_times(ends)
+    drawn: Any = solution(t)
+    return AdaptiveSolve(
+        setting=f"rtol {rtol:.0e}, atol {atol:.0e}, {method}, μ = {mu}",
+        t=t,
+        x=drawn[:, 0],
+        exact=exact(_TIMES)[:, 0],
+        error=float((at_ends - exact(ends))[:, 0].abs().max()),
+        steps=solution.steps or [],
+        nfe=solution.stats.nfe,
+        accepted=solution.stats.accepted,
+        rejected=solution.stats.rejected,
+        reached=bool(ends[-1] == _T_END),
     )
 
 
-def _solve_within_budget(rtol, atol, method, mu):
-    """The loop of `solve`, left when the budget is used up."""
-    log, nfe = Log(attempts=[]), 0
+# until SolveError carries a solution
+def _solve_within_budget(rtol: float, atol: float, method: str, mu: float) -> Solution:
+    """The recorded solution from (2, 0), by the loop of `solve`, left when the budget is spent."""
+    stats = Stats()
+    log = Log(stats, attempts=[])
 
-    def f(t, y):  # for two numbers, Python floats are quicker than tensors
-        nonlocal nfe
-        nfe += 1
+    def f(
+        t: Tensor, y: Tensor
+    ) -> Tensor:  # for two numbers, Python floats are quicker than tensors
+        stats.nfe += 1
         x, v = y.tolist()
         return torch.tensor((v, mu * (1 - x * x) * v - x), dtype=torch.float64)
 
-    y0, tol = torch.tensor([2.0, 0.0], dtype=torch.float64), Tolerance(rtol, atol)
-    tableau, accepted = METHODS[method], []
+    y0 = torch.tensor([2.0, 0.0], dtype=torch.float64)
+    tableau = METHODS[method]
+    tolerance = Tolerance(rtol, atol)
+    stops = [Stop(_T_END)]
     stepper = RungeKutta(tableau)
-    for segment in march(f, y0, Stop(0.0), [Stop(_T_END)], stepper, log, tol, integral()):
-        accepted.append(segment)
-        if nfe >= _BUDGET:
+    segments = []
+    for segment in march(f, y0, Stop(0.0), stops, stepper, log, tolerance, integral()):
+        segments.append(segment)
+        if stats.nfe >= _BUDGET:
             break
-    t, y = _curve(accepted, tableau.dense, y0)
-    ends = torch.tensor([0.0] + [end for _, end, _ in accepted], dtype=torch.float64)
-    return {
-        "t": t,
-        "y": y[:, 0],
-        "t_ends": ends,
-        "y_ends": torch.stack([y0] + [step.y1 for _, _, step in accepted]),
-        "steps": [{"t": a.t, "h": a.h, "accepted": a.accepted} for a in log.attempts or []],
-        "nfe": nfe,
-        "accepted": log.stats.accepted,
-        "rejected": log.stats.rejected,
-        "reached": bool(ends[-1] == _T_END),
-    }
+    _, end, last = segments[-1]
+    t = torch.tensor([0.0, end], dtype=torch.float64)
+    y = torch.stack([y0, last.y1])
+    return Solution(t, y, stats, log.attempts, segments, tableau.dense)
 
 
-def _curve(accepted, dense, y0):
-    """Times and states to draw: several in a long step, only the end of a short one."""
-    t, y = [0.0], [y0.unsqueeze(0)]
-    for begin, end, step in accepted:
+def _drawn_times(ends: Tensor) -> Tensor:
+    """Times (n,) to draw, from the ends of steps: several in a long step, else its end."""
+    t = [0.0]
+    for begin, end in zip(ends[:-1].tolist(), ends[1:].tolist()):
         n = min(8, 1 + int((end - begin) / 0.03))
-        inside = [i / n for i in range(1, n)]
-        if inside:
-            y.append(interpolate(step, inside, dense))
-        y.append(step.y1.unsqueeze(0))
-        t += [begin + theta * (end - begin) for theta in inside] + [end]
-    return torch.tensor(t, dtype=torch.float64), torch.cat(y)
+        t += [begin + i / n * (end - begin) for i in range(1, n)]
+        t.append(end)
+    return torch.tensor(t, dtype=torch.float64)
+
+
+def draw(fig: Figure, data: AdaptiveSolve) -> None:
+    top, bottom = fig.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    exact_line(_TIMES, data.exact, ax=top, label=None)
+    top.plot(data.t, data.x, color=BLUE)
+    step_rug(data.steps, ax=top)
+    top.set(ylim=(-3.2, 2.6), ylabel="x")
+    draw_step_sizes(data.steps, ax=bottom)
+    bottom.set(xlim=(0, _T_END), ylim=(5e-5, 3), xlabel="t")
+    stopped = "" if data.reached else " (stopped: budget)"
+    top.set_title(
+        f"{data.setting}: largest error {data.error:.1e}\n"
+        f"NFE {data.nfe}{stopped}, {data.accepted} accepted, {data.rejected} rejected"
+    )
+
+
+def describe(data: AdaptiveSolve) -> str:
+    stopped = "" if data.reached else f", all of the budget, to reach t = {float(data.t[-1]):.2f}"
+    return (
+        f"{data.setting}: {data.nfe} evaluations{stopped}; {data.accepted} steps accepted, "
+        f"{data.rejected} rejected; x is off by at most {data.error:.1e}."
+    )
+
+
+adaptive_solve = explorable(
+    compute,
+    draw,
+    describe,
+    size=(8, 4.4),
+    question="Predict first: rtol goes down to 1e-10 and atol stays at 1e-6. "
+    "Does the number of evaluations keep growing?",
+    controls={
+        "rtol": log_slider("rtol", 1e-10, 1e-2, value=1e-4, format=".0e", per_decade=1),
+        "atol": log_slider("atol", 1e-10, 1e-2, value=1e-6, format=".0e", per_decade=1),
+        "method": choice("method", ["bosh3", "dopri5", "tsit5", "dopri8"], value="dopri5"),
+        "mu": power_slider("μ", 1, 8, value=4),
+    },
+)

@@ -1,8 +1,10 @@
-"""Exercises of lesson 01."""
+"""Exercises of lesson 01. The solutions are shown to learners, and written as they would write."""
 
 import math
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from ...course.answers import function, number
 from ...course.exercises import Exercise, Mistake, register
@@ -46,9 +48,10 @@ register(
             "So one step multiplies x by a fixed number.",
             "That number is 1 - h. How often is x multiplied by it?",
         ],
-        otherwise="Start at x = 1 and replace x by x + h f(x) ten times, with f(x) = -x and h = 0.1.",
-        meaning="Each step multiplies x by 1 - h, and ten of them end 5 % below e^(-1). With h = 2.5 each step would "
-        "multiply by -1.5: what would x do? Lesson 04 is about that.",
+        otherwise="Start at x = 1 and replace x by x + h f(x) ten times, "
+        "with f(x) = -x and h = 0.1.",
+        meaning="Each step multiplies x by 1 - h, and ten of them end 5 % below e^(-1). "
+        "With h = 2.5 each step would multiply by -1.5: what would x do? Lesson 04 is about that.",
     )
 )
 
@@ -63,11 +66,11 @@ def error_ratio(N):
     return error(N) / error(2 * N)
 
 
-def _x(steps, h):
+def _x(steps: float, h: float) -> float:
     return (1 - h) ** steps
 
 
-def _error(steps, h):
+def _error(steps: float, h: float) -> float:
     return abs(_x(steps, h) - math.exp(-1))
 
 
@@ -86,8 +89,8 @@ register(
             Mistake(
                 "values, not errors",
                 lambda N: _x(N, 1 / N) / _x(2 * N, 0.5 / N),
-                "That is the ratio of the values x. The error is their distance from the exact "
-                "solution, e^(-1).",
+                "That is the ratio of the values x. "
+                "The error is their distance from the exact solution, e^(-1).",
             ),
             Mistake(
                 "h not halved",
@@ -101,14 +104,16 @@ register(
             ),
         ],
         hints=[
-            "Write a function inside yours: `error(steps)` returns |x - e^(-1)| after so many "
-            "steps of size 1 / steps.",
+            "Write a function inside yours: "
+            "`error(steps)` returns |x - e^(-1)| after so many steps of size 1 / steps.",
             "The steps are those of exercise 01.1, with another h.",
             "Return error(N) / error(2 * N).",
         ],
-        otherwise="Take N steps of size 1 / N for x' = -x from 1; the error is |x - e^(-1)|. Do it for N and for 2N.",
-        meaning="The ratio tends to 2 as N grows, so half the step gives half the error: order 1. One more decimal "
-        "digit costs ten times the steps. A method of order 4 would have the ratio 16.",
+        otherwise="Take N steps of size 1 / N for x' = -x from 1; "
+        "the error is |x - e^(-1)|. Do it for N and for 2N.",
+        meaning="The ratio tends to 2 as N grows, so half the step gives half the error: order 1. "
+        "One more decimal digit costs ten times the steps. "
+        "A method of order 4 would have the ratio 16.",
     )
 )
 
@@ -120,7 +125,7 @@ def steps_for_four_digits():
     return N
 
 
-def _too_many_or_few(N):
+def _too_many_or_few(N: float) -> str | None:
     if N != round(N) or N < 1:
         return "The number of steps is a whole number, at least 1."
     if _error(N, 1 / N) > 1e-4:
@@ -149,20 +154,20 @@ register(
             Mistake(
                 "local error",
                 71,
-                "With that many steps the error of ONE step is about 1e-4. The errors of all "
-                "steps add up.",
+                "With that many steps the error of ONE step is about 1e-4. "
+                "The errors of all steps add up.",
             ),
             Mistake("the formula for h", 5e-4, "The answer is a number of steps, at least 1."),
         ],
         hints=[
-            "Here N steps of size 1 / N multiply x by (1 - 1 / N) again and again: x = (1 - 1 / "
-            "N)**N.",
+            "Here N steps of size 1 / N multiply x by (1 - 1 / N) again and again: "
+            "x = (1 - 1 / N)**N.",
             "For large N the error is about C / N. Measure it for one N, then you know C.",
             "Start a loop near N = C / 1e-4, and stop at the first N whose error is at most 1e-4.",
         ],
-        meaning="So many evaluations for four digits, of an equation that has a formula for its solution; five digits "
-        "take ten times as many. A method of lesson 02 needs 3 steps, 12 evaluations, for the "
-        "same four digits.",
+        meaning="So many evaluations for four digits, "
+        "of an equation that has a formula for its solution; five digits take ten times as many. "
+        "A method of lesson 02 needs 3 steps, 12 evaluations, for the same four digits.",
     )
 )
 
@@ -173,23 +178,20 @@ def observed_order(output, N):
     return math.log2(first / second)
 
 
-def _first_order(depth):
-    """A net of `depth` shared linear blocks x + h (A x), A = diag(1, -2); its output tends to (e, 1
-    / e^2).
-    """
+def _first_order(depth: int) -> Tensor:
+    """A net of `depth` shared linear blocks x + h A x, A = diag(1, -2): it tends to (e, e^-2)."""
     h = 1 / depth
     return torch.tensor([(1 + h) ** depth, (1 - 2 * h) ** depth], dtype=torch.float64)
 
 
-def _second_order(depth):
+def _second_order(depth: int) -> Tensor:
     """The same with blocks x + h A x + (h A)^2 x / 2."""
     h = 1 / depth
-    return torch.tensor(
-        [(1 + h + h**2 / 2) ** depth, (1 - 2 * h + 2 * h**2) ** depth], dtype=torch.float64
-    )
+    blocks = [1 + h + h**2 / 2, 1 - 2 * h + 2 * h**2]
+    return torch.tensor([block**depth for block in blocks], dtype=torch.float64)
 
 
-def _change(output, fewer, more):
+def _change(output: Callable[[int], Tensor], fewer: int, more: int) -> float:
     return float((output(more) - output(fewer)).norm())
 
 
@@ -214,8 +216,8 @@ register(
             Mistake(
                 "upside down",
                 lambda f, N: math.log2(_change(f, 2 * N, 4 * N) / _change(f, N, 2 * N)),
-                "The sign is wrong: divide the larger change, from N to 2N, by the smaller one, "
-                "from 2N to 4N.",
+                "The sign is wrong: divide the larger change, "
+                "from N to 2N, by the smaller one, from 2N to 4N.",
             ),
             Mistake(
                 "4N instead of pairs",
@@ -224,15 +226,17 @@ register(
             ),
         ],
         hints=[
-            "If the error is C h^p, then doubling the depth changes the output by about C h^p (1 "
-            "- 2^(-p)).",
-            "The next doubling changes it by 2^p times less: the constant C, and the unknown "
-            "limit, drop out.",
+            "If the error is C h^p, "
+            "then doubling the depth changes the output by about C h^p (1 - 2^(-p)).",
+            "The next doubling changes it by 2^p times less: "
+            "the constant C, and the unknown limit, drop out.",
             "Divide the norm of output(2N) - output(N) by the norm of output(4N) - output(2N), "
             "and take math.log2.",
         ],
-        otherwise="Measure how much the output changes from depth N to 2N, and from 2N to 4N; take norms.",
-        meaning="For shared blocks x + h f(x) it tends to 1: halving h while doubling the number of blocks changes the "
-        "output by O(h). No exact answer was needed, so this works for any net and any solver.",
+        otherwise="Measure how much the output changes from depth N to 2N, "
+        "and from 2N to 4N; take norms.",
+        meaning="For shared blocks x + h f(x) it tends to 1: "
+        "halving h while doubling the number of blocks changes the output by O(h). "
+        "No exact answer was needed, so this works for any net and any solver.",
     )
 )

@@ -1,9 +1,12 @@
 """Figures of lesson 02, one function each."""
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from torch import Tensor
 
 from ...plotting import (
     BLUE,
@@ -23,6 +26,8 @@ from ...plotting import (
     trajectory,
     vector_field,
 )
+from ...solvers.solution import Solution
+from ...solvers.tableaus import Tableau
 from .tableau_workbench import stages
 
 COLORS = {
@@ -38,8 +43,11 @@ COLORS = {
 }
 
 
-def same_cost(f, solutions):
-    """Paths (T, 2) of one turn side by side: {title: Solution}, over the field and the unit circle."""
+def same_cost(f: Callable[..., Tensor], solutions: Mapping[str, Solution]) -> Figure:
+    """Paths (T, 2) of one turn side by side: {title: Solution}, over the field and the circle.
+
+    f(t, y) takes states whose first axis holds the components, (2,) or (2, n).
+    """
     fig, axes = figure(ncols=len(solutions), size=(8.6, 3.9))
     turn = np.linspace(0, 2 * np.pi, 200)
     for ax, (name, solution), color in zip(axes, solutions.items(), (VERMILLION, PURPLE)):
@@ -52,25 +60,27 @@ def same_cost(f, solutions):
     return fig
 
 
-def error_over_step(hs, errors):
-    """The figure that the lesson redraws: {method: errors} over the step sizes hs, always with the
-    same limits.
-    """
+def error_over_step(hs: Sequence[float], errors: Mapping[str, Sequence[float]]) -> Figure:
+    """The figure that the lesson redraws, always with the same limits: {method: errors} over hs."""
     fig, ax = figure(size=(7.2, 3.7))
     ax.set(xscale="log", yscale="log", xlim=(0.009, 1.6), ylim=(2e-10, 2e1))
     for name, values in errors.items():
         line = "--" if name in ("heun2", "rk4") else "-"  # those that lie on another line
-        loglog_slope(
-            hs, values, ax=ax, label=name, fit=slice(-3, None), color=COLORS[name], linestyle=line
-        )
+        style = {"color": COLORS[name], "linestyle": line}
+        loglog_slope(hs, values, ax=ax, label=name, fit=slice(-3, None), **style)
     ax.set_ylabel("error after one turn")
     return fig
 
 
-def one_step(f, t, y, h, tableau, exact):
-    """One step of a four-stage method, a panel for each stage and one for their average; f(t, y) is
-    scalar.
-    """
+def one_step(
+    f: Callable[[float, float], float],
+    t: float,
+    y: float,
+    h: float,
+    tableau: Tableau,
+    exact: Callable[[np.ndarray], np.ndarray],
+) -> Figure:
+    """One step of a four-stage method for a scalar problem: each stage, then their average."""
     fig, axes = figure(ncols=5, size=(9.4, 2.9), sharey=True)
     colors = (BLUE, VERMILLION, GREEN, PURPLE)
     ts = np.linspace(t, t + 1.12 * h, 60)
@@ -113,12 +123,10 @@ def one_step(f, t, y, h, tableau, exact):
     return fig
 
 
-def floor(hs, curves):
-    """Errors over step sizes in two precisions: {(method, dtype name): errors}, floats of 32 bits
-    in warm colors.
-    """
+def floor(hs: Sequence[float], curves: Mapping[tuple[str, str], Sequence[float]]) -> Figure:
+    """Errors over step sizes in two precisions: {(method, name of the dtype): errors}."""
     fig, ax = figure(size=(7.6, 4.2))
-    style = {
+    style = {  # 32 bits are warm, 64 cold
         ("rk4_classic", "float32"): (VERMILLION, "-"),
         ("dopri8", "float32"): (ORANGE, "--"),
         ("rk4_classic", "float64"): (BLUE, "-"),
@@ -128,19 +136,13 @@ def floor(hs, curves):
     for key, errors in curves.items():
         color, line = style[key]
         ax.plot(hs[: len(errors)], errors, marker="o", color=color, linestyle=line, markersize=3.5)
-        label_line(
-            (hs[len(errors) - 1], errors[-1]), " ".join(key), ax=ax, color=color, ha="right", dx=-6
-        )
+        end = (hs[len(errors) - 1], errors[-1])
+        label_line(end, " ".join(key), ax=ax, color=color, ha="right", dx=-6)
     for name, bits in (("float32", 24), ("float64", 53)):
-        ax.axhline(2.0**-bits, color=GRAY, linewidth=0.8, linestyle=":")
-        ax.text(
-            min(hs) / 18,
-            2.0**-bits * 1.3,
-            f"eps / 2 of {name}",
-            color=GRAY,
-            fontsize=9,
-            va="bottom",
-        )
+        half_eps = 2.0**-bits
+        ax.axhline(half_eps, color=GRAY, linewidth=0.8, linestyle=":")
+        text = f"eps / 2 of {name}"
+        ax.text(min(hs) / 18, half_eps * 1.3, text, color=GRAY, fontsize=9, va="bottom")
     guide = np.array([min(hs), 2**-5])
     ax.plot(guide, 1.3e-6 * np.sqrt(2**-8 / guide) * 1.6, color=GRAY, linewidth=1, linestyle="--")
     ax.annotate(
@@ -156,17 +158,17 @@ def floor(hs, curves):
     return fig
 
 
-def regions(stability_functions, z_shown, R):
-    """Left: where |R| = 1 for {name: R}, and the points z_shown; right: |y| over steps for these
-    points under R.
-    """
+def regions(
+    stability_functions: Mapping[str, Callable[..., np.ndarray]],
+    z_shown: Sequence[float],
+    R: Callable[..., np.ndarray],
+) -> Figure:
+    """Left: where |R| = 1 for {name: R}, and the points z_shown. Right: |y| over steps there."""
     fig, (left, right) = figure(ncols=2, size=(8.8, 3.9), width_ratios=[1, 1.3])
     x, y = np.meshgrid(np.linspace(-5, 2, 211), np.linspace(-3.6, 3.6, 211))
-    for (name, function), color, at in zip(
-        stability_functions.items(),
-        (VERMILLION, BLUE, GREEN, PURPLE),
-        ((-1.0, 0.25), (-1.0, 1.15), (-1.0, 1.8), (-1.25, 2.75)),
-    ):
+    colors = (VERMILLION, BLUE, GREEN, PURPLE)
+    places = ((-1.0, 0.25), (-1.0, 1.15), (-1.0, 1.8), (-1.25, 2.75))
+    for (name, function), color, at in zip(stability_functions.items(), colors, places):
         left.contour(x, y, np.abs(function(x + 1j * y)), levels=[1], colors=[color], linewidths=1.6)
         left.text(*at, name, color=color, ha="center", fontsize=9.5)
     left.axhline(0, color="#888888", linewidth=0.7, zorder=0)
@@ -175,32 +177,35 @@ def regions(stability_functions, z_shown, R):
     steps = np.arange(13)
     right.set(yscale="log", ylim=(1e-5, 1e5), xlim=(-0.5, 12.5), xlabel="steps", ylabel="|y|")
     room_for_labels(right, 0.28)
-    for z, color, place in zip(
-        z_shown, (GREEN, ORANGE, REJECTED), ("inside", "boundary", "outside")
-    ):
+    fates = {"inside": GREEN, "boundary": ORANGE, "outside": REJECTED}
+    for z, (place, color) in zip(z_shown, fates.items()):
         left.plot(z, 0, "o", color=color, markersize=8)
         line = right.plot(steps, np.abs(R(z)) ** steps, "o-", color=color)[0]
         label_line(line, f"{place}, hλ = {z:.2f}")
     return fig
 
 
-def kepler_orbit(eccentricity, n):
-    """Exact states (n + 1, 4), positions and velocities, at equal times of one period 2 pi, from
-    the far end on.
+def kepler_orbit(eccentricity: float, n: int) -> Tensor:
+    """Exact states (n + 1, 4) of Kepler's problem, positions and velocities, over one period 2 pi.
+
+    At equal times, from the far end on; the sun is at 0. Source: Hairer, Lubich, Wanner,
+    "Geometric Numerical Integration", I.2.2.
     """
     M = torch.linspace(0, 2 * math.pi, n + 1, dtype=torch.float64) + math.pi
-    E, e = M.clone(), eccentricity
+    E = M.clone()
+    e = eccentricity
     for _ in range(60):  # Newton for Kepler's equation E - e sin E = M
         E = E - (E - e * E.sin() - M) / (1 - e * E.cos())
-    rate, flat = 1 / (1 - e * E.cos()), math.sqrt(1 - e * e)
+    rate = 1 / (1 - e * E.cos())
+    flat = math.sqrt(1 - e * e)
     return torch.stack(
         [E.cos() - e, flat * E.sin(), -E.sin() * rate, flat * E.cos() * rate], dim=-1
     )
 
 
-def fast_and_slow(t, path, exact, local):
-    """Left: a computed orbit over the exact one, the sun at 0; right: the error of each single step
-    over time.
+def fast_and_slow(t: Tensor, path: Tensor, exact: Tensor, local: Tensor) -> Figure:
+    """Left: a computed orbit (n + 1, 4) over the exact one, the sun at 0. Right: the error of each
+    single step (n,) over t (n + 1,).
     """
     fig, (left, right) = figure(ncols=2, size=(8.8, 3.4), width_ratios=[1.15, 1])
     exact_line(exact[:, 0], exact[:, 1], ax=left, label=None)

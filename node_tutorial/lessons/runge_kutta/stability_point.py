@@ -1,15 +1,17 @@
-"""Lesson 02: where a step is stable, and what the solution does there."""
+"""Lesson 02: h lambda in a method's region of stability, and beside it y' = lambda y."""
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ...course.controls import choice, slider
-from ...course.explorables import Explorable, explorable
+from ...course.explorables import explorable
 from ...plotting import GREEN, ORANGE, REJECTED, exact_line, stability_region
+from ...solvers.stability import stability_function
 from ...solvers.tableaus import DOPRI5, EULER, HEUN3, MIDPOINT, RK4_CLASSIC
-from .tableau_workbench import stages
 
 STABILITY = {
     "Euler": EULER,
@@ -18,85 +20,94 @@ STABILITY = {
     "RK4, both": RK4_CLASSIC,
     "dopri5": DOPRI5,
 }
-N_SHOWN = 20
+_STEPS = 20
+_TIMES = np.linspace(0, _STEPS, 201)
 _RE, _IM = (-5.0, 2.0), (-4.0, 4.0)  # the drawn part of the plane
+_HAIR = 1e-9  # a size that differs from 1 by less is 1
 
 
-@explorable("02", "stability_point")
-def stability_point():
-    """h lambda in the stability region of a method, and the solution of y' = lambda y beside it."""
+class StabilityPoint(NamedTuple):
+    """A point z = h lambda, the factor R(z) of one step, and the real parts of the computed
+    solution (21,) and of the exact one (201,), held within +-10.
+    """
 
-    def compute(method, re, im):
-        z, tableau = complex(re, im), STABILITY[method]
-        factor = complex(stability_function(tableau)(z))
-        n = np.arange(N_SHOWN + 1)
-        size = min(abs(factor), 1e4)
-        return {
-            "method": method,
-            "tableau": tableau.name,
-            "z": z,
-            "factor": factor,
-            "nfe": tableau.evaluations,
-            "y": (size**n * np.cos(n * np.angle(factor))).clip(-10, 10),
-            "exact": np.exp(re * np.linspace(0, N_SHOWN, 201)).clip(0, 10)
-            * np.cos(im * np.linspace(0, N_SHOWN, 201)),
-        }
-
-    def draw(fig, data):
-        left, right = fig.subplots(1, 2, width_ratios=[1, 1.35])
-        z, size = data["z"], abs(data["factor"])
-        wrong = (size > 1 + 1e-9 and z.real <= 0) or (size < 1 - 1e-9 and z.real > 0)
-        color = REJECTED if wrong else ORANGE if abs(size - 1) <= 1e-9 else GREEN
-        stability_region(_region(data["tableau"]), ax=left, xlim=_RE, ylim=_IM)
-        left.plot(z.real, z.imag, "o", color=color, markersize=10, clip_on=False)
-        left.set(xlabel="Re hλ", ylabel="Im hλ")
-        left.set_title(f"hλ = {z.real:.2f} {'-' if z.imag < 0 else '+'} {abs(z.imag):.2f} i")
-        exact_line(np.linspace(0, N_SHOWN, 201), data["exact"], ax=right, label=None)
-        right.plot(data["y"], "o-", color=color)
-        right.set(xlim=(-0.5, N_SHOWN + 0.5), ylim=(-3, 3), xlabel="steps", ylabel="Re y")
-        right.set_xticks([0, 5, 10, 15, 20])
-        right.set_title(
-            f"|R| = {size:.3f} per step of NFE {data['nfe']}; exact {math.exp(z.real):.3f}"
-        )
-
-    def describe(data):
-        size, exact = abs(data["factor"]), math.exp(data["z"].real)
-
-        def says(size):
-            return "grows" if size > 1 + 1e-9 else "decays" if size < 1 - 1e-9 else "keeps its size"
-
-        place = {"grows": "outside", "decays": "inside", "keeps its size": "on the boundary"}[
-            says(size)
-        ]
-        return (
-            f"{data['method']}, hλ = {data['z'].real:.2f} {'-' if data['z'].imag < 0 else '+'} "
-            f"{abs(data['z'].imag):.2f} i is {place}: |R| = {size:.3f}, the computed y "
-            f"{says(size)}; "
-            f"the exact one {says(exact)} ({exact:.3f} per step)."
-        )
-
-    return Explorable(
-        compute,
-        draw,
-        describe,
-        size=(8.6, 3.7),
-        question="Predict first: along the axis Im hλ = 0, where does the computed solution start to grow?",
-        controls={
-            "method": choice("method", list(STABILITY), value="RK4, both"),
-            "re": slider("Re hλ", *_RE, -2.0, 0.05),
-            "im": slider("Im hλ", *_IM, 0.0, 0.05),
-        },
-    )
-
-
-def stability_function(tableau):
-    """R(z): what one step of size 1 makes of y = 1 for y' = z y; z may be an array."""
-    return lambda z: stages(lambda t, y: z * y, 0.0, 1.0, 1.0, tableau)[2]
+    method: str
+    z: complex
+    factor: complex
+    nfe: int
+    y: np.ndarray
+    exact: np.ndarray
 
 
 @lru_cache(maxsize=8)
-def _region(name):
+def _region(method: str) -> np.ndarray:
     """|R| (161, 141) on a grid over _RE and _IM."""
-    tableau = next(tableau for tableau in STABILITY.values() if tableau.name == name)
     x, y = np.meshgrid(np.linspace(*_RE, 141), np.linspace(*_IM, 161))
-    return np.abs(stability_function(tableau)(x + 1j * y))
+    return np.abs(stability_function(STABILITY[method])(x + 1j * y))
+
+
+def compute(method: str, re: float, im: float) -> StabilityPoint:
+    tableau = STABILITY[method]
+    factor = complex(stability_function(tableau)(complex(re, im)))
+    n = np.arange(_STEPS + 1)
+    y = min(abs(factor), 1e4) ** n * np.cos(n * np.angle(factor))
+    exact = np.exp(re * _TIMES).clip(0, 10) * np.cos(im * _TIMES)
+    return StabilityPoint(
+        method, complex(re, im), factor, tableau.evaluations, y.clip(-10, 10), exact
+    )
+
+
+def _written(z: complex) -> str:
+    return f"hλ = {z.real:.2f} {'-' if z.imag < 0 else '+'} {abs(z.imag):.2f} i"
+
+
+def draw(fig: Figure, data: StabilityPoint) -> None:
+    left, right = fig.subplots(1, 2, width_ratios=[1, 1.35])
+    size = abs(data.factor)
+    grows_wrongly = size > 1 + _HAIR and data.z.real <= 0
+    decays_wrongly = size < 1 - _HAIR and data.z.real > 0
+    if grows_wrongly or decays_wrongly:
+        color = REJECTED
+    else:
+        color = ORANGE if abs(size - 1) <= _HAIR else GREEN
+    stability_region(_region(data.method), ax=left, xlim=_RE, ylim=_IM)
+    left.plot(data.z.real, data.z.imag, "o", color=color, markersize=10, clip_on=False)
+    left.set(xlabel="Re hλ", ylabel="Im hλ")
+    left.set_title(_written(data.z))
+    exact_line(_TIMES, data.exact, ax=right, label=None)
+    right.plot(data.y, "o-", color=color)
+    right.set(xlim=(-0.5, _STEPS + 0.5), ylim=(-3, 3), xlabel="steps", ylabel="Re y")
+    right.set_xticks([0, 5, 10, 15, 20])
+    exact = math.exp(data.z.real)
+    right.set_title(f"|R| = {size:.3f} per step of NFE {data.nfe}; exact {exact:.3f}")
+
+
+def _fate(size: float) -> str:
+    if size > 1 + _HAIR:
+        return "grows"
+    return "decays" if size < 1 - _HAIR else "keeps its size"
+
+
+def describe(data: StabilityPoint) -> str:
+    size, exact = abs(data.factor), math.exp(data.z.real)
+    places = {"grows": "outside", "decays": "inside", "keeps its size": "on the boundary"}
+    fate = _fate(size)
+    return (
+        f"{data.method}, {_written(data.z)} is {places[fate]}: |R| = {size:.3f}, the computed y "
+        f"{fate}; the exact one {_fate(exact)} ({exact:.3f} per step)."
+    )
+
+
+stability_point = explorable(
+    compute,
+    draw,
+    describe,
+    size=(8.6, 3.7),
+    question="Predict first: along the axis Im hλ = 0, where does the computed solution start to "
+    "grow?",
+    controls={
+        "method": choice("method", list(STABILITY), value="RK4, both"),
+        "re": slider("Re hλ", *_RE, -2.0, 0.05),
+        "im": slider("Im hλ", *_IM, 0.0, 0.05),
+    },
+)

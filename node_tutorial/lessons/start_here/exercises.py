@@ -25,8 +25,8 @@ register(
             Mistake("speed as slope of the end", 2, "That is the speed, not the place."),
         ],
         hints=["The speed is the same at all times.", "Add the speed times the time to the start."],
-        meaning="The speed does not depend on x here, so one multiplication solves the equation. The course is about "
-        "equations in which it does.",
+        meaning="The speed does not depend on x here, so one multiplication solves the equation. "
+        "The course is about equations in which it does.",
     )
 )
 
@@ -67,12 +67,13 @@ register(
         ],
         hints=[
             "The field is a function of t and x: `lambda t, x: -x / 2`.",
-            "The start is a tensor, `torch.tensor([3.0])`, and so are the times, "
-            "`torch.tensor([0.0, 2.0])`.",
+            "The start is a tensor, `torch.tensor([3.0])`, "
+            "and so are the times, `torch.tensor([0.0, 2.0])`.",
             "`odeint(field, start, times)` returns x at each of the times; you want the last.",
         ],
-        otherwise="Call odeint with the field -x / 2, the start 3 and the times 0 and 2; hand in the last entry.",
-        meaning="It is 3 / e, to nearly all digits of float32. You chose no step, the solver did: lesson 01 says what "
-        "a step is, lesson 03 how a solver chooses it.",
+        otherwise="Call odeint with the field -x / 2, "
+        "the start 3 and the times 0 and 2; hand in the last entry.",
+        meaning="It is 3 / e, to nearly all digits of float32. You chose no step, "
+        "the solver did: lesson 01 says what a step is, lesson 03 how a solver chooses it.",
     )
 )

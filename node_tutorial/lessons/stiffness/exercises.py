@@ -1,13 +1,18 @@
-"""Exercises of lesson 04."""
+"""Exercises of lesson 04. The solutions are shown to learners, and written as they would write."""
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
-from scipy.integrate import solve_ivp
+from torch import Tensor
 
 from ... import METHODS, SolveError, solve
 from ...course.answers import Kind, WrongKind, array, function, number
 from ...course.exercises import Exercise, Mistake, register
+from ...data.systems import robertson, robertson_exact, van_der_pol
 
 # ---- 04.1 The longest stable step ----------------------------------------------------------------
 
@@ -38,8 +43,8 @@ register(
             Mistake(
                 "the step that does not ring",
                 0.02,
-                "That is where y stops to overshoot: 1 - hλ = 0. Ringing is ugly, but it may "
-                "still die out.",
+                "That is where y stops to overshoot: 1 - hλ = 0. "
+                "Ringing is ugly, but it may still die out.",
             ),
             Mistake(
                 "RK4's boundary",
@@ -62,9 +67,10 @@ register(
             "Bisect between a step that is stable and one that is not.",
             "A disturbance is multiplied by 1 - hλ in each step. When is that of size 1?",
         ],
-        otherwise="For this h either y explodes, or a longer one is still stable. λ is 50, the method is Euler's.",
-        meaning="It is 2/λ, where 1 - hλ = -1. Nothing in it depends on the tolerance, or on how smooth the "
-        "solution is: that is what makes stiffness expensive.",
+        otherwise="For this h either y explodes, or a longer one is still stable. "
+        "λ is 50, the method is Euler's.",
+        meaning="It is 2/λ, where 1 - hλ = -1. Nothing in it depends on the tolerance, "
+        "or on how smooth the solution is: that is what makes stiffness expensive.",
     )
 )
 
@@ -77,17 +83,17 @@ def trapezoid_step(A, y, h):
     return torch.linalg.solve(eye - h / 2 * A, y + h / 2 * A @ y)
 
 
-def _linear(left, right):
+def _linear(left: float, right: float) -> Callable[[Tensor, Tensor, float], Tensor]:
     """A step that solves (I + left h A) y1 = (I + right h A) y."""
 
-    def step(A, y, h):
+    def step(A: Tensor, y: Tensor, h: float) -> Tensor:
         eye = torch.eye(len(y), dtype=y.dtype)
         return torch.linalg.solve(eye + left * h * A, y + right * h * A @ y)
 
     return step
 
 
-def _matrices():
+def _matrices() -> tuple[tuple[Tensor, Tensor, float], ...]:
     mild = torch.tensor([[-1.0, 2.0], [-2.0, -1.0]], dtype=torch.float64)
     stiff = torch.tensor([[0.0, 1.0], [-1000.0, -1001.0]], dtype=torch.float64)
     y = torch.tensor([1.0, -0.5], dtype=torch.float64)
@@ -115,8 +121,8 @@ register(
             Mistake(
                 "explicit trapezoid",
                 lambda A, y, h: y + h / 2 * (A @ y + A @ (y + h * A @ y)),
-                "That is Heun's method: it predicts y1 by Euler. Here y1 stands on both sides; "
-                "solve for it.",
+                "That is Heun's method: it predicts y1 by Euler. "
+                "Here y1 stands on both sides; solve for it.",
             ),
             Mistake(
                 "signs exchanged",
@@ -135,8 +141,8 @@ register(
             "`torch.linalg.solve(M, r)` solves M x = r; `torch.eye(len(y), dtype=y.dtype)` is I.",
         ],
         otherwise="Start from y1 = y + h/2 (A y + A y1), and solve for y1.",
-        meaning="No Newton was needed, because f is linear. The second test has an eigenvalue of -1000 and h = 0.2; "
-        "an explicit Euler step would have multiplied that component by -199.",
+        meaning="No Newton was needed, because f is linear. The second test has an eigenvalue of "
+        "-1000 and h = 0.2; an explicit Euler step would have multiplied that component by -199.",
     )
 )
 
@@ -144,20 +150,20 @@ register(
 # ---- 04.3 Where the implicit method wins ---------------------------------------------------------
 
 
-def _cost(method, mu):
-    def f(t, y):
-        return torch.stack([y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]])
-
-    y0, t = torch.tensor([2.0, 0.0]).double(), torch.tensor([0.0, mu]).double()
-    return solve(f, y0, t, rtol=1e-4, atol=1e-4, method=method).stats.nfe
+def _cost(method: str, mu: float) -> int:
+    y0 = torch.tensor([2.0, 0.0]).double()
+    t = torch.tensor([0.0, mu]).double()
+    return solve(partial(van_der_pol, mu=mu), y0, t, rtol=1e-4, atol=1e-4, method=method).stats.nfe
 
 
 def bracket():
+    y0 = torch.tensor([2.0, 0.0]).double()
+
     def cost(method, mu):
         def f(t, y):
             return torch.stack([y[1], mu * (1 - y[0] ** 2) * y[1] - y[0]])
 
-        y0, t = torch.tensor([2.0, 0.0]).double(), torch.tensor([0.0, mu]).double()
+        t = torch.tensor([0.0, mu]).double()
         return solve(f, y0, t, rtol=1e-4, atol=1e-4, method=method).stats.nfe
 
     mu = 2.0
@@ -173,7 +179,7 @@ _BOTH_IMPLICIT = "At your lower number kvaerno5 needs fewer evaluations already.
 _BOTH_EXPLICIT = "At your upper number dopri5 still needs fewer evaluations. Go higher."
 
 
-def _bracket_problem(pair):
+def _bracket_problem(pair: np.ndarray) -> str | None:
     low, high = map(float, pair)
     if not (1 <= min(low, high) and max(low, high) <= 100):
         return _RANGE
@@ -203,14 +209,14 @@ register(
             Mistake("both too low", (2.0, 2.5), _BOTH_EXPLICIT),
         ],
         hints=[
-            "`solve(...).stats.nfe` counts every evaluation, also those of Newton's method and of "
-            "the Jacobian.",
+            "`solve(...).stats.nfe` counts every evaluation, "
+            "also those of Newton's method and of the Jacobian.",
             "Start with a small μ and multiply it by 1.25 until kvaerno5 needs fewer evaluations.",
             "Check the setting: y0 = (2, 0), t from 0 to μ, rtol = atol = 1e-4, no options.",
         ],
         otherwise="Compare the two counts at both of your numbers.",
-        meaning="The crossover belongs to the problem, the tolerance and the currency. Counted in seconds it lies "
-        "higher: an implicit step has linear algebra to do as well.",
+        meaning="The crossover belongs to the problem, the tolerance and the currency. "
+        "Counted in seconds it lies higher: an implicit step has linear algebra to do as well.",
     )
 )
 
@@ -225,10 +231,13 @@ class _TooMany(Exception):
     pass
 
 
-def _settings_kind():
-    wanted = "a dict of keyword arguments of solve, such as {'method': 'dopri5', 'rtol': 1e-3, 'atol': 1e-3}"
+def _settings_kind() -> Kind:
+    wanted = (
+        "a dict of keyword arguments of solve, "
+        "such as {'method': 'dopri5', 'rtol': 1e-3, 'atol': 1e-3}"
+    )
 
-    def convert(answer):
+    def convert(answer: Any) -> dict[str, Any]:
         if not isinstance(answer, dict) or not all(isinstance(key, str) for key in answer):
             raise WrongKind(f"expected {wanted}.")
         unknown = sorted(set(answer) - {"method", "rtol", "atol", "options"})
@@ -251,30 +260,19 @@ def settings(way):
     }[way]
 
 
-def _robertson(t, y):
-    """The three rates, for numbers (scipy) as for tensors."""
-    a, b, c = y
-    slow, back, fast = 0.04 * a, 1e4 * b * c, 3e7 * b * b
-    return back - slow, slow - back - fast, fast
-
-
-def _robertson_end():
-    end = solve_ivp(_robertson, (0, 1), (1.0, 0.0, 0.0), "Radau", rtol=1e-10, atol=1e-14).y[:, -1]
-    return torch.from_numpy(end)
-
-
-def _run(chosen):
+def _run(chosen: dict[str, Any]) -> Tensor | Exception:
     """The state at t = 1, or the error that the solve raised; at most `_LIMIT` evaluations."""
     calls = 0
 
-    def f(t, y):
+    def f(t: Tensor, y: Tensor) -> Tensor:
         nonlocal calls
         calls += 1
         if calls > _LIMIT:
             raise _TooMany
-        return torch.stack(_robertson(t, y))
+        return robertson(t, y)
 
-    y0, t = torch.tensor([1.0, 0.0, 0.0]).double(), torch.tensor([0.0, 1.0]).double()
+    y0 = torch.tensor([1.0, 0.0, 0.0]).double()
+    t = torch.tensor([0.0, 1.0]).double()
     try:
         return solve(f, y0, t, **chosen).y[-1].detach()
     except (SolveError, ValueError, TypeError, _TooMany) as error:
@@ -282,55 +280,52 @@ def _run(chosen):
 
 
 _NO_FAILURE = (
-    "Your settings for 'fail' do not end in 'underflow in dt'. Which of the three concentrations "
-    "is the smallest, "
-    "and how does it compare with your atol?"
+    "Your settings for 'fail' do not end in 'underflow in dt'. "
+    "Which of the three concentrations is the smallest, and how does it compare with your atol?"
 )
 _ONE_THING = (
-    "Change one thing at a time: 'method' changes only the method, 'tolerances' only rtol and "
-    "atol, 'steps' only the "
-    "options."
+    "Change one thing at a time: 'method' changes only the method, "
+    "'tolerances' only rtol and atol, 'steps' only the options."
 )
 _EXPLICIT = "For 'method' choose one whose region of stability holds the whole left half-plane."
-_STILL_FAILS = "One of your cures does not reach t = 1 within 60 000 evaluations. Run it alone and read the message."
+_STILL_FAILS = (
+    "One of your cures does not reach t = 1 within 60 000 evaluations. "
+    "Run it alone and read the message."
+)
 _SILENCED = (
-    "One of your cures ends without an error, but with a wrong state: look at the second "
-    "concentration. "
-    "`min_step` does that: it accepts steps whose error is too large. The alarm is silent, the "
-    "fire is not out."
+    "One of your cures ends without an error, "
+    "but with a wrong state: look at the second concentration. `min_step` does that: "
+    "it accepts steps whose error is too large. The alarm is silent, the fire is not out."
 )
 
 
-def _settings_problem(answer):
+def _settings_problem(answer: Callable[[str], dict[str, Any]]) -> str | None:
     chosen = {way: {"method": "dopri5", "rtol": 1e-7, "atol": 1e-9, **answer(way)} for way in _WAYS}
     failure = _run(chosen["fail"])
     if not (isinstance(failure, SolveError) and "underflow in dt" in str(failure)):
         return _NO_FAILURE
-    for way, may_change in (
-        ("method", {"method"}),
-        ("tolerances", {"rtol", "atol"}),
-        ("steps", {"options"}),
-    ):
+    allowed = {"method": {"method"}, "tolerances": {"rtol", "atol"}, "steps": {"options"}}
+    for way, may_change in allowed.items():
         keys = set(chosen["fail"]) | set(chosen[way])
         changed = {key for key in keys if chosen["fail"].get(key) != chosen[way].get(key)}
         if not changed or not changed <= may_change:
             return _ONE_THING
     if not getattr(METHODS.get(chosen["method"]["method"]), "implicit", False):
         return _EXPLICIT
-    exact = _robertson_end()
+    exact = robertson_exact(1.0)
     for way in _WAYS[1:]:
         end = _run(chosen[way])
-        if not isinstance(end, torch.Tensor):
+        if isinstance(end, Exception):
             return _STILL_FAILS
         if (end - exact).abs().max() > 1e-2 or abs(end[1] / exact[1] - 1) > 0.1:
             return _SILENCED
     return None
 
 
-def _settings(**changes):
+def _settings(**changes: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
     """The solution with changes: way=dict of settings over the failing ones."""
 
-    def answer(way):
+    def answer(way: str) -> dict[str, Any]:
         return {**settings("fail"), **changes[way]} if way in changes else settings(way)
 
     return answer
@@ -355,18 +350,16 @@ register(
             Mistake("alarm silenced", _settings(steps={"options": {"min_step": 1e-3}}), _SILENCED),
         ],
         hints=[
-            "y2 is never larger than 4e-5. With a larger atol the solver does not care whether it "
-            "is negative, "
-            "and a negative y2 feeds itself: y2' contains -3e7 y2 squared.",
+            "y2 is never larger than 4e-5. With a larger atol the solver does not care "
+            "whether it is negative, and a negative y2 feeds itself: y2' contains -3e7 y2 squared.",
             "Fail: dopri5 with rtol = atol = 1e-3. For 'steps' the eigenvalue is about -2190, and "
-            "the region of "
-            "dopri5 ends at 3.3: bound the step with `options={'max_step': ...}`.",
+            "the region of dopri5 ends at 3.3: bound the step with `options={'max_step': ...}`.",
             "For 'tolerances' make atol much smaller than y2. For 'method' take one of section 6.",
         ],
         otherwise="Compare each of your four settings with what the task asks for.",
-        meaning="Three cures: leave the boundary behind (an implicit method), watch the small component (atol), or "
-        "stay inside the boundary (max_step). The first is the only one that becomes cheaper, not "
-        "dearer, when t "
-        "grows: to t = 40 dopri5 takes tens of thousands of steps.",
+        meaning="Three cures: leave the boundary behind (an implicit method), "
+        "watch the small component (atol), or stay inside the boundary (max_step). "
+        "The first is the only one that becomes cheaper, "
+        "not dearer, when t grows: to t = 40 dopri5 takes tens of thousands of steps.",
     )
 )
