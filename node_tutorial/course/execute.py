@@ -114,9 +114,8 @@ def _without_paths(value: Any, folder: Path) -> Any:
         str(Path.home()): "~",
     }
     for place, name in places.items():
-        if place.strip(
-            os.sep
-        ):  # in a container both may be the root, whose path is in every link and fraction
+        # In a container a place may be the root, whose path is in every link and fraction.
+        if place.strip(os.sep):
             value = value.replace(place, name)
     return value
 
