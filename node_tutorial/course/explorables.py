@@ -300,6 +300,7 @@ def explorable(
         panel = Explorable(compute, draw, describe, controls, question, size, connect)
         return panel.start_at(**start)
 
+    make.__doc__ = f"{question}\n\nThe controls are {', '.join(controls)}."
     return make
 
 
