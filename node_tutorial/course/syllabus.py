@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["PARTS", "READY", "SYLLABUS", "Lesson", "neighbors", "read"]
+__all__ = ["PARTS", "READY", "SYLLABUS", "Lesson", "neighbors", "read", "write"]
 
 LESSONS = Path(__file__).parents[1] / "lessons"
+REPOSITORY = "https://github.com/node-tutorial/node_tutorial"
 
 # Two lines for each lesson, below the name of its part: "number stem: title (needs ...)", where the
 # stem is the name of its folder and of its notebook; then what it is about, for README's table.
@@ -63,7 +64,7 @@ Part III, generating
 18 gans_and_autoregression: GANs and autoregressive models (needs 10)
     a game that spirals, a likelihood without a flow
 19 scoreboard: Scoreboard (needs 17, 18)
-    all families: same data, metric and budget
+    all families, with the same data, metric and budget
 
 Part IV, further
 
@@ -107,6 +108,18 @@ class Lesson(NamedTuple):
     def notebook(self) -> str:
         """The file name of its notebook."""
         return f"{self.name}.ipynb"
+
+    @property
+    def binder(self) -> str:
+        """The address that opens it on Binder."""
+        place = "mybinder.org/v2/gh/node-tutorial/node_tutorial/HEAD?urlpath=lab/tree/notebooks"
+        return f"https://{place}/{self.notebook}"
+
+    @property
+    def colab(self) -> str:
+        """The address that opens it on Colab."""
+        place = "colab.research.google.com/github/node-tutorial/node_tutorial/blob/main/notebooks"
+        return f"https://{place}/{self.notebook}"
 
     @property
     def ready(self) -> bool:
@@ -162,6 +175,18 @@ def _refuse_what_does_not_fit(
         problem = "has no second line, indented by four spaces, that says what it is about"
     if problem:
         raise ValueError(f"course/syllabus.py: lesson {number} {problem}")
+
+
+def write(parts: dict[str, str], lessons: dict[str, Lesson]) -> str:
+    """The text that `read` takes apart."""
+    text = ""
+    for part, name in parts.items():
+        text += f"\n{name}\n\n"
+        for number, stem, title, its_part, needs, about in lessons.values():
+            if its_part == part:
+                needed = f" (needs {', '.join(needs)})" if needs else ""
+                text += f"{number} {stem}: {title}{needed}\n    {about}\n"
+    return text
 
 
 PARTS, SYLLABUS = read(TEXT)
