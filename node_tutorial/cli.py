@@ -6,6 +6,12 @@
     node-tutorial run 3         execute lesson 03, write 03_adaptive_steps.html
     node-tutorial collect DIR   one table of the learners' reports in a folder
 
+and in a checkout, for whoever writes lessons:
+
+    node-tutorial new 16        a lesson that runs, and says where an author has to write
+    node-tutorial lesson 16     execute lesson 16, check all that is asked of it
+    node-tutorial train 16      make the long runs of lesson 16 that are not stored yet
+
 Heavy imports stay inside the functions, so that ``--help`` answers at once.
 """
 
@@ -45,6 +51,13 @@ def find_lesson(name: str) -> Path:
             return lesson
     existing = "\n".join(f"  {lesson.stem}" for lesson in lessons)
     raise SystemExit(f"There is no lesson {name!r}. The lessons are:\n{existing}")
+
+
+def _cannot(what: str, error: ModuleNotFoundError, extra: str) -> SystemExit:
+    """What is missing, and what to type."""
+    return SystemExit(
+        f'{what} ({error}). Type\n  "{sys.executable}" -m pip install "node-tutorial[{extra}]"'
+    )
 
 
 # --------------------------------------------------------------------------------------- open
@@ -116,9 +129,7 @@ def _set_aside(file: Path) -> Path:
 
 
 def reset_lesson(lesson: Path, folder: Path) -> None:
-    """Put ``lesson`` into ``folder`` as it was; a copy that the learner changed stays beside it,
-    under another name.
-    """
+    """Put ``lesson`` into ``folder`` as it was; what a learner changed stays beside it."""
     mine = folder / lesson.name
     if not folder.is_dir():
         raise SystemExit(
@@ -154,10 +165,7 @@ def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> No
     try:
         from jupyterlab.labapp import LabApp
     except ModuleNotFoundError as error:
-        raise SystemExit(
-            f"JupyterLab cannot be started ({error}). To install it, type\n"
-            f'  "{sys.executable}" -m pip install "node-tutorial[lab]"'
-        ) from None
+        raise _cannot("JupyterLab cannot be started", error, "lab") from None
     # A further folder of defaults. The learner's own settings stay where they are and win.
     settings = [str(PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, settings))
@@ -172,19 +180,10 @@ def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> No
 
 # -------------------------------------------------------------------------------------- check
 
-DISTRIBUTIONS = [
-    *(
-        "node-tutorial",
-        "torch",
-        "torchdiffeq",
-        "numpy",
-        "scipy",
-        "scikit-learn",
-        "statsmodels",
-        "matplotlib",
-    ),
-    *("ipywidgets", "jupyterlab-widgets", "ipykernel", "jupyterlab"),
-]
+DISTRIBUTIONS = (
+    *("node-tutorial", "torch", "torchdiffeq", "numpy", "scipy", "scikit-learn", "statsmodels"),
+    *("matplotlib", "ipywidgets", "jupyterlab-widgets", "ipykernel", "jupyterlab"),
+)
 WIDGETS = {"ipywidgets": 8, "jupyterlab-widgets": 3}  # the major versions that fit together
 
 
@@ -271,10 +270,7 @@ def run(lesson: Path, output: Path) -> int:
 
         from .course.execute import LessonFailed, code_cells, execute, normalize
     except ModuleNotFoundError as error:
-        raise SystemExit(
-            f'Lessons cannot be executed here ({error}). Type\n  "{sys.executable}" -m pip '
-            'install "node-tutorial[lab]"'
-        ) from None
+        raise _cannot("Lessons cannot be executed here", error, "lab") from None
     try:
         output.mkdir(parents=True, exist_ok=True)  # now, and not after minutes of work
     except OSError as error:
@@ -299,6 +295,75 @@ def run(lesson: Path, output: Path) -> int:
         print(failure, file=sys.stderr)
         return 1
     return 0
+
+
+# ------------------------------------------------------------------------------- for authors
+
+
+def checkout() -> Path:
+    """The repository around this package: lessons are written there, not where it is installed."""
+    root = PACKAGE.parent
+    if not all((root / name).exists() for name in ("pyproject.toml", "notebooks", "tests")):
+        raise SystemExit(
+            f"{PACKAGE} is no checkout of the repository, and lessons are written there only.\n"
+            "CONTRIBUTING.md says how to set it up; then call its own .venv/bin/node-tutorial."
+        )
+    return root
+
+
+def new(
+    number: str, stem: str, title: str, part: str, needs: tuple[str, ...], explorable: str
+) -> int:
+    """Create lesson ``number``; 1 if a cell of it failed."""
+    root = checkout()
+    try:
+        from .course import new_lesson
+        from .course.syllabus import SYLLABUS
+    except ModuleNotFoundError as error:
+        raise _cannot("Lessons cannot be written here", error, "test") from None
+    number = number.zfill(2)
+    lessons = new_lesson.planned(number, stem, title, part, needs)
+    lesson = lessons[number]
+    new_lesson.create(root, lessons, number, explorable or f"{lesson.stem}_panel")
+    print(f"""Lesson {number} is in
+  notebooks/{lesson.notebook}
+  node_tutorial/lessons/{lesson.stem}/
+  tests/lessons/test_{lesson.stem}.py
+Write where they say TODO, and in its row of docs/teaching.md. To check it, type
+  node-tutorial lesson {number}
+Lesson 00 shows which lessons exist, so execute it, too:
+  node-tutorial lesson 00""")
+    if number not in SYLLABUS:
+        print("First give the new lesson a place on its map, in lessons/start_here/figures.py.")
+    return 0
+
+
+def check_lesson(path: Path) -> int:
+    """Execute a lesson, and check all that is asked of it; 1 if anything failed."""
+    root = checkout()
+    try:
+        from .course.check_lesson import check_lesson
+        from .course.syllabus import SYLLABUS
+        from .explore import LESSON_OF
+    except ModuleNotFoundError as error:
+        raise _cannot("Lessons cannot be checked here", error, "test") from None
+    lesson = SYLLABUS.get(path.stem[:2])
+    if lesson is None or lesson.name != path.stem:
+        raise SystemExit(f"course/syllabus.py has no lesson {path.stem}; add its two lines.")
+    explorables = [name for name, stem in LESSON_OF.items() if stem == lesson.stem]
+    return check_lesson(root, lesson, explorables)
+
+
+def train(path: Path, only: str, again: bool, to: Path | None) -> int:
+    """Make the long runs of a lesson that are not stored yet; 1 if some are missing then."""
+    from importlib import import_module
+
+    stem = path.stem[3:]
+    try:
+        runs = import_module(f".lessons.{stem}.runs", __package__).RUNS
+    except (ModuleNotFoundError, AttributeError):
+        raise SystemExit(f"Lesson {path.stem} has no long runs.") from None
+    return import_module(".course.train", __package__).train(runs, only, again, to)
 
 
 # --------------------------------------------------------------------------------------- main
@@ -354,6 +419,7 @@ def main(argv: list[str] | None = None) -> int:
         "--csv", action="store_true", help="one line for each learner and exercise"
     )
 
+    _add_commands_for_authors(commands, number)
     arguments = parser.parse_args(argv)
     if arguments.command == "open":
         if arguments.no_browser:
@@ -369,7 +435,43 @@ def main(argv: list[str] | None = None) -> int:
         from .course.reports import collect
 
         return collect(arguments.folder, as_csv=arguments.csv)
+    if arguments.command == "new":
+        given = (arguments.stem, arguments.title, arguments.part, tuple(arguments.needs))
+        return new(arguments.number, *given, arguments.explorable)
+    if arguments.command == "lesson":
+        return check_lesson(find_lesson(arguments.lesson))
+    if arguments.command == "train":
+        place = find_lesson(arguments.lesson)
+        return train(place, arguments.only, arguments.again, arguments.to)
     return run(find_lesson(arguments.lesson), arguments.output)
+
+
+def _add_commands_for_authors(commands: Any, number: str) -> None:
+    creating = commands.add_parser(
+        "new",
+        help="create a lesson, in a checkout",
+        description="Create a lesson that runs, and says where an author has to write. "
+        "What is left out is as the syllabus plans it.",
+    )
+    creating.add_argument("number", metavar="NN", help="its number, two digits")
+    creating.add_argument("stem", nargs="?", default="", help="the name of its folder: snake_case")
+    creating.add_argument("title", nargs="?", default="", help='as in "What a flow cannot do"')
+    creating.add_argument("--needs", nargs="+", default=[], metavar="NN", help="lessons before it")
+    creating.add_argument("--part", default="", metavar="III", help="the part of the course")
+    creating.add_argument(
+        "--explorable", default="", metavar="NAME", help="of its explorable (default: STEM_panel)"
+    )
+
+    checking = commands.add_parser("lesson", help="execute and check a lesson, in a checkout")
+    checking.add_argument("lesson", metavar="NN", help=number)
+
+    training = commands.add_parser("train", help="make the long runs of a lesson")
+    training.add_argument("lesson", metavar="NN", help=number)
+    training.add_argument(
+        "--only", default="", metavar="NAME", help="only results with this in their names"
+    )
+    training.add_argument("--again", action="store_true", help="also what is stored already")
+    training.add_argument("--to", type=Path, metavar="DIR", help="store there instead")
 
 
 if __name__ == "__main__":

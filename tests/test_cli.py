@@ -5,14 +5,20 @@ import io
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from node_tutorial import cli
-from node_tutorial.course import execute
+from node_tutorial.course import check_lesson, execute
+from node_tutorial.course.syllabus import SYLLABUS
+
+ROOT = Path(__file__).parents[1]
 
 
 def lesson(folder, name, *cells):
@@ -442,3 +448,111 @@ def test_a_lesson_whose_home_and_checkout_are_the_root_keeps_its_links_and_fract
     notebook.cells[0].outputs = [new_output("stream", text="1 / 2, https://arxiv.org")]
     execute.normalize(notebook, execute.Path("/notebooks"))
     assert notebook.cells[0].outputs[0].text == "1 / 2, https://arxiv.org"
+
+
+def test_the_processor_time_of_each_cell_is_measured(tmp_path):
+    path = lesson(tmp_path, "00_start.ipynb", "sum(range(3_000_000))", "import time; time.sleep(1)")
+    spent = execute.execute(nbformat.read(path, as_version=4), tmp_path)
+    assert len(spent) == 2 and spent[0] > 0 and spent[1] < 0.5
+
+
+# ------------------------------------------------------------------------------ for authors
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of this checkout, for lessons to be written into."""
+    others = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "node_tutorial_lessons")
+    return shutil.copytree(ROOT, tmp_path / "copy", ignore=others)
+
+
+def author(copy, *argv):
+    """Run node-tutorial in a copy of the checkout; what it did."""
+    return subprocess.run(
+        [sys.executable, "-m", "node_tutorial", *argv],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_new_lesson_meets_the_standard_but_for_what_is_to_be_written(copy):
+    made = author(copy, "new", "16", "diffusion", "Diffusion", "--needs", "15")
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "node-tutorial lesson 00" in made.stdout  # its picture shows which lessons exist
+
+    checked = author(copy, "lesson", "16")
+    assert checked.returncode == 1, checked.stdout + checked.stderr
+    title, *lines = checked.stdout.splitlines()
+    results = {line[:30].strip(): line[30:].split(" passed") for line in lines if line[0] != " "}
+    assert title == "16 Diffusion" and len(results) == 7
+    assert all(int(passed) > 0 for passed, _ in results.values())
+    failing = [what for what, (_, rest) in results.items() if "failed" in rest]
+    assert failing == ["the standard for lessons"], checked.stdout
+    (problem,) = [line.strip() for line in lines if line[0] == " "]
+    assert problem.startswith("TODO: ") and "notebooks/16_diffusion.ipynb" in problem
+
+    again = author(copy, "new", "16")
+    assert again.returncode == 1 and "Lesson 16 exists" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["15"], "Lesson 15 exists: 15_continuous_flows. Choose another number."),
+        (["x1", "y", "Z"], "a number of two digits, as 07 or 25, not 'x1'"),
+        (["99"], 'Give it a stem and a title: node-tutorial new 99 stem "Title"'),
+        (["99", "euler", "Again"], "lesson 99 has the stem 'euler' of another lesson"),
+        (["99", "Motion-2", "Motion"], "'Motion-2' cannot be the name of a folder"),
+        (["99", "lambda", "Motion"], "'lambda' cannot be the name of a folder"),
+        (["99", "more", "More", "--needs", "98"], "lesson 99 needs 98, which does not stand"),
+        (["99", "more", "More", "--part", "V"], "no part 'V'. The parts are I, II, III, IV"),
+        (["99", "more", "More", "--part", "I"], "lessons stand in order, each once"),
+        (["99", "more", "More", "--explorable", "crossing"], "The name 'crossing' is taken"),
+        (["99", "more", "More", "--explorable", "figures"], "The name 'figures' is taken"),
+        (["99", "more", "More", "--explorable", "A b"], "'A b' is no name"),
+    ],
+)
+def test_a_lesson_that_does_not_fit_is_refused(argv, message, monkeypatch, tmp_path):
+    shutil.copytree(ROOT / "node_tutorial", tmp_path / "node_tutorial")
+    monkeypatch.setattr(cli, "checkout", lambda: tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit) as refusal:
+        cli.main(["new", *argv])
+    assert message in str(refusal.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("argv", [["new", "99", "more", "More"], ["lesson", "3"]])
+def test_an_installed_package_is_no_place_for_a_new_lesson(argv, monkeypatch, tmp_path, shipped):
+    monkeypatch.setattr(cli, "PACKAGE", tmp_path / "site-packages" / "node_tutorial")
+    with pytest.raises(SystemExit, match=r"no checkout of the repository(.|\n)*CONTRIBUTING\.md"):
+        cli.main(argv)
+
+
+def test_a_lesson_that_the_syllabus_does_not_know_is_not_checked(shipped):
+    with pytest.raises(SystemExit, match=r"syllabus\.py has no lesson 03_fails"):
+        cli.main(["lesson", "3"])
+
+
+def test_a_cell_that_fails_is_on_the_screen(shipped, monkeypatch, capsys):
+    monkeypatch.setattr(check_lesson, "_tests", lambda *arguments: [])
+    renamed = SYLLABUS["03"]._replace(stem="fails")
+    (shipped.parent / "notebooks").mkdir()
+    shutil.copy(shipped / "03_fails.ipynb", shipped.parent / "notebooks")
+    assert check_lesson.check_lesson(shipped.parent, renamed, []) == 1
+    screen = capsys.readouterr().out
+    assert "1 failed" in screen and "cell [2] failed, ZeroDivisionError" in screen
+
+
+def test_a_cell_over_its_budget_is_named(shipped, monkeypatch):
+    monkeypatch.setattr(check_lesson, "execute", lambda *arguments: [1.0, 31.0])
+    result = check_lesson._execute(shipped / "00_start.ipynb")
+    assert (result.passed, result.failed) == (1, 1)
+    assert result.problem == "cell [2] takes 31 s of processor time, the limit is 30"
+
+
+def test_train_says_which_lesson_has_no_long_runs():
+    with pytest.raises(SystemExit, match=r"Lesson 01_euler has no long runs\."):
+        cli.main(["train", "1"])

@@ -282,6 +282,28 @@ def test_the_glossary_is_in_lesson_00_only(lesson):
     assert has == (lesson.number == "00"), "the glossary belongs to lesson 00"
 
 
+def test_nothing_is_left_to_write(lesson):
+    """`node-tutorial new` writes TODO wherever an author has to."""
+    stem = lesson.path.stem[3:]
+    files = [
+        *(ROOT / "node_tutorial" / "lessons" / stem).glob("*.py"),
+        ROOT / "tests" / "lessons" / f"test_{stem}.py",
+    ]
+    texts = {path: path.read_text("utf-8") for path in files}
+    texts[lesson.path] = lesson.all_text + lesson.all_code
+    plan = (ROOT / "docs" / "teaching.md").read_text("utf-8")
+    texts[ROOT / "docs" / "teaching.md"] = "\n".join(
+        line for line in plan.splitlines() if line.startswith(f"| {lesson.number} |")
+    )
+    texts[ROOT / "node_tutorial" / "course" / "syllabus.py"] = SYLLABUS[lesson.number].about
+    left = {
+        str(path.relative_to(ROOT)): text.count("TODO")
+        for path, text in texts.items()
+        if "TODO" in text
+    }
+    assert not left, "TODO: " + ", ".join(f"{count} in {name}" for name, count in left.items())
+
+
 def test_spelling_is_american(lesson):
     everything = re.sub(r"\]\([^)]*\)", "", lesson.all_text + "\n" + lesson.all_code).lower()
     found = sorted({match.group(0) for match in re.finditer(rf"\b({BRITISH})", everything)})
