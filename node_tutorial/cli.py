@@ -16,20 +16,12 @@ Heavy imports stay inside the functions, so that ``--help`` answers at once.
 """
 
 import argparse
-import hashlib
-import json
 import os
-import platform
-import shutil
 import sys
-import time
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
-MANIFEST = ".node_tutorial.json"  # in the learner's folder: what each lesson was when copied
 
 # -------------------------------------------------------------------------------- the lessons
 
@@ -63,98 +55,10 @@ def _cannot(what: str, error: ModuleNotFoundError, extra: str) -> SystemExit:
 # --------------------------------------------------------------------------------------- open
 
 
-def ask(name: str) -> str:
-    """What to do with a lesson that both the learner and a new version changed: k, r or b."""
-    if not sys.stdin.isatty():
-        return "k"
-    question = f"{name}: you changed it, and a new version is here. [k]eep, [r]eplace, [b]ackup? "
-    while True:
-        try:
-            answer = input(question).strip().lower()[:1]
-        except EOFError:
-            return "k"
-        if answer in ("k", "r", "b"):
-            return answer
-
-
-def copy_lessons(source: Path, target: Path, ask: Callable[[str], str] = ask) -> None:
-    """Bring ``target`` up to date with the lessons in ``source``, keeping what a learner wrote.
-
-    A lesson that the learner did not touch follows the new version. One that only the learner
-    changed stays. Where both changed, ``ask`` decides.
-    """
-    target.mkdir(parents=True, exist_ok=True)
-    copied = _read_manifest(target)
-    for lesson in sorted(source.glob("[0-9][0-9]_*.ipynb")):
-        mine = target / lesson.name
-        new = _digest(lesson)
-        old = _digest(mine) if mine.exists() else None
-        if old == new:
-            pass
-        elif old in (None, copied.get(lesson.name)):
-            shutil.copyfile(lesson, mine)
-        elif copied.get(lesson.name) != new:
-            answer = ask(lesson.name)
-            if answer == "b":
-                print(f"{lesson.name}: your version is now {_set_aside(mine).name}")
-            if answer == "k":
-                print(
-                    f"{lesson.name}: kept as you changed it; for the new version: node-tutorial "
-                    f"reset {lesson.stem}"
-                )
-            else:
-                shutil.copyfile(lesson, mine)
-        copied[lesson.name] = new
-    _write_manifest(target, copied)
-
-
-def _read_manifest(folder: Path) -> dict[str, str]:
-    manifest = folder / MANIFEST
-    return json.loads(manifest.read_text("utf-8")) if manifest.exists() else {}
-
-
-def _write_manifest(folder: Path, copied: dict[str, str]) -> None:
-    (folder / MANIFEST).write_text(json.dumps(copied, indent=1) + "\n", "utf-8")
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _set_aside(file: Path) -> Path:
-    number = 1
-    while (backup := file.with_name(f"{file.stem}.backup{number}{file.suffix}")).exists():
-        number += 1
-    return file.rename(backup)
-
-
-def reset_lesson(lesson: Path, folder: Path) -> None:
-    """Put ``lesson`` into ``folder`` as it was; what a learner changed stays beside it."""
-    mine = folder / lesson.name
-    if not folder.is_dir():
-        raise SystemExit(
-            f"There is no folder {folder}. To make one, type: node-tutorial open --folder DIR"
-        )
-    if folder.resolve() == lesson.parent:
-        raise SystemExit(
-            f"{folder} has the originals, there is nothing to reset. Choose another folder: "
-            "--folder DIR"
-        )
-    if mine.exists() and _digest(mine) == _digest(lesson):
-        print(f"{mine} is as it was.")
-        return
-    if mine.exists():
-        print(f"Your version is now {_set_aside(mine)}")
-    shutil.copyfile(lesson, mine)
-    _write_manifest(folder, _read_manifest(folder) | {lesson.name: _digest(lesson)})
-    print(
-        f"{mine} is as it was. If it is open in JupyterLab, close its tab without saving, and "
-        "open it again."
-    )
-
-
 def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> None:
     """Copy the lessons to ``folder`` and become a JupyterLab that shows ``lesson``."""
+    from .course.copies import copy_lessons
+
     folder = folder.resolve()
     if folder != lesson.parent:  # an author may open the originals
         try:
@@ -176,86 +80,6 @@ def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> No
             *jupyter_arguments,
         ]
     )
-
-
-# -------------------------------------------------------------------------------------- check
-
-DISTRIBUTIONS = (
-    *("node-tutorial", "torch", "torchdiffeq", "numpy", "scipy", "scikit-learn", "statsmodels"),
-    *("matplotlib", "ipywidgets", "jupyterlab-widgets", "ipykernel", "jupyterlab"),
-)
-WIDGETS = {"ipywidgets": 8, "jupyterlab-widgets": 3}  # the major versions that fit together
-
-
-def check() -> int:
-    """Print what is installed and what is wrong; the number of things that are wrong."""
-    print(f"Python {platform.python_version()}, {platform.platform()}")
-    for name in DISTRIBUTIONS:
-        print(f"  {name:<20}{_version(name) or 'not installed'}")
-    problems = _check_solver() + _check_widgets()
-    print(f"lessons: {lessons_folder()}")
-    for problem in problems:
-        print(f"PROBLEM: {problem}")
-    print("Not ready yet." if problems else "Everything is ready.")
-    return len(problems)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _check_solver() -> list[str]:
-    try:
-        import torch
-
-        from node_tutorial import solve
-    except (ImportError, OSError) as error:  # OSError: a library that torch needs
-        return [f'{error}. Type: "{sys.executable}" -m pip install node-tutorial']
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none (none is needed)"
-    print(f"threads: {torch.get_num_threads()}, GPU: {gpu}")
-
-    y0 = torch.ones(1, dtype=torch.float64)
-    t = torch.linspace(0.0, 1.0, 2, dtype=torch.float64)
-    start = time.perf_counter()
-    solution = solve(lambda t, y: -y, y0, t, rtol=1e-8, atol=1e-10)
-    milliseconds = 1000 * (time.perf_counter() - start)
-    off = float((solution.y[-1] - torch.exp(-t[-1])).abs())
-    nfe = solution.stats.nfe
-    print(f"solve y' = -y to t = 1: {milliseconds:.1f} ms, {nfe} evaluations, error {off:.1e}")
-    return [] if off < 1e-6 else ["the solver is inaccurate: install node_tutorial anew"]
-
-
-def _check_widgets() -> list[str]:
-    kernel = _version("ipykernel")
-    if kernel is None or _version("jupyterlab") is None:
-        print(f'no JupyterLab here; for it: "{sys.executable}" -m pip install "node-tutorial[lab]"')
-        return []
-    problems = []
-    for name, major in WIDGETS.items():
-        found = _version(name)
-        if found is None or int(found.split(".")[0]) != major:
-            problems.append(
-                f"widgets will not display: {name} is {found or 'missing'}, version {major} is "
-                f'needed. Type: "{sys.executable}" -m pip install "{name}=={major}.*"'
-            )
-    if int(kernel.split(".")[0]) >= 7 and not _comms_on_main_thread():
-        problems.append(
-            "ipykernel 7 draws widgets' figures in a second thread, which can spoil them. "
-            f'Type: "{sys.executable}" -m pip install "ipykernel<7"'
-        )
-    return problems
-
-
-def _comms_on_main_thread() -> bool:
-    """Is the setting that ships with the lessons in effect for every JupyterLab here?"""
-    from jupyter_server.services.config import ConfigManager
-
-    defaults = ConfigManager(config_dir_name="labconfig").get("default_setting_overrides")
-    kernels = defaults.get("@jupyterlab/apputils-extension:kernels-settings", {})
-    return kernels.get("commsOverSubshells") == "disabled"
 
 
 # ---------------------------------------------------------------------------------------- run
@@ -371,6 +195,8 @@ def train(path: Path, only: str, again: bool, to: Path | None) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
+    from . import __version__
+
     argv = sys.argv[1:] if argv is None else argv
     split = argv.index("--") if "--" in argv else len(argv)
     argv, jupyter_arguments = argv[:split], argv[split + 1 :]
@@ -378,7 +204,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="node-tutorial", description="Neural ODEs: take the lessons, or teach them."
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {_version(parser.prog)}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     opening = commands.add_parser(
@@ -427,8 +253,12 @@ def main(argv: list[str] | None = None) -> int:
         open_lessons(find_lesson(arguments.lesson), arguments.folder, jupyter_arguments)
         return 0
     if arguments.command == "check":
-        return 1 if check() else 0
+        from .course.installation import check
+
+        return 1 if check(lessons_folder()) else 0
     if arguments.command == "reset":
+        from .course.copies import reset_lesson
+
         reset_lesson(find_lesson(arguments.lesson), arguments.folder)
         return 0
     if arguments.command == "collect":
@@ -441,8 +271,8 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.command == "lesson":
         return check_lesson(find_lesson(arguments.lesson))
     if arguments.command == "train":
-        place = find_lesson(arguments.lesson)
-        return train(place, arguments.only, arguments.again, arguments.to)
+        only_some = (arguments.only, arguments.again, arguments.to)
+        return train(find_lesson(arguments.lesson), *only_some)
     return run(find_lesson(arguments.lesson), arguments.output)
 
 

@@ -15,7 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from node_tutorial import cli
-from node_tutorial.course import check_lesson, execute
+from node_tutorial.course import check_lesson, copies, execute, installation
 from node_tutorial.course.syllabus import SYLLABUS
 
 ROOT = Path(__file__).parents[1]
@@ -64,32 +64,32 @@ def test_the_lessons_of_this_checkout_are_found():
 
 def test_lessons_are_copied_once(shipped, tmp_path):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     assert (mine / "03_fails.ipynb").read_bytes() == (shipped / "03_fails.ipynb").read_bytes()
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
 
 
 def test_what_only_the_learner_changed_stays_without_a_question(shipped, tmp_path):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     (mine / "00_start.ipynb").write_text("my notes")
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     assert (mine / "00_start.ipynb").read_text() == "my notes"
 
 
 def test_a_lesson_that_the_learner_did_not_touch_follows_the_new_version(shipped, tmp_path):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     (shipped / "00_start.ipynb").write_text("second edition")
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     assert (mine / "00_start.ipynb").read_text() == "second edition"
 
 
 def test_a_deleted_lesson_comes_back(shipped, tmp_path):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     (mine / "00_start.ipynb").unlink()
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     assert (mine / "00_start.ipynb").exists()
 
 
@@ -99,11 +99,11 @@ def test_a_deleted_lesson_comes_back(shipped, tmp_path):
 )
 def test_where_both_changed_the_learner_decides_once(shipped, tmp_path, answer, content, backups):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     (mine / "00_start.ipynb").write_text("my notes")
     (shipped / "00_start.ipynb").write_text("second edition")
-    cli.copy_lessons(shipped, mine, lambda name: answer)
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, lambda name: answer)
+    copies.copy_lessons(shipped, mine, never)
     assert (mine / "00_start.ipynb").read_text() == content
     assert [path.read_text() for path in mine.glob("00_start.backup*.ipynb")] == backups
 
@@ -112,7 +112,7 @@ def test_a_backup_overwrites_no_other_backup(shipped, tmp_path):
     mine = tmp_path / "mine"
     for edition in ("first", "second", "third"):
         (shipped / "00_start.ipynb").write_text(edition)
-        cli.copy_lessons(shipped, mine, lambda name: "b")
+        copies.copy_lessons(shipped, mine, lambda name: "b")
         (mine / "00_start.ipynb").write_text(f"notes on the {edition}")
     backups = sorted(path.read_text() for path in mine.glob("*.backup*"))
     assert backups == ["notes on the first", "notes on the second"]
@@ -120,20 +120,20 @@ def test_a_backup_overwrites_no_other_backup(shipped, tmp_path):
 
 def test_a_file_that_was_never_copied_is_not_overwritten(shipped, tmp_path):
     (tmp_path / "00_start.ipynb").write_text("something else")
-    cli.copy_lessons(shipped, tmp_path, lambda name: "k")
+    copies.copy_lessons(shipped, tmp_path, lambda name: "k")
     assert (tmp_path / "00_start.ipynb").read_text() == "something else"
 
 
 def test_without_a_terminal_a_changed_lesson_is_kept(monkeypatch):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
-    assert cli.ask("00_start.ipynb") == "k"
+    assert copies.ask("00_start.ipynb") == "k"
 
 
 def test_the_question_is_repeated_until_it_is_answered(monkeypatch):
     answers = iter(["", "what?", " Backup "])
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda question: next(answers))
-    assert cli.ask("00_start.ipynb") == "b"
+    assert copies.ask("00_start.ipynb") == "b"
 
 
 def launched(monkeypatch, *argv):
@@ -188,7 +188,7 @@ def test_open_into_a_file_says_what_to_do(shipped, tmp_path):
 
 def test_reset_keeps_the_old_copy_beside_the_new_one(shipped, tmp_path, capsys):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     for notes in ("first notes", "second notes"):
         (mine / "03_fails.ipynb").write_text(notes)
         assert cli.main(["reset", "3", "--folder", str(mine)]) == 0
@@ -200,16 +200,16 @@ def test_reset_keeps_the_old_copy_beside_the_new_one(shipped, tmp_path, capsys):
 
 def test_reset_touches_no_other_lesson_and_open_asks_nothing_afterward(shipped, tmp_path):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     (mine / "00_start.ipynb").write_text("my notes")
     (mine / "03_fails.ipynb").write_text("my notes")
     (shipped / "03_fails.ipynb").write_text("second edition")
     cli.main(["reset", "03", "--folder", str(mine)])
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     assert (mine / "00_start.ipynb").read_text() == "my notes"
     assert (mine / "03_fails.ipynb").read_text() == "second edition"
     (shipped / "03_fails.ipynb").write_text("third edition")
-    cli.copy_lessons(shipped, mine, never)  # untouched since the reset: it follows
+    copies.copy_lessons(shipped, mine, never)  # untouched since the reset: it follows
     assert (mine / "03_fails.ipynb").read_text() == "third edition"
 
 
@@ -217,7 +217,7 @@ def test_reset_of_an_unchanged_lesson_makes_no_backup_and_brings_back_a_deleted_
     shipped, tmp_path, capsys
 ):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     cli.main(["reset", "3", "--folder", str(mine)])
     assert "is as it was." in capsys.readouterr().out
     (mine / "03_fails.ipynb").unlink()
@@ -316,8 +316,8 @@ def test_check_reports_a_working_setup(shipped, capsys):
 def test_check_names_what_keeps_widgets_from_working(
     versions, problem, shipped, monkeypatch, capsys
 ):
-    installed = cli._version
-    monkeypatch.setattr(cli, "_version", lambda name: versions.get(name, installed(name)))
+    installed = installation._version
+    monkeypatch.setattr(installation, "_version", lambda name: versions.get(name, installed(name)))
     assert cli.main(["check"]) == 1
     report = capsys.readouterr().out
     assert problem in report
@@ -326,15 +326,19 @@ def test_check_names_what_keeps_widgets_from_working(
 
 def test_ipykernel_7_is_fine_where_the_shipped_setting_is_in_effect(monkeypatch):
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(cli.PACKAGE / "jupyter"))
-    installed = cli._version
-    monkeypatch.setattr(cli, "_version", lambda n: "7.1" if n == "ipykernel" else installed(n))
-    assert cli._check_widgets() == []
+    installed = installation._version
+    monkeypatch.setattr(
+        installation, "_version", lambda n: "7.1" if n == "ipykernel" else installed(n)
+    )
+    assert installation._check_widgets() == []
 
 
 def test_check_without_jupyterlab_is_no_problem(monkeypatch, capsys):
-    installed = cli._version
-    monkeypatch.setattr(cli, "_version", lambda n: None if n == "jupyterlab" else installed(n))
-    assert cli._check_widgets() == []
+    installed = installation._version
+    monkeypatch.setattr(
+        installation, "_version", lambda n: None if n == "jupyterlab" else installed(n)
+    )
+    assert installation._check_widgets() == []
     assert "no JupyterLab here" in capsys.readouterr().out
 
 

@@ -83,8 +83,9 @@ def execute(
 
 def _processor_time(client: NotebookClient) -> float:
     """The seconds that the kernel has computed, on all its threads."""
+    kernel: Any = client.km
     try:
-        times = psutil.Process(client.km.provisioner.pid).cpu_times()
+        times = psutil.Process(kernel.provisioner.pid).cpu_times()
     except psutil.NoSuchProcess:  # the cell has ended its kernel
         return 0.0
     return times.user + times.system

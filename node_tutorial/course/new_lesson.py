@@ -67,8 +67,8 @@ def create(root: Path, lessons: dict[str, Lesson], number: str, explorable: str)
     """Write lesson `number` of the syllabus `lessons` into the checkout `root`, and execute it.
 
     Raises:
-        SystemExit: a file is there already, or the name of the explorable does not fit.
-        LessonFailed: a cell of the new lesson raised an error.
+        SystemExit: a file is there already, the name of the explorable does not fit, or the lesson
+            does not run.
     """
     lesson = lessons[number]
     package = root / "node_tutorial"
@@ -77,7 +77,7 @@ def create(root: Path, lessons: dict[str, Lesson], number: str, explorable: str)
     table = (package / "explore.py").read_text("utf-8")
     if not re.fullmatch(SNAKE_CASE, explorable) or keyword.iskeyword(explorable):
         raise SystemExit(f"{explorable!r} is no name in lower case with underscores.")
-    if explorable in ("figures", "runs", "exercises") or f"\n{explorable} = _of(" in table:
+    if explorable in ("figures", "runs") or re.search(rf"\b{explorable}\b", table):
         raise SystemExit(f"The name {explorable!r} is taken. Choose another: --explorable NAME")
     files = {
         folder / f"{explorable}.py": "explorable",
@@ -104,9 +104,14 @@ def create(root: Path, lessons: dict[str, Lesson], number: str, explorable: str)
         if other is not None:
             _link(root / "notebooks" / other.notebook, way, lesson)
     nbformat.write(_cells(_filled("notebook", words)), notebook)
-    # In processes of their own: this one has read the syllabus as it was.
-    subprocess.run([sys.executable, "-m", f"{__package__}.execute", notebook], check=True)
-    subprocess.run([sys.executable, root / "docs" / "build.py", "--kit"], check=True)
+    _run("-m", f"{__package__}.execute", str(notebook))
+    _run(str(root / "docs" / "build.py"), "--kit")
+
+
+def _run(*command: str) -> None:
+    """Run Python in a process of its own: this one has read the syllabus as it was."""
+    if subprocess.run([sys.executable, *command]).returncode:
+        raise SystemExit(f"All files are written, but this failed: python {' '.join(command)}")
 
 
 def _words(lesson: Lesson, lessons: dict[str, Lesson], explorable: str) -> dict[str, str]:
