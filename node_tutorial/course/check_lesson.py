@@ -19,18 +19,18 @@ LESSON_BUDGET = 90.0
 
 
 class Result(NamedTuple):
-    """One line of the screen: what was checked, what came out, the first failure, the seconds."""
+    """One line of the screen; below it a note, such as what the first failure says."""
 
     what: str
     passed: int
     failed: int
-    problem: str
+    note: str
     seconds: float
 
     def __str__(self) -> str:
         counts = f"{self.passed} passed" + (f", {self.failed} failed" if self.failed else "")
         line = f"{self.what:<30}{counts:<24}{self.seconds:5.0f} s"
-        return f"{line}\n    {self.problem}" if self.problem else line
+        return f"{line}\n    {self.note}" if self.note else line
 
 
 def check_lesson(root: Path, lesson: Lesson, explorables: list[str]) -> int:
@@ -66,9 +66,11 @@ def _execute(path: Path) -> Result:
         problems.append(
             f"it takes {sum(spent):.0f} s of processor time, the limit is {LESSON_BUDGET:.0f}"
         )
+    slowest = spent.index(max(spent)) + 1
+    note = f"{sum(spent):.0f} s of processor time, {max(spent):.0f} s of it in cell [{slowest}]"
     passed = len(spent) - len(problems)
-    problem = problems[0] if problems else ""
-    return Result("executed", passed, len(problems), problem, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Result("executed", passed, len(problems), "\n    ".join([*problems, note]), seconds)
 
 
 def _tests(root: Path, lesson: Lesson, explorables: list[str]) -> list[Result]:
@@ -90,7 +92,17 @@ def _tests(root: Path, lesson: Lesson, explorables: list[str]) -> list[Result]:
         f"tests/lessons/{facts}.py",
         "tests/test_site.py",
     ]
-    chosen = [lesson.name, f"{lesson.number}.", *explorables, facts, "test_site"]
+    if (root / "node_tutorial" / "lessons" / lesson.stem / "stored.json").exists():
+        groups["test_runs"] = "its long runs"
+        files.append("tests/lessons/test_runs.py")
+    chosen = [
+        lesson.name,
+        f"{lesson.number}.",
+        *explorables,
+        facts,
+        f"[{lesson.stem}]",
+        "test_site",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         done = subprocess.run(
@@ -131,8 +143,8 @@ def _result(what: str, cases: list[ElementTree.Element]) -> Result:
     skipped = sum(case.find("skipped") is not None for case in cases)
     passed = len(cases) - len(failures) - skipped
     seconds = sum(float(case.get("time", 0)) for case in cases)
-    problem = _sentence(failures[0].get("message", "")) if failures else ""
-    return Result(what, passed, len(failures), problem, seconds)
+    note = _sentence(failures[0].get("message", "")) if failures else ""
+    return Result(what, passed, len(failures), note, seconds)
 
 
 def _sentence(message: str) -> str:
