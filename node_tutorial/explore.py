@@ -34,6 +34,7 @@ def _of(lesson: str, name: str) -> Callable[..., Explorable]:
     return make
 
 
+# The table: name = _of(stem of the lesson, name), by lessons.
 first_flow = _of("start_here", "first_flow")
 euler_polygon = _of("euler", "euler_polygon")
 depth_of_a_net = _of("euler", "depth_of_a_net")

@@ -14,6 +14,8 @@ import nbformat
 from .execute import LessonFailed, execute, store
 from .syllabus import Lesson
 
+__all__ = ["check_lesson"]
+
 CELL_BUDGET = 30.0  # seconds of processor time
 LESSON_BUDGET = 90.0
 

@@ -13,6 +13,17 @@ from typing import Any
 
 import ipywidgets as widgets
 
+__all__ = [
+    "Control",
+    "choice",
+    "int_slider",
+    "log_slider",
+    "play",
+    "power_slider",
+    "slider",
+    "toggle",
+]
+
 Control = Callable[[], Any]  # makes the widget
 
 _LABEL = {"description_width": "initial"}

@@ -23,6 +23,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
+__all__ = ["LessonFailed", "code_cells", "execute", "normalize", "store"]
+
 CELL_TIMEOUT = 600  # seconds; generous, for slow machines: the tests are stricter
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 

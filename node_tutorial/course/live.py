@@ -12,6 +12,8 @@ from torch import nn
 from ..plotting import BLUE, blank, show
 from ..training import History
 
+__all__ = ["Live", "draw_loss"]
+
 Draw = Callable[[Figure, nn.Module, History], None]
 
 

@@ -15,6 +15,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from .execute import store
 from .syllabus import PARTS, SYLLABUS, TEXT, Lesson, neighbors, read, write
 
+__all__ = ["create", "planned"]
+
 TEMPLATE = Path(__file__).parent / "template"
 SNAKE_CASE = r"[a-z][a-z0-9]*(_[a-z0-9]+)*"
 
