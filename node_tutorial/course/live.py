@@ -21,8 +21,8 @@ class Live:
     """fit(..., on_step=Live()) shows the loss while it falls.
 
     draw(fig, model, history) draws something else instead. The picture is drawn anew when `every`
-    seconds have passed, and after the last step. (One display that is updated: no widget, so that a
-    page without a kernel shows the last picture.)
+    seconds have passed, and after the last of a number of steps. (One display that is updated: no
+    widget, so that a page without a kernel shows the last picture.)
     """
 
     def __init__(
@@ -38,13 +38,15 @@ class Live:
         self.drawn = float("-inf")  # when
 
     def __call__(self, model: nn.Module, history: History) -> None:
-        done = len(history)
-        if time.perf_counter() - self.drawn < self.every and done < history.steps:
+        done = f"Step {len(history)}"
+        if history.steps is not None:  # else the training has a budget of seconds
+            done += f" of {history.steps}"
+        if time.perf_counter() - self.drawn < self.every and len(history) != history.steps:
             return
         self.figure.clear()
         with torch.no_grad():
             self.draw(self.figure, model, history)
-        show(self.figure, f"Step {done} of {history.steps}: the loss is {history['loss'][-1]:.3g}.")
+        show(self.figure, f"{done}: the loss is {history['loss'][-1]:.3g}.")
         if self.display is None:
             self.display = display(self.figure, display_id=True)
         else:
@@ -58,4 +60,5 @@ def draw_loss(fig: Figure, model: nn.Module, history: History, ax: Axes | None =
     ax.semilogy(history["loss"], color=BLUE, linewidth=1.4)
     ax.set(xlim=(0, history.steps), xlabel="step", ylabel="loss")
     ax.minorticks_off()
-    ax.set_title(f"step {len(history)} of {history.steps}, loss {history['loss'][-1]:.4f}")
+    of_all = "" if history.steps is None else f" of {history.steps}"
+    ax.set_title(f"step {len(history)}{of_all}, loss {history['loss'][-1]:.4f}")
