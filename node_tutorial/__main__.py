@@ -1,5 +1,5 @@
 """``python -m node_tutorial`` is the same as ``node-tutorial``."""
 
-from node_tutorial.cli import main
+from .cli import main
 
 raise SystemExit(main())

@@ -10,14 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from .course.answers import array, function, number, one_of
-from .course.exercises import (
-    EXERCISES,
-    Exercise,
-    Mistake,
-    register,
-    solution_source,
-    unfold_hint,
-)
+from .course.exercises import EXERCISES, Exercise, Mistake, register, solution_source, unfold_hint
 from .course.feedback import Feedback, HintList, SolutionSource
 from .course.reports import note, report
 from .course.syllabus import READY
@@ -42,28 +35,32 @@ __all__ = [
 
 
 def check(id: str, answer: Any) -> Feedback:
-    """Return the `Feedback` for an answer to exercise `id`, to be the last line of a cell."""
+    """The `Feedback` for an answer to exercise `id`; the last line of a cell."""
     feedback = find(id).assess(answer)
     note(id, feedback.state)
     return feedback
 
 
 def hint(id: str) -> HintList:
-    """Return the hints of exercise `id` unfolded so far, one more at each call."""
+    """The hints of exercise `id` unfolded so far, one more at each call."""
     hints = unfold_hint(find(id))
     note(id, hints=len(hints.hints))
     return hints
 
 
 def show_solution(id: str) -> SolutionSource:
-    """Return the reference solution of exercise `id`, to be displayed."""
+    """The reference solution of exercise `id`, to be displayed."""
     source = solution_source(find(id))
     note(id, solution=True)
     return source
 
 
 def find(id: str) -> Exercise:
-    """Return the exercise with this id, or raise a ValueError that lists the valid ones."""
+    """The exercise with this id.
+
+    Raises:
+        ValueError: that lists the valid ids, for one that is none.
+    """
     lesson = READY.get(str(id)[:2])
     if lesson is not None:
         import_module(f".lessons.{lesson.stem}.exercises", __package__)
@@ -73,7 +70,7 @@ def find(id: str) -> Exercise:
 
 
 def load_all() -> dict[str, Exercise]:
-    """Import the exercises of every lesson and return the registry: id -> Exercise."""
+    """The exercises of all lessons by id."""
     for lesson in READY.values():
         import_module(f".lessons.{lesson.stem}.exercises", __package__)
     return EXERCISES

@@ -8,7 +8,7 @@ are the values at which its controls start: `explore.euler_polygon(steps=32)`.
 import difflib
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from .course.controls import choice, int_slider, log_slider, play, power_slider, slider, toggle
 from .course.explorables import Explorable, explorable
@@ -25,11 +25,16 @@ def _of(lesson: str, name: str) -> Callable[..., Explorable]:
         return getattr(module, name)(**start)
 
     make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"The explorable of lessons/{lesson}/{name}.py; keyword arguments are the controls' first values."
-    EXPLORABLES[name], LESSON_OF[name] = make, lesson
+    make.__doc__ = (
+        f"A new panel of the explorable in lessons/{lesson}/{name}.py.\n\n"
+        "Keyword arguments are the values at which its controls start."
+    )
+    EXPLORABLES[name] = make
+    LESSON_OF[name] = lesson
     return make
 
 
+# The table: name = _of(stem of the lesson, name), by lessons.
 first_flow = _of("start_here", "first_flow")
 euler_polygon = _of("euler", "euler_polygon")
 depth_of_a_net = _of("euler", "depth_of_a_net")
@@ -81,9 +86,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> NoReturn:
-    close = difflib.get_close_matches(name, EXPLORABLES, 1)
-    guess = f"; did you mean {close[0]!r}?" if close else ""
-    raise AttributeError(
-        f"no explorable is named {name!r}{guess} There are: {', '.join(sorted(EXPLORABLES))}"
-    )
+if not TYPE_CHECKING:  # so that type checkers still find a misspelled name
+
+    def __getattr__(name):
+        close = difflib.get_close_matches(name, EXPLORABLES, 1)
+        guess = f"; did you mean {close[0]!r}?" if close else "."
+        raise AttributeError(
+            f"no explorable is named {name!r}{guess} There are: {', '.join(sorted(EXPLORABLES))}"
+        )

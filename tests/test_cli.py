@@ -5,14 +5,20 @@ import io
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from node_tutorial import cli
-from node_tutorial.course import execute
+from node_tutorial.course import check_lesson, copies, execute, installation
+from node_tutorial.course.syllabus import SYLLABUS
+
+ROOT = Path(__file__).parents[1]
 
 
 def lesson(folder, name, *cells):
@@ -58,32 +64,32 @@ def test_the_lessons_of_this_checkout_are_found():
 
 def test_lessons_are_copied_once(shipped, tmp_path):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     assert (mine / "03_fails.ipynb").read_bytes() == (shipped / "03_fails.ipynb").read_bytes()
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
 
 
 def test_what_only_the_learner_changed_stays_without_a_question(shipped, tmp_path):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     (mine / "00_start.ipynb").write_text("my notes")
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     assert (mine / "00_start.ipynb").read_text() == "my notes"
 
 
 def test_a_lesson_that_the_learner_did_not_touch_follows_the_new_version(shipped, tmp_path):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     (shipped / "00_start.ipynb").write_text("second edition")
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     assert (mine / "00_start.ipynb").read_text() == "second edition"
 
 
 def test_a_deleted_lesson_comes_back(shipped, tmp_path):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     (mine / "00_start.ipynb").unlink()
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     assert (mine / "00_start.ipynb").exists()
 
 
@@ -93,11 +99,11 @@ def test_a_deleted_lesson_comes_back(shipped, tmp_path):
 )
 def test_where_both_changed_the_learner_decides_once(shipped, tmp_path, answer, content, backups):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     (mine / "00_start.ipynb").write_text("my notes")
     (shipped / "00_start.ipynb").write_text("second edition")
-    cli.copy_lessons(shipped, mine, lambda name: answer)
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, lambda name: answer)
+    copies.copy_lessons(shipped, mine, never)
     assert (mine / "00_start.ipynb").read_text() == content
     assert [path.read_text() for path in mine.glob("00_start.backup*.ipynb")] == backups
 
@@ -106,7 +112,7 @@ def test_a_backup_overwrites_no_other_backup(shipped, tmp_path):
     mine = tmp_path / "mine"
     for edition in ("first", "second", "third"):
         (shipped / "00_start.ipynb").write_text(edition)
-        cli.copy_lessons(shipped, mine, lambda name: "b")
+        copies.copy_lessons(shipped, mine, lambda name: "b")
         (mine / "00_start.ipynb").write_text(f"notes on the {edition}")
     backups = sorted(path.read_text() for path in mine.glob("*.backup*"))
     assert backups == ["notes on the first", "notes on the second"]
@@ -114,20 +120,20 @@ def test_a_backup_overwrites_no_other_backup(shipped, tmp_path):
 
 def test_a_file_that_was_never_copied_is_not_overwritten(shipped, tmp_path):
     (tmp_path / "00_start.ipynb").write_text("something else")
-    cli.copy_lessons(shipped, tmp_path, lambda name: "k")
+    copies.copy_lessons(shipped, tmp_path, lambda name: "k")
     assert (tmp_path / "00_start.ipynb").read_text() == "something else"
 
 
 def test_without_a_terminal_a_changed_lesson_is_kept(monkeypatch):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
-    assert cli.ask("00_start.ipynb") == "k"
+    assert copies.ask("00_start.ipynb") == "k"
 
 
 def test_the_question_is_repeated_until_it_is_answered(monkeypatch):
     answers = iter(["", "what?", " Backup "])
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda question: next(answers))
-    assert cli.ask("00_start.ipynb") == "b"
+    assert copies.ask("00_start.ipynb") == "b"
 
 
 def launched(monkeypatch, *argv):
@@ -182,7 +188,7 @@ def test_open_into_a_file_says_what_to_do(shipped, tmp_path):
 
 def test_reset_keeps_the_old_copy_beside_the_new_one(shipped, tmp_path, capsys):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     for notes in ("first notes", "second notes"):
         (mine / "03_fails.ipynb").write_text(notes)
         assert cli.main(["reset", "3", "--folder", str(mine)]) == 0
@@ -194,16 +200,16 @@ def test_reset_keeps_the_old_copy_beside_the_new_one(shipped, tmp_path, capsys):
 
 def test_reset_touches_no_other_lesson_and_open_asks_nothing_afterward(shipped, tmp_path):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     (mine / "00_start.ipynb").write_text("my notes")
     (mine / "03_fails.ipynb").write_text("my notes")
     (shipped / "03_fails.ipynb").write_text("second edition")
     cli.main(["reset", "03", "--folder", str(mine)])
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     assert (mine / "00_start.ipynb").read_text() == "my notes"
     assert (mine / "03_fails.ipynb").read_text() == "second edition"
     (shipped / "03_fails.ipynb").write_text("third edition")
-    cli.copy_lessons(shipped, mine, never)  # untouched since the reset: it follows
+    copies.copy_lessons(shipped, mine, never)  # untouched since the reset: it follows
     assert (mine / "03_fails.ipynb").read_text() == "third edition"
 
 
@@ -211,7 +217,7 @@ def test_reset_of_an_unchanged_lesson_makes_no_backup_and_brings_back_a_deleted_
     shipped, tmp_path, capsys
 ):
     mine = tmp_path / "mine"
-    cli.copy_lessons(shipped, mine, never)
+    copies.copy_lessons(shipped, mine, never)
     cli.main(["reset", "3", "--folder", str(mine)])
     assert "is as it was." in capsys.readouterr().out
     (mine / "03_fails.ipynb").unlink()
@@ -310,8 +316,8 @@ def test_check_reports_a_working_setup(shipped, capsys):
 def test_check_names_what_keeps_widgets_from_working(
     versions, problem, shipped, monkeypatch, capsys
 ):
-    installed = cli._version
-    monkeypatch.setattr(cli, "_version", lambda name: versions.get(name, installed(name)))
+    installed = installation._version
+    monkeypatch.setattr(installation, "_version", lambda name: versions.get(name, installed(name)))
     assert cli.main(["check"]) == 1
     report = capsys.readouterr().out
     assert problem in report
@@ -320,15 +326,19 @@ def test_check_names_what_keeps_widgets_from_working(
 
 def test_ipykernel_7_is_fine_where_the_shipped_setting_is_in_effect(monkeypatch):
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(cli.PACKAGE / "jupyter"))
-    installed = cli._version
-    monkeypatch.setattr(cli, "_version", lambda n: "7.1" if n == "ipykernel" else installed(n))
-    assert cli._check_widgets() == []
+    installed = installation._version
+    monkeypatch.setattr(
+        installation, "_version", lambda n: "7.1" if n == "ipykernel" else installed(n)
+    )
+    assert installation._check_widgets() == []
 
 
 def test_check_without_jupyterlab_is_no_problem(monkeypatch, capsys):
-    installed = cli._version
-    monkeypatch.setattr(cli, "_version", lambda n: None if n == "jupyterlab" else installed(n))
-    assert cli._check_widgets() == []
+    installed = installation._version
+    monkeypatch.setattr(
+        installation, "_version", lambda n: None if n == "jupyterlab" else installed(n)
+    )
+    assert installation._check_widgets() == []
     assert "no JupyterLab here" in capsys.readouterr().out
 
 
@@ -442,3 +452,107 @@ def test_a_lesson_whose_home_and_checkout_are_the_root_keeps_its_links_and_fract
     notebook.cells[0].outputs = [new_output("stream", text="1 / 2, https://arxiv.org")]
     execute.normalize(notebook, execute.Path("/notebooks"))
     assert notebook.cells[0].outputs[0].text == "1 / 2, https://arxiv.org"
+
+
+def test_the_processor_time_of_each_cell_is_measured(tmp_path):
+    path = lesson(tmp_path, "00_start.ipynb", "sum(range(3_000_000))", "import time; time.sleep(1)")
+    spent = execute.execute(nbformat.read(path, as_version=4), tmp_path)
+    assert len(spent) == 2 and spent[0] > 0 and spent[1] < 0.5
+
+
+# ------------------------------------------------------------------------------ for authors
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of this checkout, for lessons to be written into."""
+    others = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "node_tutorial_lessons")
+    return shutil.copytree(ROOT, tmp_path / "copy", ignore=others)
+
+
+def author(copy, *argv):
+    """Run node-tutorial in a copy of the checkout; what it did."""
+    return subprocess.run(
+        [sys.executable, "-m", "node_tutorial", *argv],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_new_lesson_meets_the_standard_but_for_what_is_to_be_written(copy):
+    made = author(copy, "new", "16", "diffusion", "Diffusion", "--needs", "15")
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "node-tutorial lesson 00" in made.stdout  # its picture shows which lessons exist
+
+    checked = author(copy, "lesson", "16")
+    assert checked.returncode == 1, checked.stdout + checked.stderr
+    title, *lines = checked.stdout.splitlines()
+    results = {line[:30].strip(): line[30:].split(" passed") for line in lines if line[0] != " "}
+    assert title == "16 Diffusion" and len(results) == 7
+    assert all(int(passed) > 0 for passed, _ in results.values())
+    failing = [what for what, (_, rest) in results.items() if "failed" in rest]
+    assert failing == ["the standard for lessons"], checked.stdout
+    times, problem = (line.strip() for line in lines if line[0] == " ")
+    assert "s of processor time" in times
+    assert problem.startswith("TODO: ") and "notebooks/16_diffusion.ipynb" in problem
+
+    again = author(copy, "new", "16")
+    assert again.returncode == 1 and "Lesson 16 exists" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["15"], "Lesson 15 exists: 15_continuous_flows. Choose another number."),
+        (["x1", "y", "Z"], "a number of two digits, as 07 or 25, not 'x1'"),
+        (["99"], 'Give it a stem and a title: node-tutorial new 99 stem "Title"'),
+        (["99", "euler", "Again"], "lesson 99 has the stem 'euler' of another lesson"),
+        (["99", "Motion-2", "Motion"], "'Motion-2' cannot be the name of a folder"),
+        (["99", "lambda", "Motion"], "'lambda' cannot be the name of a folder"),
+        (["99", "more", "More", "--needs", "98"], "lesson 99 needs 98, which does not stand"),
+        (["99", "more", "More", "--part", "V"], "no part 'V'. The parts are I, II, III, IV"),
+        (["99", "more", "More", "--part", "I"], "lessons stand in order, each once"),
+        (["99", "more", "More", "--explorable", "crossing"], "The name 'crossing' is taken"),
+        (["99", "more", "More", "--explorable", "figures"], "The name 'figures' is taken"),
+        (["99", "more", "More", "--explorable", "A b"], "'A b' is no name"),
+    ],
+)
+def test_a_lesson_that_does_not_fit_is_refused(argv, message, monkeypatch, tmp_path):
+    shutil.copytree(ROOT / "node_tutorial", tmp_path / "node_tutorial")
+    monkeypatch.setattr(cli, "checkout", lambda: tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit) as refusal:
+        cli.main(["new", *argv])
+    assert message in str(refusal.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("argv", [["new", "99", "more", "More"], ["lesson", "3"]])
+def test_an_installed_package_is_no_place_for_a_new_lesson(argv, monkeypatch, tmp_path, shipped):
+    monkeypatch.setattr(cli, "PACKAGE", tmp_path / "site-packages" / "node_tutorial")
+    with pytest.raises(SystemExit, match=r"no checkout of the repository(.|\n)*CONTRIBUTING\.md"):
+        cli.main(argv)
+
+
+def test_a_lesson_that_the_syllabus_does_not_know_is_not_checked(shipped):
+    with pytest.raises(SystemExit, match=r"syllabus\.py has no lesson 03_fails"):
+        cli.main(["lesson", "3"])
+
+
+def test_a_cell_that_fails_is_on_the_screen(shipped, monkeypatch, capsys):
+    monkeypatch.setattr(check_lesson, "_tests", lambda *arguments: [])
+    renamed = SYLLABUS["03"]._replace(stem="fails")
+    (shipped.parent / "notebooks").mkdir()
+    shutil.copy(shipped / "03_fails.ipynb", shipped.parent / "notebooks")
+    assert check_lesson.check_lesson(shipped.parent, renamed, []) == 1
+    screen = capsys.readouterr().out
+    assert "1 failed" in screen and "cell [2] failed, ZeroDivisionError" in screen
+
+
+def test_a_cell_over_its_budget_is_named(shipped, monkeypatch):
+    monkeypatch.setattr(check_lesson, "execute", lambda *arguments: [1.0, 31.0])
+    result = check_lesson._execute(shipped / "00_start.ipynb")
+    assert (result.passed, result.failed) == (1, 1)
+    assert "cell [2] takes 31 s of processor time, the limit is 30" in result.note

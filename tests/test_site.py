@@ -3,11 +3,19 @@
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from node_tutorial.course import notebooks
+from node_tutorial.course.pages import pages, with_table
+from node_tutorial.course.syllabus import READY
+from node_tutorial.exercises import load_all
+
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "docs/teaching.md", "docs/lessons.md")
 specification = importlib.util.spec_from_file_location("build", ROOT / "docs" / "build.py")
 build = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(build)
@@ -24,10 +32,23 @@ def test_every_lesson_and_every_page_is_in_the_contents_once():
     )
 
 
-def test_a_lesson_that_the_readme_does_not_know_is_refused(monkeypatch):
+def test_a_lesson_that_the_syllabus_does_not_know_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(build, "lessons", lambda: [*LESSONS, Path("99_unknown.ipynb")])
-    with pytest.raises(SystemExit, match=r"99_unknown\.ipynb; add one"):
-        build.contents()
+    with pytest.raises(SystemExit, match=r"does not know 99_unknown\.ipynb; add a line"):
+        build.write_sources(tmp_path)
+
+
+def test_the_site_is_made_without_the_package_and_without_torch(tmp_path):
+    code = f"""
+import importlib.util, pathlib, sys
+sys.modules |= dict.fromkeys(("node_tutorial", "torch", "numpy"))  # importing them would fail
+specification = importlib.util.spec_from_file_location("build", {build.__file__!r})
+build = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(build)
+build.write_sources(pathlib.Path({str(tmp_path / "site")!r}))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (tmp_path / "site" / "index.md").exists()
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
@@ -55,7 +76,9 @@ def test_links_lead_to_pages_or_to_github(tmp_path):
         text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)  # code is no link
         for target in re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", text):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
-        for kind, target in re.findall(rf"{build.REPOSITORY}/(blob|tree)/main/([^)#\s]+)", text):
+        for kind, target in re.findall(
+            rf"{build.syllabus.REPOSITORY}/(blob|tree)/main/([^)#\s]+)", text
+        ):
             assert (ROOT / target).is_dir() == (kind == "tree") and (ROOT / target).exists(), target
 
 
@@ -66,13 +89,32 @@ def test_the_first_page_is_the_readme_with_the_lessons_first():
     )
 
 
-def test_the_pages_for_lecturers_are_up_to_date():
-    found = build.TABLE.search(build.read("docs/teaching.md"))
-    assert found and found[0] == build.table(), "type: python docs/build.py --kit"
-    assert build.read("docs/lessons.md") == build.kit(), "type: python docs/build.py --kit"
+@pytest.fixture(scope="module")
+def made():
+    return pages(ROOT, load_all())
 
 
-def test_the_pages_for_lecturers_have_every_part_prediction_and_exercise():
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_what_the_lessons_say(name, made):
+    assert build.read(name) == made[name], "type: python docs/build.py --kit"
+
+
+def test_a_page_without_a_place_for_its_table_is_refused(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text("<!-- lessons -->\n| |\n")
+    with pytest.raises(ValueError, match=r"README\.md: its table belongs between two lines"):
+        with_table(page, "| |\n")
+
+
+def test_a_lesson_that_does_not_state_its_times_is_named():
+    header = "# 77 A lesson\n\n**Reading time**: 30-40 minutes\n\n**Running time**: short"
+    with pytest.raises(ValueError, match=r"77_a\.ipynb: .*lacks '\*\*Running time\*\*: N seconds'"):
+        notebooks.times([{"source": header}], "77_a.ipynb")
+    cells = [{"source": header.replace("short", "10 seconds")}]
+    assert notebooks.times(cells, "77_a.ipynb") == ("30-40", "10")
+
+
+def test_the_parts_of_a_lesson_and_its_predictions_are_found():
     cells = [
         {"cell_type": "markdown", "source": "# 77 A lesson\n\n**Predict**: not in the header"},
         {
@@ -82,23 +124,20 @@ def test_the_pages_for_lecturers_have_every_part_prediction_and_exercise():
         {"cell_type": "code", "source": "x = 1\n\ny = 2\n"},
         {
             "cell_type": "markdown",
-            "source": "**Exercise 77.1.** Predict it.\n\n## What to remember\n\n- **Predict**: always.",
+            "source": "**Exercise 77.1.** Predict it.\n\n## What to remember\n\n"
+            "- **Predict**: always.",
         },
     ]
-    sizes, questions = build.sections(cells)
+    sizes, predictions = notebooks.contents(cells)
     assert sizes == {"beginning": 1, "1. First": 3 + 7 + 10 + 4}
-    assert questions == [("1. First", "We look. How many `y`?")]
+    assert predictions == [("1. First", "We look. How many `y`?")]
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_the_plan_for_45_or_90_minutes_has_a_row_for_each_lesson(path):
-    from node_tutorial import exercises
-
-    rows = re.findall(
-        rf"^\| {path.stem[:2]} \|(.*)\|$", build.read("docs/teaching.md"), re.MULTILINE
-    )
-    assert len(rows) == 1, (
-        f"docs/teaching.md, 45 or 90 minutes: write a row for lesson {path.stem[:2]}"
-    )
-    named = set(re.findall(r"\b\d\d\.\d\b", rows[0]))
-    assert named and named <= {id for id in exercises.load_all() if id.startswith(path.stem[:2])}
+def test_the_plan_for_45_or_90_minutes_has_a_row_for_each_lesson():
+    text = build.read("docs/teaching.md")
+    for number in READY:
+        rows = re.findall(rf"^\| {number} \|(.*)\|$", text, re.MULTILINE)
+        assert len(rows) == 1, f"docs/teaching.md, 45 or 90 minutes: write a row for {number}"
+        named = set(re.findall(r"\b\d\d\.\d\b", rows[0]))
+        exercises = {id for id in load_all() if id.startswith(number)}
+        assert named and named <= exercises, f"docs/teaching.md, the row of {number}: {named}"

@@ -6,15 +6,18 @@ what is expected. `kind.wanted` is what to put in place of the `...`. Python num
 and torch scalars are all welcome.
 """
 
-import dis
 import numbers
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
+__all__ = ["Behavior", "Kind", "array", "function", "number", "one_of"]
+
 
 class NotStarted(Exception):
-    """The placeholder is still there."""
+    """The placeholder is still there; the message says what to replace it by."""
 
 
 class WrongKind(Exception):
@@ -28,18 +31,29 @@ class Raised(Exception):
 class Kind:
     """A named converter, see the module's docstring. `examples_of_wrong` feed the tests."""
 
-    def __init__(self, convert, wanted, examples_of_wrong, takes_function=False):
-        self.convert, self.wanted = convert, wanted
-        self.examples_of_wrong, self.takes_function = examples_of_wrong, takes_function
+    def __init__(
+        self,
+        convert: Callable[[Any], Any],
+        wanted: str,
+        examples_of_wrong: Sequence[Any],
+        takes_function: bool = False,
+    ) -> None:
+        self.convert = convert
+        self.wanted = wanted
+        self.examples_of_wrong = examples_of_wrong
+        self.takes_function = takes_function
 
-    def __call__(self, answer):
+    def __call__(self, answer: Any) -> Any:
         return self.convert(answer)
 
 
-def number(wanted="a number"):
-    """Kind: one real number, also as a numpy or torch scalar or an array with one element. -> float"""
+def number(wanted: str = "a number") -> Kind:
+    """Kind: one real number, also as a numpy or torch scalar or an array with one element.
 
-    def convert(answer):
+    Converts to a float.
+    """
+
+    def convert(answer: Any) -> float:
         value = answer
         if isinstance(answer, (torch.Tensor, np.ndarray, list, tuple)):
             values = _numpy(answer, wanted)
@@ -55,61 +69,61 @@ def number(wanted="a number"):
     return Kind(convert, wanted, ["a text", [1.0, 2.0], {"a": 1}, lambda: 1.0])
 
 
-def array(shape, wanted=None):
-    """Kind: a tensor, array or list of numbers of `shape`; None in `shape` stands for any length.
-    -> float64 array
-    """
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    wanted = wanted or f"a tensor or array of shape {_shape_text(shape)}"
+def array(shape: int | Sequence[int | None], wanted: str | None = None) -> Kind:
+    """Kind: a tensor, array or list of numbers of `shape`; None in it stands for any length.
 
-    def convert(answer):
+    Converts to a float64 array.
+    """
+    lengths = (shape,) if isinstance(shape, int) else tuple(shape)
+    expected = wanted or f"a tensor or array of shape {_shape_text(lengths)}"
+
+    def convert(answer: Any) -> np.ndarray:
         if isinstance(answer, (list, tuple)) and any(is_placeholder(item) for item in answer):
             raise NotStarted("numbers at every place")
-        values = _numpy(answer, wanted, dtype=np.float64)
-        fits = len(values.shape) == len(shape) and all(
-            n is None or n == m for n, m in zip(shape, values.shape)
+        values = _numpy(answer, expected, dtype=np.float64)
+        fits = len(values.shape) == len(lengths) and all(
+            n is None or n == m for n, m in zip(lengths, values.shape)
         )
         if not fits:
-            raise WrongKind(f"expected {wanted}, got shape {values.shape}.")
+            raise WrongKind(f"expected {expected}, got shape {values.shape}.")
         return values
 
-    return Kind(
-        convert,
-        wanted,
-        ["a text", 3.0 if shape else [1.0], np.zeros((2,) * (len(shape) + 1)), lambda: 1.0],
-    )
+    scalar = 3.0 if lengths else [1.0]
+    one_dimension_more = np.zeros((2,) * (len(lengths) + 1))
+    return Kind(convert, expected, ["a text", scalar, one_dimension_more, lambda: 1.0])
 
 
-def one_of(*options):
-    """Kind: one of a few texts. -> str"""
+def one_of(*options: str) -> Kind:
+    """Kind: one of a few texts. Converts to a text in lower case."""
     wanted = "one of " + ", ".join(f'"{option}"' for option in options)
+    admissible = {option.lower() for option in options}
 
-    def convert(answer):
-        if not isinstance(answer, str) or answer.strip().lower() not in {
-            option.lower() for option in options
-        }:
+    def convert(answer: Any) -> str:
+        if not isinstance(answer, str) or answer.strip().lower() not in admissible:
             raise WrongKind(f"expected {wanted}, got {_called(answer)}.")
         return answer.strip().lower()
 
     return Kind(convert, wanted, ["none of these", 3.0, [options[0]]])
 
 
-def function(*probes, returns=None, wanted="your code"):
-    """Kind: a function. -> Behavior
+def function(
+    *probes: tuple[Any, ...], returns: Kind | None = None, wanted: str = "your code"
+) -> Kind:
+    """Kind: a function. Converts to a `Behavior`.
 
     probes: tuples of arguments; the outputs for them are compared with those of the solution and of
         the mistakes. Leave them out where the exercise brings its own `check`.
     returns: the kind of an output, for probes `number()` unless given.
     """
-    returns = number() if returns is None and probes else returns
+    output = number() if returns is None and probes else returns
 
-    def convert(answer):
+    def convert(answer: Any) -> Behavior:
         if not callable(answer):
             raise WrongKind(
                 f"expected a function, got {_called(answer)}. Pass the function itself, do not "
                 "call it."
             )
-        behavior = Behavior(answer, probes, returns)
+        behavior = Behavior(answer, probes, output)
         behavior.run()  # now, so that errors are reported as such
         return behavior
 
@@ -117,24 +131,31 @@ def function(*probes, returns=None, wanted="your code"):
 
 
 class Behavior:
-    """A learner's function, safe to call: stubs and exceptions become feedback. `run()`: its
-    results on the probes.
+    """A learner's function, safe to call: stubs and exceptions become feedback.
+
+    `run()` returns its results on the probes.
     """
 
-    def __init__(self, function, probes=(), returns=None):
-        self.function, self.probes, self.returns = function, probes, returns
-        self._outputs = None
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        probes: Sequence[tuple[Any, ...]] = (),
+        returns: Kind | None = None,
+    ) -> None:
+        self.function = function
+        self.probes = probes
+        self.returns = returns
+        self._outputs: list[Any] | None = None
 
-    def run(self):
+    def run(self) -> list[Any]:
         if self._outputs is None:
-            self._outputs = [self.returns(self(*probe)) for probe in self.probes]
+            outputs = [self(*probe) for probe in self.probes]
+            self._outputs = outputs if self.returns is None else list(map(self.returns, outputs))
         return self._outputs
 
-    def __call__(self, *args, **kwargs):
-        if _has_empty_body(self.function):
-            raise NotStarted("the body of the function")
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            output = self.function(*map(_copy, args), **kwargs)
+            output = self.function(*map(copy_of, args), **kwargs)
         except (NotStarted, WrongKind, Raised):
             raise
         except NotImplementedError:
@@ -147,7 +168,7 @@ class Behavior:
                 f"your function raised `{type(error).__name__}: {error}` when it was called with "
                 f"{_arguments(args, kwargs)}."
             ) from error
-        if output is Ellipsis:
+        if output is Ellipsis or (output is None and _is_as_short_as_a_stub(self.function)):
             raise NotStarted("the body of the function")
         if output is None:
             raise WrongKind("your function returned None. Is a `return` missing?")
@@ -162,22 +183,21 @@ class Behavior:
         return output
 
 
-def is_placeholder(answer):
+def is_placeholder(answer: Any) -> bool:
     """Whether the answer is what a stub holds: `...` or None."""
     return answer is Ellipsis or answer is None
 
 
-def agree(a, b, rtol, atol):
-    """Whether two converted answers are equal within tolerances; never for numbers that are not
-    finite.
-    """
+def agree(a: Any, b: Any, rtol: float, atol: float) -> bool:
+    """Whether two converted answers are equal within tolerances; never if they are not finite."""
     if isinstance(a, Behavior):
         return len(a.run()) == len(b.run()) > 0 and all(
             agree(x, y, rtol, atol) for x, y in zip(a.run(), b.run())
         )
     if isinstance(a, str):
         return a == b
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    a = np.asarray(a, dtype=np.float64)
+    b = np.asarray(b, dtype=np.float64)
     return (
         a.shape == b.shape
         and bool(np.all(np.isfinite(a)))
@@ -185,45 +205,45 @@ def agree(a, b, rtol, atol):
     )
 
 
-def _numpy(answer, wanted, dtype=None):
-    """Return a tensor, an array or a sequence of numbers as an array; raise WrongKind for what is
-    none of these.
+def copy_of(value: Any) -> Any:
+    """A tensor, array or list of its own, for whoever may write into it; all else as it is."""
+    if isinstance(value, list):
+        return [copy_of(item) for item in value]
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _stub() -> None: ...
+
+
+def _is_as_short_as_a_stub(f: Callable[..., Any]) -> bool:
+    """Whether the body of `f` is only a docstring, `...` or `pass`: shorter code there is none.
+
+    (Looking at the source instead was tried: code that was typed at a prompt or made by `exec` has
+    none.)
     """
+    code = getattr(f, "__code__", None)
+    return code is not None and len(code.co_code) <= len(_stub.__code__.co_code)
+
+
+def _numpy(answer: Any, wanted: str, dtype: type | None = None) -> np.ndarray:
+    """A tensor, an array or a sequence of numbers as an array; WrongKind for what is none."""
     try:
         if isinstance(answer, (list, tuple)):
-            answer = [
-                item.detach().cpu() if isinstance(item, torch.Tensor) else item for item in answer
-            ]
-        return np.asarray(
-            answer.detach().cpu() if isinstance(answer, torch.Tensor) else answer, dtype=dtype
-        )
+            return np.asarray([_detached(item) for item in answer], dtype=dtype)
+        return np.asarray(_detached(answer), dtype=dtype)
     except (TypeError, ValueError, RuntimeError):
         raise WrongKind(
             f"expected {wanted}, got {_called(answer)}.{_if_callable(answer)}"
         ) from None
 
 
-def _copy(value):
-    """Return a tensor or array of its own for a learner's function, which may write into it."""
-    if isinstance(value, torch.Tensor):
-        return value.clone()
-    return value.copy() if isinstance(value, np.ndarray) else value
+def _detached(value: Any) -> Any:
+    return value.detach().cpu() if isinstance(value, torch.Tensor) else value
 
 
-def _has_empty_body(f):
-    """Whether the body of `f` is only a docstring, `...` or `pass`."""
-    code = getattr(f, "__code__", None)
-    if code is None or code.co_names:
-        return False
-    steps = [
-        (i.opname, i.argval)
-        for i in dis.get_instructions(code)
-        if i.opname not in ("RESUME", "NOP")
-    ]
-    return steps in ([("LOAD_CONST", None), ("RETURN_VALUE", None)], [("RETURN_CONST", None)])
-
-
-def _is_signature_error(error):
+def _is_signature_error(error: Exception) -> bool:
     """Whether calling failed before the body ran: the function takes other arguments."""
     trace = error.__traceback__  # starts in our own call
     return (
@@ -233,8 +253,8 @@ def _is_signature_error(error):
     )
 
 
-def _called(answer):
-    """Name the type of an answer in words."""
+def _called(answer: Any) -> str:
+    """The type of an answer in words."""
     names = {
         str: "a text",
         bool: "True or False",
@@ -252,23 +272,21 @@ def _called(answer):
     return names.get(type(answer), f"a {type(answer).__name__}") + value
 
 
-def _if_callable(answer):
+def _if_callable(answer: Any) -> str:
     return " Call it, and pass what it returns." if callable(answer) else ""
 
 
-def _shape_text(shape):
+def _shape_text(shape: Sequence[int | None]) -> str:
     text = ", ".join("any" if n is None else str(n) for n in shape)
     return f"({text},)" if len(shape) == 1 else f"({text})"
 
 
-def _arguments(args, kwargs=()):
-    parts = [_short(arg) for arg in args] + [
-        f"{name}={_short(value)}" for name, value in dict(kwargs).items()
-    ]
-    return f"`({', '.join(parts)})`"
+def _arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    named = [f"{name}={_short(value)}" for name, value in kwargs.items()]
+    return f"`({', '.join([*map(_short, args), *named])})`"
 
 
-def _short(value):
+def _short(value: Any) -> str:
     if callable(value):
         return getattr(value, "__name__", "a function")
     text = " ".join(repr(value).split())

@@ -13,6 +13,17 @@ from typing import Any
 
 import ipywidgets as widgets
 
+__all__ = [
+    "Control",
+    "choice",
+    "int_slider",
+    "log_slider",
+    "play",
+    "power_slider",
+    "slider",
+    "toggle",
+]
+
 Control = Callable[[], Any]  # makes the widget
 
 _LABEL = {"description_width": "initial"}
@@ -55,10 +66,10 @@ def int_slider(label: str, low: int, high: int, value: int, step: int = 1) -> Co
 def log_slider(
     label: str, low: float, high: float, value: float, per_decade: int = 2, format: str = ".1e"
 ) -> Control:
-    """A slider over decades, for tolerances and step sizes; `low`, `high`, `value` are numbers, not
-    exponents.
+    """A slider over decades, for tolerances and step sizes.
 
-    `per_decade` is the number of slider positions per factor of ten.
+    low, high, value: numbers, not exponents.
+    per_decade: the number of slider positions per factor of ten.
     """
     return partial(
         widgets.FloatLogSlider,
@@ -76,7 +87,7 @@ def log_slider(
 
 
 def power_slider(label: str, low: int, high: int, value: int) -> Control:
-    """A choice of the powers of two from `low` to `high`, for numbers of steps; works as a slider."""
+    """A slider over the powers of two from `low` to `high`, for numbers of steps."""
     powers = [2**k for k in range(round(math.log2(low)), round(math.log2(high)) + 1)]
     return partial(
         widgets.SelectionSlider,
@@ -90,8 +101,9 @@ def power_slider(label: str, low: int, high: int, value: int) -> Control:
 
 
 def choice(label: str, options: Sequence | Mapping[str, Any], value: Any = None) -> Control:
-    """A drop-down list; `options` is a list of values or a dict from shown text to value. Values
-    must be hashable.
+    """A drop-down list.
+
+    options: hashable values, or a mapping from what is shown to these.
 
     By keyboard the space bar opens the list; while it is closed, JupyterLab takes the arrow keys
     for itself.
@@ -124,8 +136,9 @@ def toggle(label: str, value: bool = False) -> Control:
 
 
 def play(label: str, frames: int, value: int = 0, milliseconds: int = 250) -> Control:
-    """An animation: a play button beside a slider over 0, 1, ..., frames - 1. Give each frame time
-    to be drawn.
+    """An animation: a play button beside a slider over 0, 1, ..., frames - 1.
+
+    milliseconds: between two frames; give each time to be drawn.
     """
 
     def make() -> widgets.IntSlider:

@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
+
+__all__ = ["LessonFailed", "code_cells", "execute", "normalize", "store"]
 
 CELL_TIMEOUT = 600  # seconds; generous, for slow machines: the tests are stricter
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -37,12 +40,26 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 def execute(
     notebook: NotebookNode, folder: Path, *, after_cell: Callable[[], Any] = lambda: None
-) -> None:
+) -> list[float]:
     """Run ``notebook`` in place, in a new kernel that starts in ``folder``.
 
-    Raises `LessonFailed` at the first cell that fails; the outputs until there are kept.
+    Returns the seconds of processor time that each cell took: unlike those on a clock they do not
+    depend on what else the machine does.
+
+    Raises:
+        LessonFailed: at the first cell that fails; the outputs until there are kept.
     """
     started: list[str] = []
+    spent: list[float] = []
+
+    def before(cell: NotebookNode, cell_index: int) -> None:
+        started.append(cell.source)
+        spent.append(-_processor_time(client))
+
+    def after(cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
+        spent[-1] += _processor_time(client)
+        after_cell()
+
     client = NotebookClient(
         notebook,
         kernel_name="python3",
@@ -51,8 +68,8 @@ def execute(
         record_timing=False,
         store_widget_state=False,
         resources={"metadata": {"path": str(folder)}},
-        on_cell_execute=lambda cell, cell_index: started.append(cell.source),
-        on_cell_executed=lambda cell, cell_index, execute_reply: after_cell(),
+        on_cell_execute=before,
+        on_cell_executed=after,
     )
     try:
         client.execute()
@@ -63,6 +80,17 @@ def execute(
             reason = str(error).splitlines()[0]
         head = "\n".join(f"    {line}" for line in started[-1].splitlines()[:8])
         raise LessonFailed(f"cell [{len(started)}] failed, {reason}\n{head}") from error
+    return spent
+
+
+def _processor_time(client: NotebookClient) -> float:
+    """The seconds that the kernel has computed, on all its threads."""
+    kernel: Any = client.km
+    try:
+        times = psutil.Process(kernel.provisioner.pid).cpu_times()
+    except psutil.NoSuchProcess:  # the cell has ended its kernel
+        return 0.0
+    return times.user + times.system
 
 
 def normalize(notebook: NotebookNode, folder: Path) -> None:
@@ -86,6 +114,13 @@ def normalize(notebook: NotebookNode, folder: Path) -> None:
     for count, cell in enumerate(code_cells(notebook), start=1):
         cell.execution_count = count
         cell.outputs = [_normal_output(output, count, folder) for output in cell.outputs]
+
+
+def store(notebook: NotebookNode, path: Path) -> None:
+    """Write an executed notebook, the same text on every machine."""
+    normalize(notebook, path.parent)
+    nbformat.validate(notebook)
+    path.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", "utf-8", newline="\n")
 
 
 def _normal_output(output: NotebookNode, count: int, folder: Path) -> NotebookNode:
@@ -114,9 +149,8 @@ def _without_paths(value: Any, folder: Path) -> Any:
         str(Path.home()): "~",
     }
     for place, name in places.items():
-        if place.strip(
-            os.sep
-        ):  # in a container both may be the root, whose path is in every link and fraction
+        # In a container a place may be the root, whose path is in every link and fraction.
+        if place.strip(os.sep):
             value = value.replace(place, name)
     return value
 
@@ -136,9 +170,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{path.name}: {error}", file=sys.stderr)
             failed = 1
             continue
-        normalize(notebook, path.parent)
-        nbformat.validate(notebook)
-        path.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", "utf-8", newline="\n")
+        store(notebook, path)
         print(f"{path.name}: {time.perf_counter() - start:.0f} s", flush=True)
     return failed
 

@@ -1,8 +1,8 @@
 """Explorables: a picture with controls, made of three pure functions and a thin shell.
 
-    compute(**values) -> data        the mathematics; `values` holds one entry per control; data is
-    a NamedTuple draw(fig, data)                  the picture, onto an empty figure in the style of
-    the course describe(data) -> str            its meaning, one sentence with rounded numbers
+    compute(**values) -> data    the mathematics: one argument per control; data is a NamedTuple
+    draw(fig, data)              the picture, onto an empty figure in the style of the course
+    describe(data) -> str        its meaning, one sentence with rounded numbers
 
 A lesson's file declares them, `euler_polygon = explorable(compute, draw, describe, question=...,
 controls={...})`, and `explore.py` has its name. Because the three are pure they are tested without
@@ -29,22 +29,27 @@ import ipywidgets as widgets
 import torch
 import traitlets
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from ..plotting import blank
 from .controls import Control
 
+__all__ = ["Explorable", "View", "explorable"]
+
 Data = TypeVar("Data")
-_DRAWING = (
-    threading.RLock()
-)  # matplotlib is not thread-safe, and some kernels run callbacks on another thread
-_REMEMBERED = (
-    48  # pictures kept per explorable, about 40 KB each, so that going back to a setting is instant
-)
+Values = dict[str, Any]  # a setting: the name of a control -> its value
+
+# matplotlib is not thread-safe, and some kernels run callbacks on another thread.
+_DRAWING = threading.RLock()
+# So many pictures are kept per explorable, about 40 KB each: going back to a setting is instant.
+_REMEMBERED = 48
 
 
 class _NamedImage(widgets.Image):
-    """An image whose tooltip, its name for screen readers, can be set: the browser's code asks for
-    a description first, which plain images lack, and fails."""
+    """An image whose tooltip, its name for screen readers, can be set.
+
+    The browser's code asks for a description first, which plain images lack, and fails.
+    """
 
     description = traitlets.Unicode("").tag(sync=True)
 
@@ -52,7 +57,7 @@ class _NamedImage(widgets.Image):
 class View(NamedTuple):
     """One evaluated setting of an explorable."""
 
-    data: object
+    data: Any
     text: str
     png: bytes
 
@@ -60,12 +65,13 @@ class View(NamedTuple):
 class Explorable:
     """A picture with labeled controls, see the module's docstring.
 
-    compute, draw, describe: the three pure functions.
-    The arguments are those of `explorable`, which declares one.
+    Its arguments are those of `explorable`, which declares one.
 
-    Attributes: `controls` (the widgets by name), and for the current setting `values`, `data`,
-    `text`, `png`, `error` (None, or the exception that the last change met; picture, text and data
-    are then those of the last setting that worked).
+    Attributes:
+        controls: the widgets by name.
+        values, data, text, png: of the current setting.
+        error: None, or the exception that the last change met; data, text and png are then those of
+            the last setting that worked.
     """
 
     def __init__(
@@ -78,33 +84,36 @@ class Explorable:
         size: tuple[float, float] = (8, 3.6),
         connect: Callable[["Explorable"], None] | None = None,
     ) -> None:
-        self.compute, self.draw, self.describe = compute, draw, describe
+        self.compute = compute
+        self.draw = draw
+        self.describe = describe
         self.controls = {name: make() for name, make in controls.items()}
-        self.question, self.size = question, size
+        self.question = question
+        self.size = size
         self.defaults = self.values
         self.figure = blank(size)
-        self.error = None
-        self._positions = None
-        self._view = None
-        self._shown_values = None
-        self._remembered = OrderedDict()
+        self.error: Exception | None = None
+        self._positions: list[Bbox] | None = None  # of the axes
+        self._view: View | None = None
+        self._shown_values: Values | None = None
+        self._remembered: OrderedDict[tuple, View] = OrderedDict()
         self._resetting = False
-        if (
-            connect is not None
-        ):  # first, so that a control that others follow has moved them before the redrawing
+        if connect is not None:
+            # First, so that a control that others follow has moved them before the redrawing.
             connect(self)
         self._build_widgets()
 
     # -- the three functions, put together ---------------------------------------------------------
 
     @property
-    def values(self):
+    def values(self) -> Values:
         """The current setting: name -> value of every control."""
         return {name: control.value for name, control in self.controls.items()}
 
-    def evaluate(self, **values):
-        """Compute, draw and describe the setting `values` (missing names: the current ones).
-        Changes no control.
+    def evaluate(self, **values: Any) -> View:
+        """Compute, draw and describe a setting; no control is moved.
+
+        values: by name of control; the current ones stand in for those left out.
         """
         values = {**self.values, **values}
         with _DRAWING, torch.no_grad():
@@ -115,15 +124,15 @@ class Explorable:
             self._keep_axes_in_place()
             return View(data, text, self.figure.png())
 
-    def _keep_axes_in_place(self):
-        """Lay the axes out at the first picture only: a picture whose axes shift with the tick
-        labels seems to jump.
+    def _keep_axes_in_place(self) -> None:
+        """Lay the axes out at the first picture only.
+
+        A picture whose axes shift with the tick labels seems to jump.
         """
         axes = self.figure.axes
         if self._positions is None or len(self._positions) != len(axes):
-            self.figure.set_layout_engine(
-                "constrained", w_pad=0.12, h_pad=0.06
-            )  # room for longer tick labels to come
+            # The padding is room for longer tick labels to come.
+            self.figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.06)
             self.figure.draw_without_rendering()
             self._positions = [ax.get_position(original=True) for ax in axes]
         self.figure.set_layout_engine("none")
@@ -132,10 +141,8 @@ class Explorable:
 
     # -- the shell ---------------------------------------------------------------------------------
 
-    def update(self, _change=None):
-        """Bring picture and text up to date with the controls; the widgets call this, and so may
-        you.
-        """
+    def update(self, _change: object = None) -> None:
+        """Bring picture and text up to date with the controls; the widgets call this."""
         if self._resetting:
             return
         with _DRAWING:
@@ -150,13 +157,16 @@ class Explorable:
                 self._message.value = _error_box(f"{type(error).__name__}: {error}", setting)
                 self._shown_values = None
                 raise
-            self.error, self._view, self._shown_values = None, view, values
+            self.error = None
+            self._view = view
+            self._shown_values = values
             with self._image.hold_sync():  # one message: the browser loads the picture anew at each
-                self._image.value, self._image.tooltip = view.png, view.text
+                self._image.value = view.png
+                self._image.tooltip = view.text
             self._caption.value = _caption(view.text)
             self._message.value = ""
 
-    def _recall(self, values):
+    def _recall(self, values: Values) -> View:
         key = tuple(values.items())
         if key not in self._remembered:
             self._remembered[key] = self.evaluate(**values)
@@ -165,14 +175,16 @@ class Explorable:
         self._remembered.move_to_end(key)
         return self._remembered[key]
 
-    def reset(self, _button=None):
+    def reset(self, _button: object = None) -> None:
         """Return every control to its default, with one redraw."""
         self.start_at(**self.defaults)
         self.update()
 
-    def start_at(self, **values):
-        """Make `values` the defaults and go there; used by the keyword arguments of an explorable's
-        factory.
+    def start_at(self, **values: Any) -> "Explorable":
+        """Make `values` the defaults and go there; returns this panel.
+
+        Raises:
+            TypeError: that lists the controls, for a name that is none.
         """
         unknown = sorted(set(values) - set(self.controls))
         if unknown:
@@ -189,27 +201,26 @@ class Explorable:
         return self
 
     @property
-    def view(self):
-        """Data, text and PNG of the last good setting; the first picture is drawn when first asked
-        for.
-        """
+    def view(self) -> View:
+        """Data, text and PNG of the last good setting; drawn when first asked for."""
         if self._view is None:
             self.update()
+        assert self._view is not None  # else `update` has raised
         return self._view
 
     @property
-    def data(self):
+    def data(self) -> Any:
         return self.view.data
 
     @property
-    def text(self):
+    def text(self) -> str:
         return self.view.text
 
     @property
-    def png(self):
+    def png(self) -> bytes:
         return self.view.png
 
-    def _build_widgets(self):
+    def _build_widgets(self) -> None:
         width = f"{round(self.size[0] * 96)}px"
         height = f"{round(self.size[1] * 96)}px"
         reset = widgets.Button(
@@ -243,27 +254,30 @@ class Explorable:
                 self._message,
             ]
         )
-        self.widget.add_class(
-            "explorable"
-        )  # a name by which style sheets and browser tests find it
+        self.widget.add_class("explorable")  # by this style sheets and browser tests find it
         for control in self.controls.values():
             control.tooltip = control.description
             control.observe(self.update, names="value")
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         view = self.view
         live = self.widget._repr_mimebundle_().get("application/vnd.jupyter.widget-view+json")
-        bundle = {"image/png": base64.b64encode(view.png).decode(), "text/plain": view.text}
-        return {**bundle, "application/vnd.jupyter.widget-view+json": live} if live else bundle
+        bundle: dict[str, Any] = {
+            "image/png": base64.b64encode(view.png).decode(),
+            "text/plain": view.text,
+        }
+        if live:
+            bundle["application/vnd.jupyter.widget-view+json"] = live
+        return bundle
 
 
 def explorable(
     compute: Callable[..., Data],
-    draw: Any,
-    describe: Any = None,
+    draw: Callable[[Figure, Data], None],
+    describe: Callable[[Data], str],
     *,
-    question: str = "",
-    controls: Mapping[str, Control] = {},
+    question: str,
+    controls: Mapping[str, Control],
     size: tuple[float, float] = (8, 3.6),
     connect: Callable[["Explorable"], None] | None = None,
 ) -> Callable[..., "Explorable"]:
@@ -280,23 +294,19 @@ def explorable(
             those that move others.
     """
 
-    if isinstance(
-        compute, str
-    ):  # TRANSITION: the old form, @explorable("15", "name") above a function
-        return lambda build: lambda **start: build().start_at(**start)  # type: ignore
-
     def make(**start: Any) -> Explorable:
         panel = Explorable(compute, draw, describe, controls, question, size, connect)
         return panel.start_at(**start)
 
+    make.__doc__ = f"{question}\n\nThe controls are {', '.join(controls)}."
     return make
 
 
-def _caption(text):
+def _caption(text: str) -> str:
     return f'<div role="status" aria-live="polite">{escape(text)}</div>'
 
 
-def _error_box(problem, setting):
+def _error_box(problem: str, setting: str) -> str:
     # This red is readable on white and on black; the rest takes the page's color.
     return (
         f'<div role="alert" style="border-left:4px solid #E03131;padding:2px 8px">'

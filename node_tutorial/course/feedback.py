@@ -1,5 +1,4 @@
-"""What a notebook shows: feedback, hints, a solution. Each has an HTML form and one plain line or a
-few.
+"""What a notebook shows: feedback, hints, a solution. Each has an HTML form and a plain one.
 
 Colors never carry the message alone, the state is spelled out; the box takes the page's text color
 and background, so it is readable in dark themes.
@@ -19,18 +18,20 @@ STATES = {
 
 @dataclass(frozen=True)
 class Feedback:
-    """The answer to `check`: `state` is one of STATES, `message` one or a few sentences (`code` in
-    backticks).
+    """The answer to `check`.
+
+    state: one of STATES.
+    message: one or a few sentences, with `code` in backticks.
     """
 
     id: str
     state: str
     message: str
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{self.id} {self.state}: {self.message}"
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         sign, color = STATES[self.state]
         return box(f"{sign} {self.id} {self.state}", html_of(self.message), color)
 
@@ -40,10 +41,10 @@ class HintList:
     """The hints unfolded so far, of `total`."""
 
     id: str
-    hints: tuple
+    hints: tuple[str, ...]
     total: int
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if not self.hints:
             return f'{self.id} has no hints; show_solution("{self.id}") shows the solution'
         lines = [
@@ -51,19 +52,18 @@ class HintList:
         ]
         return "\n".join([*lines, self._further()])
 
-    def _further(self):
+    def _further(self) -> str:
         if len(self.hints) < self.total:
             return "Run the cell again for the next hint."
         return f'That was the last hint; `show_solution("{self.id}")` shows the solution.'
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         if not self.hints:
             return box(self.id, html_of(repr(self)), "#6B6B6B")
         items = "".join(f"<li>{html_of(hint)}</li>" for hint in self.hints)
         title = f"{self.id} hint {len(self.hints)} of {self.total}"
-        return box(
-            title, f'<ol style="margin:4px 0">{items}</ol>{html_of(self._further())}', "#6B6B6B"
-        )
+        listed = f'<ol style="margin:4px 0">{items}</ol>'
+        return box(title, listed + html_of(self._further()), "#6B6B6B")
 
 
 @dataclass(frozen=True)
@@ -73,22 +73,22 @@ class SolutionSource:
     id: str
     source: str
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{self.id} solution:\n{self.source}"
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         code = f'<pre style="margin:4px 0;white-space:pre-wrap">{escape(self.source)}</pre>'
         return box(f"{self.id} solution", code, "#6B6B6B")
 
 
-def box(title, body, color):
-    """Return an HTML box with a colored edge and a title."""
+def box(title: str, body: str, color: str) -> str:
+    """An HTML box with a colored edge and a title."""
     return (
         f'<div style="border-left:4px solid {color};padding:4px 12px;margin:4px 0">'
         f"<b>{escape(title)}</b><br>{body}</div>"
     )
 
 
-def html_of(text):
-    """Return `text` as HTML, with `code` in backticks."""
+def html_of(text: str) -> str:
+    """`text` as HTML, with `code` in backticks."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))

@@ -1,33 +1,52 @@
 """A picture that follows a training: an `on_step` for `fit`."""
 
 import time
+from collections.abc import Callable
 
 import torch
-from IPython.display import display
+from IPython.display import DisplayHandle, display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import nn
 
 from ..plotting import BLUE, blank, show
+from ..training import History
+
+__all__ = ["Live", "draw_loss"]
+
+Draw = Callable[[Figure, nn.Module, History], None]
 
 
 class Live:
-    """fit(..., on_step=Live()) shows the loss while it falls; or what `draw(fig, model, history)`
-    draws.
+    """fit(..., on_step=Live()) shows the loss while it falls.
 
-    The picture is drawn anew when `every` seconds have passed, and after the last step. (One
-    display that is updated: no widget, so that a page without a kernel shows the last picture.)
+    draw(fig, model, history) draws something else instead. The picture is drawn anew when `every`
+    seconds have passed, and after the last of a number of steps. (One display that is updated: no
+    widget, so that a page without a kernel shows the last picture.)
     """
 
-    def __init__(self, draw=None, every=1.0, size=(7.2, 3.2)):
-        self.draw, self.every, self.figure = draw or draw_loss, every, blank(size)
-        self.display, self.drawn = None, float("-inf")
+    def __init__(
+        self,
+        draw: Draw | None = None,
+        every: float = 1.0,
+        size: tuple[float, float] = (7.2, 3.2),
+    ) -> None:
+        self.draw: Draw = draw_loss if draw is None else draw
+        self.every = every
+        self.figure = blank(size)
+        self.display: DisplayHandle | None = None
+        self.drawn = float("-inf")  # when
 
-    def __call__(self, model, history):
-        done = len(history)
-        if time.perf_counter() - self.drawn < self.every and done < history.steps:
+    def __call__(self, model: nn.Module, history: History) -> None:
+        done = f"Step {len(history)}"
+        if history.steps is not None:  # else the training has a budget of seconds
+            done += f" of {history.steps}"
+        if time.perf_counter() - self.drawn < self.every and len(history) != history.steps:
             return
         self.figure.clear()
         with torch.no_grad():
             self.draw(self.figure, model, history)
-        show(self.figure, f"Step {done} of {history.steps}: the loss is {history['loss'][-1]:.3g}.")
+        show(self.figure, f"{done}: the loss is {history['loss'][-1]:.3g}.")
         if self.display is None:
             self.display = display(self.figure, display_id=True)
         else:
@@ -35,10 +54,11 @@ class Live:
         self.drawn = time.perf_counter()
 
 
-def draw_loss(fig, model, history, ax=None):
+def draw_loss(fig: Figure, model: nn.Module, history: History, ax: Axes | None = None) -> None:
     """The loss over the steps, on an axis that reaches to the last one."""
     ax = fig.subplots() if ax is None else ax
     ax.semilogy(history["loss"], color=BLUE, linewidth=1.4)
     ax.set(xlim=(0, history.steps), xlabel="step", ylabel="loss")
     ax.minorticks_off()
-    ax.set_title(f"step {len(history)} of {history.steps}, loss {history['loss'][-1]:.4f}")
+    of_all = "" if history.steps is None else f" of {history.steps}"
+    ax.set_title(f"step {len(history)}{of_all}, loss {history['loss'][-1]:.4f}")

@@ -1,16 +1,13 @@
-"""A report for whoever teaches: which exercises a learner checked, how often, and with which
-result.
+"""A report for whoever teaches: which exercises a learner checked, how often, with which result.
 
-    report("anna.json")      what this kernel has checked so far, and from now on, goes into that
-    file
+    report("anna.json")      a file for what this kernel has checked so far, and from now on
 
 Set the environment variable NODE_TUTORIAL_REPORT to a file instead, and every lesson writes there
 by itself. Without either, nothing is written. The file is JSON, one entry for each exercise:
 
-    {"report": "node_tutorial", "exercises": {"03.2": {"state": "correct", "attempts": 3, "hints":
-    1,
-                                                       "solution": false, "time":
-                                                       "2030-05-17T09:30:00+00:00"}}}
+    {"report": "node_tutorial",
+     "exercises": {"03.2": {"state": "correct", "attempts": 3, "hints": 1, "solution": false,
+                            "time": "2030-05-17T09:30:00+00:00"}}}
 
 Several lessons, and the same lesson on another day, go into one file: attempts are added, the best
 state stays, `time` is when it was reached. After a correct answer the entry stays as it is.
@@ -24,23 +21,32 @@ import sys
 import warnings
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from .feedback import STATES
+
+__all__ = ["collect", "note", "read_report", "report"]
+
+Entry = dict[str, Any]  # of one exercise: COLUMNS -> value
 
 VARIABLE = "NODE_TUTORIAL_REPORT"
 MARKS = {"correct": "+", "not yet": "-", "wrong kind": "?", "not started": "."}
 COLUMNS = ("state", "attempts", "hints", "solution", "time")
-_EVENTS: list[tuple[str, dict]] = []  # (id, entry) for each check, hint and solution of this kernel
+_EVENTS: list[
+    tuple[str, Entry]
+] = []  # (id, entry) for each check, hint and solution of this kernel
 _WRITTEN: dict[Path, int] = {}  # file -> how many of these events are in it
 _FILE: list[Path] = []  # where to write, once `report` was called
 
 
-def report(file):
-    """Write this kernel's exercises into the JSON file `file`, now and after each further `check`;
-    return its path.
+def report(file: str | Path) -> Path:
+    """Write this kernel's exercises into a JSON file, now and after each further `check`.
 
-    An existing report is continued; ".json" is added to a name without it. Raises ValueError if the
-    file exists and is no report, OSError if it cannot be written.
+    An existing report is continued; ".json" is added to a name without it. Returns the path.
+
+    Raises:
+        ValueError: the file exists and is no report.
+        OSError: it cannot be written.
     """
     path = _path(file)
     _write(path)
@@ -48,9 +54,10 @@ def report(file):
     return path
 
 
-def note(id, state="not started", hints=0, solution=False):
-    """Remember one event of exercise `id`, and write it if a report is wanted. `hints`: the number
-    unfolded so far.
+def note(id: str, state: str = "not started", hints: int = 0, solution: bool = False) -> None:
+    """Remember one event of exercise `id`, and write it if a report is wanted.
+
+    hints: the number unfolded so far.
     """
     time = datetime.now(timezone.utc).isoformat(timespec="seconds")
     attempts = int(state != "not started")
@@ -70,15 +77,14 @@ def note(id, state="not started", hints=0, solution=False):
             warnings.warn(f"your report is not written: {error}", stacklevel=3)
 
 
-def _path(file):
+def _path(file: str | Path) -> Path:
+    """The file with the suffix that `collect` looks for."""
     path = Path(file).expanduser().absolute()
-    return (
-        path if path.suffix == ".json" else path.with_name(f"{path.name}.json")
-    )  # what `collect` looks for
+    return path if path.suffix == ".json" else path.with_name(f"{path.name}.json")
 
 
-def combined(old, new):
-    """Return the entry of an exercise after `old` (may be None) and then `new`."""
+def combined(old: Entry | None, new: Entry) -> Entry:
+    """The entry of an exercise after `old`, if there is one, and then `new`."""
     if old is None or old["state"] == "correct":
         return old or new
     ranks = list(STATES)
@@ -92,10 +98,8 @@ def combined(old, new):
     }
 
 
-def read_report(path):
-    """Return the entries of the report in `path`: id -> entry. Raises ValueError if it is no
-    report.
-    """
+def read_report(path: str | Path) -> dict[str, Entry]:
+    """The entries of the report in `path` by exercise; ValueError if it is no report."""
     try:
         content = json.loads(Path(path).read_text("utf-8"))
         entries = content["exercises"]
@@ -110,7 +114,7 @@ def read_report(path):
     )
 
 
-def _write(path):
+def _write(path: Path) -> None:
     if not path.parent.is_dir():
         raise OSError(f"the folder {path.parent} does not exist; make it, or name another file")
     there = path.exists()
@@ -124,14 +128,17 @@ def _write(path):
     _WRITTEN[path] = len(_EVENTS)
 
 
-def collect(folder, as_csv=False):
-    """Print the reports in `folder`, and in the folders in it, as one table; return 1 if a file had
-    to be left out.
+def collect(folder: Path, as_csv: bool = False) -> int:
+    """Print the reports in `folder`, and in the folders in it, as one table.
 
-    The table has learners in rows and exercises in columns. `as_csv`: a line for each learner and
-    exercise instead. Raises SystemExit if there is no report.
+    The table has learners in rows and exercises in columns; with `as_csv` it has a line for each
+    learner and exercise. Returns 1 if a file had to be left out, else 0.
+
+    Raises:
+        SystemExit: there is no report.
     """
-    folder, reports, others = Path(folder), {}, []
+    reports: dict[str, dict[str, Entry]] = {}
+    others: list[Path] = []
     for file in sorted(folder.rglob("*.json")):
         name = file.relative_to(folder).with_suffix("")
         if any(part.startswith(".") for part in name.parts):
@@ -159,20 +166,11 @@ def collect(folder, as_csv=False):
     return 1 if others else 0
 
 
-def _table(reports):
+def _table(reports: dict[str, dict[str, Entry]]) -> str:
     ids = sorted({id for entries in reports.values() for id in entries})
     rows = [["", *ids]]
     for learner, entries in reports.items():
-        cells = [entries.get(id) for id in ids]
-        rows.append(
-            [
-                learner,
-                *(
-                    f"{MARKS[cell['state']]}{cell['attempts'] or ''}" if cell else ""
-                    for cell in cells
-                ),
-            ]
-        )
+        rows.append([learner, *(_mark(entries.get(id)) for id in ids)])
     correct = [
         sum(entries.get(id, {}).get("state") == "correct" for entries in reports.values())
         for id in ids
@@ -182,3 +180,7 @@ def _table(reports):
     lines = ["".join([f"{row[0]:<{width}}", *(f"{cell:>6}" for cell in row[1:])]) for row in rows]
     legend = ", ".join(f"{mark} {state}" for state, mark in MARKS.items())
     return "\n".join([*lines, "", f"{legend}; then the number of attempts"])
+
+
+def _mark(entry: Entry | None) -> str:
+    return f"{MARKS[entry['state']]}{entry['attempts'] or ''}" if entry else ""

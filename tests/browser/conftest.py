@@ -47,7 +47,7 @@ def chromium():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Of a failed test, keep what the page showed: in the folder SCREENSHOTS, or browser_failures."""
+    """Of a failed test, keep what the page showed, in SCREENSHOTS or browser_failures."""
     report = yield
     page = item.funcargs.get("page") if hasattr(item, "funcargs") else None
     if report.failed and page is not None:

@@ -172,7 +172,8 @@ def open_notebook(chromium, lab, name, width=1366, height=900, theme="light"):
         window.kernelMessages = [];
         jupyterapp.shell.currentWidget.sessionContext.iopubMessage.connect((_, message) => {
             const {header, content} = message;
-            if (header.msg_type === 'error' || (header.msg_type === 'stream' && content.name === 'stderr'))
+            const warns = header.msg_type === 'stream' && content.name === 'stderr';
+            if (header.msg_type === 'error' || warns)
                 window.kernelMessages.push(content.text ?? `${content.ename}: ${content.evalue}`);
         });
     }""")
@@ -188,7 +189,8 @@ def run_all(page, timeout=180_000):
     code cells.
     """
     page.evaluate("""async () => {
-        await jupyterapp.shell.currentWidget.sessionContext.restartKernel();  // the server keeps a notebook's kernel
+        // the server keeps a notebook's kernel
+        await jupyterapp.shell.currentWidget.sessionContext.restartKernel();
         await jupyterapp.commands.execute('notebook:run-all-cells');
     }""")
     wait_until_idle(page, timeout)
@@ -252,8 +254,10 @@ def press_keys(page, panel, key, times, pause_ms=0, slider=0, settle_s=1.0):
         window.seen?.stop.abort();  // else an earlier call would go on counting
         window.seen = {keys: [], pictures: [], stop: new AbortController()};
         const signal = window.seen.stop.signal;
-        document.addEventListener('keydown', () => window.seen.keys.push(performance.now()), {capture: true, signal});
-        image.addEventListener('load', () => window.seen.pictures.push(performance.now()), {signal});
+        const key = () => window.seen.keys.push(performance.now());
+        document.addEventListener('keydown', key, {capture: true, signal});
+        const picture = () => window.seen.pictures.push(performance.now());
+        image.addEventListener('load', picture, {signal});
     }""")
     for _ in range(times):
         before = page.evaluate("() => window.seen.pictures.length")

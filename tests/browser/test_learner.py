@@ -40,8 +40,9 @@ def code_cell(page, text):
     number = page.evaluate(
         """async text => {
         const content = jupyterapp.shell.currentWidget.content;
+        const has = cell => cell.model.sharedModel.getSource().includes(text);
         content.activeCellIndex = content.widgets.findIndex(
-            cell => cell.model.type === 'code' && cell.model.sharedModel.getSource().includes(text));
+            cell => cell.model.type === 'code' && has(cell));
         await content.scrollToItem(content.activeCellIndex, 'center');
         return Array.from(content.model.cells).filter(cell => cell.type === 'code')
             .indexOf(content.activeCell.model);

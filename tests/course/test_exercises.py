@@ -206,6 +206,36 @@ def test_a_learners_function_may_write_into_its_arguments():
     assert [exercise.assess(in_place).state for _ in range(2)] == ["correct", "correct"]
 
 
+def test_what_is_compared_with_is_computed_when_needed_and_once():
+    computed = []
+
+    def solution():
+        computed.append("solution")
+        return np.array([1.0, 2.0])
+
+    def forgotten():
+        computed.append("mistake")
+        return [1.0, 0.0]
+
+    exercise = Exercise(
+        "91.8", "two", array(2), solution, "Yes.", [Mistake("half", forgotten, "One is missing.")]
+    )
+    assert exercise.assess(...).state == "not started" and computed == []
+    assert exercise.assess([1.0, 2.0]).state == "correct" and computed == ["solution"]
+    for _ in range(2):
+        assert exercise.assess([1.0, 0.0]).message == "One is missing."
+    assert exercise.mistaken(exercise.mistakes[0]) == [1.0, 0.0]
+    assert computed == ["solution", "mistake"]
+
+
+def test_a_learner_who_writes_into_the_solution_changes_it_for_nobody():
+    for answer in (np.array([1.0, 2.0]), torch.tensor([1.0, 2.0]), [1.0, 2.0]):
+        exercise = Exercise("91.9", "two", array(2), lambda answer=answer: answer, "Yes.")
+        exercise.reference()[0] = 7.0
+        assert exercise.assess([1.0, 2.0]).state == "correct"
+        assert exercise.assess([7.0, 2.0]).state == "not yet"
+
+
 def test_arrays_are_checked_for_shape_and_values():
     exercise = Exercise(
         "91.4",

@@ -180,6 +180,7 @@ def test_a_declaration_makes_a_new_panel_at_each_call_and_takes_initial_values()
         question="Predict first: h?",
         controls={"h": slider("step size h", 0.1, 1.0, 0.5, 0.1)},
     )
+    assert demo.__doc__ == "Predict first: h?\n\nThe controls are h."
     panel, other = demo(h=0.3), demo()
     assert panel.text == "h is 0.30." and other.text == "h is 0.50."
     panel.controls["h"].value = 0.6

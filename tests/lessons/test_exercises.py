@@ -1,7 +1,6 @@
-"""Every registered exercise: its stub, wrong kinds, every mistake that a hint recognizes, and the
-reference solution.
+"""Every exercise: its stub, wrong kinds, every mistake that a hint recognizes, its solution.
 
-pytest tests/test_exercises.py -k 01.2
+pytest tests/lessons/test_exercises.py -k 01.2
 """
 
 import importlib
@@ -9,6 +8,8 @@ import inspect
 import json
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,14 @@ def wrong_kinds(exercise):
         yield exercise.solution  # a function that was not called
 
 
+def numeric_reference(exercise):
+    """The correct answer as a float64 array; the test is skipped where it is no number."""
+    if exercise.kind.takes_function or isinstance(exercise.reference(), str):
+        pytest.skip("no number")
+    answer = exercise.reference()
+    return np.asarray(answer.detach() if hasattr(answer, "detach") else answer, dtype=np.float64)
+
+
 def test_a_stub_is_not_started(exercise):
     for stub in stubs(exercise):
         feedback = exercise.assess(stub)
@@ -89,30 +98,18 @@ def test_the_reference_solution_is_correct(exercise):
 
 
 def test_numpy_and_torch_answers_are_as_good_as_python_ones(exercise):
-    answer = exercise.reference()
-    if exercise.kind.takes_function or isinstance(answer, str):
-        pytest.skip("no number")
-    for form in (
-        np.float64,
-        torch.tensor,
-        lambda x: torch.tensor(x, dtype=torch.float64, requires_grad=True),
+    value = numeric_reference(exercise)
+    plain = value.tolist()
+    for converted in (
+        np.float64(value),
+        torch.tensor(plain),
+        torch.tensor(plain, dtype=torch.float64, requires_grad=True),
     ):
-        value = np.asarray(
-            answer.detach() if hasattr(answer, "detach") else answer, dtype=np.float64
-        )
-        converted = (
-            form(value.tolist() if value.ndim == 0 else value)
-            if form is not np.float64
-            else form(value)
-        )
         assert exercise.assess(converted).state == "correct", f"{converted!r}"
 
 
 def test_an_answer_rounded_to_four_digits_is_as_good(exercise):
-    answer = exercise.reference()
-    if exercise.kind.takes_function or isinstance(answer, str):
-        pytest.skip("no number")
-    values = np.asarray(answer.detach() if hasattr(answer, "detach") else answer, dtype=np.float64)
+    values = numeric_reference(exercise)
     rounded = np.array([float(f"{value:.4g}") for value in values.ravel()]).reshape(values.shape)
     assert exercise.assess(rounded).state == "correct", rounded
 
@@ -132,7 +129,7 @@ def test_each_mistake_gets_its_own_hint(exercise):
     hints = [mistake.hint for mistake in exercise.mistakes]
     assert len(set(hints)) == len(hints), "two mistakes have the same hint"
     for mistake in exercise.mistakes:
-        feedback = exercise.assess(mistake.answer)
+        feedback = exercise.assess(exercise.mistaken(mistake))
         assert feedback.state == "not yet", f"{mistake.name}: {feedback}"
         assert feedback.message == mistake.hint, (
             f"{mistake.name} is answered by: {feedback.message}"
@@ -149,27 +146,36 @@ def test_hints_meaning_and_solution_are_there(exercise):
 
 
 def test_no_message_contains_the_correct_value(exercise):
-    answer = exercise.reference()
-    if exercise.kind.takes_function or isinstance(answer, str):
-        pytest.skip("no number")
-    messages = [
-        *exercise.hints,
-        exercise.otherwise,
-        exercise.title,
-        *(mistake.hint for mistake in exercise.mistakes),
-    ]
-    messages += [
-        exercise.assess(wrong).message for wrong in (..., *exercise.kind.examples_of_wrong)
-    ]
-    values = np.ravel(
-        np.asarray(answer.detach() if hasattr(answer, "detach") else answer, dtype=np.float64)
-    )
+    values = numeric_reference(exercise).ravel()
+    hints = [*exercise.hints, *(mistake.hint for mistake in exercise.mistakes)]
+    answers = [exercise.assess(wrong) for wrong in (..., *exercise.kind.examples_of_wrong)]
+    messages = [exercise.title, exercise.otherwise, *hints, *(said.message for said in answers)]
     for value in values:
         digits = f"{value:.4g}"
         if sum(c.isdigit() for c in digits.lstrip("-0.")) < 3:
             continue  # too short to be recognized as the answer
         for message in messages:
             assert digits not in message, f"{digits} is given away by: {message}"
+
+
+def test_importing_exercises_solves_nothing():
+    """What a hint needs is computed when a learner gives a wrong answer, not at the first check."""
+    code = """
+import sys
+solved = set()
+def watch(frame, event, argument):
+    if event == "call" and frame.f_code.co_name in ("odeint", "solve", "fit"):
+        while frame and not frame.f_code.co_filename.endswith("exercises.py"):
+            frame = frame.f_back
+        solved.add(frame.f_code.co_filename if frame else "?")
+from node_tutorial.exercises import load_all
+sys.setprofile(watch)
+load_all()
+print(*sorted(solved), sep="\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    solving = done.stdout.strip()
+    assert not solving, f"give mistakes a function as their answer in: {solving}"
 
 
 # -- right answers in other words, and wrong ones that look right ----------------------------------

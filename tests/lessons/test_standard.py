@@ -1,5 +1,6 @@
-"""The standard for lessons, as far as it can be measured. One notebook: pytest
-tests/test_lessons.py -k 03
+"""The standard for lessons, as far as it can be measured.
+
+pytest tests/lessons/test_standard.py -k 03      one lesson
 """
 
 import base64
@@ -10,18 +11,19 @@ import statistics
 
 import pytest
 
+from node_tutorial.course.syllabus import READY, SYLLABUS, neighbors
+
 ROOT = pathlib.Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-VIEW, STATE = (
-    "application/vnd.jupyter.widget-view+json",
-    "application/vnd.jupyter.widget-state+json",
-)
+VIEW = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
 NETWORK = (
     r"^\s*(import|from)\s+(urllib|requests|http|httpx|aiohttp|socket|ftplib)\b|download\s*=\s*True"
 )
 BRITISH = (
-    r"behaviour|cancell(ed|ing)|catalogue|centre|colour|favour|grey|honour|label{2}(ed|ing)|learnt|metres?\b|modell"
-    r"|neighbour|travell|whilst|analyse[dr]?\b|(discret|factor|general|initial|linear|maxim|minim|normal|optim|organ"
+    r"behaviour|cancell(ed|ing)|catalogue|centre|colour|favour|grey|honour|label{2}(ed|ing)|learnt"
+    r"|metres?\b|modell|neighbour|travell|whilst|analyse[dr]?\b"
+    r"|(discret|factor|general|initial|linear|maxim|minim|normal|optim|organ"
     r"|parametr|recogn|regular|stabil|summar|visual)is(e|ed|es|er|ing|ation)\b"
 )
 
@@ -30,7 +32,8 @@ class Lesson:
     """A parsed notebook."""
 
     def __init__(self, path):
-        self.path, self.number = path, path.stem[:2]
+        self.path = path
+        self.number = path.stem[:2]
         self.notebook = json.loads(path.read_text(encoding="utf-8"))
         self.cells = self.notebook["cells"]
         for cell in self.cells:
@@ -81,17 +84,29 @@ def test_the_name_is_a_number_and_snake_case(lesson):
     assert re.fullmatch(r"\d\d_[a-z0-9]+(_[a-z0-9]+)*", lesson.path.stem)
 
 
+def test_the_syllabus_has_its_name_and_its_title(lesson):
+    known = SYLLABUS.get(lesson.number)
+    assert known and known.name == lesson.path.stem, f"course/syllabus.py: {lesson.path.stem}"
+    title = lesson.cells[0]["source"].splitlines()[0]
+    assert title == f"# {known.number} {known.title}", "the first line and course/syllabus.py"
+    assert known.ready, f"make the folder node_tutorial/lessons/{known.stem}"
+
+
+def test_every_folder_of_a_lesson_has_its_notebook():
+    missing = {lesson.notebook for lesson in READY.values()} - {path.name for path in NOTEBOOKS}
+    assert not missing, f"missing in notebooks/: {sorted(missing)}"
+
+
 def test_the_header_says_what_for_whom_and_how_long(lesson):
     assert lesson.cells[0]["cell_type"] == "markdown"
     header = lesson.cells[0]["source"]
     for what, pattern in {
-        f"an H1 title with the lesson's number: '# {lesson.number} ...'": rf"\A# {lesson.number}\b.*\S",
         "the question that the lesson answers, in bold": r"\n\*\*[^*]+\?\*\*\n",
         "'**Objectives**' with a list": r"\*\*Objectives\*\*[^\n]*\n+(\s*[-*] .+\n?){2,}",
         "'**Prerequisites**'": r"\*\*Prerequisites\*\*",
         "'**Reading time**: N minutes'": r"\*\*Reading time\*\*:? *\D{0,9}\d+(-\d+)? minutes",
         "'**Running time**: N seconds'": r"\*\*Running time\*\*:? *\D{0,9}\d+(-\d+)? seconds",
-        "a launch badge (mybinder.org or colab.research.google.com)": r"\]\(https://(mybinder\.org|colab\.research\.google\.com)/",
+        "a launch badge": rf"\]\({re.escape(SYLLABUS[lesson.number].binder)}\)",
     }.items():
         assert re.search(pattern, header), f"the first cell lacks {what}"
     assert len(re.findall(r"^# ", lesson.all_text, re.MULTILINE)) == 1, "exactly one H1"
@@ -111,17 +126,12 @@ def test_a_picture_comes_before_the_theory(lesson):
 
 
 def test_links_lead_to_lessons_that_exist(lesson):
-    names = [path.name for path in NOTEBOOKS]
-    here = names.index(lesson.path.name)
-    edges = lesson.cells[0]["source"] + lesson.text[-1]["source"]
-    if here + 1 < len(names):
-        assert f"]({names[here + 1]})" in lesson.text[-1]["source"], (
-            f"the last text links to {names[here + 1]}"
-        )
-    if here > 0:
-        assert f"]({names[here - 1]})" in edges, (
-            f"the first or last text links to {names[here - 1]}"
-        )
+    before, after = neighbors(lesson.number)
+    end = lesson.text[-1]["source"]
+    for way, other in (("Next", after), ("Back", before)):
+        if other is not None:
+            link = rf"\*\*{way}\*\*: [^\n]*\]\({other.notebook}\)"
+            assert re.search(link, end), f"the last line needs **{way}**: ... ({other.notebook})"
     for target in re.findall(r"\]\(([^)#\s]+\.ipynb)\)", lesson.all_text):
         if not target.startswith("http"):
             assert (lesson.path.parent / target).exists(), f"{target} does not exist"
@@ -270,6 +280,28 @@ def test_exercises_are_used_and_not_started(lesson):
 def test_the_glossary_is_in_lesson_00_only(lesson):
     has = bool(re.search(r"^#+ Glossary", lesson.all_text, re.MULTILINE))
     assert has == (lesson.number == "00"), "the glossary belongs to lesson 00"
+
+
+def test_nothing_is_left_to_write(lesson):
+    """`node-tutorial new` writes TODO wherever an author has to."""
+    stem = lesson.path.stem[3:]
+    files = [
+        *(ROOT / "node_tutorial" / "lessons" / stem).glob("*.py"),
+        ROOT / "tests" / "lessons" / f"test_{stem}.py",
+    ]
+    texts = {path: path.read_text("utf-8") for path in files}
+    texts[lesson.path] = lesson.all_text + lesson.all_code
+    plan = (ROOT / "docs" / "teaching.md").read_text("utf-8")
+    texts[ROOT / "docs" / "teaching.md"] = "\n".join(
+        line for line in plan.splitlines() if line.startswith(f"| {lesson.number} |")
+    )
+    texts[ROOT / "node_tutorial" / "course" / "syllabus.py"] = SYLLABUS[lesson.number].about
+    left = {
+        str(path.relative_to(ROOT)): text.count("TODO")
+        for path, text in texts.items()
+        if "TODO" in text
+    }
+    assert not left, "TODO: " + ", ".join(f"{count} in {name}" for name, count in left.items())
 
 
 def test_spelling_is_american(lesson):
