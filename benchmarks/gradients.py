@@ -37,7 +37,7 @@ BASE = "torchdiffeq, adjoint"
 
 
 def problem(case):
-    """The field, y0 and t of a case; and its exact gradients with respect to y0 and the parameters."""
+    """The field, y0 and t of a case; and its exact gradients by y0 and the parameters."""
     torch.manual_seed(0)
     f = Field(*case.widths)
     y0, t = (

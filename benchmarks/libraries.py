@@ -93,7 +93,7 @@ def with_scipy(mode, f, case):
 
 
 def with_diffrax(mode, f, case):
-    """Compiled by jax; the first call, which compiles, is not timed. Evaluations are not counted."""
+    """Compiled by jax; the first call, which compiles, is not timed; calls are not counted."""
     import diffrax
     import jax
 

@@ -191,9 +191,11 @@ def machine():
         for line in _lines("/proc/cpuinfo")
         if line.startswith("model name")
     ]
-    processor, threads = cpu[0] if cpu else platform.processor(), torch.get_num_threads()
-    versions = f"torch {torch.__version__}, {threads} thread{'s' * (threads > 1)}, Python {platform.python_version()}"
-    return f"{processor}, {versions}, float32"
+    processor = cpu[0] if cpu else platform.processor()
+    n = torch.get_num_threads()
+    threads = f"{n} thread{'s' * (n > 1)}"
+    python = f"Python {platform.python_version()}"
+    return f"{processor}, torch {torch.__version__}, {threads}, {python}, float32"
 
 
 def _lines(path):

@@ -14,18 +14,17 @@ Grathwohl, Chen, Bettencourt, Sutskever, Duvenaud 2019, "FFJORD", arXiv 1810.013
 Finlay, Jacobsen, Nurbekyan, Oberman 2020, "How to train your neural ODE", arXiv 2002.02798.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..solvers.control import largest, rms_norm
 from .flows import Flow, Flowed, Sampled, normal_log_prob
+from .integrals import norm_of_first, slope_and_products
 from .neural_ode import Cost, NeuralODE
-from .resnet import check_sizes
-from .trace import NOISES, draw_noise, estimate_from, exact_from, products, total, unit_vectors
+from .sizes import check_sizes
+from .trace import NOISES, draw_noise, estimate_from, exact_from, total, unit_vectors
 
 TRACES = ("exact", *NOISES)
 
@@ -104,11 +103,14 @@ class CNF(Flow):
                 f"end must be positive, the time from the noise to the data, such as 1.0, got {end}"
             )
         self.solver = {"rtol": rtol, "atol": atol, **solver}
-        self._last = (
-            NeuralODE(func, **self.solver),
-        )  # in a tuple, so that it is no part of this module
-        self.func, self.size, self.end = func, size, float(end)
-        self.trace, self.probes, self.redraw = trace, probes, redraw
+        # In a tuple, so that it is no part of this module.
+        self._last = (NeuralODE(func, **self.solver),)
+        self.func = func
+        self.size = size
+        self.end = float(end)
+        self.trace = trace
+        self.probes = probes
+        self.redraw = redraw
 
     @property
     def stats(self) -> Cost:
@@ -186,20 +188,18 @@ class CNF(Flow):
         return Sampled(x, normal_log_prob(z) - log_det)
 
     def _solve(self, y: Tensor, t: Tensor, context: Tensor | None, integrals: int) -> list[Tensor]:
-        """The states at the times t, and as many integrals: of the trace, of |f|^2, of |df/dy|_F^2."""
+        """The states at the times t, and as many integrals: of trace, |f|^2, |df/dy|_F^2."""
         if y.shape[-1:] != (self.size,):
             raise ValueError(
                 f"points must have {self.size} entries, (..., {self.size}), got shape "
                 f"{tuple(y.shape)}"
             )
         state = [y, *[y.new_zeros(y.shape[:-1])] * integrals]
-        if (
-            context is not None
-        ):  # part of the state, with slope 0, so that every gradient mode reaches it
+        if context is not None:  # part of the state, so that every gradient mode reaches it
             state.append(context.to(y).expand(*y.shape[:-1], context.shape[-1]))
         options = dict(self.solver.get("options") or {})
         if integrals > 1:
-            options["norm"] = partial(_norm_of_two, options.get("norm"))
+            options["norm"] = norm_of_first(2, options.get("norm"))  # y and log_det
         # A field for this solve alone: an earlier one's backward pass may be yet to come, and needs
         # its own noise.
         field = _WithIntegrals(self, y, integrals, context is not None)
@@ -215,42 +215,34 @@ def _times(y: Tensor, *t: float) -> Tensor:
     return torch.tensor(t, dtype=y.dtype, device=y.device)
 
 
-def _norm_of_two(norm: Callable | None, state: tuple[Tensor, ...]) -> Any:
-    """The norm of y and log_det, without the penalties."""
-    return norm(state[:2]) if norm else largest(map(rms_norm, state[:2]))
-
-
 class _WithIntegrals(nn.Module):
-    """The field of (y, log_det, kinetic, frobenius, context), of which the first `integrals` after
-    y are there.
+    """The field of (y, log_det, kinetic, frobenius, context), with as many of the three integrals
+    as asked for, and a context if there is one.
     """
 
     def __init__(self, flow: CNF, y: Tensor, integrals: int, conditional: bool) -> None:
         super().__init__()
-        self.func, self.integrals, self.conditional = flow.func, integrals, conditional
+        self.func = flow.func
+        self.integrals = integrals
+        self.conditional = conditional
         self.exact = flow.trace == "exact"
         self.draw = unit_vectors if self.exact else partial(draw_noise, flow.trace, flow.probes)
         self.redraw = flow.redraw
         self.vectors = self.draw(y) if integrals else ()
 
     def forward(self, t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        y, context = state[0], state[-1:] if self.conditional else ()
+        y = state[0]
+        context = state[-1:] if self.conditional else ()
         still = tuple(torch.zeros_like(c) for c in context)
         if not self.integrals:
             return self.func(t, _joined(y, context)), *still
-        with_trace = (
-            getattr(self.func, "with_trace", None) if self.exact and self.integrals == 1 else None
-        )
-        both = with_trace(t, _joined(y, context)) if with_trace else None
-        if both is not None:
-            return *both, *still
-        linked = torch.is_grad_enabled()
-        with torch.enable_grad():
-            y = y if linked and y.requires_grad else y.detach().requires_grad_()
-            dy = self.func(t, _joined(y, context))
+        with_trace = getattr(self.func, "with_trace", None)
+        if self.exact and self.integrals == 1 and with_trace is not None:
+            both = with_trace(t, _joined(y, context))
+            if both is not None:
+                return *both, *still
         vectors = self.draw(y) if self.redraw else self.vectors
-        rows = products(dy, y, vectors)
-        dy = dy if linked else dy.detach()
+        dy, rows = slope_and_products(lambda t, y: self.func(t, _joined(y, context)), t, y, vectors)
         slopes = [exact_from(rows) if self.exact else estimate_from(rows, vectors)]
         if self.integrals > 1:
             share = 1 if self.exact else len(rows)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from .fields import MLP
-from .resnet import check_sizes
+from .sizes import check_sizes
 
 
 class Flowed(NamedTuple):

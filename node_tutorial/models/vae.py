@@ -58,8 +58,9 @@ def reparameterize(mean: Tensor, std: Tensor) -> Tensor:
 def gaussian_log_prob(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """log N(x; mean, std^2), entry by entry; (...) -> (...).
 
-    >>> float(gaussian_log_prob(torch.tensor(0.0), torch.tensor(0.0), torch.tensor(1.0)).exp())  # 1
-    / sqrt(2 pi) 0.398942...
+    >>> zero, one = torch.tensor([0.0, 1.0])
+    >>> float(gaussian_log_prob(zero, zero, one).exp())  # 1 / sqrt(2 pi)
+    0.398942...
     """
     return -((x - mean) / std).square() / 2 - std.log() - math.log(2 * math.pi) / 2
 
@@ -196,7 +197,7 @@ class VAE(nn.Module):
         return entries.sum(-1)
 
     def elbo(self, x: Tensor, draws: int = 1) -> ELBO:
-        """The terms of the bound, (B,) each; the reconstruction is a mean over as many draws of z."""
+        """The terms of the bound, (B,) each; reconstruction is a mean over as many draws of z."""
         mean, std = self.encode(x)
         z = reparameterize(mean.expand(draws, *mean.shape), std)
         return ELBO(self.log_prob(x, z).mean(0), gaussian_kl(mean, std).sum(-1))

@@ -252,7 +252,7 @@ def test_frozen_parameters_get_none(mode):
 
 
 @every_mode
-def test_parameters_that_the_field_does_not_use_get_zero_where_they_are_integrated_and_none_elsewhere(
+def test_parameters_that_are_not_used_get_zero_where_they_are_integrated_and_none_elsewhere(
     mode,
 ):
     def run(solve):
@@ -405,7 +405,8 @@ def solve_holding(mode, part, **kwargs):
 @all_but_direct
 def test_a_random_field_is_refused_in_training_mode(mode, part):
     field, solve, *args = solve_holding(mode, part)
-    message = rf"^net\.1 \({type(part).__name__}\) is random.*odeint_{mode}.*func\.eval\(\).*mask drawn once"
+    name = type(part).__name__
+    message = rf"^net\.1 \({name}\) is random.*odeint_{mode}.*func\.eval\(\).*mask drawn once"
     with pytest.raises(ValueError, match=message):
         solve(field.train(), *args)
     assert solve(field.eval(), *args).requires_grad
@@ -418,7 +419,10 @@ def test_a_random_field_is_refused_in_training_mode(mode, part):
 @all_but_direct
 def test_a_field_whose_statistics_run_is_refused_in_training_mode(mode):
     field, solve, *args = solve_holding(mode, nn.BatchNorm1d(4))
-    message = rf"^net\.1 \(BatchNorm1d\) has a state.*odeint_{mode}.*func\.eval\(\).*GroupNorm.*track_running_stats"
+    message = (
+        rf"^net\.1 \(BatchNorm1d\) has a state.*odeint_{mode}.*func\.eval\(\)"
+        r".*GroupNorm.*track_running_stats"
+    )
     with pytest.raises(ValueError, match=message):
         solve(field.train(), *args)
     assert solve(field.eval(), *args).requires_grad

@@ -54,7 +54,7 @@ def value_and_gradients(mode, method, times, options):
 
 
 def growing(rate, end, method, h=0.01):
-    """dL/dy0 of L = |y(end)|^2 / 2 for y' = rate y (1 + y / 10), y0 = 1: by undoing, by backprop."""
+    """dL/dy0, L = |y(end)|^2 / 2, for y' = rate y (1 + y / 10), y0 = 1: by undoing, by backprop."""
     y0 = torch.ones(
         1,
         dtype=torch.complex128 if isinstance(rate, complex) else torch.float64,
@@ -270,7 +270,8 @@ def test_without_need_of_gradients_nothing_is_kept():
 
 @pytest.mark.parametrize("method", ["rk4", "dopri5", "leapfrog", "implicit_adams", None])
 def test_methods_that_cannot_be_undone_are_refused(method):
-    message = "undoes its steps, which method .* cannot; use one of reversible_heun, asynchronous_leapfrog, or odeint"
+    able = "reversible_heun, asynchronous_leapfrog"
+    message = f"undoes its steps, which method .* cannot; use one of {able}, or odeint"
     with pytest.raises(ValueError, match=message):
         odeint_reversible(Field(), start(), torch.linspace(0, 1, 3), method=method)
 

@@ -26,7 +26,7 @@ def model(recognition="gru", **keywords):
 
 
 def ragged():
-    """Three pieces of spirals at 4, 7 and 2 times, some values not observed; the first begins at 0."""
+    """Three pieces of spirals at 4, 7 and 2 times, not all observed; the first begins at 0."""
     spirals = two_spirals(3, points=20, later=0, total=50, noise=0.1)
     t, series = spirals.t.double(), []
     for i, kept in enumerate(([0, 5, 6, 19], [1, 3, 8, 9, 12, 15, 18], [5, 8])):

@@ -70,7 +70,7 @@ def series(*shape):
 
 
 class Likelihood(nn.Module):
-    """log p(x | z) of a VAE at a z that is not random, in which all of its parameters have a part."""
+    """log p(x | z) of a VAE at a z that is not random: all of its parameters have a part in it."""
 
     def __init__(self, model):
         super().__init__()

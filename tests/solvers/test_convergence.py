@@ -1,4 +1,4 @@
-"""Observed orders, of steps and of the output between them, on a nonlinear, non-autonomous problem."""
+"""Observed orders of steps, and of output between them, on a nonlinear, non-autonomous problem."""
 
 import math
 

@@ -9,8 +9,8 @@ from scipy.integrate import solve_ivp
 from torch import nn
 
 from node_tutorial import METHODS, SolveError, odeint, solve
-from node_tutorial.solvers.integrate import Stats
 from node_tutorial.solvers.methods.newton import Newton
+from node_tutorial.solvers.statistics import Stats
 
 IMPLICIT = [name for name, method in METHODS.items() if getattr(method, "implicit", False)]
 ADAPTIVE = [name for name in IMPLICIT if METHODS[name].error]

@@ -1,4 +1,4 @@
-"""`odeint`: agreement with torchdiffeq and with closed forms, kinds of states, directions of time."""
+"""`odeint`: agreement with torchdiffeq and closed forms, kinds of states, directions of time."""
 
 import math
 

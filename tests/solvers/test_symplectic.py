@@ -1,4 +1,4 @@
-"""Symplectic methods: order, structure and reversibility, on separable problems; what they refuse."""
+"""Symplectic methods: order, structure, reversibility, on separable problems; their refusals."""
 
 import math
 

@@ -21,16 +21,17 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ..options import GRID
 from ..runge_kutta import Field, Step, Time, stage_times, time_tensor
-
-State = tuple[Tensor, ...]  # y first, a slope last
+from .method import Method
+from .method import ReversibleState as State
 
 
 class Reversible(NamedTuple):
-    """A reversible method.
+    """The formulas of a reversible method. The state of a step has y first, a slope last.
 
-    start(f, t, y) -> state, step(f, t, h, state) -> state at t + h, and inverse(f, t, h, state at t
-    + h) -> state at t.
+    start(f, t, y) -> state, step(f, t, h, state) -> state at t + h, and
+    inverse(f, t, h, state at t + h) -> state at t.
     """
 
     order: int
@@ -39,7 +40,8 @@ class Reversible(NamedTuple):
     inverse: Callable[[Field, Time, Time, State], State]
 
 
-# ---- Reversible Heun: y moves by the trapezoidal rule, with the slopes on a second trajectory x, which leaps over y.
+# ---- Reversible Heun: y moves by the trapezoidal rule, with the slopes on a second trajectory x,
+# which leaps over y.
 # Kidger, Foster, Li, Lyons 2021, "Efficient and accurate gradients for neural SDEs", arXiv
 # 2105.13493, Algorithm 1.
 
@@ -65,7 +67,8 @@ def heun_inverse(f: Field, t: Time, h: Time, state: State) -> State:
     return y1 - h / 2 * (k + k1), x, k
 
 
-# ---- Asynchronous leapfrog: y moves with a slope v of its own, which the field's slope at the midpoint reflects.
+# ---- Asynchronous leapfrog: y moves with a slope v of its own, which the field's slope at the
+# midpoint reflects.
 # Mutze 2013, "An asynchronous leapfrog method II"; Zhuang, Dvornek, Tatikonda, Duncan 2021, "MALI",
 # arXiv 2102.04668.
 
@@ -97,16 +100,16 @@ REVERSIBLE = {
 }
 
 
-class Twofold:
-    """The stepper of a reversible method: `order`, and `step` as the loop calls it. It carries the
-    state along.
+class ReversibleStepper:
+    """What takes the steps of a reversible method; it carries the state along.
 
     The slope at the end of the state is that of y up to O(h^2): good enough for the output between
     the steps.
     """
 
     def __init__(self, method: Reversible) -> None:
-        self.method, self.order = method, method.order
+        self.method = method
+        self.order = method.order
         self.state: State | None = None  # behind the last step; None: the next one is the first
 
     def step(
@@ -121,3 +124,17 @@ class Twofold:
         before = self.state or self.method.start(f, t, y)
         self.state = after = self.method.step(f, t, h, before)
         return Step(t, h, before[0], after[0], after[-1], None, [before[-1]])
+
+
+def _reversible(name: str, formulas: Reversible) -> Method:
+    return Method(
+        name,
+        formulas.order,
+        lambda setup: ReversibleStepper(formulas),
+        inverse=formulas.inverse,
+        # perturb would have each step see a slope of its own, and forget its past.
+        options=[name for name in GRID if name != "perturb"],
+    )
+
+
+REVERSIBLE_METHODS = tuple(_reversible(name, formulas) for name, formulas in REVERSIBLE.items())
