@@ -120,7 +120,8 @@ def measure(name, case, rounds):
     f = Field(*case.widths)
     y0 = torch.randn(case.batch, case.widths[0], requires_grad=True)
     t = torch.linspace(0, case.end, case.points)
-    exact_f, exact_y0 = Field(*case.widths).double(), y0.detach().double().requires_grad_()
+    exact_f = Field(*case.widths).double()
+    exact_y0 = y0.detach().double().requires_grad_()
     exact_f.load_state_dict(f.state_dict())
     for mode in MODES:
 
@@ -138,7 +139,8 @@ def measure(name, case, rounds):
         errors, nfe = {}, {}
         for library, run in runs.items():
             run()  # warm up
-            f.nfe, run.forward_nfe = 0, None
+            f.nfe = 0
+            run.forward_nfe = None
             errors[library] = relative_error(run(), exact)
             nfe[library] = (
                 (f.nfe, 0)
@@ -154,7 +156,8 @@ def measure(name, case, rounds):
         for library in runs:
             ratios = [a / b for a, b in zip(times["torchdiffeq"], times[library])]
             low, middle, high = statistics.quantiles(ratios, n=4)
-            (first, second), ms = nfe[library], 1e3 * statistics.median(times[library])
+            first, second = nfe[library]
+            ms = 1e3 * statistics.median(times[library])
             floor = 1e3 * (
                 first * bare["backprop" if mode == "backprop" else "forward"]
                 + second * bare["adjoint"]

@@ -70,11 +70,9 @@ class Oscillator(nn.Module):
         def constant(value: float | None) -> nn.Parameter | None:
             return None if value is None else nn.Parameter(torch.tensor(float(value)))
 
-        self.omega, self.damping, self.force = (
-            nn.Parameter(torch.tensor(float(omega))),
-            constant(damping),
-            constant(force),
-        )
+        self.omega = nn.Parameter(torch.tensor(float(omega)))
+        self.damping = constant(damping)
+        self.force = constant(force)
         self.drive = constant(drive if force is not None else None)
 
     def forward(self, t: Tensor, state: Tensor) -> Tensor:
@@ -166,7 +164,10 @@ class ContinuousVAE(nn.Module):
         self.encoder = encoder if encoder is not None else SetEncoder(features, latent)
         self.decoder = decoder if decoder is not None else MLP(latent, 32, features)
         self.log_noise = noise_parameter(noise)
-        self.features, self.latent, self.beta, self.t0 = features, latent, beta, t0
+        self.features = features
+        self.latent = latent
+        self.beta = beta
+        self.t0 = t0
 
     def encode(self, t: Tensor, x: Tensor, mask: Tensor | None = None) -> Posterior:
         """q(z(t0) | t, x): mean and std (B, L)."""

@@ -71,7 +71,8 @@ class VectorField(nn.Module):
             raise TypeError(
                 f"net must be an nn.Module, such as MLP(2, 32, 2), got {type(net).__name__}"
             )
-        self.net, self.time = net, time
+        self.net = net
+        self.time = time
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         if self.time:
@@ -204,7 +205,8 @@ class TimedMLP(nn.Module):
         if not isinstance(self.activation, nn.Tanh) or len(self.layers) not in (2, 3) or t.dim():
             return None
         first, *middle, last = (layer.slope(t) for layer in self.layers)  # type: ignore[operator]
-        h, slopes = y, []
+        h = y
+        slopes = []
         for layer in self.layers[:-1]:
             h = torch.tanh(layer(t, h))
             slopes.append(1 - h * h)
@@ -284,10 +286,12 @@ class SecondOrder(nn.Module):
 
     def __init__(self, acceleration: nn.Module, dim: int = -1) -> None:
         super().__init__()
-        self.acceleration, self.dim = acceleration, dim
+        self.acceleration = acceleration
+        self.dim = dim
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        v, a = y.chunk(2, self.dim)[1], self.acceleration(t, y)
+        v = y.chunk(2, self.dim)[1]
+        a = self.acceleration(t, y)
         if a.shape != v.shape or 2 * v.shape[self.dim] != y.shape[self.dim]:
             raise ValueError(
                 f"acceleration must have half of y's {y.shape[self.dim]} entries along dim "

@@ -124,7 +124,8 @@ class PlanarFlow(Flow):
             raise ValueError(
                 f"closed must be 'log_prob' or 'sample', the way that has a formula, got {closed!r}"
             )
-        self.size, self.closed = size, closed
+        self.size = size
+        self.closed = closed
         self.w = nn.Parameter(torch.randn(layers, size) / math.sqrt(size))
         self.v = nn.Parameter(0.1 * torch.randn(layers, size))
         self.b = nn.Parameter(torch.randn(layers))
@@ -145,7 +146,8 @@ class PlanarFlow(Flow):
 
     def _formula(self, x: Tensor) -> Flowed:
         u = self.directions()
-        wu, stretch = (self.w * u).sum(1), x.new_ones(())
+        wu = (self.w * u).sum(1)
+        stretch = x.new_ones(())
         log_det = x.new_zeros(x.shape[:-1])
         for k, (w, u_k, b) in enumerate(zip(self.w, u, self.b)):
             h = torch.tanh(x @ w + b)
@@ -179,7 +181,8 @@ def bisect(wy: Tensor, wu: Tensor, b: Tensor) -> Tensor:
     """The root a of a + wu tanh(a + b) = wy, for wu >= -1 (then the left side grows with a); shapes
     as wy.
     """
-    low, high = wy - wu.abs(), wy + wu.abs()
+    low = wy - wu.abs()
+    high = wy + wu.abs()
     for _ in range(-round(math.log2(torch.finfo(wy.dtype).eps))):
         middle = (low + high) / 2
         above = middle + wu * torch.tanh(middle + b) > wy
@@ -234,7 +237,8 @@ class RealNVP(Flow):
                 "bound must be positive, the largest |log scale| of a coupling, such as 2.0, got "
                 f"{bound}"
             )
-        self.size, self.bound = size, bound
+        self.size = size
+        self.bound = bound
         self.nets = nn.ModuleList(MLP(size, *hidden, 2 * size) for _ in range(layers))
         for net in self.nets:
             with torch.no_grad():

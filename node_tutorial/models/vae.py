@@ -171,7 +171,9 @@ class VAE(nn.Module):
         super().__init__()
         if likelihood not in ("bernoulli", "gaussian"):
             raise ValueError(f"likelihood must be 'bernoulli' or 'gaussian', got {likelihood!r}")
-        self.latent, self.likelihood, self.beta = latent, likelihood, beta
+        self.latent = latent
+        self.likelihood = likelihood
+        self.beta = beta
         self.encoder = nn.Sequential(
             MLP(size, hidden, hidden), nn.Tanh(), GaussianHead(hidden, latent)
         )

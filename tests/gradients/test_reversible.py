@@ -47,7 +47,9 @@ def weighted(y):
 
 
 def value_and_gradients(mode, method, times, options):
-    field, y0, t = Field(), start(), torch.tensor(times, **f64, requires_grad=True)
+    field = Field()
+    y0 = start()
+    t = torch.tensor(times, **f64, requires_grad=True)
     y = mode(field, y0, t, method=method, options=options)
     gradients = torch.autograd.grad(weighted(y), [y0, t, *field.parameters()])
     return torch.cat([x.detach().reshape(-1) for x in (y, *gradients)])
@@ -103,7 +105,8 @@ def test_rounding_grows_where_solutions_decay_or_grow_and_not_where_they_rotate(
 
 @every
 def test_the_way_back_ends_where_the_docstring_says(method):
-    pair, ends = REVERSIBLE[method], {}
+    pair = REVERSIBLE[method]
+    ends = {}
     for rate in (-1.0, 1j):
         for steps in (500, 1000, 2000):
             f = partial(lambda rate, t, y: rate * y, rate)
@@ -120,7 +123,8 @@ def test_the_way_back_ends_where_the_docstring_says(method):
 @every
 def test_the_time_of_an_event_is_differentiable(method):
     def gradients(interface):
-        field, y0 = Field(), torch.tensor([[1.0, 0.0]], **f64, requires_grad=True)
+        field = Field()
+        y0 = torch.tensor([[1.0, 0.0]], **f64, requires_grad=True)
         t, y = odeint_event(
             field,
             y0,
@@ -228,7 +232,8 @@ def test_the_graph_can_be_used_twice_but_not_differentiated():
 @every
 def test_memory_is_flat_in_the_number_of_steps(method):
     def kept(mode, steps, points=2):
-        field, y0 = Field(), torch.ones(32, 2, **f64, requires_grad=True)
+        field = Field()
+        y0 = torch.ones(32, 2, **f64, requires_grad=True)
         with bytes_kept(exclude=field.parameters()) as counted:
             y = mode(
                 field,
@@ -249,7 +254,8 @@ def test_memory_is_flat_in_the_number_of_steps(method):
 
 @every
 def test_a_step_costs_one_evaluation_forward_and_two_backward(method):
-    field, y0 = Field(), start()
+    field = Field()
+    y0 = start()
     y = odeint_reversible(
         field, y0, torch.tensor([0.0, 1.0], **f64), method=method, options={"step_size": 0.01}
     )
@@ -302,9 +308,11 @@ def test_a_grid_constructor_makes_the_grid():
     def quadratic(func, y0, t):
         return t[0] + (t[-1] - t[0]) * torch.linspace(0, 1, 30, **f64) ** 2
 
-    t, gradients = torch.tensor([0.0, 0.4, 1.0], **f64), []
+    t = torch.tensor([0.0, 0.4, 1.0], **f64)
+    gradients = []
     for mode in (odeint, odeint_reversible):
-        field, y0 = Field(), start()
+        field = Field()
+        y0 = start()
         y = mode(field, y0, t, method="reversible_heun", options={"grid_constructor": quadratic})
         gradients.append(torch.autograd.grad(weighted(y), [y0, *field.parameters()]))
     for direct, ours in zip(*gradients):

@@ -177,7 +177,8 @@ def case(request):
 def make(case, seed=0):
     """The model and its inputs, of which the random ones require gradients."""
     torch.manual_seed(seed)
-    model, inputs = case.make(), case.inputs()
+    model = case.make()
+    inputs = case.inputs()
     return model, tuple(x.requires_grad_() if x.dim() > 1 else x for x in inputs)
 
 

@@ -33,7 +33,8 @@ def settings(gradient):
 
 @pytest.mark.parametrize("widths", [(2, 3), (2, 8, 3), (2, 8, 5, 3)])
 def test_an_mlp_is_its_formula(widths):
-    net, x = MLP(*widths, activation=nn.SiLU), torch.randn(4, 2)
+    net = MLP(*widths, activation=nn.SiLU)
+    x = torch.randn(4, 2)
     layers = [layer for layer in net if isinstance(layer, nn.Linear)]
     expected = x
     for i, layer in enumerate(layers):
@@ -73,7 +74,8 @@ def test_a_field_with_time_solves_with_one_clock_per_sample():
 
 @pytest.mark.parametrize("gradient", GRADIENT_MODES)
 def test_every_gradient_mode_gives_the_states_and_gradients_of_odeint(gradient):
-    f, keywords = field(), settings(gradient)
+    f = field()
+    keywords = settings(gradient)
     model = NeuralODE(f, gradient=gradient, **keywords)
     y0 = Y0.clone().requires_grad_()
     expected = odeint(f, y0, T, **keywords)
@@ -123,7 +125,8 @@ def test_callbacks_of_the_field_are_called_as_by_odeint(gradient, compiled):
             self.accepted += 1
 
     torch.manual_seed(0)
-    f, keywords = Watching(MLP(2, 8, 2).double()), settings(gradient)
+    f = Watching(MLP(2, 8, 2).double())
+    keywords = settings(gradient)
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"

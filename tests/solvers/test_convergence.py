@@ -16,7 +16,8 @@ ORDERS = {name: method.order for name, method in GENERAL.items() if hasattr(meth
 ORDERS |= {"explicit_adams": 4, "implicit_adams": 5, "fixed_adams": 5}
 ADAMS = {"max_order": 6, "max_iters": 30}
 ADAPTIVE = [name for name, method in METHODS.items() if getattr(method, "error", None)]
-FORWARD, BACKWARD = (0.0, 2.0), (2.0, 0.0)
+FORWARD = (0.0, 2.0)
+BACKWARD = (2.0, 0.0)
 both_directions = pytest.mark.parametrize("span", [FORWARD, BACKWARD], ids=["forward", "backward"])
 
 
@@ -58,7 +59,8 @@ def test_halving_the_step_shows_the_order(method, span):
     counts = {1: (500, 1000), 2: (250, 500), 6: (30, 60), 8: (20, 28)}.get(order, (80, 160))
     options = {}
     if method.endswith("adams"):
-        counts, options = (200, 400), ADAMS
+        counts = (200, 400)
+        options = ADAMS
     assert slope(method, span, counts, **options) == pytest.approx(order, abs=0.2)
 
 

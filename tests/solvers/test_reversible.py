@@ -155,7 +155,8 @@ def test_unequal_steps_keep_the_order(method, span):
 @every
 def test_backpropagation_gives_the_gradient_of_the_computed_solution(method, times, options):
     w = torch.tensor([[0.1, 1.0], [-1.0, 0.2]], **f64, requires_grad=True)
-    y0, t = Y0.clone().requires_grad_(), torch.tensor(times, **f64, requires_grad=True)
+    y0 = Y0.clone().requires_grad_()
+    t = torch.tensor(times, **f64, requires_grad=True)
 
     def run(y0, w, t):
         return odeint(
