@@ -1,5 +1,4 @@
-"""Times the gradient modes against torchdiffeq's adjoint, and measures their memory and error;
-tables in Markdown.
+"""Times the gradient modes against torchdiffeq's adjoint; measures memory and error; in Markdown.
 
     python benchmarks/gradients.py [--quick] [--case NAME] [--rounds N]
     python benchmarks/gradients.py --memory
@@ -50,9 +49,7 @@ def problem(case):
 
 
 def reversible(f, case, y0, t, exact, wanted):
-    """The solver of the mode "reversible", with as few steps (a power of two) as give the wanted
-    error.
-    """
+    """The solver of "reversible", with as few steps (a power of two) as give the wanted error."""
     for power in range(4, 15):
         options = {"step_size": case.end / 2**power}
         solver = partial(GRADIENT_MODES["reversible"], f, method="reversible_heun", options=options)

@@ -60,9 +60,7 @@ class Field(nn.Module):
 
 
 def task(mode, solver, f, y0, t):
-    """What is timed: the states, or the gradients of their squares' sum with respect to y0 and the
-    parameters.
-    """
+    """What is timed: the states, or the gradients of the sum of their squares."""
 
     def run():
         with torch.set_grad_enabled(mode != "forward"):
@@ -90,9 +88,7 @@ def relative_error(result, exact):
 
 
 def bare_calls(f, y0, t):
-    """Evaluations alone, REPEATS of them: without a graph, with one and its backward pass, each
-    with its product.
-    """
+    """REPEATS evaluations alone: without a graph; with one, and back; each with its product."""
     start = t[0]
 
     def forward():

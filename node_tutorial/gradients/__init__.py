@@ -1,5 +1,4 @@
-"""Ways to differentiate a solve, one per file, each a function with `odeint`'s signature;
-GRADIENT_MODES by name.
+"""Ways to differentiate a solve, one per file, each a function like `odeint`; GRADIENT_MODES.
 
 - direct: `odeint` itself, autograd through everything that was computed; exact, memory for all of
   it.

@@ -205,8 +205,7 @@ def pull_back(
     stats: Stats,
     y_at: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
-    """dL/dy0, dL/dt (None unless wanted) and dL/dtheta, from dL/dy (T, *): the adjoint solve, from
-    t[-1] to t[0].
+    """dL/dy0, dL/dt (None unless wanted), dL/dtheta, from dL/dy (T, *): the adjoint solve.
 
     With `y_at`, the state at any time between, y is read there. Without, it is integrated too, from
     each y[i]. The evaluations of func are added to `stats`.

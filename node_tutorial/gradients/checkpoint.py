@@ -15,6 +15,7 @@ Source: Griewank, Walther 2000, "Algorithm 799: revolve", ACM TOMS 26(1).
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -73,15 +74,14 @@ def odeint_checkpoint(
     )
     solver = {"rtol": rtol, "atol": atol, "method": method, "options": options}
     if event_fn is not None:
-        mode = lambda *args, **kwargs: odeint_checkpoint(*args, **kwargs, snapshots=snapshots)  # noqa: E731
+        mode = partial(odeint_checkpoint, snapshots=snapshots)
         return with_event(mode, func, y0, t, event_fn, params, stats, **solver)
     p = prepare_recorded(func, y0, t, "odeint_checkpoint", **solver, stats=stats)
     return unflatten(_Checkpoint.apply(p, snapshots, p.y0, t, *params), p.shapes)
 
 
 def best_split(steps: int, snapshots: int) -> int:
-    """After how many of the steps to keep a state, in order to compute as few steps again as
-    possible.
+    """After how many of the steps to keep a state, so that the fewest steps are computed again.
 
     `snapshots` counts the state at the beginning, which is kept already; with one there is no other
     to place. With r repetitions of any step, s snapshots reach C(s + r, s) steps; both parts of the
@@ -132,9 +132,7 @@ def _pull_back(
     state: StepState,
     snapshots: int,
 ) -> None:
-    """Pull back `count` steps from number `first` on, from the state before them, with as many
-    snapshots.
-    """
+    """Pull back `count` steps from number `first` on, from the state before them."""
     while count > 1 and snapshots > 1:
         k = best_split(count, snapshots)
         behind = _after(p, records, first, k, state)

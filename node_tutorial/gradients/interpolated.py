@@ -53,8 +53,7 @@ def odeint_interpolated(
     adjoint_options: dict | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
 ) -> Any:
-    """As `odeint_adjoint`, but the backward solve reads y(t) from the forward solve (module
-    docstring).
+    """As `odeint_adjoint`, but the backward solve reads y(t) from the forward solve.
 
     Args:
         all: as `odeint_adjoint`. A "norm" among adjoint_options, and callbacks of the backward
@@ -84,9 +83,7 @@ def odeint_interpolated(
 
 
 class _Interpolated(torch.autograd.Function):
-    """Forward: a solve without a graph, whose polynomials are kept. Backward: the adjoint solve
-    without y.
-    """
+    """Forward: a solve without a graph, its polynomials kept. Backward: the adjoint without y."""
 
     @staticmethod
     def forward(
@@ -145,9 +142,7 @@ def coefficients(step: Step, h: float, dense: Dense) -> Tensor:
 
 
 def piecewise(times: Sequence[float], pieces: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
-    """The function t -> y(t) that is a polynomial between any two consecutive times, which rise or
-    fall.
-    """
+    """The function t -> y(t), a polynomial between any two neighboring times."""
     sign = 1 if times[-1] >= times[0] else -1
     ends = [sign * t for t in times[1:]]
     polynomials = [piece.unbind() for piece in pieces]

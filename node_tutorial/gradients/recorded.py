@@ -130,9 +130,7 @@ class Cotangents:
         self.sums: list[Tensor | None] = [None] * len(params)
 
     def pull_back(self, r: Record, state: StepState) -> None:
-        """From behind a step to before it: redo the step with a graph, take its vector-Jacobian
-        product.
-        """
+        """From behind a step to before it: redo it with a graph, and pull back through that."""
         if r.ends_on is not None:
             self.y = self.y + self.grad_y[r.ends_on]
         part = slice(r.inside.start, r.inside.stop)
@@ -211,8 +209,7 @@ def find_params(
 
 
 def check_field(func: Callable, gradient: str) -> None:
-    """Refuse a field that changes from one call to the next, as all modes but `odeint` evaluate it
-    again.
+    """Refuse a field that changes from call to call, as all modes but `odeint` evaluate it again.
 
     Looked for are the modules of torch that are random, or keep a state, in training mode; func is
     a module, or a method of one. Batch statistics alone are fine: they are a function of y. Where

@@ -31,8 +31,7 @@ def odeint_replay(
     stats: Stats | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
 ) -> Any:
-    """As `odeint`, with the gradient by replaying the recorded steps: exact, in memory for two
-    states a step.
+    """As `odeint`, with the gradient by replaying recorded steps: exact, two states a step kept.
 
     Args:
         adjoint_params: the tensors that get gradients, besides y0 and t; default: the parameters of

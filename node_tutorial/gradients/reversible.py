@@ -46,8 +46,7 @@ def odeint_reversible(
     stats: Stats | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
 ) -> Any:
-    """As `odeint`, with the gradient by undoing the steps: exact, in memory that does not grow with
-    their number.
+    """As `odeint`, with the gradient by undoing the steps: exact, memory flat in their number.
 
     Args:
         method: "reversible_heun" or "asynchronous_leapfrog". Their stability is weak; see

@@ -30,18 +30,14 @@ TRACES = ("exact", *NOISES)
 
 
 class Path(NamedTuple):
-    """A flow along its way: states y (T, ..., D), and (T, ...) the log_det of the map that led
-    there, or log_prob.
-    """
+    """A flow along its way: states y (T, ..., D), and (T, ...) the map's log_det, or log_prob."""
 
     y: Tensor
     log: Tensor
 
 
 class Penalized(NamedTuple):
-    """log_prob (...), and what the paths from x to the noise cost, (...): kinetic energy and the
-    Jacobian's norm.
-    """
+    """log_prob (...), and what the paths to the noise cost (...): energy, Jacobian's norm."""
 
     log_prob: Tensor
     kinetic: Tensor
@@ -49,8 +45,7 @@ class Penalized(NamedTuple):
 
 
 class CNF(Flow):
-    """A continuous normalizing flow, see the module's docstring; its calls are those of all flows
-    (flows.py).
+    """A continuous normalizing flow (see the module), with the calls of all flows (flows.py).
 
     Args:
         func: the field, a module, t 0-d and y (..., D) -> (..., D), in which every row moves by
@@ -62,10 +57,10 @@ class CNF(Flow):
         probes: of the estimate, how many vectors for a row.
         redraw: draw them anew at every evaluation instead of once a solve. A mistake, here to be
             looked at: the solver takes the noise for an error, and shortens its steps. (Only
-                "direct" can differentiate it.)
+            "direct" can differentiate it.)
         method, rtol, atol, gradient, options: of the solver, as for `NeuralODE`. A density that
             comes from a few large fixed steps need not be one: it can be trained to be too good to
-                be true.
+            be true.
 
     Shapes: x, z (B, D), context (C,) or (B, C).
 
@@ -118,8 +113,7 @@ class CNF(Flow):
         return self._last[0].stats
 
     def path(self, y: Tensor, t: Tensor, context: Tensor | None = None) -> Path:
-        """The states (T, B, D) at the times t (T,), from y (B, D) at t[0], and log |det
-        dy(t)/dy(t[0])| (T, B).
+        """States (T, B, D) at times t (T,) from y (B, D) at t[0]; log |det dy(t)/dy(t[0])| (T, B).
 
         The times increase or decrease; none need be 0 or `end`.
 
@@ -129,8 +123,7 @@ class CNF(Flow):
         return Path(*self._solve(y, t, context, 1))
 
     def push(self, z: Tensor, t: Tensor, context: Tensor | None = None) -> Path:
-        """Where the noise z (B, D) has come at the times t (T,) (T, B, D), and log p_t there (T,
-        B).
+        """Where the noise z (B, D) has come at times t (T,): (T, B, D), and log p_t there (T, B).
 
         Raises:
             ValueError: if t does not begin at 0.
@@ -156,9 +149,7 @@ class CNF(Flow):
     def log_prob(
         self, x: Tensor, context: Tensor | None = None, *, time: float | None = None
     ) -> Tensor:
-        """log p(x) in nats, (B, D) -> (B,); with `time`, of the density at that time instead of
-        `end`.
-        """
+        """log p(x) in nats, (B, D) -> (B,); with `time`, of the density then, not at `end`."""
         time = self.end if time is None else float(time)
         if time == 0:
             return normal_log_prob(x)
@@ -166,8 +157,7 @@ class CNF(Flow):
         return normal_log_prob(y[-1]) + log_det[-1]
 
     def penalized(self, x: Tensor, context: Tensor | None = None) -> Penalized:
-        """log p(x), and the integrals of |f|^2 and |df/dy|_F^2 along the path of x, all (B,), in
-        one solve.
+        """log p(x), and the integrals of |f|^2 and |df/dy|_F^2 along the path of x, all (B,).
 
         The Jacobian's norm is exact with the exact trace, else Hutchinson's estimate by the probes
         of the trace. As in regularization.py, neither has a part in the error that chooses the

@@ -111,9 +111,8 @@ class SetEncoder(nn.Module):
         observed = mask.any(-1, keepdim=True)
         number = observed.sum(1)
         mean = torch.where(observed, each, 0.0).sum(1) / number.clamp(min=1)
-        return self.all(
-            torch.cat([mean, number.to(x.dtype).log1p()], dim=-1)
-        )  # the more of them, the surer
+        # It sees how many there are: the more, the surer.
+        return self.all(torch.cat([mean, number.to(x.dtype).log1p()], dim=-1))
 
 
 class ContinuousVAE(nn.Module):
@@ -191,9 +190,7 @@ class ContinuousVAE(nn.Module):
         return torch.where(mask, entries, 0.0).sum((1, 2))
 
     def elbo(self, t: Tensor, x: Tensor, mask: Tensor | None = None, draws: int = 1) -> ELBO:
-        """The terms of the bound, (B,) each; the reconstruction is a mean over as many draws of
-        z(t0).
-        """
+        """The terms of the bound, (B,) each; the reconstruction is a mean over draws of z(t0)."""
         mean, std = self.encode(t, x, mask)
         terms = [self.log_likelihood(reparameterize(mean, std), t, x, mask) for _ in range(draws)]
         return ELBO(torch.stack(terms).mean(0), gaussian_kl(mean, std).sum(-1))
@@ -212,9 +209,7 @@ class ContinuousVAE(nn.Module):
     def forward(
         self, t: Tensor, x: Tensor, mask: Tensor | None = None, times: Tensor | None = None
     ) -> Tensor:
-        """The series (B, S, D) at `times` (S,) or (B, S), None for t, as decoded from the mean of
-        q.
-        """
+        """The series (B, S, D) at `times` (S,) or (B, S), None for t, as decoded from q's mean."""
         return self.decode(self.encode(t, x, mask).mean, t if times is None else times)
 
     def sample(self, n: int, t: Tensor) -> Tensor:
@@ -236,7 +231,6 @@ class ContinuousVAE(nn.Module):
         if times.dim() == 2:
             times = times.repeat(draws, 1)
         z = self.latents(z0.flatten(0, 1), times)
-        paths = torch.cat(
-            [self.decoder(part) for part in z.split(2000)]
-        )  # all at once may take a gigabyte
+        # In parts: all at once may take a gigabyte.
+        paths = torch.cat([self.decoder(part) for part in z.split(2000)])
         return paths.unflatten(0, (draws, len(x)))

@@ -71,8 +71,7 @@ class WithIntensity(nn.Module):
 
 
 def poisson_log_prob(log_intensity: Tensor, integral: Tensor, events: Tensor) -> Tensor:
-    """sum_i log lambda(t_i) - integral of lambda, (B,): the log-density of a Poisson process's
-    events.
+    """sum_i log lambda(t_i) - integral of lambda, (B,): log-density of a Poisson process's events.
 
     Args:
         log_intensity: (B, T), log lambda at the times.
@@ -91,8 +90,7 @@ def poisson_log_prob(log_intensity: Tensor, integral: Tensor, events: Tensor) ->
 
 
 class LatentODE(ContinuousVAE):
-    """A `ContinuousVAE` with a learned field and a recurrent recognition net; see the module's
-    docstring.
+    """A `ContinuousVAE` with a learned field and a recurrent recognition net; see the module.
 
     Args:
         features: D, the entries of x.
@@ -153,9 +151,7 @@ class LatentODE(ContinuousVAE):
     def log_likelihood(
         self, z0: Tensor, t: Tensor, x: Tensor, mask: Tensor | None = None
     ) -> Tensor:
-        """log p(x | z(t0)), (B,), and with intensities also log p of the times at which anything is
-        observed.
-        """
+        """log p(x | z(t0)), (B,); with intensities, log p of the times of observation is added."""
         if self.log_intensity is None:
             return super().log_likelihood(z0, t, x, mask)
         z, log_rate, integral = self.events(z0, t)

@@ -1,5 +1,4 @@
-"""Recurrent nets for series with irregular times: a GRU that reads the gaps, and one whose state
-moves during them.
+"""Recurrent nets for irregular times: a GRU that reads the gaps, one whose state moves during them.
 
 Both keep a state h (B, H), and meet the times of each series one after another:
 
@@ -81,9 +80,7 @@ class GRUWithGaps(nn.Module):
         return Reading(self.output(arrived), states)
 
     def forecast(self, t: Tensor, x: Tensor, mask: Tensor | None, later: Tensor) -> Tensor:
-        """Predictions (B, S, D) at times later (S,) or (B, S), all after t, each read as if it had
-        been observed.
-        """
+        """Predictions (B, S, D) at times later (S,) or (B, S), after t, each read as observed."""
         t, mask = check_series(t, x, mask)
         later = later.to(t).expand(len(x), -1)
         unknown = x.new_zeros(*later.shape, self.features)

@@ -1,5 +1,4 @@
-"""Penalties for paths that are expensive to follow: kinetic energy, the field's Jacobian, a random
-end time.
+"""Penalties for paths that are expensive to follow: kinetic energy, Jacobian's norm, a random end.
 
 Many fields carry the data to where the loss is small. These ask for one whose paths are short,
 even, and alike:
@@ -30,8 +29,7 @@ from .neural_ode import NeuralODE
 
 
 class Regularized(NamedTuple):
-    """What a `RegularizedODE` returns: states y (T, ..., D); kinetic and frobenius (...,), over all
-    of the times.
+    """What a `RegularizedODE` returns: states y (T, ..., D); kinetic, frobenius (...), over all t.
 
     frobenius is None unless it was asked for.
     """

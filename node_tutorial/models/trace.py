@@ -63,8 +63,7 @@ def hutchinson_trace(dy: Tensor, y: Tensor, noise: Tensor) -> Tensor:
 
 
 def draw_noise(kind: str, probes: int, y: Tensor) -> Tensor:
-    """Probes e (P, *y.shape) for `hutchinson_trace`, a new one for every row of y: random signs, or
-    Gaussian.
+    """Probes e (P, *y.shape) for `hutchinson_trace`, new for every row of y: signs, or Gaussian.
 
     Raises:
         ValueError: for a kind that is not in NOISES.

@@ -6,8 +6,8 @@ the decoder gives. It should make the data likely, but log p(x), an integral ove
 reach. So the encoder guesses which z made x, by a Gaussian q(z | x) = N(mean(x), std(x)^2), and by
 Jensen's inequality
 
-    log p(x) = log E_q [p(x | z) p(z) / q(z | x)]  >=  E_q log p(x | z)  -  KL(q(z | x) || p(z))  =
-    ELBO(x)
+    log p(x) = log E_q [p(x | z) p(z) / q(z | x)]
+            >= E_q log p(x | z)  -  KL(q(z | x) || p(z))  =  ELBO(x)
 
 The first term, `reconstruction`, asks that z says what x was; the second, `kl`, that the guesses
 look like draws from p(z), so that a draw from p(z) decodes to something like the data. What is lost
@@ -35,8 +35,7 @@ from .fields import MLP
 
 
 def gaussian_kl(mean: Tensor, std: Tensor) -> Tensor:
-    """KL(N(mean, std^2) || N(0, 1)) = (mean^2 + std^2 - 1) / 2 - log std, entry by entry; (...) ->
-    (...), in nats.
+    """KL(N(mean, std^2) || N(0, 1)) = (mean^2 + std^2 - 1) / 2 - log std, in nats, entry by entry.
 
     Source: Kingma, Welling 2013, arXiv 1312.6114, appendix B.
 
@@ -85,9 +84,7 @@ class ELBO(NamedTuple):
 
 
 class GaussianHead(nn.Module):
-    """Mean and std (..., L) of a Gaussian, each linear in the features h (..., H), std through
-    softplus.
-    """
+    """Mean and std (..., L) of a Gaussian, linear in features h (..., H), std through softplus."""
 
     def __init__(self, features: int, latent: int) -> None:
         super().__init__()
@@ -95,9 +92,8 @@ class GaussianHead(nn.Module):
 
     def forward(self, h: Tensor) -> Posterior:
         mean, std = self.linear(h).chunk(2, dim=-1)
-        return Posterior(
-            mean, nn.functional.softplus(std) + 1e-4
-        )  # never 0, where log std is not finite
+        # std is never 0, where its logarithm is not finite.
+        return Posterior(mean, nn.functional.softplus(std) + 1e-4)
 
 
 class Autoencoder(nn.Module):
@@ -136,8 +132,7 @@ class Autoencoder(nn.Module):
 
 
 class VAE(nn.Module):
-    """The generator z -> x and its inverse guess q(z | x), trained together by the ELBO; see the
-    module's docstring.
+    """The generator z -> x and its inverse guess q(z | x), trained together by the ELBO (module).
 
     Args:
         size: D, the number of entries of x.

@@ -34,8 +34,7 @@ def solve_per_sample(
     options: dict | None,
     record: bool,
 ) -> Solution:
-    """Solve every row of y0 (B, ...) with its own clock, at times t (T,) for all, or (B, T), one
-    row each.
+    """Solve every row of y0 (B, ...) with its own clock, at times t, (T,) for all or (B, T).
 
     Args:
         func: f(t, y) with t of shape (B, 1, ..., 1), so that it broadcasts against y (B, ...).
@@ -124,9 +123,7 @@ def _march(
     options: Options,
     found: list[tuple[Tensor, Tensor]],
 ) -> None:
-    """Solve, and append to `found` what comes out: places in the flattened (B, T), and the states
-    there.
-    """
+    """Solve, and append to `found` places in the flattened (B, T), and the states there."""
     batch, n_times = times.shape
     max_steps = options.max_num_steps or UNLIMITED
     column = (-1, *[1] * (y.dim() - 1))  # a number per row, shaped to broadcast against y
@@ -260,9 +257,7 @@ def _decide(ratio: Tensor, order: int, limits: Options) -> tuple[Tensor, Tensor]
 
 
 def _inside(step: Step, rows: Tensor, theta: Tensor, dense: Dense) -> Tensor:
-    """The states of some rows at t + theta h, by the method's dense output; exactly y1 where theta
-    is 1.
-    """
+    """The states of some rows at t + theta h, by the dense output; exactly y1 where theta is 1."""
     assert isinstance(step.h, Tensor) and not isinstance(dense, str)
     y0 = step.y0[rows]
     h = step.h[rows]

@@ -58,9 +58,7 @@ def newton_failed(t: float, h: float, method: str) -> SolveError:
 
 
 def too_many_steps(limit: int, t: float, target: float | None, h: float) -> SolveError:
-    """For max_num_steps attempts without reaching the next output time (or an event, when target is
-    None).
-    """
+    """For max_num_steps attempts without an output time (or an event, when target is None)."""
     if target is None:
         goal = "finding an event"
         remedy = "check that event_fn changes its sign, or start nearer to the event"
@@ -98,9 +96,7 @@ def check_finite(x: Tensor, name: str, t: float) -> None:
 
 
 def check_solution(y: Tensor, t: list[float], method: str) -> None:
-    """Raise SolveError if a fixed-step solution (T, ...) overflowed. Once it did it stays so: the
-    end tells.
-    """
+    """Raise SolveError if a fixed-step solution (T, ...) overflowed; its end tells."""
     if torch.isfinite(y[-1]).all():
         return
     first = first_overflow(y)

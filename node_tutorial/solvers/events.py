@@ -68,9 +68,7 @@ def find_event(
 def _root_inside(
     segment: Segment, g: Callable[[float, Tensor], float], g0: float, g1: float, dense: Dense
 ) -> tuple[float, Tensor]:
-    """The time inside a step at which g(t, y(t)), of the values g0 and g1 at its ends, is zero, and
-    y there.
-    """
+    """The time inside a step at which g(t, y(t)), g0 and g1 at its ends, is zero; and y there."""
     # Here, because importing scipy takes longer than importing all of this package.
     from scipy.optimize import brentq
 

@@ -1,6 +1,4 @@
-"""Checks and normal forms of what `odeint` is given: every refusal names the argument, its value,
-and the remedy.
-"""
+"""Checks of what `odeint` is given: every refusal names the argument, its value, and the remedy."""
 
 import itertools
 import math
@@ -95,9 +93,7 @@ def check_state(y0: Any) -> tuple[Tensor, list[torch.Size] | None]:
 
 
 def unflatten(y: Tensor, shapes: Sequence[torch.Size] | None) -> State:
-    """Split the last dimension of a flat state (..., N) into tensors (..., *shape); without shapes,
-    y itself.
-    """
+    """A flat state (..., N) as a tuple of tensors (..., *shape); without shapes, y itself."""
     if shapes is None:
         return y
     parts = y.split([shape.numel() for shape in shapes], dim=-1)
@@ -109,8 +105,7 @@ def unflatten(y: Tensor, shapes: Sequence[torch.Size] | None) -> State:
 def counted_field(
     func: Callable, y0: Tensor, shapes: Sequence[torch.Size] | None, log: Log
 ) -> Callable:
-    """f(t, y) on the flat state; it counts its evaluations in the log, and checks the output of the
-    first.
+    """f(t, y) on the flat state; it counts its evaluations in the log, checks the first output.
 
     It raises SolveError when the log allows no more of them.
     """
@@ -221,9 +216,7 @@ def check_tolerance(
 
 
 def make_norm(norm: Norm | None, shapes: Sequence[torch.Size] | None) -> Norm:
-    """The norm over the state: the user's, on the state as the user knows it; else rms; for tuples
-    the largest rms.
-    """
+    """The norm: the user's, on the state as the user knows it; else rms, of a tuple the largest."""
     if shapes is None:
         return norm or rms_norm
     user = norm or (lambda parts: largest(map(rms_norm, parts)))
@@ -233,9 +226,7 @@ def make_norm(norm: Norm | None, shapes: Sequence[torch.Size] | None) -> Norm:
 def add_callbacks(
     log: Log, func: Any, shapes: Sequence[torch.Size] | None, supported: Iterable[str]
 ) -> list[str]:
-    """Attach func's callback_step, callback_accept_step, callback_reject_step (t, y, |h|); return
-    the unsupported.
-    """
+    """Attach func's callbacks (t, y, |h|) to the log; return the names of unsupported ones."""
     unsupported = []
     for name, slot in _CALLBACKS.items():
         callback = getattr(func, name, None)

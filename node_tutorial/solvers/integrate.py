@@ -40,9 +40,7 @@ class Stop(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """An accepted step, and the times between which it stands: floats, which `step` may have as
-    tensors.
-    """
+    """An accepted step, and the times of its ends as floats, where `step` may have tensors."""
 
     t: float
     t1: float
@@ -51,9 +49,7 @@ class Segment(NamedTuple):
 
 @dataclass
 class Log:
-    """Where `march` writes what it does: counts always, every attempt when asked; and whom it
-    tells, as torchdiffeq.
-    """
+    """Where `march` writes what it does, attempts only if asked; and whom it tells of it."""
 
     stats: Stats = field(default_factory=Stats)
     attempts: list[Attempt] | None = None

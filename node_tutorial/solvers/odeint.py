@@ -111,8 +111,7 @@ def solve(
     per_sample: bool = False,
     record: bool = False,
 ) -> Solution:
-    """As `odeint`, but returns a `Solution`: states, statistics and, with `record`, every attempt
-    and dense output.
+    """As `odeint`, but returns a `Solution`; with `record`, with every attempt and dense output.
 
     With `per_sample`, every row of y0 (B, ...) has its own clock: its own steps, and its own output
     times if t is (B, T); func then gets t of shape (B, 1, ..., 1). Adaptive Runge-Kutta methods
@@ -128,9 +127,7 @@ def solve(
 
 
 def _run_compiled(func: Callable, problem: Problem, record: bool = False) -> Solution:
-    """As `run`, compiled. Loaded only when it is wanted, since it needs parts of torch that are not
-    public.
-    """
+    """As `run`, compiled. Loaded only when wanted: it needs parts of torch that are not public."""
     try:
         from .compiled.solve import run_compiled
     except (ImportError, AttributeError) as error:

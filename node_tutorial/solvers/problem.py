@@ -27,9 +27,7 @@ from .statistics import Stats
 
 @dataclass
 class Problem:
-    """A checked initial value problem in normal form: the state is one tensor, the times are
-    floats.
-    """
+    """A checked initial value problem in normal form: one tensor as state, floats as times."""
 
     f: Field
     y0: Tensor
@@ -65,9 +63,7 @@ class Problem:
 
     @cached_property
     def tensors(self) -> Tensor | None:
-        """The times as a tensor in double precision, where gradients with respect to them are
-        wanted.
-        """
+        """The times in double precision, where gradients with respect to them are wanted."""
         return self.t.double() if self.t.requires_grad and torch.is_grad_enabled() else None
 
     def stop(self, t: float, jump: bool = False, *, moves: bool = False) -> Stop:
@@ -322,9 +318,7 @@ def _kept(steps: Iterator[Segment], segments: list[Segment], p: Problem) -> Iter
 
 
 def _stops(p: Problem, end: float | None = None) -> list[Stop]:
-    """Of an adaptive solve: step_t and jump_t ahead of the start, in order, and the end, by default
-    t[-1].
-    """
+    """Of an adaptive solve: step_t and jump_t ahead, in order, and the end, by default t[-1]."""
     if len(p.times) < 2:
         return []
     jumps = p.options.jump_t

@@ -206,9 +206,7 @@ def time_tensor(t: Time, y: Tensor) -> Tensor:
 
 
 def nudged(t: Tensor, towards: Time) -> Tensor:
-    """The next number that t's dtype can hold, in the direction of the sign of `towards`; gradients
-    pass unchanged.
-    """
+    """The next number of t's dtype, in the direction of the sign of `towards`; gradients pass."""
     with torch.no_grad():
         shift = torch.nextafter(t, t + torch.sign(torch.as_tensor(towards, dtype=t.dtype))) - t
     return t + shift

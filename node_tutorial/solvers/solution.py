@@ -15,8 +15,7 @@ from .statistics import Attempt, Stats
 
 @dataclass
 class Solution:
-    """The solution at the times asked for, what it cost, and, when recorded, every step and what
-    lies between.
+    """The solution at the times asked for, what it cost, and, when recorded, all in between.
 
     Attributes:
         t: the times, (T,), or (B, T) where every sample has its own.

@@ -123,8 +123,7 @@ class Tableau:
 
 
 def midpoint_dense(b: Row, mid: Row) -> tuple[Row, ...]:
-    """Rows of the quartic through y0, y1, f0, f1 and the midpoint y0 + h sum_j mid_j k_j, for an
-    FSAL method.
+    """Rows of the quartic through y0, y1, f0, f1 and y0 + h sum_j mid_j k_j, for an FSAL method.
 
     With B = sum_j b_j k_j and M = sum_j mid_j k_j, matching the five conditions gives
 

@@ -1,6 +1,4 @@
-"""`odeint_adjoint`: its gradients against those of the direct method, closed forms, and
-torchdiffeq's.
-"""
+"""`odeint_adjoint`: its gradients against the direct method's, closed forms, and torchdiffeq's."""
 
 import math
 

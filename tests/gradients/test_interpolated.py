@@ -1,6 +1,4 @@
-"""`odeint_interpolated`: its polynomials, its memory, its options, and that it is stable where the
-adjoint is not.
-"""
+"""`odeint_interpolated`: polynomials, memory, options, and stability where the adjoint has none."""
 
 import math
 
@@ -111,9 +109,7 @@ def test_a_time_at_either_end_or_a_rounding_beyond_is_answered():
 
 
 class Relaxing(torch.nn.Module):
-    """x' = -50 (x - cos t), z' = w x: the fast part forgets where it was, and the slow part adds it
-    up.
-    """
+    """x' = -50 (x - cos t), z' = w x: the fast part forgets where it was, the slow one does not."""
 
     def __init__(self):
         super().__init__()

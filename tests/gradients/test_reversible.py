@@ -1,6 +1,4 @@
-"""The gradient by undoing steps: that of backpropagation, in memory that does not grow with the
-steps.
-"""
+"""The gradient by undoing steps: that of backpropagation, in memory that is flat in the steps."""
 
 from functools import partial
 

@@ -1,6 +1,4 @@
-"""AugmentedODE: the states of a plain solve from the augmented start, more than a plain one can do,
-clear refusals.
-"""
+"""AugmentedODE: states of a plain solve from the augmented start, what only it can do, refusals."""
 
 import copy
 import math

@@ -1,6 +1,4 @@
-"""CNF and the trace: closed forms, autograd's Jacobian, mass, Hutchinson's moments, gradients,
-counts, refusals.
-"""
+"""CNF and trace: closed forms, autograd's Jacobian, mass, moments, gradients, counts, refusals."""
 
 import copy
 import math

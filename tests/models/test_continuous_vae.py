@@ -1,6 +1,4 @@
-"""ContinuousVAE: fields against closed forms, clocks, masks, and the bound against a likelihood
-that is known.
-"""
+"""ContinuousVAE: fields in closed form, clocks, masks, the bound against a known likelihood."""
 
 import math
 
@@ -77,9 +75,7 @@ def model(encoder=None, noise=0.4, **keywords):
 
 
 def ragged():
-    """Oscillations with 4, 7 and 2 times, some values not observed; the first series begins after
-    0.
-    """
+    """Oscillations with 4, 7 and 2 times, not all observed; the first series begins after 0."""
     series = [
         (t[:n].double(), x[:n].double())
         for (t, x), n in zip(oscillations(3, 7, end=4.0)[0], (4, 7, 2))

@@ -1,6 +1,4 @@
-"""Fields that see the time in their layers, convolutional and second-order fields: formulas,
-clocks, refusals.
-"""
+"""Fields that see the time, convolutional and second-order fields: formulas, clocks, refusals."""
 
 import math
 

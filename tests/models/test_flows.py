@@ -1,6 +1,4 @@
-"""PlanarFlow and RealNVP: inverses, log-determinants, total mass, samples, the constraint,
-refusals.
-"""
+"""PlanarFlow and RealNVP: inverses, log-determinants, mass, samples, the constraint, refusals."""
 
 import math
 

@@ -1,5 +1,4 @@
-"""Every model of the package: shapes, gradients that reach all parameters, saving and loading,
-dtypes, devices, copies.
+"""Every model: shapes, gradients that reach all parameters, saving, loading, dtypes, devices.
 
 A new model gets a line in CASES; the last test fails until it has one.
 """

@@ -1,6 +1,4 @@
-"""The penalties: closed forms, Hutchinson's mean, the steps of a plain solve, gradients in every
-mode, refusals.
-"""
+"""The penalties: closed forms, Hutchinson's mean, steps of a plain solve, gradients, refusals."""
 
 import copy
 import math

@@ -51,9 +51,7 @@ def test_gradients_pass_through_the_samples():
 
 
 class LinearEncoder(nn.Module):
-    """q(z | x) = N(gain (x - bias) + shift, (stretch std)^2), the exact posterior for shift 0 and
-    stretch 1.
-    """
+    """q(z | x) = N(gain (x - bias) + shift, (stretch std)^2), exact for shift 0 and stretch 1."""
 
     def __init__(self, weight, bias, noise, shift=0.0, stretch=1.0):
         super().__init__()

@@ -1,6 +1,4 @@
-"""Implicit methods: stiff problems against scipy, what Newton costs, the structure it finds,
-derivatives, failures.
-"""
+"""Implicit methods: stiff problems against scipy, Newton's cost, structure, gradients, errors."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,4 @@
-"""Laws that hold for every method, state and tolerance: linear systems, symmetries of time and
-scale.
-"""
+"""Laws for every method, state and tolerance: linear systems, symmetries of time and scale."""
 
 import itertools
 

@@ -47,9 +47,7 @@ def distance(a, b):
 @pytest.mark.parametrize("h", [0.01, -0.01, 0.3])
 @every
 def test_a_step_from_any_state_is_undone(method, h):
-    """Also from states that no solve passes through, with parts that have nothing to do with each
-    other.
-    """
+    """Also from states that no solve passes through, whose parts are unrelated."""
     pair = REVERSIBLE[method]
     parts = len(pair.start(driven, 0.0, Y0))
     assert parts == {"reversible_heun": 3, "asynchronous_leapfrog": 2}[method]

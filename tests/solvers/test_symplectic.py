@@ -124,9 +124,7 @@ def test_semi_implicit_euler_conserves_another_one():
 
 
 def asymmetry(method):
-    """The largest entry of M^T J M - J, for the Jacobian M of five steps of size 0.3 in four
-    dimensions.
-    """
+    """The largest entry of M^T J M - J, M the Jacobian of five steps of size 0.3 in R^4."""
     n = 2
     coupling = torch.tensor([[1.0, 0.4], [0.4, 2.0]], **f64)
 

@@ -98,9 +98,7 @@ def defect(tableau, weights, order, theta=1.0):
 
 
 def order_of(tableau, weights, theta=1.0):
-    """The order up to which all conditions hold; rounding is 1e-12, a violated condition of order 8
-    above 1e-8.
-    """
+    """The order to which all conditions hold: rounding is 1e-12, violated ones are above 1e-8."""
     return next(p for p in range(9) if defect(tableau, weights, p + 1, theta) > 1e-10)
 
 

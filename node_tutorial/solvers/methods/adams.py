@@ -28,8 +28,7 @@ _X, _G = (values.tolist() for values in np.polynomial.legendre.leggauss(7))
 
 
 def quadrature_weights(nodes: Sequence[Any]) -> list[Any]:
-    """Weights w with integral_0^1 p(x) dx = sum_j w_j p(nodes_j), for polynomials p of degree below
-    len(nodes).
+    """Weights w with integral_0^1 p(x) dx = sum_j w_j p(nodes_j), p of degree below len(nodes).
 
     The nodes are floats, or 0-d tensors where gradients are wanted. Integrals of the Lagrange
     polynomials, by a Gauss rule that is exact for them: stable for unequal nodes too, unlike a
@@ -52,8 +51,7 @@ _cached_weights = lru_cache(maxsize=256)(quadrature_weights)
 
 
 class Adams:
-    """Adams-Bashforth, or with `correct` Adams-Bashforth-Moulton, with as many past slopes as
-    max_order allows.
+    """Adams-Bashforth, or with `correct` Adams-Bashforth-Moulton, with all the slopes of max_order.
 
     Args:
         correct: the explicit prediction, by functional iteration.

@@ -78,9 +78,7 @@ class ImplicitRungeKutta:
         f0: Tensor | None = None,
         before_end: bool = False,
     ) -> Step:
-        """One step; arguments as of `RungeKutta.step`. Its error is infinite if Newton's iteration
-        failed.
-        """
+        """One step, as `RungeKutta.step`. Its error is infinite if Newton's iteration failed."""
         tableau = self.tableau
         newton = self.newton
         start, *times = stage_times((0.0, *tableau.c), t, h, y, before_end)

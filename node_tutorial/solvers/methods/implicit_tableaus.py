@@ -4,16 +4,15 @@ Three kinds, by the shape of a:
 
     fully implicit     full            all stages are one system of s d equations
     DIRK, SDIRK        lower triangle  one system of d equations a stage; SDIRK: with equal diagonal
-    entries, so that
-                                       all stages share the factorization of I - h gamma df/dy
+                                       entries, so that all stages share the factorization of
+                                       I - h gamma df/dy
     ESDIRK             the same, and the first stage is explicit
 
 Stability, for y' = lambda y with Re(lambda) <= 0: A-stable methods do not grow at any h; L-stable
 ones also damp y to zero as h lambda -> -infinity. A method whose last row of a is b ("stiffly
 accurate") and that is A-stable is L-stable.
 
-Source: Hairer, Wanner, "Solving Ordinary Differential Equations II", 2nd ed., IV.5 and IV.6 (below
-HW II).
+Source: Hairer, Wanner, "Solving Ordinary Differential Equations II", 2nd ed., IV.5 and IV.6; HW II.
 """
 
 from math import sqrt

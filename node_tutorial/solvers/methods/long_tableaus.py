@@ -11,9 +11,7 @@ from ..tableaus import Row, Tableau
 
 
 def _product(scale: float, *factors: Sequence[float]) -> Row:
-    """Coefficients of theta, theta^2, .. of scale times polynomials, each given from its constant
-    term upwards.
-    """
+    """Coefficients of theta, theta^2, .. of scale times polynomials, given from the constant on."""
     total = np.array([scale])
     for factor in factors:
         total = np.convolve(total, factor)

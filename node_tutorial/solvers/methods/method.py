@@ -104,9 +104,7 @@ class Method:
             )
 
     def takes_fixed_steps(self, given: Mapping[str, Any] | None) -> bool:
-        """Whether the steps follow a grid: always, unless the method estimates errors and no grid
-        is given.
-        """
+        """Whether the steps follow a grid: as given, or since the method estimates no errors."""
         return not self.adaptive or bool({"step_size", "grid_constructor"} & set(given or {}))
 
     def known_options(self, given: Mapping[str, Any] | None) -> Sequence[str]:

@@ -194,9 +194,7 @@ class Newton:
         return [x + d for x, d in zip(k, delta)]
 
     def filter(self, error: Tensor, h: float, gamma: float) -> Tensor:
-        """(I - h gamma J)^-1 error: an estimate that overrates stiff components, put right (HW II,
-        (8.20)).
-        """
+        """(I - h gamma J)^-1 error: stiff parts, overrated, put right (HW II, (8.20))."""
         return self._solve_linear(self._factorize(h, ((gamma,),)), [error])[0]
 
     def _factorize(self, h: float, a: Rows) -> tuple:
@@ -209,9 +207,7 @@ class Newton:
         return self._factors
 
     def _factor(self, jacobians: Tensor, a: Rows, h: float) -> tuple:
-        """The LU factors of I - h (a_ij J_i), (R, m d, m d), from the Jacobians (m, R, d, d) of the
-        stages.
-        """
+        """LU factors of I - h (a_ij J_i), (R, m d, m d), from m Jacobians (R, d, d)."""
         self.stats.factorizations += 1
         m, rows, d, _ = jacobians.shape
         weights = torch.tensor(a, dtype=jacobians.dtype, device=jacobians.device) * -h
@@ -269,9 +265,7 @@ class _LinearSolve(torch.autograd.Function):
 def _block_jacobian(
     dy: Tensor, y: Tensor, blocks: tuple[int, int], check: bool
 ) -> tuple[Tensor, bool]:
-    """df/dy (R, d, d), if R blocks of d entries do not see each other; and, checked, whether they
-    do not.
-    """
+    """df/dy (R, d, d), if R blocks of d entries do not see each other; and if so, where checked."""
     rows, d = blocks
     basis = torch.eye(d, dtype=y.dtype, device=y.device)
     basis = basis.unsqueeze(1).expand(d, rows, d).reshape(d, rows * d)

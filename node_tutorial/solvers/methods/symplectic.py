@@ -159,9 +159,7 @@ def halves(y: Tensor) -> Pair:
 
 
 def check_halves(method: str, y0: Tensor, shapes: Sequence[torch.Size] | None) -> None:
-    """Raise ValueError unless the state is (q, p), or one tensor whose last dimension holds q and
-    then p.
-    """
+    """Raise ValueError unless the state is (q, p), or a tensor whose last dimension holds q, p."""
     if shapes is None:
         fits = y0.dim() > 0 and y0.shape[-1] % 2 == 0
         given = f"a tensor of shape {tuple(y0.shape)}"
