@@ -89,11 +89,11 @@ def odeint(
     Source: the signature is torchdiffeq's (github.com/rtqichen/torchdiffeq); the module lists the
     differences.
     """
-    options, compiled = take_compile(options)
+    options, as_program = take_compile(options)
     problem = prepare(func, y0, t, rtol, atol, method, options, event_fn, stats)
     if event_fn is None:
-        return (_run_compiled(func, problem) if compiled else run(problem)).y
-    if compiled:
+        return (_run_compiled(func, problem) if as_program else run(problem)).y
+    if as_program:
         warnings.warn(uncompiled("events are looked for in Python"), stacklevel=2)
     t_event, y = run_to_event(problem, event_fn)
     return torch.tensor(t_event, dtype=t.dtype, device=t.device), unflatten(y, problem.shapes)
@@ -117,13 +117,13 @@ def solve(
     times if t is (B, T); func then gets t of shape (B, 1, ..., 1). Adaptive Runge-Kutta methods
     only.
     """
-    options, compiled = take_compile(options)
+    options, as_program = take_compile(options)
     if per_sample:
-        if compiled:
+        if as_program:
             warnings.warn(uncompiled("per_sample has one clock per sample"), stacklevel=2)
         return solve_per_sample(func, y0, t, rtol, atol, find_method(method), options, record)
     problem = prepare(func, y0, t, rtol, atol, method, options)
-    return _run_compiled(func, problem, record) if compiled else run(problem, record)
+    return _run_compiled(func, problem, record) if as_program else run(problem, record)
 
 
 def _run_compiled(func: Callable, problem: Problem, record: bool = False) -> Solution:

@@ -3,8 +3,8 @@
 import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,8 +30,7 @@ _BOUNDS = {
 }
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """The options of one solve, checked; `odeint` says what they do.
 
     What a method alone takes, such as max_order of Adams methods, is in `of_method`, as given.
@@ -53,10 +52,11 @@ class Options:
     grid_constructor: Callable | None = None
     interp: str | None = None
     perturb: bool = False
-    of_method: Mapping[str, Any] = field(default_factory=dict)
+    of_method: Mapping[str, Any] = MappingProxyType({})
 
 
-_NONE_GIVEN = Options()
+NONE_GIVEN = Options()
+_FIELDS = frozenset(Options._fields)
 
 
 def read_options(options: dict | None, known: Iterable[str], method: str) -> Options:
@@ -69,27 +69,24 @@ def read_options(options: dict | None, known: Iterable[str], method: str) -> Opt
     """
     given = check_names(options, known, method)
     if not given:
-        return _NONE_GIVEN
+        return NONE_GIVEN
     given.pop("dtype", None)
-    for name, (low, high) in _BOUNDS.items():
-        if name in given:
-            given[name] = _number(given, name, low, high)
+    for name, value in given.items():
+        if name in _BOUNDS:
+            given[name] = _number(name, value, *_BOUNDS[name])
+        elif name in ("step_t", "jump_t"):
+            given[name] = tuple(torch.as_tensor(value, dtype=torch.float64).reshape(-1).tolist())
     if given.get("min_step", 0.0) > given.get("max_step", math.inf):
         raise ValueError(
             f"options: min_step = {given['min_step']} must not exceed max_step = "
             f"{given['max_step']}"
         )
-    for name in ("step_t", "jump_t"):
-        if name in given:
-            times = torch.as_tensor(given[name], dtype=torch.float64).reshape(-1)
-            given[name] = tuple(times.tolist())
-    seen = set()
-    for s in (*given.get("step_t", ()), *given.get("jump_t", ())):
-        if s in seen:
-            raise ValueError(
-                f"options: {s:.6g} stands twice in step_t and jump_t; name each time once"
-            )
-        seen.add(s)
+    stops = (*given.get("step_t", ()), *given.get("jump_t", ()))
+    if len(set(stops)) < len(stops):
+        twice = next(s for s in stops if stops.count(s) > 1)
+        raise ValueError(
+            f"options: {twice:.6g} stands twice in step_t and jump_t; name each time once"
+        )
     if "step_size" in given:
         if "grid_constructor" in given:
             raise ValueError("options: give step_size or grid_constructor, not both")
@@ -101,9 +98,10 @@ def read_options(options: dict | None, known: Iterable[str], method: str) -> Opt
         given["step_size"] = float(given["step_size"])
     if given.get("interp") not in (None, "linear", "cubic"):
         raise ValueError(f"options['interp'] must be 'linear' or 'cubic', got {given['interp']!r}")
-    given["perturb"] = bool(given.get("perturb", False))
-    ours = {name: given.pop(name) for name in list(given) if name in Options.__dataclass_fields__}
-    return Options(**ours, of_method=given)
+    if "perturb" in given:
+        given["perturb"] = bool(given["perturb"])
+    of_method = {name: given.pop(name) for name in list(given) if name not in _FIELDS}
+    return Options(**given, of_method=of_method)
 
 
 def check_names(options: dict | None, known: Iterable[str], method: str) -> dict:
@@ -167,7 +165,7 @@ def make_controller(options: Options, default: str) -> Controller:
             f"{controller!r}"
         )
     limits = {name: getattr(options, name) for name in ("safety", "ifactor", "dfactor")}
-    given = {name: value for name, value in limits.items() if value != getattr(_NONE_GIVEN, name)}
+    given = {name: value for name, value in limits.items() if value != getattr(NONE_GIVEN, name)}
     return CONTROLLERS[controller](**given)
 
 
@@ -175,15 +173,15 @@ def _largest(y: Tensor) -> float:
     return y.detach().abs().max().item() if y.numel() else 0.0
 
 
-def _number(options: Mapping[str, Any], name: str, low: float, high: float) -> float:
+def _number(name: str, value: Any, low: float, high: float) -> float:
     try:
-        value = float(options[name])
+        number = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"options[{name!r}] must be a number, got {options[name]!r}") from None
-    if not low <= value <= high:
+        raise TypeError(f"options[{name!r}] must be a number, got {value!r}") from None
+    if not low <= number <= high:
         bounds = "positive" if (low, high) == (_TINY, math.inf) else f"from {low:.3g} to {high:.3g}"
         raise ValueError(
-            f"options[{name!r}] must be {bounds}, got {value} (steps are positive for decreasing "
-            "t too)"
+            f"options[{name!r}] must be {bounds}, got {number} (steps are positive for "
+            "decreasing t too)"
         )
-    return value
+    return number

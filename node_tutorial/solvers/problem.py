@@ -19,7 +19,7 @@ from .inputs import unflatten
 from .integrate import UNLIMITED, Log, Segment, Stop, march, output_states
 from .methods.method import Method, Setup
 from .methods.registry import find_method
-from .options import Options, make_controller, make_tolerance, read_options
+from .options import NONE_GIVEN, Options, make_controller, make_tolerance, read_options
 from .runge_kutta import Dense, Field, Stepper, end_slope, time_tensor
 from .solution import Solution
 from .statistics import Stats
@@ -102,9 +102,12 @@ def prepare(
     atol = inputs.check_tolerance("atol", atol, flat, shapes)
     if kind.check is not None:
         kind.check(name, flat, shapes)
-    adaptive = not kind.takes_fixed_steps(options if isinstance(options, dict) else None)
-    known = kind.known_options(options if isinstance(options, dict) else None)
-    settings = read_options(options, known, name)
+    adaptive = kind.adaptive
+    settings = NONE_GIVEN
+    if options is not None:
+        given = options if isinstance(options, dict) else {}
+        adaptive = not kind.takes_fixed_steps(given)
+        settings = read_options(options, kind.known_options(given), name)
 
     log = Log(stats or Stats(), max_evaluations=settings.max_num_evaluations)
     callbacks = ["callback_step"] if kind.solve is None else []

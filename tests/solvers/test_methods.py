@@ -8,6 +8,7 @@ import torch
 
 from node_tutorial import (
     METHODS,
+    Method,
     Tableau,
     odeint,
     odeint_adjoint,
@@ -17,7 +18,6 @@ from node_tutorial import (
     solve,
 )
 from node_tutorial.models import ODERNN
-from node_tutorial.solvers.methods.method import Method
 from node_tutorial.solvers.methods.registry import find_method
 from node_tutorial.solvers.options import GRID, STEPS, Options
 from node_tutorial.solvers.runge_kutta import Step, stage_times, time_tensor
@@ -117,7 +117,7 @@ def test_a_new_kind_may_keep_a_history_and_take_options_of_its_own(registered):
         odeint(lambda t, y: -y, Y0, T, method="bdf2", options={"round": 3})
     with pytest.raises(ValueError, match=r"odeint_replay redoes single steps, which method 'bdf2'"):
         odeint_replay(lambda t, y: -y, Y0, T, method="bdf2", adjoint_params=())
-    with pytest.raises(ValueError, match=r"own_clocks|dense output.*got 'bdf2'"):
+    with pytest.raises(ValueError, match=r"dense output, .*got 'bdf2'"):
         solve(lambda t, y: -y, Y0[:, None], T, method="bdf2", per_sample=True)
     assert not ODERNN(2, 3, method="bdf2").own_clocks and ODERNN(2, 3, method="tsit5").own_clocks
 
@@ -137,6 +137,8 @@ def test_a_new_kind_may_choose_its_steps(registered):
     )
     assert torch.equal(mine.y[-1], theirs.y[-1])
     assert mine.stats.accepted == theirs.stats.accepted > 5
+    with pytest.raises(ValueError, match=r"per_sample=True needs .*dense output, .*got 'mine'"):
+        solve(lambda t, y: -y, Y0[:, None], T, method="mine", per_sample=True)
 
 
 def test_a_new_kind_may_have_a_loop_of_its_own(registered):
@@ -155,10 +157,10 @@ def test_a_new_kind_may_have_a_loop_of_its_own(registered):
 
 @pytest.mark.parametrize(
     "given, got",
-    [("rk4", r"got 'rk4' \(a name alone\)"), (None, "got None"), (ExponentialEuler, "got <class")],
+    [("rk4", "got 'rk4', a name alone"), (None, "got None"), (ExponentialEuler, "got <class")],
 )
 def test_what_is_no_method_cannot_be_registered(given, got):
-    with pytest.raises(TypeError, match=rf"method must be a Tableau, .*or a .*Method, {got}"):
+    with pytest.raises(TypeError, match=rf"method must be a Tableau, .*or a Method, .*; {got}"):
         register_method(given)
     assert all(isinstance(name, str) for name in METHODS)
 

@@ -43,10 +43,11 @@ def register_method(method: Tableau | Method) -> Tableau | Method:
         ValueError: if the name belongs to another method.
     """
     if not isinstance(method, (Tableau, Method)):
+        alone = ", a name alone" if isinstance(method, str) else ""
         raise TypeError(
             "register_method(method): method must be a Tableau, such as Tableau('mine', 2, c=(0, "
-            "1/2), a=((), (1/2,)), b=(0, 1)), or a node_tutorial.solvers.methods.method.Method, "
-            f"got {method!r}" + (" (a name alone)" if isinstance(method, str) else "")
+            "1/2), a=((), (1/2,)), b=(0, 1)), or a Method, such as Method('mine', 2, "
+            f"stepper=make_stepper); got {method!r}{alone}"
         )
     if METHODS.get(method.name, method) != method:
         other = "coefficients" if isinstance(method, Tableau) else "steps"

@@ -23,8 +23,7 @@ from torch import Tensor
 
 from ..options import GRID
 from ..runge_kutta import Field, Step, Time, stage_times, time_tensor
-from .method import Method
-from .method import ReversibleState as State
+from .method import Method, ReversibleState
 
 
 class Reversible(NamedTuple):
@@ -35,9 +34,9 @@ class Reversible(NamedTuple):
     """
 
     order: int
-    start: Callable[[Field, Time, Tensor], State]
-    step: Callable[[Field, Time, Time, State], State]
-    inverse: Callable[[Field, Time, Time, State], State]
+    start: Callable[[Field, Time, Tensor], ReversibleState]
+    step: Callable[[Field, Time, Time, ReversibleState], ReversibleState]
+    inverse: Callable[[Field, Time, Time, ReversibleState], ReversibleState]
 
 
 # ---- Reversible Heun: y moves by the trapezoidal rule, with the slopes on a second trajectory x,
@@ -46,12 +45,12 @@ class Reversible(NamedTuple):
 # 2105.13493, Algorithm 1.
 
 
-def heun_start(f: Field, t: Time, y: Tensor) -> State:
+def heun_start(f: Field, t: Time, y: Tensor) -> ReversibleState:
     """State (y, x, k): x = y, and k = f(t, x)."""
     return y, y, f(time_tensor(t, y), y)
 
 
-def heun_step(f: Field, t: Time, h: Time, state: State) -> State:
+def heun_step(f: Field, t: Time, h: Time, state: ReversibleState) -> ReversibleState:
     """x1 = 2 y - x + h k,  k1 = f(t + h, x1),  y1 = y + h (k + k1) / 2."""
     y, x, k = state
     x1 = 2 * y - x + h * k
@@ -59,7 +58,7 @@ def heun_step(f: Field, t: Time, h: Time, state: State) -> State:
     return y + h / 2 * (k + k1), x1, k1
 
 
-def heun_inverse(f: Field, t: Time, h: Time, state: State) -> State:
+def heun_inverse(f: Field, t: Time, h: Time, state: ReversibleState) -> ReversibleState:
     """x = 2 y1 - x1 - h k1,  k = f(t, x),  y = y1 - h (k + k1) / 2."""
     y1, x1, k1 = state
     x = 2 * y1 - x1 - h * k1
@@ -73,12 +72,12 @@ def heun_inverse(f: Field, t: Time, h: Time, state: State) -> State:
 # arXiv 2102.04668.
 
 
-def leapfrog_start(f: Field, t: Time, y: Tensor) -> State:
+def leapfrog_start(f: Field, t: Time, y: Tensor) -> ReversibleState:
     """State (y, v): v = f(t, y)."""
     return y, f(time_tensor(t, y), y)
 
 
-def leapfrog_step(f: Field, t: Time, h: Time, state: State) -> State:
+def leapfrog_step(f: Field, t: Time, h: Time, state: ReversibleState) -> ReversibleState:
     """m = y + h v / 2,  v1 = 2 f(t + h/2, m) - v,  y1 = m + h v1 / 2."""
     y, v = state
     m = y + h / 2 * v
@@ -86,7 +85,7 @@ def leapfrog_step(f: Field, t: Time, h: Time, state: State) -> State:
     return m + h / 2 * v1, v1
 
 
-def leapfrog_inverse(f: Field, t: Time, h: Time, state: State) -> State:
+def leapfrog_inverse(f: Field, t: Time, h: Time, state: ReversibleState) -> ReversibleState:
     """m = y1 - h v1 / 2,  v = 2 f(t + h/2, m) - v1,  y = m - h v / 2."""
     y1, v1 = state
     m = y1 - h / 2 * v1
@@ -110,7 +109,7 @@ class ReversibleStepper:
     def __init__(self, method: Reversible) -> None:
         self.method = method
         self.order = method.order
-        self.state: State | None = None  # behind the last step; None: the next one is the first
+        self.state: ReversibleState | None = None  # behind the last step; None before the first
 
     def step(
         self,
