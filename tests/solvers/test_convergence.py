@@ -7,10 +7,9 @@ import torch
 
 from node_tutorial import METHODS, odeint, solve
 
-GENERAL = {
-    name: m for name, m in METHODS.items() if not getattr(m, "separable", False)
-}  # others: test_symplectic.py
-ORDERS = {name: method.order for name, method in GENERAL.items() if hasattr(method, "order")}
+# Separable methods: test_symplectic.py. The order of scipy's methods is not ours to say.
+GENERAL = {name: m for name, m in METHODS.items() if not getattr(m, "separable", False)}
+ORDERS = {name: method.order for name, method in GENERAL.items() if method.order}
 # The first step after the Runge-Kutta start uses three past slopes: O(h^4) once; Moulton adds the
 # new one: O(h^5).
 ORDERS |= {"explicit_adams": 4, "implicit_adams": 5, "fixed_adams": 5}

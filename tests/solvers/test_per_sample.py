@@ -143,7 +143,7 @@ def test_the_options_bound_the_steps_of_every_row():
         (
             {"method": "rk4"},
             ValueError,
-            "needs an explicit adaptive Runge-Kutta method, such as 'dopri5'",
+            "needs an explicit adaptive .* with dense output, such as 'dopri5'.*got 'rk4'",
         ),
         ({"method": "dopri6"}, ValueError, "unknown method 'dopri6'. Did you mean"),
         ({"options": {"max_steps": 3}}, ValueError, "'max_steps'.*Did you mean"),
