@@ -1,5 +1,4 @@
-"""Times the gradient modes against torchdiffeq's adjoint, and measures their memory and error;
-tables in Markdown.
+"""Times the gradient modes against torchdiffeq's adjoint; measures memory and error; in Markdown.
 
     python benchmarks/gradients.py [--quick] [--case NAME] [--rounds N]
     python benchmarks/gradients.py --memory
@@ -37,23 +36,20 @@ BASE = "torchdiffeq, adjoint"
 
 
 def problem(case):
-    """The field, y0 and t of a case; and its exact gradients with respect to y0 and the parameters."""
+    """The field, y0 and t of a case; and its exact gradients by y0 and the parameters."""
     torch.manual_seed(0)
     f = Field(*case.widths)
-    y0, t = (
-        torch.randn(case.batch, case.widths[0], requires_grad=True),
-        torch.linspace(0, case.end, case.points),
-    )
-    exact_f, exact_y0 = Field(*case.widths).double(), y0.detach().double().requires_grad_()
+    y0 = torch.randn(case.batch, case.widths[0], requires_grad=True)
+    t = torch.linspace(0, case.end, case.points)
+    exact_f = Field(*case.widths).double()
+    exact_y0 = y0.detach().double().requires_grad_()
     exact_f.load_state_dict(f.state_dict())
     tight = partial(torchdiffeq.odeint, exact_f, method="dopri8", rtol=1e-10, atol=1e-10)
     return f, y0, t, task("backprop", lambda y, t: tight(y, t.double()), exact_f, exact_y0, t)()
 
 
 def reversible(f, case, y0, t, exact, wanted):
-    """The solver of the mode "reversible", with as few steps (a power of two) as give the wanted
-    error.
-    """
+    """The solver of "reversible", with as few steps (a power of two) as give the wanted error."""
     for power in range(4, 15):
         options = {"step_size": case.end / 2**power}
         solver = partial(GRADIENT_MODES["reversible"], f, method="reversible_heun", options=options)
@@ -81,8 +77,11 @@ def measure(name, case, rounds):
     label, solver = reversible(
         f, case, y0, t, exact, wanted=relative_error(runs["direct"](), exact)
     )
-    solvers[label], runs[label] = solver, task("adjoint", solver, f, y0, t)
-    times, nfe, errors = {mode: [] for mode in runs}, {}, {}
+    solvers[label] = solver
+    runs[label] = task("adjoint", solver, f, y0, t)
+    times = {mode: [] for mode in runs}
+    nfe = {}
+    errors = {}
     for mode, run in runs.items():
         f.nfe = 0
         errors[mode] = relative_error(run(), exact)

@@ -85,7 +85,8 @@ def with_scipy(mode, f, case):
         def field(s, y):
             return f(s, torch.from_numpy(y).float().reshape(y0.shape)).reshape(-1).numpy()
 
-        ends, start = (t[0].item(), t[-1].item()), y0.reshape(-1).numpy()
+        ends = (t[0].item(), t[-1].item())
+        start = y0.reshape(-1).numpy()
         result = solve_ivp(field, ends, start, "RK45", t.numpy(), rtol=case.rtol, atol=case.rtol)
         return torch.from_numpy(result.y.T).float().reshape(-1, *y0.shape)
 
@@ -93,7 +94,7 @@ def with_scipy(mode, f, case):
 
 
 def with_diffrax(mode, f, case):
-    """Compiled by jax; the first call, which compiles, is not timed. Evaluations are not counted."""
+    """Compiled by jax; the first call, which compiles, is not timed; calls are not counted."""
     import diffrax
     import jax
 

@@ -60,9 +60,7 @@ class Field(nn.Module):
 
 
 def task(mode, solver, f, y0, t):
-    """What is timed: the states, or the gradients of their squares' sum with respect to y0 and the
-    parameters.
-    """
+    """What is timed: the states, or the gradients of the sum of their squares."""
 
     def run():
         with torch.set_grad_enabled(mode != "forward"):
@@ -90,9 +88,7 @@ def relative_error(result, exact):
 
 
 def bare_calls(f, y0, t):
-    """Evaluations alone, REPEATS of them: without a graph, with one and its backward pass, each
-    with its product.
-    """
+    """REPEATS evaluations alone: without a graph; with one, and back; each with its product."""
     start = t[0]
 
     def forward():
@@ -120,7 +116,8 @@ def measure(name, case, rounds):
     f = Field(*case.widths)
     y0 = torch.randn(case.batch, case.widths[0], requires_grad=True)
     t = torch.linspace(0, case.end, case.points)
-    exact_f, exact_y0 = Field(*case.widths).double(), y0.detach().double().requires_grad_()
+    exact_f = Field(*case.widths).double()
+    exact_y0 = y0.detach().double().requires_grad_()
     exact_f.load_state_dict(f.state_dict())
     for mode in MODES:
 
@@ -138,7 +135,8 @@ def measure(name, case, rounds):
         errors, nfe = {}, {}
         for library, run in runs.items():
             run()  # warm up
-            f.nfe, run.forward_nfe = 0, None
+            f.nfe = 0
+            run.forward_nfe = None
             errors[library] = relative_error(run(), exact)
             nfe[library] = (
                 (f.nfe, 0)
@@ -154,7 +152,8 @@ def measure(name, case, rounds):
         for library in runs:
             ratios = [a / b for a, b in zip(times["torchdiffeq"], times[library])]
             low, middle, high = statistics.quantiles(ratios, n=4)
-            (first, second), ms = nfe[library], 1e3 * statistics.median(times[library])
+            first, second = nfe[library]
+            ms = 1e3 * statistics.median(times[library])
             floor = 1e3 * (
                 first * bare["backprop" if mode == "backprop" else "forward"]
                 + second * bare["adjoint"]
@@ -191,9 +190,11 @@ def machine():
         for line in _lines("/proc/cpuinfo")
         if line.startswith("model name")
     ]
-    processor, threads = cpu[0] if cpu else platform.processor(), torch.get_num_threads()
-    versions = f"torch {torch.__version__}, {threads} thread{'s' * (threads > 1)}, Python {platform.python_version()}"
-    return f"{processor}, {versions}, float32"
+    processor = cpu[0] if cpu else platform.processor()
+    n = torch.get_num_threads()
+    threads = f"{n} thread{'s' * (n > 1)}"
+    python = f"Python {platform.python_version()}"
+    return f"{processor}, torch {torch.__version__}, {threads}, {python}, float32"
 
 
 def _lines(path):

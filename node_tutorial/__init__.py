@@ -31,6 +31,7 @@ from .models import (
 )
 from .solvers.control import CONTROLLERS
 from .solvers.errors import SolveError
+from .solvers.methods.method import Method
 from .solvers.methods.registry import METHODS, register_method
 from .solvers.odeint import odeint, odeint_dense, odeint_event, solve
 from .solvers.solution import Solution
@@ -51,6 +52,7 @@ __all__ = [
     "ContinuousVAE",
     "History",
     "LatentODE",
+    "Method",
     "Minibatches",
     "NeuralODE",
     "ODENet",

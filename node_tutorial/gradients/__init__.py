@@ -1,21 +1,19 @@
-"""Ways to differentiate a solve, one per file, each a function with `odeint`'s signature;
-GRADIENT_MODES by name.
+"""Ways to differentiate a solve, one per file, each a function like `odeint`; GRADIENT_MODES.
 
 - direct: `odeint` itself, autograd through everything that was computed; exact, memory for all of
   it.
-- adjoint: a second ODE backwards in time, the state solved backwards along with it; memory flat in
-  the steps.
+- adjoint: a second ODE backwards in time, the state solved along with it; memory flat in the steps.
 - interpolated: the same, with the state read from the kept polynomials of the steps.
 - replay: the recorded steps redone one by one; exact, memory for two states a step.
-- checkpoint: the same from a few kept states; exact, memory for sqrt(steps) states, more
-  evaluations.
+- checkpoint: the same from a few kept states; exact, memory for sqrt(steps) states; evaluates more.
 - reversible: steps of a reversible method, undone one by one; exact, memory flat in the steps.
 
 "Exact" means the gradient of the computed solution, equal to that of direct to rounding. All but
 direct take `adjoint_params`, the tensors that get gradients besides y0 and t, where func is no
 module; refuse fields that change from call to call (`recorded.check_field`); and give first
 derivatives only. A parameter that func does not use gets zero from adjoint and interpolated, None
-from the others.
+from the others. A `Stats` given as `stats` gets the cost of the solve, and, as backward passes are
+made, their evaluations of func.
 """
 
 from collections.abc import Callable
@@ -35,3 +33,12 @@ GRADIENT_MODES: dict[str, Callable] = {
     "checkpoint": odeint_checkpoint,
     "reversible": odeint_reversible,
 }
+
+__all__ = [
+    "GRADIENT_MODES",
+    "odeint_adjoint",
+    "odeint_checkpoint",
+    "odeint_interpolated",
+    "odeint_replay",
+    "odeint_reversible",
+]

@@ -27,10 +27,11 @@ from torch.autograd.function import once_differentiable
 from ..solvers import inputs
 from ..solvers.control import largest, rms_norm
 from ..solvers.inputs import State, unflatten
-from ..solvers.methods.registry import METHODS, check_method, known_options
-from ..solvers.methods.symplectic import Splitting
+from ..solvers.methods.registry import find_method
 from ..solvers.odeint import odeint
+from ..solvers.options import check_names
 from ..solvers.problem import prepare, run
+from ..solvers.statistics import Stats
 from .recorded import find_params
 
 _CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
@@ -46,19 +47,21 @@ def odeint_adjoint(
     method: str | None = None,
     options: dict | None = None,
     event_fn: Callable | None = None,
+    stats: Stats | None = None,
     adjoint_rtol: Any = None,
     adjoint_atol: Any = None,
     adjoint_method: str | None = None,
     adjoint_options: dict | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
 ) -> Any:
-    """As `odeint`, with the gradient by the adjoint method (module docstring): memory flat in the
-    number of steps.
+    """As `odeint`, with the gradient by the adjoint method: memory flat in the number of steps.
 
     Args:
         func: an `nn.Module`, whose parameters get gradients; any callable if `adjoint_params` is
             given.
         y0, t, rtol, atol, method, options, event_fn: of the forward solve, see `odeint`.
+        stats: a `Stats` to which the cost of the forward solve is added, and to its `nfe` later the
+            evaluations of func by the backward one.
         adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options: of the backward solve; default:
             as forward. The option "norm" may be "seminorm" (leave the parameters out of the error),
             or a function of the tuple (dL/dt, y, a, *dL/dtheta); if y0 is a tuple, y and a are
@@ -71,6 +74,7 @@ def odeint_adjoint(
             inferred.
     """
     flat, shapes = inputs.check_state(y0)
+    stats = Stats() if stats is None else stats
     forward = {"rtol": rtol, "atol": atol, "method": method, "options": options}
     params, backward = backward_solve(
         "odeint_adjoint",
@@ -84,7 +88,7 @@ def odeint_adjoint(
         adjoint_params,
     )
     ans = _Adjoint.apply(
-        func, flat, t, shapes, {**forward, "event_fn": event_fn}, backward, *params
+        func, flat, t, shapes, {**forward, "event_fn": event_fn}, backward, stats, *params
     )
     if event_fn is None:
         return unflatten(ans, shapes)
@@ -103,17 +107,20 @@ class _Adjoint(torch.autograd.Function):
         shapes: Sequence[torch.Size] | None,
         forward: dict,
         backward: dict,
+        stats: Stats,
         *params: Tensor,
     ) -> Any:
-        ans = odeint(func, unflatten(y0, shapes), t, **forward)  # grad mode is off in here
+        # Grad mode is off in here.
+        ans = odeint(func, unflatten(y0, shapes), t, **forward, stats=stats)
         event_t, y = (None, ans) if forward["event_fn"] is None else ans
         if shapes is not None:
             y = torch.cat([part.reshape(len(part), -1) for part in y], dim=1)
-        ctx.func, ctx.shapes, ctx.is_event = func, shapes, event_t is not None
-        ctx.backward, ctx.adjoint_options = (
-            backward,
-            backward["options"],
-        )  # where torchdiffeq has them
+        ctx.func = func
+        ctx.shapes = shapes
+        ctx.is_event = event_t is not None
+        ctx.backward = backward
+        ctx.adjoint_options = backward["options"]  # where torchdiffeq has them
+        ctx.stats = stats
         ctx.save_for_backward(t if event_t is None else torch.stack([t[0], event_t]), y, *params)
         return y if event_t is None else (event_t, y)
 
@@ -123,11 +130,11 @@ class _Adjoint(torch.autograd.Function):
         t, y, *params = ctx.saved_tensors
         wants_t = ctx.needs_input_grad[2]
         of_y0, of_t, of_params = pull_back(
-            ctx.func, t, y, ctx.shapes, params, grads[-1], wants_t, ctx.backward
+            ctx.func, t, y, ctx.shapes, params, grads[-1], wants_t, ctx.backward, ctx.stats
         )
         if of_t is not None and ctx.is_event:  # the second time was found, not given
             of_t[1] = 0
-        return (None, of_y0, of_t, None, None, None, *of_params)
+        return (None, of_y0, of_t, None, None, None, None, *of_params)
 
 
 def backward_solve(
@@ -148,12 +155,12 @@ def backward_solve(
     """
     given = find_params(func, adjoint_params, gradient)
     params = tuple(p for p in given if p.requires_grad)
-    method, options = forward["method"], forward["options"]
+    method = forward["method"]
+    options = forward["options"]
     if adjoint_method not in (None, method) and options is not None and adjoint_options is None:
         raise ValueError(
             f"adjoint_method={adjoint_method!r} differs from method={method!r}, whose options "
-            "need not fit it: "
-            "give adjoint_options too (possibly {})"
+            "need not fit it: give adjoint_options too (possibly {})"
         )
     if adjoint_options is None:
         adjoint_options = {name: value for name, value in (options or {}).items() if name != "norm"}
@@ -163,26 +170,22 @@ def backward_solve(
             "norm's argument too",
             stacklevel=3,
         )
-    adjoint_method = check_method(adjoint_method or method)
-    if isinstance(METHODS[adjoint_method], Splitting):
+    kind = find_method(adjoint_method or method)
+    if kind.separable:
         raise ValueError(
-            f"method {adjoint_method!r} splits (q, p), and the adjoint equations that {gradient} "
-            "solves do not split: "
-            "give adjoint_method='rk4', adjoint_options={'step_size': ...}, or another; or use "
-            "odeint_replay"
+            f"method {kind.name!r} splits (q, p), and the adjoint equations that {gradient} solves "
+            "do not split: give adjoint_method='rk4', adjoint_options={'step_size': ...}, or "
+            "another; or use odeint_replay"
         )
-    inputs.check_options(
-        adjoint_options,
-        known_options(adjoint_method, adjoint_options),
-        f"{adjoint_method} (adjoint_options)",
-    )
+    known = kind.known_options(adjoint_options)
+    check_names(adjoint_options, known, f"{kind.name} (adjoint_options)")
     norm = adjoint_options.get("norm")
     if not (callable(norm) or norm in (None, "seminorm")):
         raise ValueError(f"adjoint_options['norm'] must be 'seminorm' or a function, got {norm!r}")
     return params, {
         "rtol": forward["rtol"] if adjoint_rtol is None else adjoint_rtol,
         "atol": forward["atol"] if adjoint_atol is None else adjoint_atol,
-        "method": adjoint_method,
+        "method": kind.name,
         "options": {
             **adjoint_options,
             "norm": adjoint_norm(norm, (options or {}).get("norm"), shapes),
@@ -199,38 +202,43 @@ def pull_back(
     grad_y: Tensor,
     wants_t: bool,
     backward: dict,
+    stats: Stats,
     y_at: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
-    """dL/dy0, dL/dt (None unless wanted) and dL/dtheta, from dL/dy (T, *): the adjoint solve, t[-1]
-    to t[0].
+    """dL/dy0, dL/dt (None unless wanted), dL/dtheta, from dL/dy (T, *): the adjoint solve.
 
     With `y_at`, the state at any time between, y is read there. Without, it is integrated too, from
-    each y[i].
+    each y[i]. The evaluations of func are added to `stats`.
     """
     grad_t = torch.zeros_like(t) if wants_t else None
     field, split = augmented_field(func, y[0], shapes, params, y_at)
     param_sizes = [p.numel() for p in params]
-    norm, no_time = backward["options"]["norm"], y.new_zeros(())
+    norm = backward["options"]["norm"]
+    no_time = y.new_zeros(())
     options = {**backward["options"], "norm": lambda z: norm((no_time, *split(z)))}
 
-    a, sums = torch.zeros_like(y[0]), y.new_zeros(sum(param_sizes))
+    a = torch.zeros_like(y[0])
+    sums = y.new_zeros(sum(param_sizes))
     for i in range(len(t) - 1, 0, -1):
         a = a + grad_y[i]  # the jump at an observation: add, do not overwrite
         if grad_t is not None:
             grad_t[i] = torch.sum(grad_y[i].conj() * flat_slope(func, t[i], y[i], shapes)).real
+            stats.nfe += 1
         z = torch.cat([*(() if y_at else (y[i].reshape(-1),)), a.reshape(-1), sums])
         problem = prepare(
             field, z, torch.stack([t[i], t[i - 1]]), **{**backward, "options": options}
         )
         z = run(problem).y[1]
-        if (
-            problem.log.next_size
-        ):  # goes on as if there were no observation in between: fewer evaluations
+        stats.nfe += problem.log.stats.nfe
+        # Go on as if there were no observation in between: fewer evaluations.
+        if problem.log.next_size:
             options["first_step"] = problem.log.next_size
         rest = z if y_at else z[a.numel() :]
-        a, sums = rest[: a.numel()].view_as(a), rest[a.numel() :]
+        sums = rest[a.numel() :]
+        a = rest[: a.numel()].view_as(a)
     if grad_t is not None:
         grad_t[0] = -torch.sum(a.conj() * flat_slope(func, t[0], y[0], shapes)).real
+        stats.nfe += 1
     parts = sums.split(param_sizes)
     return a + grad_y[0], grad_t, [_like(part, p) for part, p in zip(parts, params, strict=True)]
 
@@ -248,8 +256,7 @@ def augmented_field(
     params: Sequence[Tensor],
     y_at: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Callable, Callable]:
-    """The right-hand side for the flat state z = (y, a, dL/dtheta), and a function that splits z
-    into these parts.
+    """The right-hand side for the flat state z = (y, a, dL/dtheta), and what splits z into these.
 
     It is (f, -a^T df/dy, -a^T df/dtheta): one evaluation of func and one vector-Jacobian product.
     With `y_at`, y is no part of z but read there; the first part of a split z is zero then.
@@ -266,9 +273,11 @@ def augmented_field(
 
     def field(t: Tensor, z: Tensor) -> Tensor:
         if y_at is None:
-            y, a = z[:n].view(like.shape), z[n : 2 * n].view(like.shape)
+            y = z[:n].view(like.shape)
+            a = z[n : 2 * n].view(like.shape)
         else:
-            y, a = y_at(t), z[:n].view(like.shape)
+            y = y_at(t)
+            a = z[:n].view(like.shape)
         linked = z.requires_grad  # an implicit method differentiates this field in its turn
         with torch.enable_grad():
             y = y if y.requires_grad else y.detach().requires_grad_()
@@ -300,8 +309,8 @@ def augmented_field(
 def adjoint_norm(
     norm: Any, state_norm: Callable | None, shapes: Sequence[torch.Size] | None
 ) -> Callable:
-    """The norm of an augmented error (dL/dt, y, a, *dL/dtheta): the largest of its parts'; y, a in
-    the forward norm.
+    """The norm of an augmented error (dL/dt, y, a, *dL/dtheta): the largest of its parts', where y
+    and a are measured in the forward norm.
 
     `norm` is None, or "seminorm", which leaves the parameters out, or a function of these parts.
     dL/dt is not integrated here, its part is zero.
@@ -336,8 +345,6 @@ def _like(part: Tensor, p: Tensor) -> Tensor:
     """A flat gradient in the shape and dtype of its parameter; real parameters of a complex state
     get the real part.
     """
-    return (
-        (part if p.is_complex() or not part.is_complex() else part.real)
-        .reshape(p.shape)
-        .to(p.dtype)
-    )
+    if part.is_complex() and not p.is_complex():
+        part = part.real
+    return part.reshape(p.shape).to(p.dtype)

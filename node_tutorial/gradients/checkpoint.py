@@ -4,8 +4,8 @@ With s snapshots, N steps are pulled back by solving forward again from the near
 moving snapshots as they become free. The state after k steps is kept, so that the number of steps
 that are computed again,
 
-    cost(N, s) = min over k of  k + cost(N - k, s - 1) + cost(k, s),     cost(1, s) = 0,     cost(N,
-    1) = N (N - 1) / 2,
+    cost(N, s) = min over k of  k + cost(N - k, s - 1) + cost(k, s),
+    cost(1, s) = 0,     cost(N, 1) = N (N - 1) / 2,
 
 is least; the best k is known in closed form. With s = sqrt(N), 100 steps cost 222 more, and 900
 steps 2172.
@@ -15,19 +15,20 @@ Source: Griewank, Walther 2000, "Algorithm 799: revolve", ACM TOMS 26(1).
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..solvers.inputs import State as PublicState
-from ..solvers.inputs import unflatten
+from ..solvers.inputs import State, unflatten
 from ..solvers.problem import Problem
+from ..solvers.statistics import Stats
 from .recorded import (
     Cotangents,
     Record,
-    State,
+    StepState,
     find_params,
     prepare_recorded,
     record,
@@ -38,7 +39,7 @@ from .recorded import (
 
 def odeint_checkpoint(
     func: Callable,
-    y0: PublicState,
+    y0: State,
     t: Tensor,
     *,
     rtol: Any = 1e-7,
@@ -46,6 +47,7 @@ def odeint_checkpoint(
     method: str | None = None,
     options: dict | None = None,
     event_fn: Callable | None = None,
+    stats: Stats | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
     snapshots: int | None = None,
 ) -> Any:
@@ -72,15 +74,14 @@ def odeint_checkpoint(
     )
     solver = {"rtol": rtol, "atol": atol, "method": method, "options": options}
     if event_fn is not None:
-        mode = lambda *args, **kwargs: odeint_checkpoint(*args, **kwargs, snapshots=snapshots)  # noqa: E731
-        return with_event(mode, func, y0, t, event_fn, params, **solver)
-    p = prepare_recorded(func, y0, t, "odeint_checkpoint", **solver)
+        mode = partial(odeint_checkpoint, snapshots=snapshots)
+        return with_event(mode, func, y0, t, event_fn, params, stats, **solver)
+    p = prepare_recorded(func, y0, t, "odeint_checkpoint", **solver, stats=stats)
     return unflatten(_Checkpoint.apply(p, snapshots, p.y0, t, *params), p.shapes)
 
 
 def best_split(steps: int, snapshots: int) -> int:
-    """After how many of the steps to keep a state, in order to compute as few steps again as
-    possible.
+    """After how many of the steps to keep a state, so that the fewest steps are computed again.
 
     `snapshots` counts the state at the beginning, which is kept already; with one there is no other
     to place. With r repetitions of any step, s snapshots reach C(s + r, s) steps; both parts of the
@@ -104,7 +105,8 @@ class _Checkpoint(torch.autograd.Function):
         ctx: Any, p: Problem, snapshots: int | None, y0: Tensor, t: Tensor, *params: Tensor
     ) -> Tensor:
         y, ctx.records = record(p, lambda n, state: None)
-        ctx.p, ctx.snapshots = p, snapshots or max(1, math.isqrt(len(ctx.records)))
+        ctx.p = p
+        ctx.snapshots = snapshots or max(1, math.isqrt(len(ctx.records)))
         ctx.save_for_backward(y0, *params)
         return y
 
@@ -112,9 +114,9 @@ class _Checkpoint(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_y: Tensor) -> tuple:
         y0, *params = ctx.saved_tensors
-        p, records = ctx.p, ctx.records
+        p = ctx.p
+        records = ctx.records
         cotangents = Cotangents(p, params, grad_y, ctx.needs_input_grad[3])
-
         if records:
             _pull_back(p, records, cotangents, 0, len(records), (y0, None), ctx.snapshots)
         of_y0, of_t, sums = cotangents.finish()
@@ -127,12 +129,10 @@ def _pull_back(
     cotangents: Cotangents,
     first: int,
     count: int,
-    state: State,
+    state: StepState,
     snapshots: int,
 ) -> None:
-    """Pull back `count` steps from number `first` on, from the state before them, with as many
-    snapshots.
-    """
+    """Pull back `count` steps from number `first` on, from the state before them."""
     while count > 1 and snapshots > 1:
         k = best_split(count, snapshots)
         behind = _after(p, records, first, k, state)
@@ -142,7 +142,9 @@ def _pull_back(
         cotangents.pull_back(records[first + n], _after(p, records, first, n, state))
 
 
-def _after(p: Problem, records: list[Record], first: int, count: int, state: State) -> State:
+def _after(
+    p: Problem, records: list[Record], first: int, count: int, state: StepState
+) -> StepState:
     """The state behind `count` steps from number `first` on."""
     with torch.no_grad():
         for n in range(first, first + count):

@@ -1,5 +1,4 @@
-"""The interpolated adjoint: the adjoint method with y(t) read from the forward solve instead of
-integrated backwards.
+"""The interpolated adjoint: the adjoint method, with y(t) read from the forward solve.
 
 The adjoint (`adjoint.py`) needs y(t) on its way back. Solving for it backwards is unstable where
 the forward solve is stable: an error grows by e^50 per unit of time if y' = -50 y. But the forward
@@ -28,11 +27,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..solvers.errors import check_solution
 from ..solvers.inputs import State, check_state, unflatten
-from ..solvers.integrate import read
-from ..solvers.problem import Problem, accepted_steps, prepare
-from ..solvers.runge_kutta import Dense, Step, time_tensor
+from ..solvers.integrate import Segment
+from ..solvers.problem import Problem, accepted_steps, prepare, states_of
+from ..solvers.runge_kutta import Dense, Step, end_slope
+from ..solvers.statistics import Stats
 from .adjoint import backward_solve, pull_back
 from .recorded import with_event
 
@@ -47,14 +46,14 @@ def odeint_interpolated(
     method: str | None = None,
     options: dict | None = None,
     event_fn: Callable | None = None,
+    stats: Stats | None = None,
     adjoint_rtol: Any = None,
     adjoint_atol: Any = None,
     adjoint_method: str | None = None,
     adjoint_options: dict | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
 ) -> Any:
-    """As `odeint_adjoint`, but the backward solve reads y(t) from the forward solve (module
-    docstring).
+    """As `odeint_adjoint`, but the backward solve reads y(t) from the forward solve.
 
     Args:
         all: as `odeint_adjoint`. A "norm" among adjoint_options, and callbacks of the backward
@@ -73,21 +72,18 @@ def odeint_interpolated(
     if event_fn is not None:
         names = ("adjoint_rtol", "adjoint_atol", "adjoint_method", "adjoint_options")
         mode = partial(odeint_interpolated, **dict(zip(names, adjoint)))
-        return with_event(mode, func, y0, t, event_fn, params, **forward)
-    p = prepare(func, y0, t, **forward)
+        return with_event(mode, func, y0, t, event_fn, params, stats, **forward)
+    p = prepare(func, y0, t, **forward, stats=stats)
     if p.stepper is None:
         raise ValueError(
-            "odeint_interpolated keeps the polynomial of every step, and scipy_solver does not "
-            "tell its steps; use "
-            "another method, or odeint_adjoint"
+            f"odeint_interpolated keeps the polynomial of every step, and {p.method} does not tell "
+            "its steps; use another method, or odeint_adjoint"
         )
     return unflatten(_Interpolated.apply(func, p, backward, flat, t, *params), shapes)
 
 
 class _Interpolated(torch.autograd.Function):
-    """Forward: a solve without a graph, whose polynomials are kept. Backward: the adjoint solve
-    without y.
-    """
+    """Forward: a solve without a graph, its polynomials kept. Backward: the adjoint without y."""
 
     @staticmethod
     def forward(
@@ -95,10 +91,11 @@ class _Interpolated(torch.autograd.Function):
     ) -> Tensor:
         pieces: list[Tensor] = []
         ctx.times = [p.times[0]]
-        y = read(_kept(p, ctx.times, pieces), p.y0, p.times, p.dense, p.f, p.log, None, p.max_steps)
-        if p.tol is None:
-            check_solution(y, p.times, p.method)
-        ctx.func, ctx.shapes, ctx.backward = func, p.shapes, backward
+        y = states_of(p, _kept(p, ctx.times, pieces))
+        ctx.func = func
+        ctx.shapes = p.shapes
+        ctx.backward = backward
+        ctx.stats = p.log.stats
         ctx.save_for_backward(t, y, *params, *pieces)
         return y
 
@@ -107,32 +104,36 @@ class _Interpolated(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Tensor) -> tuple:
         t, y, *saved = ctx.saved_tensors
         n_params = len(saved) - (len(ctx.times) - 1)
-        params, pieces = saved[:n_params], saved[n_params:]
-        wants_t, y_at = ctx.needs_input_grad[4], piecewise(ctx.times, pieces)
+        params = saved[:n_params]
+        y_at = piecewise(ctx.times, saved[n_params:])
+        wants_t = ctx.needs_input_grad[4]
         of_y0, of_t, of_params = pull_back(
-            ctx.func, t, y, ctx.shapes, params, grad_y, wants_t, ctx.backward, y_at
+            ctx.func, t, y, ctx.shapes, params, grad_y, wants_t, ctx.backward, ctx.stats, y_at
         )
         return (None, None, None, of_y0, of_t, *of_params)
 
 
-def _kept(p: Problem, times: list[float], pieces: list[Tensor]) -> Iterator:
+def _kept(p: Problem, times: list[float], pieces: list[Tensor]) -> Iterator[Segment]:
     """Pass the steps on; keep the times at which they end, and their polynomials."""
-    for t, t1, step in accepted_steps(p):
-        if p.dense == "cubic" and step.f1 is None:
-            step.f1 = p.f(time_tensor(t1, step.y1), step.y1)
+    for segment in accepted_steps(p):
+        t, t1, step = segment
+        if p.dense == "cubic":
+            end_slope(step, p.f)
         times.append(t1)
         pieces.append(coefficients(step, t1 - t, p.dense))
-        yield t, t1, step
+        yield segment
 
 
 def coefficients(step: Step, h: float, dense: Dense) -> Tensor:
     """c_0 .. c_d of the dense output of a step of size h: a tensor (d + 1, *y.shape)."""
-    y0, y1, f0, f1 = step.y0, step.y1, step.stages[0], step.f1
+    y0 = step.y0
     if dense == "linear":
-        return torch.stack([y0, y1 - y0])
+        return torch.stack([y0, step.y1 - y0])
     if isinstance(dense, str):  # Hermite, HNW I, (II.6.7), sorted by powers
-        assert f1 is not None
-        rise, k0, k1 = y1 - y0, h * f0, h * f1
+        assert step.f1 is not None
+        rise = step.y1 - y0
+        k0 = h * step.stages[0]
+        k1 = h * step.f1
         return torch.stack([y0, k0, 3 * rise - 2 * k0 - k1, k0 + k1 - 2 * rise])
     degree = max(map(len, dense))
     powers = [[h * (row[k] if k < len(row) else 0.0) for row in dense] for k in range(degree)]
@@ -141,9 +142,7 @@ def coefficients(step: Step, h: float, dense: Dense) -> Tensor:
 
 
 def piecewise(times: Sequence[float], pieces: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
-    """The function t -> y(t) that is a polynomial between any two consecutive times, which rise or
-    fall.
-    """
+    """The function t -> y(t), a polynomial between any two neighboring times."""
     sign = 1 if times[-1] >= times[0] else -1
     ends = [sign * t for t in times[1:]]
     polynomials = [piece.unbind() for piece in pieces]

@@ -1,6 +1,4 @@
-"""Memory on any device: the bytes that autograd saves for the backward pass, and the most in use at
-a time.
-"""
+"""Memory on any device: the bytes that autograd saves for the backward pass; the most in use."""
 
 import weakref
 from collections.abc import Iterable, Iterator
@@ -59,8 +57,7 @@ def _key(x: Tensor) -> tuple[torch.device, int]:
 
 
 class PeakBytes(TorchDispatchMode):
-    """The most bytes alive at one time among the tensors that operations inside the `with` block
-    make.
+    """The most bytes alive at one time, among tensors that operations inside the `with` block make.
 
     with PeakBytes() as meter:
         loss = model(x).sum()

@@ -16,6 +16,7 @@ Source: discrete adjoints of Runge-Kutta methods; Zhuang et al. 2020, "Adaptive 
 arXiv 2006.02493.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,21 +24,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..solvers.integrate import read
-from ..solvers.methods.implicit import ImplicitRungeKutta
-from ..solvers.methods.reversible import Twofold
-from ..solvers.methods.symplectic import Symplectic
+from ..solvers.integrate import Segment
 from ..solvers.odeint import odeint
-from ..solvers.problem import Problem, accepted_steps, prepare
-from ..solvers.runge_kutta import (
-    RungeKutta,
-    Step,
-    Time,
-    interpolate,
-    nudged,
-    stage_times,
-    time_tensor,
-)
+from ..solvers.problem import Problem, accepted_steps, prepare, states_of
+from ..solvers.runge_kutta import Step, Time, end_slope, interpolate, nudged, time_tensor
+from ..solvers.statistics import Stats
 
 
 @dataclass(slots=True)
@@ -53,28 +44,29 @@ class Record:
 
 # Before a step: (y, f0), where f0 is None if the step evaluates it itself; or, of a reversible
 # method, its state, which is (y,) at the start.
-State = tuple[Any, ...]
+StepState = tuple[Any, ...]
 
 
-def record(p: Problem, keep: Callable[[int, State], None]) -> tuple[Tensor, list[Record]]:
+def record(p: Problem, keep: Callable[[int, StepState], None]) -> tuple[Tensor, list[Record]]:
     """Solve without a graph: the solution (T, N), and the record. `keep` is given the state before
     each step.
     """
     records: list[Record] = []
 
-    def watched() -> Iterable:
+    def watched() -> Iterable[Segment]:
         output = 1
         passed: Tensor | None = None
-        for t, t1, step in accepted_steps(p):
+        for segment in accepted_steps(p):
+            t, t1, step = segment
             jumped = passed is not None and passed is not step.stages[0]
             # A first stage that the step has evaluated itself is not part of the state, nor is the
             # very first one.
             carried = passed if not jumped else None
             keep(len(records), (step.y0, carried))
             first = output
-            # As in `read`: a step that merely happens to end on an output time does not move with
-            # it.
-            cut = p.tol is None or t1 == p.times[-1] or _stands_in(t1, p, "step_t", "jump_t")
+            # As in `output_states`: a step that merely happens to end on an output time does not
+            # move with it.
+            cut = p.tol is None or t1 == p.times[-1] or _is_stop(t1, p)
             while output < len(p.times) and (
                 p.direction * (p.times[output] - t1) < 0 or (p.times[output] == t1 and not cut)
             ):
@@ -83,66 +75,62 @@ def record(p: Problem, keep: Callable[[int, State], None]) -> tuple[Tensor, list
             lands = output < len(p.times) and p.times[output] == t1
             records.append(Record(t, t1, jumped, inside, output if lands else None))
             output += lands
-            yield t, t1, step
+            yield segment
             passed = step.f1
 
     with torch.no_grad():
-        return read(watched(), p.y0, p.times, p.dense, p.f, p.log, None, p.max_steps), records
+        y = states_of(p, watched())
+    p.log.max_evaluations = math.inf  # the limit is that of the solve, not of the way back
+    return y, records
 
 
 def redo(
-    p: Problem, r: Record, state: State, t: Time, h: Time, inside: Any
+    p: Problem, r: Record, state: StepState, t: Time, h: Time, inside: Any
 ) -> tuple[Step, Tensor | None]:
     """The step again, and its outputs (m, N) at the m times inside, or None if there are none."""
-    y, f0 = state[0], None
-    perturb = bool(p.options.get("perturb", False))
-    assert p.stepper is not None
-    if isinstance(p.stepper, Twofold):
-        p.stepper.state = state if len(state) > 1 else None
+    y = state[0]
+    f0 = None
+    perturb = p.options.perturb
+    stepper: Any = p.stepper
+    if p.kind.inverse is not None:
+        stepper.state = state if len(state) > 1 else None
     else:
         f0 = state[1]
-    if isinstance(p.stepper, ImplicitRungeKutta):
-        p.stepper.adaptive = False  # it was taken once: Newton has to find it again
+    if hasattr(stepper, "may_fail"):  # it was taken once: Newton has to find it again
+        stepper.may_fail = False
     if f0 is None and (r.jumped or perturb or p.tol is not None):
         at = time_tensor(t, y)
         f0 = p.f(nudged(at, r.t1 - r.t) if r.jumped or perturb else at, y)
-    step = p.stepper.step(p.f, t, y, h, f0, before_end=perturb or _stands_in(r.t1, p, "jump_t"))
+    step = stepper.step(p.f, t, y, h, f0, before_end=perturb or r.t1 in p.options.jump_t)
     if not len(inside):
         return step, None
-    if p.dense == "cubic" and step.f1 is None:
-        step.f1 = p.f(stage_times((1.0,), t, h, step.y1)[0], step.y1)
-    theta = (
-        (inside - t) / h
-        if isinstance(inside, Tensor)
-        else [(s - r.t) / (r.t1 - r.t) for s in inside]
-    )
-    return step, interpolate(step, theta, p.dense)
+    if p.dense == "cubic":
+        end_slope(step, p.f)
+    if isinstance(inside, Tensor):
+        return step, interpolate(step, (inside - t) / h, p.dense)
+    return step, interpolate(step, [(s - r.t) / (r.t1 - r.t) for s in inside], p.dense)
 
 
-def _stands_in(t: float, p: Problem, *names: str) -> bool:
-    given = [p.options[name] for name in names if name in p.options]
-    return any(
-        t in torch.as_tensor(times, dtype=torch.float64).reshape(-1).tolist() for times in given
-    )
+def _is_stop(t: float, p: Problem) -> bool:
+    return t in p.options.step_t or t in p.options.jump_t
 
 
 class Cotangents:
-    """The gradients of a loss with respect to a step's state and clock, and to the parameters and
-    the times, so far.
-    """
+    """The gradients of a loss, so far: by a step's state and clock, the parameters, the times."""
 
     def __init__(self, p: Problem, params: Sequence[Tensor], grad_y: Tensor, wants_t: bool) -> None:
-        self.p, self.params, self.grad_y, self.wants_t = p, params, grad_y, wants_t
+        self.p = p
+        self.params = params
+        self.grad_y = grad_y
+        self.wants_t = wants_t
         self.y = torch.zeros_like(p.y0)
         self.rest: list[Tensor | None] = [None, None]  # of the state's other parts, one or two
         self.clock = torch.zeros((), dtype=torch.float64, device=p.y0.device)
         self.t = torch.zeros_like(p.t, dtype=torch.float64)
         self.sums: list[Tensor | None] = [None] * len(params)
 
-    def pull_back(self, r: Record, state: State) -> None:
-        """From behind a step to before it: redo the step with a graph, and take its vector-Jacobian
-        product.
-        """
+    def pull_back(self, r: Record, state: StepState) -> None:
+        """From behind a step to before it: redo it with a graph, and pull back through that."""
         if r.ends_on is not None:
             self.y = self.y + self.grad_y[r.ends_on]
         part = slice(r.inside.start, r.inside.stop)
@@ -159,8 +147,8 @@ class Cotangents:
                 for x in (t, h, inside):
                     x.requires_grad_()
             step, values = redo(self.p, r, before, t, h, inside)
-        stepper = self.p.stepper
-        after: Any = stepper.state if isinstance(stepper, Twofold) else (step.y1, step.f1)
+        stepper: Any = self.p.stepper
+        after = (step.y1, step.f1) if self.p.kind.inverse is None else stepper.state
         pairs = (*zip(after, (self.y, *self.rest)), (values, self.grad_y[part]))
         used = [(x, g) for x, g in pairs if x is not None and g is not None and x.requires_grad]
         leaves = (*before, t, h, inside)
@@ -168,11 +156,8 @@ class Cotangents:
         vjps: list[Tensor | None] = [None] * (len(tensors) + len(self.params))
         if used:
             outputs, cotangents = zip(*used)
-            vjps = list(
-                torch.autograd.grad(
-                    outputs, (*tensors, *self.params), cotangents, allow_unused=True
-                )
-            )
+            sources = (*tensors, *self.params)
+            vjps = list(torch.autograd.grad(outputs, sources, cotangents, allow_unused=True))
         of_y, *self.rest, of_t, of_h, of_inside = (
             vjps.pop(0) if isinstance(x, Tensor) else None for x in leaves
         )
@@ -180,11 +165,9 @@ class Cotangents:
         if of_inside is not None:
             self.t[part] += of_inside
         if self.wants_t:
-            self._pull_back_clock(
-                r,
-                self.clock if of_t is None else self.clock + of_t,
-                self.clock if of_h is None else self.clock + of_h,
-            )
+            through_t = self.clock if of_t is None else self.clock + of_t
+            through_h = self.clock if of_h is None else self.clock + of_h
+            self._pull_back_clock(r, through_t, through_h)
         self.sums = [s if v is None else v if s is None else s + v for s, v in zip(self.sums, vjps)]
 
     def _pull_back_clock(self, r: Record, of_t: Tensor, of_h: Tensor) -> None:
@@ -192,12 +175,12 @@ class Cotangents:
         if r.ends_on is not None:
             self.t[r.ends_on] += of_h
             of_t = of_t - of_h
-        elif _stands_in(r.t1, self.p, "step_t", "jump_t"):
+        elif _is_stop(r.t1, self.p):
             of_t = of_t - of_h
         self.clock = of_t
 
     def finish(self) -> tuple[Tensor, Tensor | None, list[Tensor | None]]:
-        """The gradients with respect to y0, t and the parameters, once all steps are pulled back."""
+        """The gradients by y0, t and the parameters, once all steps are pulled back."""
         if not self.wants_t:
             return self.y + self.grad_y[0], None, self.sums
         self.t[0] += self.clock
@@ -218,17 +201,15 @@ def find_params(
         if not isinstance(func, nn.Module):
             raise ValueError(
                 f"func is a {type(func).__name__}, not an nn.Module, so that its parameters are "
-                f"unknown to {gradient}: "
-                "give adjoint_params=(...), the tensors that need gradients, or () if there are "
-                "none"
+                f"unknown to {gradient}: give adjoint_params=(...), the tensors that need "
+                "gradients, or () if there are none"
             )
         params = func.parameters()
     return tuple(params)
 
 
 def check_field(func: Callable, gradient: str) -> None:
-    """Refuse a field that changes from one call to the next, as all modes but `odeint` evaluate it
-    again.
+    """Refuse a field that changes from call to call, as all modes but `odeint` evaluate it again.
 
     Looked for are the modules of torch that are random, or keep a state, in training mode; func is
     a module, or a method of one. Batch statistics alone are fine: they are a function of y. Where
@@ -253,36 +234,33 @@ def check_field(func: Callable, gradient: str) -> None:
         if chance > 0:
             raise ValueError(
                 f"{where} is random: every call of func draws anew, so that {gradient}, which "
-                "evaluates func again on "
-                "its way back, would differentiate another function than it solved. Use "
-                "func.eval(); or a mask drawn "
-                f"once per solve, outside of forward; {remedy}"
+                "evaluates func again on its way back, would differentiate another function than "
+                "it solved. Use func.eval(); or a mask drawn once per solve, outside of forward; "
+                f"{remedy}"
             )
         if isinstance(part, nn.modules.batchnorm._NormBase) and part.track_running_stats:
             raise ValueError(
                 f"{where} has a state: in training mode every call of func moves its running "
-                "statistics, and "
-                f"{gradient} evaluates func again on its way back, so that they would mostly come "
-                "from there. Use "
-                f"func.eval(); or GroupNorm or LayerNorm; or track_running_stats=False; {remedy}"
+                f"statistics, and {gradient} evaluates func again on its way back, so that they "
+                "would mostly come from there. Use func.eval(); or GroupNorm or LayerNorm; or "
+                f"track_running_stats=False; {remedy}"
             )
 
 
 def prepare_recorded(func: Callable, y0: Any, t: Tensor, gradient: str, **solver: Any) -> Problem:
     """A problem whose steps can be redone one by one."""
     p = prepare(func, y0, t, **solver)
-    if isinstance(p.stepper, Twofold) and gradient != "odeint_reversible":
+    if p.kind.inverse is not None and gradient != "odeint_reversible":
         raise ValueError(
             f"{gradient} would keep what method {p.method!r} can compute again: use "
             "odeint_reversible"
         )
-    if not isinstance(p.stepper, (RungeKutta, ImplicitRungeKutta, Symplectic, Twofold)):
+    if not p.kind.replayable and p.kind.inverse is None:
         raise ValueError(
             f"{gradient} redoes single steps, which method {p.method!r} cannot (its steps use a "
-            "history, or are "
-            "scipy's); use a Runge-Kutta method, or odeint, or odeint_interpolated"
+            "history, or are scipy's); use a Runge-Kutta method, or odeint, or odeint_interpolated"
         )
-    if t.requires_grad and "grid_constructor" in p.options:
+    if t.requires_grad and p.options.grid_constructor is not None:
         raise ValueError(
             f"{gradient} gives no gradient of t through a grid_constructor; use t.detach(), or "
             "odeint"
@@ -297,6 +275,7 @@ def with_event(
     t: Tensor,
     event_fn: Callable,
     params: Any,
+    stats: Stats | None,
     **solver: Any,
 ) -> Any:
     """A mode's answer with an event: find it without a graph, then solve up to its time.
@@ -304,10 +283,9 @@ def with_event(
     The time has no gradient here; `odeint_event` adds it.
     """
     with torch.no_grad():
-        event_t, _ = odeint(func, y0, t, event_fn=event_fn, **solver)
+        event_t, _ = odeint(func, y0, t, event_fn=event_fn, stats=stats, **solver)
     if event_t == t[0]:
         twice = [torch.stack([part, part]) for part in (y0 if isinstance(y0, tuple) else (y0,))]
         return event_t, tuple(twice) if isinstance(y0, tuple) else twice[0]
-    return event_t, mode(
-        func, y0, torch.stack([t[0], event_t.detach()]), adjoint_params=params, **solver
-    )
+    span = torch.stack([t[0], event_t.detach()])
+    return event_t, mode(func, y0, span, adjoint_params=params, stats=stats, **solver)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..solvers.inputs import State, unflatten
+from ..solvers.statistics import Stats
 from .recorded import Cotangents, find_params, prepare_recorded, record, with_event
 
 
@@ -27,10 +28,10 @@ def odeint_replay(
     method: str | None = None,
     options: dict | None = None,
     event_fn: Callable | None = None,
+    stats: Stats | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
 ) -> Any:
-    """As `odeint`, with the gradient by replaying the recorded steps: exact, in memory for two
-    states a step.
+    """As `odeint`, with the gradient by replaying recorded steps: exact, two states a step kept.
 
     Args:
         adjoint_params: the tensors that get gradients, besides y0 and t; default: the parameters of
@@ -44,8 +45,8 @@ def odeint_replay(
     params = tuple(x for x in find_params(func, adjoint_params, "odeint_replay") if x.requires_grad)
     solver = {"rtol": rtol, "atol": atol, "method": method, "options": options}
     if event_fn is not None:
-        return with_event(odeint_replay, func, y0, t, event_fn, params, **solver)
-    p = prepare_recorded(func, y0, t, "odeint_replay", **solver)
+        return with_event(odeint_replay, func, y0, t, event_fn, params, stats, **solver)
+    p = prepare_recorded(func, y0, t, "odeint_replay", **solver, stats=stats)
     return unflatten(_Replay.apply(p, p.y0, t, *params), p.shapes)
 
 
@@ -65,10 +66,9 @@ class _Replay(torch.autograd.Function):
     def backward(ctx: Any, grad_y: Tensor) -> tuple:
         saved = list(ctx.saved_tensors)
         n_params = len(saved) - len(ctx.carried) - sum(ctx.carried)
-        params, saved = saved[:n_params], saved[n_params:]
-        cotangents = Cotangents(ctx.p, params, grad_y, ctx.needs_input_grad[2])
+        cotangents = Cotangents(ctx.p, saved[:n_params], grad_y, ctx.needs_input_grad[2])
         for r, carried in zip(reversed(ctx.records), reversed(ctx.carried)):
-            f0 = saved.pop() if carried else None
+            f0 = saved.pop() if carried else None  # from the end on, where the states are
             cotangents.pull_back(r, (saved.pop(), f0))
         of_y0, of_t, sums = cotangents.finish()
         return (None, of_y0, of_t, *sums)

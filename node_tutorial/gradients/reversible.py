@@ -27,9 +27,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..solvers.inputs import State, unflatten
-from ..solvers.methods.registry import check_method
-from ..solvers.methods.reversible import REVERSIBLE, Twofold
+from ..solvers.methods.registry import METHODS, find_method
 from ..solvers.problem import Problem
+from ..solvers.statistics import Stats
 from .recorded import Cotangents, find_params, prepare_recorded, record, with_event
 
 
@@ -43,10 +43,10 @@ def odeint_reversible(
     method: str = "reversible_heun",
     options: dict | None = None,
     event_fn: Callable | None = None,
+    stats: Stats | None = None,
     adjoint_params: Iterable[Tensor] | None = None,
 ) -> Any:
-    """As `odeint`, with the gradient by undoing the steps: exact, in memory that does not grow with
-    their number.
+    """As `odeint`, with the gradient by undoing the steps: exact, memory flat in their number.
 
     Args:
         method: "reversible_heun" or "asynchronous_leapfrog". Their stability is weak; see
@@ -58,28 +58,30 @@ def odeint_reversible(
     Raises:
         ValueError: for any other method; if func is no module and `adjoint_params` is None.
     """
-    if check_method(method) not in REVERSIBLE:
+    if find_method(method).inverse is None:
+        able = [name for name in METHODS if find_method(name).inverse is not None]
         raise ValueError(
             f"odeint_reversible undoes its steps, which method {method!r} cannot; use one of "
-            f"{', '.join(REVERSIBLE)}, "
-            "or odeint_replay or odeint_checkpoint, which keep states"
+            f"{', '.join(able)}, or odeint_replay or odeint_checkpoint, which keep states"
         )
     params = tuple(
         x for x in find_params(func, adjoint_params, "odeint_reversible") if x.requires_grad
     )
     solver = {"rtol": rtol, "atol": atol, "method": method, "options": options}
     if event_fn is not None:
-        return with_event(odeint_reversible, func, y0, t, event_fn, params, **solver)
-    p = prepare_recorded(func, y0, t, "odeint_reversible", **solver)
+        return with_event(odeint_reversible, func, y0, t, event_fn, params, stats, **solver)
+    p = prepare_recorded(func, y0, t, "odeint_reversible", **solver, stats=stats)
     return unflatten(_Reversible.apply(p, p.y0, t, *params), p.shapes)
 
 
 class _Reversible(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, p: Problem, y0: Tensor, t: Tensor, *params: Tensor) -> Tensor:
-        assert isinstance(p.stepper, Twofold)
         y, ctx.records = record(p, lambda n, state: None)
-        ctx.p, (end, p.stepper.state) = p, (p.stepper.state or (), None)
+        stepper: Any = p.stepper
+        end = stepper.state or ()
+        stepper.state = None  # autograd keeps it from here on
+        ctx.p = p
         ctx.save_for_backward(y0, *params, *end)
         ctx.n_params = len(params)
         return y
@@ -88,11 +90,13 @@ class _Reversible(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_y: Tensor) -> tuple:
         y0, *saved = ctx.saved_tensors
-        p, params, state = ctx.p, saved[: ctx.n_params], tuple(saved[ctx.n_params :])
+        p = ctx.p
+        params = saved[: ctx.n_params]
+        state = tuple(saved[ctx.n_params :])
         cotangents = Cotangents(p, params, grad_y, ctx.needs_input_grad[2])
         for n, r in reversed(list(enumerate(ctx.records))):
             # The first step begins at y0 itself, and includes the making of the state.
-            state = p.stepper.method.inverse(p.f, r.t, r.t1 - r.t, state) if n else (y0,)
+            state = p.kind.inverse(p.f, r.t, r.t1 - r.t, state) if n else (y0,)
             cotangents.pull_back(r, state)
         p.stepper.state = None
         of_y0, of_t, sums = cotangents.finish()

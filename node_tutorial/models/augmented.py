@@ -11,12 +11,12 @@ from .neural_ode import NeuralODE
 class AugmentedODE(NeuralODE):
     """A `NeuralODE` that starts at (x, 0) instead of x: with p entries more than the data has.
 
-        y(t_0) = (x, 0, .., 0)  or, with a lift,  (x, lift(x));      dy/dt = func(t, y),  y in R^(D
-        + p)
+        y(t_0) = (x, 0, .., 0)  or, with a lift,  (x, lift(x));
+        dy/dt = func(t, y),  y in R^(D + p)
 
     Args:
-        func: the vector field on D + p dimensions, for instance `VectorField(MLP(D + p, 32, D +
-            p))`.
+        func: the vector field on D + p dimensions, for instance
+            `VectorField(MLP(D + p, 32, D + p))`.
         extra: p, the number of zeros; or a module that maps x (..., D) to the p entries (..., p),
             for instance `nn.Linear(D, p)`, which is trained along.
         **solver: method, rtol, atol, gradient, options, as for `NeuralODE`.
@@ -43,8 +43,7 @@ class AugmentedODE(NeuralODE):
             if isinstance(extra, bool) or not isinstance(extra, int):
                 raise TypeError(
                     "extra must be the number of zeros to append, or a module that computes the "
-                    "entries to append, "
-                    f"such as nn.Linear(2, 1), got {extra!r}"
+                    f"entries to append, such as nn.Linear(2, 1), got {extra!r}"
                 )
             if extra < 0:
                 raise ValueError(

@@ -1,6 +1,4 @@
-"""Series with irregular times inside models: what they look like, and the states of a latent ODE at
-their times.
-"""
+"""Series with irregular times: what they look like, and the states of a latent ODE at them."""
 
 import torch
 from torch import Tensor
@@ -24,8 +22,7 @@ def check_series(t: Tensor, x: Tensor, mask: Tensor | None = None) -> tuple[Tens
     if t.shape not in (x.shape[1:2], x.shape[:2]):
         raise ValueError(
             f"t must have shape {tuple(x.shape[1:2])} or {tuple(x.shape[:2])} for x of shape "
-            f"{tuple(x.shape)}, "
-            f"got {tuple(t.shape)}"
+            f"{tuple(x.shape)}, got {tuple(t.shape)}"
         )
     if mask is None:
         mask = torch.ones_like(x, dtype=torch.bool)
@@ -36,8 +33,7 @@ def check_series(t: Tensor, x: Tensor, mask: Tensor | None = None) -> tuple[Tens
     if mask.shape != x.shape:
         raise ValueError(
             f"mask must have the shape of x, {tuple(x.shape)}, got {tuple(mask.shape)}; for one "
-            "entry per time use "
-            "mask[..., None].expand_as(x)"
+            "entry per time use mask[..., None].expand_as(x)"
         )
     t = t.expand(x.shape[:2])
     bad = ~(t.diff(dim=1) > 0).all(1)
@@ -73,8 +69,7 @@ def states_at(ode: NeuralODE, z0: Tensor, t: Tensor, t0: float) -> Tensor:
     if ode.gradient != "direct":
         raise ValueError(
             "times t of shape (B, T) are solved with one clock per row, with gradient='direct'; "
-            f"got {ode.gradient!r}. "
-            "Use times (T,) for all rows: node_tutorial.data.union_grid"
+            f"got {ode.gradient!r}. Use times (T,) for all rows: node_tutorial.data.union_grid"
         )
     # Solve row by row from t0. A row whose first time is t0 needs no time before it: it gets one
     # behind, not used.

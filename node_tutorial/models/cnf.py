@@ -14,35 +14,30 @@ Grathwohl, Chen, Bettencourt, Sutskever, Duvenaud 2019, "FFJORD", arXiv 1810.013
 Finlay, Jacobsen, Nurbekyan, Oberman 2020, "How to train your neural ODE", arXiv 2002.02798.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..solvers.control import largest, rms_norm
 from .flows import Flow, Flowed, Sampled, normal_log_prob
+from .integrals import norm_of_first, slope_and_products
 from .neural_ode import Cost, NeuralODE
-from .resnet import check_sizes
-from .trace import NOISES, draw_noise, estimate_from, exact_from, products, total, unit_vectors
+from .sizes import check_sizes
+from .trace import NOISES, draw_noise, estimate_from, exact_from, total, unit_vectors
 
 TRACES = ("exact", *NOISES)
 
 
 class Path(NamedTuple):
-    """A flow along its way: states y (T, ..., D), and (T, ...) the log_det of the map that led
-    there, or log_prob.
-    """
+    """A flow along its way: states y (T, ..., D), and (T, ...) the map's log_det, or log_prob."""
 
     y: Tensor
     log: Tensor
 
 
 class Penalized(NamedTuple):
-    """log_prob (...), and what the paths from x to the noise cost, (...): kinetic energy and the
-    Jacobian's norm.
-    """
+    """log_prob (...), and what the paths to the noise cost (...): energy, Jacobian's norm."""
 
     log_prob: Tensor
     kinetic: Tensor
@@ -50,8 +45,7 @@ class Penalized(NamedTuple):
 
 
 class CNF(Flow):
-    """A continuous normalizing flow, see the module's docstring; its calls are those of all flows
-    (flows.py).
+    """A continuous normalizing flow (see the module), with the calls of all flows (flows.py).
 
     Args:
         func: the field, a module, t 0-d and y (..., D) -> (..., D), in which every row moves by
@@ -63,10 +57,10 @@ class CNF(Flow):
         probes: of the estimate, how many vectors for a row.
         redraw: draw them anew at every evaluation instead of once a solve. A mistake, here to be
             looked at: the solver takes the noise for an error, and shortens its steps. (Only
-                "direct" can differentiate it.)
+            "direct" can differentiate it.)
         method, rtol, atol, gradient, options: of the solver, as for `NeuralODE`. A density that
             comes from a few large fixed steps need not be one: it can be trained to be too good to
-                be true.
+            be true.
 
     Shapes: x, z (B, D), context (C,) or (B, C).
 
@@ -104,11 +98,14 @@ class CNF(Flow):
                 f"end must be positive, the time from the noise to the data, such as 1.0, got {end}"
             )
         self.solver = {"rtol": rtol, "atol": atol, **solver}
-        self._last = (
-            NeuralODE(func, **self.solver),
-        )  # in a tuple, so that it is no part of this module
-        self.func, self.size, self.end = func, size, float(end)
-        self.trace, self.probes, self.redraw = trace, probes, redraw
+        # In a tuple, so that it is no part of this module.
+        self._last = (NeuralODE(func, **self.solver),)
+        self.func = func
+        self.size = size
+        self.end = float(end)
+        self.trace = trace
+        self.probes = probes
+        self.redraw = redraw
 
     @property
     def stats(self) -> Cost:
@@ -116,8 +113,7 @@ class CNF(Flow):
         return self._last[0].stats
 
     def path(self, y: Tensor, t: Tensor, context: Tensor | None = None) -> Path:
-        """The states (T, B, D) at the times t (T,), from y (B, D) at t[0], and log |det
-        dy(t)/dy(t[0])| (T, B).
+        """States (T, B, D) at times t (T,) from y (B, D) at t[0]; log |det dy(t)/dy(t[0])| (T, B).
 
         The times increase or decrease; none need be 0 or `end`.
 
@@ -127,8 +123,7 @@ class CNF(Flow):
         return Path(*self._solve(y, t, context, 1))
 
     def push(self, z: Tensor, t: Tensor, context: Tensor | None = None) -> Path:
-        """Where the noise z (B, D) has come at the times t (T,) (T, B, D), and log p_t there (T,
-        B).
+        """Where the noise z (B, D) has come at times t (T,): (T, B, D), and log p_t there (T, B).
 
         Raises:
             ValueError: if t does not begin at 0.
@@ -154,9 +149,7 @@ class CNF(Flow):
     def log_prob(
         self, x: Tensor, context: Tensor | None = None, *, time: float | None = None
     ) -> Tensor:
-        """log p(x) in nats, (B, D) -> (B,); with `time`, of the density at that time instead of
-        `end`.
-        """
+        """log p(x) in nats, (B, D) -> (B,); with `time`, of the density then, not at `end`."""
         time = self.end if time is None else float(time)
         if time == 0:
             return normal_log_prob(x)
@@ -164,8 +157,7 @@ class CNF(Flow):
         return normal_log_prob(y[-1]) + log_det[-1]
 
     def penalized(self, x: Tensor, context: Tensor | None = None) -> Penalized:
-        """log p(x), and the integrals of |f|^2 and |df/dy|_F^2 along the path of x, all (B,), in
-        one solve.
+        """log p(x), and the integrals of |f|^2 and |df/dy|_F^2 along the path of x, all (B,).
 
         The Jacobian's norm is exact with the exact trace, else Hutchinson's estimate by the probes
         of the trace. As in regularization.py, neither has a part in the error that chooses the
@@ -186,20 +178,18 @@ class CNF(Flow):
         return Sampled(x, normal_log_prob(z) - log_det)
 
     def _solve(self, y: Tensor, t: Tensor, context: Tensor | None, integrals: int) -> list[Tensor]:
-        """The states at the times t, and as many integrals: of the trace, of |f|^2, of |df/dy|_F^2."""
+        """The states at the times t, and as many integrals: of trace, |f|^2, |df/dy|_F^2."""
         if y.shape[-1:] != (self.size,):
             raise ValueError(
                 f"points must have {self.size} entries, (..., {self.size}), got shape "
                 f"{tuple(y.shape)}"
             )
         state = [y, *[y.new_zeros(y.shape[:-1])] * integrals]
-        if (
-            context is not None
-        ):  # part of the state, with slope 0, so that every gradient mode reaches it
+        if context is not None:  # part of the state, so that every gradient mode reaches it
             state.append(context.to(y).expand(*y.shape[:-1], context.shape[-1]))
         options = dict(self.solver.get("options") or {})
         if integrals > 1:
-            options["norm"] = partial(_norm_of_two, options.get("norm"))
+            options["norm"] = norm_of_first(2, options.get("norm"))  # y and log_det
         # A field for this solve alone: an earlier one's backward pass may be yet to come, and needs
         # its own noise.
         field = _WithIntegrals(self, y, integrals, context is not None)
@@ -215,42 +205,34 @@ def _times(y: Tensor, *t: float) -> Tensor:
     return torch.tensor(t, dtype=y.dtype, device=y.device)
 
 
-def _norm_of_two(norm: Callable | None, state: tuple[Tensor, ...]) -> Any:
-    """The norm of y and log_det, without the penalties."""
-    return norm(state[:2]) if norm else largest(map(rms_norm, state[:2]))
-
-
 class _WithIntegrals(nn.Module):
-    """The field of (y, log_det, kinetic, frobenius, context), of which the first `integrals` after
-    y are there.
+    """The field of (y, log_det, kinetic, frobenius, context), with as many of the three integrals
+    as asked for, and a context if there is one.
     """
 
     def __init__(self, flow: CNF, y: Tensor, integrals: int, conditional: bool) -> None:
         super().__init__()
-        self.func, self.integrals, self.conditional = flow.func, integrals, conditional
+        self.func = flow.func
+        self.integrals = integrals
+        self.conditional = conditional
         self.exact = flow.trace == "exact"
         self.draw = unit_vectors if self.exact else partial(draw_noise, flow.trace, flow.probes)
         self.redraw = flow.redraw
         self.vectors = self.draw(y) if integrals else ()
 
     def forward(self, t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        y, context = state[0], state[-1:] if self.conditional else ()
+        y = state[0]
+        context = state[-1:] if self.conditional else ()
         still = tuple(torch.zeros_like(c) for c in context)
         if not self.integrals:
             return self.func(t, _joined(y, context)), *still
-        with_trace = (
-            getattr(self.func, "with_trace", None) if self.exact and self.integrals == 1 else None
-        )
-        both = with_trace(t, _joined(y, context)) if with_trace else None
-        if both is not None:
-            return *both, *still
-        linked = torch.is_grad_enabled()
-        with torch.enable_grad():
-            y = y if linked and y.requires_grad else y.detach().requires_grad_()
-            dy = self.func(t, _joined(y, context))
+        with_trace = getattr(self.func, "with_trace", None)
+        if self.exact and self.integrals == 1 and with_trace is not None:
+            both = with_trace(t, _joined(y, context))
+            if both is not None:
+                return *both, *still
         vectors = self.draw(y) if self.redraw else self.vectors
-        rows = products(dy, y, vectors)
-        dy = dy if linked else dy.detach()
+        dy, rows = slope_and_products(lambda t, y: self.func(t, _joined(y, context)), t, y, vectors)
         slopes = [exact_from(rows) if self.exact else estimate_from(rows, vectors)]
         if self.integrals > 1:
             share = 1 if self.exact else len(rows)

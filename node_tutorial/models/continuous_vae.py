@@ -70,11 +70,9 @@ class Oscillator(nn.Module):
         def constant(value: float | None) -> nn.Parameter | None:
             return None if value is None else nn.Parameter(torch.tensor(float(value)))
 
-        self.omega, self.damping, self.force = (
-            nn.Parameter(torch.tensor(float(omega))),
-            constant(damping),
-            constant(force),
-        )
+        self.omega = nn.Parameter(torch.tensor(float(omega)))
+        self.damping = constant(damping)
+        self.force = constant(force)
         self.drive = constant(drive if force is not None else None)
 
     def forward(self, t: Tensor, state: Tensor) -> Tensor:
@@ -113,9 +111,8 @@ class SetEncoder(nn.Module):
         observed = mask.any(-1, keepdim=True)
         number = observed.sum(1)
         mean = torch.where(observed, each, 0.0).sum(1) / number.clamp(min=1)
-        return self.all(
-            torch.cat([mean, number.to(x.dtype).log1p()], dim=-1)
-        )  # the more of them, the surer
+        # It sees how many there are: the more, the surer.
+        return self.all(torch.cat([mean, number.to(x.dtype).log1p()], dim=-1))
 
 
 class ContinuousVAE(nn.Module):
@@ -166,7 +163,10 @@ class ContinuousVAE(nn.Module):
         self.encoder = encoder if encoder is not None else SetEncoder(features, latent)
         self.decoder = decoder if decoder is not None else MLP(latent, 32, features)
         self.log_noise = noise_parameter(noise)
-        self.features, self.latent, self.beta, self.t0 = features, latent, beta, t0
+        self.features = features
+        self.latent = latent
+        self.beta = beta
+        self.t0 = t0
 
     def encode(self, t: Tensor, x: Tensor, mask: Tensor | None = None) -> Posterior:
         """q(z(t0) | t, x): mean and std (B, L)."""
@@ -190,9 +190,7 @@ class ContinuousVAE(nn.Module):
         return torch.where(mask, entries, 0.0).sum((1, 2))
 
     def elbo(self, t: Tensor, x: Tensor, mask: Tensor | None = None, draws: int = 1) -> ELBO:
-        """The terms of the bound, (B,) each; the reconstruction is a mean over as many draws of
-        z(t0).
-        """
+        """The terms of the bound, (B,) each; the reconstruction is a mean over draws of z(t0)."""
         mean, std = self.encode(t, x, mask)
         terms = [self.log_likelihood(reparameterize(mean, std), t, x, mask) for _ in range(draws)]
         return ELBO(torch.stack(terms).mean(0), gaussian_kl(mean, std).sum(-1))
@@ -211,9 +209,7 @@ class ContinuousVAE(nn.Module):
     def forward(
         self, t: Tensor, x: Tensor, mask: Tensor | None = None, times: Tensor | None = None
     ) -> Tensor:
-        """The series (B, S, D) at `times` (S,) or (B, S), None for t, as decoded from the mean of
-        q.
-        """
+        """The series (B, S, D) at `times` (S,) or (B, S), None for t, as decoded from q's mean."""
         return self.decode(self.encode(t, x, mask).mean, t if times is None else times)
 
     def sample(self, n: int, t: Tensor) -> Tensor:
@@ -235,7 +231,6 @@ class ContinuousVAE(nn.Module):
         if times.dim() == 2:
             times = times.repeat(draws, 1)
         z = self.latents(z0.flatten(0, 1), times)
-        paths = torch.cat(
-            [self.decoder(part) for part in z.split(2000)]
-        )  # all at once may take a gigabyte
+        # In parts: all at once may take a gigabyte.
+        paths = torch.cat([self.decoder(part) for part in z.split(2000)])
         return paths.unflatten(0, (draws, len(x)))

@@ -3,12 +3,13 @@
 A field may see the time in one of several ways. `VectorField` appends it to y, once. In `TimedMLP`
 and `ConvField` every layer L sees it, in one of the ways of `TimedLayer`:
 
-    None        L(x)                               not at all: an autonomous field
-    "concat"    L(x, t)                            one more entry, or channel, of x (Chen et al.
-    2018, their code) "shift"     L(x) + t v                         one more bias, which grows with
-    time "gate"      L(x) * sigmoid(t u + w) + t v      scale and shift (FiLM, Perez et al. 2018;
-    "concatsquash" in the
-                                                   code of FFJORD, Grathwohl et al. 2019)
+    None        L(x)                             not at all: an autonomous field
+    "concat"    L(x, t)                          one more entry, or channel, of x (Chen et al. 2018,
+                                                 their code)
+    "shift"     L(x) + t v                       one more bias, which grows with time
+    "gate"      L(x) * sigmoid(t u + w) + t v    scale and shift (FiLM, Perez et al. 2018;
+                                                 "concatsquash" in the code of FFJORD, Grathwohl
+                                                 et al. 2019)
 """
 
 import itertools
@@ -22,8 +23,7 @@ TIMES = (None, "concat", "shift", "gate")
 
 
 class MLP(nn.Sequential):
-    """A multilayer perceptron: x_0 = x, x_i = a(W_i x_(i-1) + b_i), and W_L x_(L-1) + b_L at the
-    end, without a.
+    """A multilayer perceptron: x_0 = x, x_i = a(W_i x_(i-1) + b_i), at the end W_L x_(L-1) + b_L.
 
     Args:
         *widths: the sizes of x, of the hidden layers and of the output, at least two.
@@ -71,7 +71,8 @@ class VectorField(nn.Module):
             raise TypeError(
                 f"net must be an nn.Module, such as MLP(2, 32, 2), got {type(net).__name__}"
             )
-        self.net, self.time = net, time
+        self.net = net
+        self.time = time
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         if self.time:
@@ -113,9 +114,8 @@ class TimedLayer(nn.Module):
             raise ValueError(f"time must be one of {', '.join(map(repr, TIMES))}, got {time!r}")
         self.time = time
         self.layer = make(inputs + (time == "concat"), outputs)
-        self.spatial = (
-            self.layer.get_parameter("weight").dim() - 2
-        )  # 0 for a linear layer, 2 for images
+        # Dimensions of space: 0 for a linear layer, 2 for images.
+        self.spatial = self.layer.get_parameter("weight").dim() - 2
         bound = 1 / math.sqrt(inputs + 1)  # as torch does for an entry more of a linear layer
         for name in {"shift": "v", "gate": "uvw"}.get(time or "", ""):
             start = torch.empty(outputs, *[1] * self.spatial).uniform_(-bound, bound)
@@ -204,7 +204,8 @@ class TimedMLP(nn.Module):
         if not isinstance(self.activation, nn.Tanh) or len(self.layers) not in (2, 3) or t.dim():
             return None
         first, *middle, last = (layer.slope(t) for layer in self.layers)  # type: ignore[operator]
-        h, slopes = y, []
+        h = y
+        slopes = []
         for layer in self.layers[:-1]:
             h = torch.tanh(layer(t, h))
             slopes.append(1 - h * h)
@@ -215,8 +216,7 @@ class TimedMLP(nn.Module):
 
 
 class ConvField(nn.Module):
-    """The field of an ODE-Net's block, on images of features: twice normalize, activate, convolve;
-    and normalize.
+    """The field of an ODE-Net's block, on images: twice normalize, activate, convolve; normalize.
 
     Args:
         channels: C, of y.
@@ -284,15 +284,17 @@ class SecondOrder(nn.Module):
 
     def __init__(self, acceleration: nn.Module, dim: int = -1) -> None:
         super().__init__()
-        self.acceleration, self.dim = acceleration, dim
+        self.acceleration = acceleration
+        self.dim = dim
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
-        v, a = y.chunk(2, self.dim)[1], self.acceleration(t, y)
+        v = y.chunk(2, self.dim)[1]
+        a = self.acceleration(t, y)
         if a.shape != v.shape or 2 * v.shape[self.dim] != y.shape[self.dim]:
             raise ValueError(
                 f"acceleration must have half of y's {y.shape[self.dim]} entries along dim "
-                f"{self.dim}, where y holds x "
-                f"and then v; got shape {tuple(a.shape)} for y of shape {tuple(y.shape)}"
+                f"{self.dim}, where y holds x and then v; got shape {tuple(a.shape)} for y of "
+                f"shape {tuple(y.shape)}"
             )
         return torch.cat([v, a], self.dim)
 

@@ -24,13 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from .fields import MLP
-from .resnet import check_sizes
+from .sizes import check_sizes
 
 
 class Flowed(NamedTuple):
-    """What a flow makes of points (..., D): points y (..., D), and log |det| of the map's Jacobian
-    (...).
-    """
+    """What a flow makes of points (..., D): points y (..., D), log |det| (...) of its Jacobian."""
 
     y: Tensor
     log_det: Tensor
@@ -84,8 +82,7 @@ class Flow(nn.Module):
 
 
 class PlanarFlow(Flow):
-    """K planar layers: each moves the points along one direction u, by an amount that depends on
-    w.x alone.
+    """K planar layers: each moves points along one direction u, by an amount that w.x decides.
 
         g(x) = x + u tanh(w.x + b),      log |det dg/dx| = log(1 + w.u (1 - tanh(w.x + b)^2))
 
@@ -124,7 +121,8 @@ class PlanarFlow(Flow):
             raise ValueError(
                 f"closed must be 'log_prob' or 'sample', the way that has a formula, got {closed!r}"
             )
-        self.size, self.closed = size, closed
+        self.size = size
+        self.closed = closed
         self.w = nn.Parameter(torch.randn(layers, size) / math.sqrt(size))
         self.v = nn.Parameter(0.1 * torch.randn(layers, size))
         self.b = nn.Parameter(torch.randn(layers))
@@ -145,7 +143,8 @@ class PlanarFlow(Flow):
 
     def _formula(self, x: Tensor) -> Flowed:
         u = self.directions()
-        wu, stretch = (self.w * u).sum(1), x.new_ones(())
+        wu = (self.w * u).sum(1)
+        stretch = x.new_ones(())
         log_det = x.new_zeros(x.shape[:-1])
         for k, (w, u_k, b) in enumerate(zip(self.w, u, self.b)):
             h = torch.tanh(x @ w + b)
@@ -163,9 +162,8 @@ class PlanarFlow(Flow):
             a = bisect(wy.detach(), wu[k].detach(), self.b[k].detach())
             h = torch.tanh(a + self.b[k])
             slope = (1 + wu[k] * (1 - h * h)).detach()
-            a = (
-                a - (a + wu[k] * h - wy) / slope
-            )  # Newton: the root's derivative, by the implicit function theorem
+            # A step of Newton's method has the root's derivative, by the implicit function theorem.
+            a = a - (a + wu[k] * h - wy) / slope
             h = torch.tanh(a + self.b[k])
             y = y - h.unsqueeze(-1) * u[k]
             log_det = log_det - (1 + wu[k] * (1 - h * h)).log()
@@ -176,10 +174,9 @@ class PlanarFlow(Flow):
 
 
 def bisect(wy: Tensor, wu: Tensor, b: Tensor) -> Tensor:
-    """The root a of a + wu tanh(a + b) = wy, for wu >= -1 (then the left side grows with a); shapes
-    as wy.
-    """
-    low, high = wy - wu.abs(), wy + wu.abs()
+    """The root a of a + wu tanh(a + b) = wy, for wu >= -1 (the left side grows with a), like wy."""
+    low = wy - wu.abs()
+    high = wy + wu.abs()
     for _ in range(-round(math.log2(torch.finfo(wy.dtype).eps))):
         middle = (low + high) / 2
         above = middle + wu * torch.tanh(middle + b) > wy
@@ -188,11 +185,10 @@ def bisect(wy: Tensor, wu: Tensor, b: Tensor) -> Tensor:
 
 
 class RealNVP(Flow):
-    """K affine couplings: each keeps half of the entries, and scales and shifts the others by what
-    it sees in those.
+    """K affine couplings: each keeps half of the entries, by which it scales and shifts the others.
 
-        y_kept = x_kept,    y_rest = x_rest * exp(s) + r,    (s, r) = net(x_kept),    log |det
-        dy/dx| = sum of s
+        y_kept = x_kept,    y_rest = x_rest * exp(s) + r,    (s, r) = net(x_kept),
+        log |det dy/dx| = sum of s
 
     Undone by the same net: x_rest = (y_rest - r) exp(-s). Couplings keep the even and the odd
     entries by turns. s is bounded, |s| < bound, by bound * tanh(. / bound): no coupling may blow
@@ -234,7 +230,8 @@ class RealNVP(Flow):
                 "bound must be positive, the largest |log scale| of a coupling, such as 2.0, got "
                 f"{bound}"
             )
-        self.size, self.bound = size, bound
+        self.size = size
+        self.bound = bound
         self.nets = nn.ModuleList(MLP(size, *hidden, 2 * size) for _ in range(layers))
         for net in self.nets:
             with torch.no_grad():

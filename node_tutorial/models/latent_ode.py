@@ -1,8 +1,7 @@
-"""The latent ODE: a continuous-time VAE with a recurrent recognition net, and intensities of events
-if asked for.
+"""The latent ODE: a continuous-time VAE with a recurrent recognition net, and rates of events.
 
     recognition:  q(z(t0) | t, x) = N(mean, std^2), from the state of a recurrent net that has read
-    the series backwards
+                  the series backwards
     generation:   z(t0) ~ N(0, I),  dz/dt = func(z),  x_i ~ N(decoder(z(t_i)), noise^2)
 
 Where the times of the observations tell something, say a patient who is measured more often when
@@ -10,8 +9,7 @@ ill, they are modeled too, as a Poisson process whose rate lambda depends on the
 the time dt an event happens with the chance lambda dt; none from t0 to the end, with exp(-integral
 of lambda); so events at t_1, .., t_n have
 
-    log p(t_1, .., t_n) = sum_i log lambda(z(t_i))  -  integral of lambda(z(t)) dt  from t0 to the
-    end
+    log p(t_1, .., t_n) = sum_i log lambda(z(t_i)) - integral from t0 to the end of lambda(z(t)) dt
 
 The integral is one more entry of the ODE's state: the solver finds both, and keeps the error of
 both.
@@ -28,7 +26,6 @@ from torch import Tensor, nn
 from .clocks import check_series, states_at
 from .continuous_vae import ContinuousVAE
 from .fields import MLP, VectorField
-from .neural_ode import NeuralODE
 from .ode_rnn import GRUWithGaps
 from .vae import GaussianHead, Posterior
 
@@ -45,7 +42,8 @@ class RecurrentEncoder(nn.Module):
 
     def __init__(self, net: GRUWithGaps, latent: int) -> None:
         super().__init__()
-        self.net, self.head = net, GaussianHead(net.width, latent)
+        self.net = net
+        self.head = GaussianHead(net.width, latent)
         net.output = nn.Identity()  # it predicts nothing here: these parameters would never learn
 
     def forward(self, t: Tensor, x: Tensor, mask: Tensor | None, t0: float) -> Posterior:
@@ -64,7 +62,8 @@ class WithIntensity(nn.Module):
 
     def __init__(self, func: nn.Module, log_intensity: nn.Module) -> None:
         super().__init__()
-        self.func, self.log_intensity = func, log_intensity
+        self.func = func
+        self.log_intensity = log_intensity
 
     def forward(self, t: Tensor, state: Tensor) -> Tensor:
         z = state[..., :-1]
@@ -72,8 +71,7 @@ class WithIntensity(nn.Module):
 
 
 def poisson_log_prob(log_intensity: Tensor, integral: Tensor, events: Tensor) -> Tensor:
-    """sum_i log lambda(t_i) - integral of lambda, (B,): the log-density of the events of a Poisson
-    process.
+    """sum_i log lambda(t_i) - integral of lambda, (B,): log-density of a Poisson process's events.
 
     Args:
         log_intensity: (B, T), log lambda at the times.
@@ -84,15 +82,15 @@ def poisson_log_prob(log_intensity: Tensor, integral: Tensor, events: Tensor) ->
     Chen et al. 2018, arXiv 1806.07366, section 5.1.
 
         >>> rate = torch.full((1, 3), 2.0)  # three events in a time of 5, at the rate 2
-        >>> float(poisson_log_prob(rate.log(), torch.tensor([10.0]), torch.ones(1, 3).bool()))  # 3
-        log 2 - 10 -7.92...
+        >>> events = torch.ones(1, 3).bool()
+        >>> float(poisson_log_prob(rate.log(), torch.tensor([10.0]), events))  # 3 log 2 - 10
+        -7.92...
     """
     return torch.where(events, log_intensity, 0.0).sum(1) - integral
 
 
 class LatentODE(ContinuousVAE):
-    """A `ContinuousVAE` with a learned field and a recurrent recognition net; see the module's
-    docstring.
+    """A `ContinuousVAE` with a learned field and a recurrent recognition net; see the module.
 
     Args:
         features: D, the entries of x.
@@ -144,25 +142,16 @@ class LatentODE(ContinuousVAE):
             raise ValueError(
                 "this model has no intensities; use LatentODE(.., log_intensity=MLP(latent, 20, 1))"
             )
-        ode = self.ode
-        both = NeuralODE(
-            WithIntensity(ode.func, self.log_intensity),
-            method=ode.method,
-            rtol=ode.rtol,
-            atol=ode.atol,
-            gradient=ode.gradient,
-            options=ode.options,
-        )
-        state = states_at(both, torch.cat([z0, torch.zeros_like(z0[:, :1])], dim=-1), t, self.t0)
+        both = self.ode.with_field(WithIntensity(self.ode.func, self.log_intensity))
+        start = torch.cat([z0, torch.zeros_like(z0[:, :1])], dim=-1)
+        state = states_at(both, start, t, self.t0)
         z = state[..., :-1]
         return z, self.log_intensity(z)[..., 0], state[..., -1]
 
     def log_likelihood(
         self, z0: Tensor, t: Tensor, x: Tensor, mask: Tensor | None = None
     ) -> Tensor:
-        """log p(x | z(t0)), (B,), and with intensities also log p of the times at which anything is
-        observed.
-        """
+        """log p(x | z(t0)), (B,); with intensities, log p of the times of observation is added."""
         if self.log_intensity is None:
             return super().log_likelihood(z0, t, x, mask)
         z, log_rate, integral = self.events(z0, t)

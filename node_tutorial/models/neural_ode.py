@@ -1,19 +1,17 @@
 """A neural ODE: a solve as a layer."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from ..gradients import GRADIENT_MODES
 from ..solvers.inputs import State
-from ..solvers.integrate import Stats
 from ..solvers.methods.registry import check_method
-from ..solvers.odeint import solve
+from ..solvers.statistics import Stats
 
 
 class Cost(NamedTuple):
-    """What the last solve of a model cost: evaluations of the field, forward and, so far, backward."""
+    """What a model's last solve cost: evaluations of the field, forward and, so far, backward."""
 
     nfe: int = 0
     nfe_backward: int = 0
@@ -24,13 +22,13 @@ class NeuralODE(nn.Module):
 
     Args:
         func: the vector field, a module; t is a 0-d tensor, y like y0. For instance
-        `VectorField(MLP(2, 32, 2))`.
+            `VectorField(MLP(2, 32, 2))`.
         method, rtol, atol, options: of the solver, as for `odeint`.
         gradient: one of GRADIENT_MODES.
         compiled: solve by a compiled program, as with `options={"compile": True}`; its gradient
             replays the steps, is exact, and reaches every tensor that func uses. Compilation takes
             seconds, at the first solve, and for every other shape or number of times: for trainings
-                of thousands of steps. See docs/compiled.md.
+            of thousands of steps. See docs/compiled.md.
 
     The default gradient is "direct", automatic differentiation through the steps. It is exact for
     the computed solution, works with every method, reaches every tensor that func uses, and was the
@@ -90,10 +88,15 @@ class NeuralODE(nn.Module):
                 "compiled=True has a gradient of its own, which replays the steps; leave "
                 f"gradient={gradient!r} out"
             )
-        self.func, self.gradient, self.compiled = func, gradient, compiled
-        self.method, self.rtol, self.atol, self.options = check_method(method), rtol, atol, options
-        self._calls: _Calls | Stats = _Calls()
-        self._forward_calls = 0
+        self.func = func
+        self.method = check_method(method)
+        self.rtol = rtol
+        self.atol = atol
+        self.gradient = gradient
+        self.options = options
+        self.compiled = compiled
+        self._cost = Stats()
+        self._forward_nfe = 0
 
     def forward(self, y0: State, t: Tensor) -> Any:
         """The states (T, *y0.shape) at the times t (T,), of which t[0] is that of y0; a tuple of
@@ -102,9 +105,14 @@ class NeuralODE(nn.Module):
         Raises:
             SolveError: if the solve cannot go on.
         """
+        options = self.options
         if self.compiled:
-            options = (self.options or {}) | {"compile": True}
-            solution = solve(
+            options = (options or {}) | {"compile": True}
+        # A new count: an earlier solve's backward may be yet to come, and has its own.
+        self._cost = Stats()
+        self._forward_nfe = 0
+        try:
+            return GRADIENT_MODES[self.gradient](
                 self.func,
                 y0,
                 t,
@@ -112,46 +120,27 @@ class NeuralODE(nn.Module):
                 rtol=self.rtol,
                 atol=self.atol,
                 options=options,
+                stats=self._cost,
             )
-            self._calls, self._forward_calls = solution.stats, solution.stats.nfe
-            return solution.y
-        self._calls, self._forward_calls = (
-            _Calls(),
-            0,
-        )  # a new count: an earlier solve's backward may be yet to come
-        y = GRADIENT_MODES[self.gradient](
-            _Counted(self.func, self._calls),
-            y0,
-            t,
-            method=self.method,
-            rtol=self.rtol,
-            atol=self.atol,
-            options=self.options,
-        )
-        self._forward_calls = self._calls.nfe
-        return y
+        finally:
+            self._forward_nfe = self._cost.nfe
 
     @property
     def stats(self) -> Cost:
-        return Cost(self._forward_calls, self._calls.nfe - self._forward_calls)
+        return Cost(self._forward_nfe, self._cost.nfe - self._forward_nfe)
+
+    def with_field(self, func: nn.Module) -> "NeuralODE":
+        """Another field, solved in the same way."""
+        return NeuralODE(
+            func,
+            method=self.method,
+            rtol=self.rtol,
+            atol=self.atol,
+            gradient=self.gradient,
+            options=self.options,
+            compiled=self.compiled,
+        )
 
     def extra_repr(self) -> str:
         how = "compiled=True" if self.compiled else f"gradient={self.gradient!r}"
         return f"method={self.method!r}, rtol={self.rtol}, atol={self.atol}, {how}"
-
-
-@dataclass
-class _Calls:
-    nfe: int = 0
-
-
-class _Counted(nn.Module):
-    """func, with its calls counted: a module, so that a gradient mode finds the parameters."""
-
-    def __init__(self, func: nn.Module, calls: _Calls) -> None:
-        super().__init__()
-        self.func, self.calls = func, calls
-
-    def forward(self, t: Tensor, y: Any) -> Any:
-        self.calls.nfe += 1
-        return self.func(t, y)

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from .fields import ConvField
 from .neural_ode import NeuralODE
-from .resnet import check_sizes, classifier, downsampling
+from .resnet import classifier, downsampling
+from .sizes import check_sizes
 
 
 class ODENet(nn.Module):
@@ -61,6 +62,6 @@ class ODENet(nn.Module):
         return self.head(self.features(images, torch.tensor([0.0, 1.0]))[-1])
 
     def features(self, images: Tensor, t: Tensor) -> Tensor:
-        """The features (T, B, channels, height', width') at times t (T,), of which the first is 0."""
+        """The features (T, B, channels, height', width') at the times t (T,), from 0 on."""
         x = self.stem(images)
         return self.block(x, t.to(x))

@@ -1,12 +1,12 @@
-"""Recurrent nets for series with irregular times: a GRU that reads the gaps, and one whose state
-moves during them.
+"""Recurrent nets for irregular times: a GRU that reads the gaps, one whose state moves during them.
 
 Both keep a state h (B, H), and meet the times of each series one after another:
 
-    move       h arrives at t_i;  GRUWithGaps: h stays, and the gap is read beside it;  ODERNN:
-    dh/dt = func(t, h) predict    x_i, from what came before t_i update     h = GRUCell((x_i,
-    mask_i), h), where anything is observed at t_i; else h remains that of the last
-               observation, and the gap goes on growing
+    move       h arrives at t_i. GRUWithGaps: h stays, and the gap is read beside it;
+               ODERNN: dh/dt = func(t, h)
+    predict    x_i, from what came before t_i
+    update     h = GRUCell((x_i, mask_i), h), where anything is observed at t_i; else h remains that
+               of the last observation, and the gap goes on growing
 
 Sources: Rubanova, Chen, Duvenaud 2019, "Latent ODEs for irregularly-sampled time series", arXiv
 1907.03907, section 3 and algorithm 1. (The gap as an input: its "RNN-Delta t", and Chen et al.
@@ -19,16 +19,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..solvers.methods.registry import METHODS, check_method
+from ..solvers.methods.registry import find_method
 from ..solvers.odeint import odeint, solve
-from ..solvers.tableaus import Tableau
 from .clocks import check_series
 from .fields import MLP, VectorField
 
 
 class Reading(NamedTuple):
-    """What a recurrent net makes of series: predictions (B, T, D), made before each time; states
-    (B, T, H) after it.
+    """What a recurrent net makes of series: predictions (B, T, D), made before each time, and
+    states (B, T, H), after it.
     """
 
     prediction: Tensor
@@ -58,7 +57,8 @@ class GRUWithGaps(nn.Module):
         self, features: int, hidden: int, *, cell: Callable[..., nn.Module] = nn.GRUCell
     ) -> None:
         super().__init__()
-        self.features, self.hidden = features, hidden
+        self.features = features
+        self.hidden = hidden
         self.width = hidden + self.reads_gap  # of what predictions and summaries are made of
         self.cell = cell(2 * features + self.reads_gap, hidden)
         self.output: nn.Module = MLP(self.width, hidden, features)
@@ -80,13 +80,12 @@ class GRUWithGaps(nn.Module):
         return Reading(self.output(arrived), states)
 
     def forecast(self, t: Tensor, x: Tensor, mask: Tensor | None, later: Tensor) -> Tensor:
-        """Predictions (B, S, D) at times later (S,) or (B, S), all after t, each read as if it had
-        been observed.
-        """
+        """Predictions (B, S, D) at times later (S,) or (B, S), after t, each read as observed."""
         t, mask = check_series(t, x, mask)
         later = later.to(t).expand(len(x), -1)
         unknown = x.new_zeros(*later.shape, self.features)
-        x, mask = torch.cat([x, unknown], 1), torch.cat([mask, unknown.bool()], 1)
+        x = torch.cat([x, unknown], 1)
+        mask = torch.cat([mask, unknown.bool()], 1)
         return self(torch.cat([t, later], 1), x, mask, given=t.shape[1]).prediction[:, t.shape[1] :]
 
     def summary(self, t: Tensor, x: Tensor, mask: Tensor | None, end: float) -> Tensor:
@@ -99,14 +98,14 @@ class GRUWithGaps(nn.Module):
         t, mask = check_series(t, x, mask)
         nothing = x.new_zeros(len(x), 1, self.features)
         t = torch.cat([t.flip(1), torch.full_like(t[:, :1], end)], 1)
-        x, mask = torch.cat([x.flip(1), nothing], 1), torch.cat([mask.flip(1), nothing.bool()], 1)
+        x = torch.cat([x.flip(1), nothing], 1)
+        mask = torch.cat([mask.flip(1), nothing.bool()], 1)
         return self._read(t, x, mask, t.shape[1])[0][:, -1]
 
     def _read(self, t: Tensor, x: Tensor, mask: Tensor, given: int) -> tuple[Tensor, Tensor]:
-        """What is known on arrival at every time, (B, T, width), and the states after it, (B, T,
-        H).
-        """
-        h, last = x.new_zeros(len(x), self.hidden), t[:, 0]
+        """What is known on arrival at every time, (B, T, width); the states after it, (B, T, H)."""
+        h = x.new_zeros(len(x), self.hidden)
+        last = t[:, 0]
         begun = torch.zeros_like(last, dtype=torch.bool)
         arrivals, states = [], []
         for i, now in enumerate(t.unbind(1)):
@@ -114,19 +113,19 @@ class GRUWithGaps(nn.Module):
             gap = (now - last)[:, None].to(x.dtype)
             moved = self.move(h, last, now)
             arrivals.append(torch.cat([moved, gap], 1) if self.reads_gap else moved)
-            value, here = (
-                (x[:, i], mask[:, i])
-                if i < given
-                else (self.output(arrivals[-1]), torch.ones_like(mask[:, i]))
-            )
-            read = [
-                torch.where(here, value, 0.0),
-                here.to(x.dtype),
-            ]  # not value * here: x may be NaN there
+            if i < given:
+                value = x[:, i]
+                here = mask[:, i]
+            else:
+                value = self.output(arrivals[-1])
+                here = torch.ones_like(mask[:, i])
+            # Not value * here: x may be NaN there.
+            read = [torch.where(here, value, 0.0), here.to(x.dtype)]
             updated = self.cell(torch.cat([*read, gap] if self.reads_gap else read, 1), moved)
             observed = here.any(1)
             h = torch.where(observed[:, None], updated, h)
-            begun, last = begun | observed, torch.where(observed, now, last)
+            begun = begun | observed
+            last = torch.where(observed, now, last)
             states.append(h)
         return torch.stack(arrivals, 1), torch.stack(states, 1)
 
@@ -176,12 +175,12 @@ class ODERNN(GRUWithGaps):
     ) -> None:
         super().__init__(features, hidden, cell=cell)
         self.func = func if func is not None else VectorField(MLP(hidden, hidden, hidden))
-        kind = METHODS[check_method(method)]
         self.solver = {"method": method, "rtol": rtol, "atol": atol, "options": options}
-        self.own_clocks = isinstance(kind, Tableau) and kind.error is not None and not kind.implicit
+        self.own_clocks = find_method(method).own_clocks
 
     def move(self, h: Tensor, begin: Tensor, end: Tensor) -> Tensor:
-        begin, gap = begin[:, None].to(h.dtype), (end - begin)[:, None].to(h.dtype)
+        gap = (end - begin)[:, None].to(h.dtype)
+        begin = begin[:, None].to(h.dtype)
         if not gap.any():
             return h
 

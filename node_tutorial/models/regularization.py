@@ -1,12 +1,10 @@
-"""Penalties for paths that are expensive to follow: kinetic energy, the field's Jacobian, a random
-end time.
+"""Penalties for paths that are expensive to follow: kinetic energy, Jacobian's norm, a random end.
 
 Many fields carry the data to where the loss is small. These ask for one whose paths are short,
 even, and alike:
 
-    kinetic    =  integral of |f(t, y(t))|^2 dt             least for a straight line at constant
-    speed frobenius  =  integral of |df/dy (t, y(t))|_F^2 dt      zero where all paths have the same
-    velocity
+    kinetic    =  integral of |f(t, y(t))|^2 dt         least for straight lines, at constant speed
+    frobenius  =  integral of |df/dy (t, y(t))|_F^2 dt  zero where all paths have the same velocity
 
     y, kinetic, frobenius = model(y0, t)                    # model: a RegularizedODE
     loss = misfit(y[-1]) + 0.01 * kinetic.mean() + 0.01 * frobenius.mean()
@@ -21,20 +19,17 @@ the integrals out of the error too); Ghosh, Behl, Dupont, Torr, Namboodiri 2020,
 2006.10711 (the random end time).
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..solvers.control import rms_norm
+from .integrals import norm_of_first, slope_and_products
 from .neural_ode import NeuralODE
 
 
 class Regularized(NamedTuple):
-    """What a `RegularizedODE` returns: states y (T, ..., D); kinetic and frobenius (...,), over all
-    of the times.
+    """What a `RegularizedODE` returns: states y (T, ..., D); kinetic, frobenius (...), over all t.
 
     frobenius is None unless it was asked for.
     """
@@ -74,8 +69,8 @@ class RegularizedODE(NeuralODE):
         super().__init__(func, **solver)
         self.func = _WithPenalties(func)
         self.jacobian = jacobian
-        norm = (self.options or {}).get("norm") or rms_norm
-        self.options = {**(self.options or {}), "norm": partial(_norm_of_y, norm)}
+        options = self.options or {}
+        self.options = {**options, "norm": norm_of_first(1, options.get("norm"))}
 
     def forward(self, y0: Any, t: Tensor) -> Regularized:
         """As `NeuralODE`, with the penalties over the whole span of t (T,)."""
@@ -83,17 +78,12 @@ class RegularizedODE(NeuralODE):
             raise TypeError(f"y0 must be one tensor (..., D), got {type(y0).__name__}")
         self.func.signs = torch.randint_like(y0, 2) * 2 - 1 if self.jacobian else None
         nothing = y0.new_zeros(y0.shape[:-1])
-        y, *integrals = super().forward(
-            (y0, nothing, nothing) if self.jacobian else (y0, nothing), t
-        )
         sign = 1 if t[-1] > t[0] else -1
-        return Regularized(
-            y, sign * integrals[0][-1], sign * integrals[1][-1] if self.jacobian else None
-        )
-
-
-def _norm_of_y(norm: Callable, state: tuple[Tensor, ...]) -> float:
-    return norm(state[0])
+        if not self.jacobian:
+            y, kinetic = super().forward((y0, nothing), t)
+            return Regularized(y, sign * kinetic[-1], None)
+        y, kinetic, frobenius = super().forward((y0, nothing, nothing), t)
+        return Regularized(y, sign * kinetic[-1], sign * frobenius[-1])
 
 
 class _WithPenalties(nn.Module):
@@ -109,28 +99,12 @@ class _WithPenalties(nn.Module):
         if self.signs is None:
             slope = self.func(t, y)
             return slope, slope.square().sum(-1)
-        differentiable = torch.is_grad_enabled()
-        with torch.enable_grad():
-            y = y if differentiable and y.requires_grad else y.detach().requires_grad_()
-            slope = self.func(t, y)
-            pulled = torch.zeros_like(y)  # e^T df/dy
-            if slope.requires_grad:  # not for a constant field
-                (pulled,) = torch.autograd.grad(
-                    slope,
-                    y,
-                    self.signs,
-                    create_graph=differentiable,
-                    retain_graph=True,
-                    materialize_grads=True,
-                )
-        if not differentiable:
-            slope = slope.detach()
+        slope, (pulled,) = slope_and_products(self.func, t, y, [self.signs])
         return slope, slope.square().sum(-1), pulled.square().sum(-1)
 
 
 def random_end(t: Tensor, spread: float) -> Tensor:
-    """The times t with the last one moved by a random amount, uniform between -spread and spread
-    ("STEER").
+    """The times t, the last one moved by a random amount, uniform from -spread to spread ("STEER").
 
     For training: what must hold at a random time has to hold, and go on holding, around t[-1].
     Evaluate at t itself.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .fields import ConvField, conv3x3, group_norm
+from .sizes import check_sizes
 
 
 class Residual(nn.Module):
@@ -48,7 +49,7 @@ def downsampling(inputs: int, channels: int, halvings: int) -> nn.Sequential:
 
 
 def classifier(channels: int, classes: int) -> nn.Sequential:
-    """From features to a score for each class: activation, mean over all positions, a linear layer."""
+    """From features to a score for each class: activation, mean over positions, a linear layer."""
     return nn.Sequential(
         nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)
     )
@@ -100,15 +101,8 @@ class ResNet(nn.Module):
         return self.head(self.blocks(self.stem(images)))
 
     def features(self, images: Tensor) -> Tensor:
-        """What enters the first block and what leaves each: (L + 1, B, channels, height', width')."""
+        """What enters the first block, what leaves each: (L + 1, B, channels, height', width')."""
         states = [self.stem(images)]
         for block in self.blocks:
             states.append(block(states[-1]))
         return torch.stack(states)
-
-
-def check_sizes(least: int = 1, **sizes: int) -> None:
-    """Raise a ValueError that names the first size below `least`, or that is no integer."""
-    for name, size in sizes.items():
-        if not isinstance(size, int) or size < least:
-            raise ValueError(f"{name} must be an integer of {least} or more, got {size!r}")

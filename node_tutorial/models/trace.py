@@ -49,21 +49,21 @@ def hutchinson_trace(dy: Tensor, y: Tensor, noise: Tensor) -> Tensor:
         dy, y: as for `exact_trace`.
         noise: the probes, (P, ..., D), see `draw_noise`. In an ODE it has to stay the same during a
             solve: with new noise at every evaluation the field is no function of time and state,
-                and no step size satisfies the solver.
+            and no step size satisfies the solver.
 
     Returns:
         (...).
 
         >>> y = torch.tensor([[2.0, 3.0]], requires_grad=True)
-        >>> hutchinson_trace(y**3, y, draw_noise("rademacher", 1, y)).item()  # the Jacobian is
-        diagonal 39.0
+        >>> noise = draw_noise("rademacher", 1, y)
+        >>> hutchinson_trace(y**3, y, noise).item()  # the Jacobian is diagonal
+        39.0
     """
     return estimate_from(products(dy, y, noise), noise)
 
 
 def draw_noise(kind: str, probes: int, y: Tensor) -> Tensor:
-    """Probes e (P, *y.shape) for `hutchinson_trace`, a new one for every row of y: random signs, or
-    Gaussian.
+    """Probes e (P, *y.shape) for `hutchinson_trace`, new for every row of y: signs, or Gaussian.
 
     Raises:
         ValueError: for a kind that is not in NOISES.

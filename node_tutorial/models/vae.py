@@ -6,8 +6,8 @@ the decoder gives. It should make the data likely, but log p(x), an integral ove
 reach. So the encoder guesses which z made x, by a Gaussian q(z | x) = N(mean(x), std(x)^2), and by
 Jensen's inequality
 
-    log p(x) = log E_q [p(x | z) p(z) / q(z | x)]  >=  E_q log p(x | z)  -  KL(q(z | x) || p(z))  =
-    ELBO(x)
+    log p(x) = log E_q [p(x | z) p(z) / q(z | x)]
+            >= E_q log p(x | z)  -  KL(q(z | x) || p(z))  =  ELBO(x)
 
 The first term, `reconstruction`, asks that z says what x was; the second, `kl`, that the guesses
 look like draws from p(z), so that a draw from p(z) decodes to something like the data. What is lost
@@ -35,8 +35,7 @@ from .fields import MLP
 
 
 def gaussian_kl(mean: Tensor, std: Tensor) -> Tensor:
-    """KL(N(mean, std^2) || N(0, 1)) = (mean^2 + std^2 - 1) / 2 - log std, entry by entry; (...) ->
-    (...), in nats.
+    """KL(N(mean, std^2) || N(0, 1)) = (mean^2 + std^2 - 1) / 2 - log std, in nats, entry by entry.
 
     Source: Kingma, Welling 2013, arXiv 1312.6114, appendix B.
 
@@ -58,8 +57,9 @@ def reparameterize(mean: Tensor, std: Tensor) -> Tensor:
 def gaussian_log_prob(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """log N(x; mean, std^2), entry by entry; (...) -> (...).
 
-    >>> float(gaussian_log_prob(torch.tensor(0.0), torch.tensor(0.0), torch.tensor(1.0)).exp())  # 1
-    / sqrt(2 pi) 0.398942...
+    >>> zero, one = torch.tensor([0.0, 1.0])
+    >>> float(gaussian_log_prob(zero, zero, one).exp())  # 1 / sqrt(2 pi)
+    0.398942...
     """
     return -((x - mean) / std).square() / 2 - std.log() - math.log(2 * math.pi) / 2
 
@@ -84,9 +84,7 @@ class ELBO(NamedTuple):
 
 
 class GaussianHead(nn.Module):
-    """Mean and std (..., L) of a Gaussian, each linear in the features h (..., H), std through
-    softplus.
-    """
+    """Mean and std (..., L) of a Gaussian, linear in features h (..., H), std through softplus."""
 
     def __init__(self, features: int, latent: int) -> None:
         super().__init__()
@@ -94,9 +92,8 @@ class GaussianHead(nn.Module):
 
     def forward(self, h: Tensor) -> Posterior:
         mean, std = self.linear(h).chunk(2, dim=-1)
-        return Posterior(
-            mean, nn.functional.softplus(std) + 1e-4
-        )  # never 0, where log std is not finite
+        # std is never 0, where its logarithm is not finite.
+        return Posterior(mean, nn.functional.softplus(std) + 1e-4)
 
 
 class Autoencoder(nn.Module):
@@ -135,8 +132,7 @@ class Autoencoder(nn.Module):
 
 
 class VAE(nn.Module):
-    """The generator z -> x and its inverse guess q(z | x), trained together by the ELBO; see the
-    module's docstring.
+    """The generator z -> x and its inverse guess q(z | x), trained together by the ELBO (module).
 
     Args:
         size: D, the number of entries of x.
@@ -170,7 +166,9 @@ class VAE(nn.Module):
         super().__init__()
         if likelihood not in ("bernoulli", "gaussian"):
             raise ValueError(f"likelihood must be 'bernoulli' or 'gaussian', got {likelihood!r}")
-        self.latent, self.likelihood, self.beta = latent, likelihood, beta
+        self.latent = latent
+        self.likelihood = likelihood
+        self.beta = beta
         self.encoder = nn.Sequential(
             MLP(size, hidden, hidden), nn.Tanh(), GaussianHead(hidden, latent)
         )
@@ -196,7 +194,7 @@ class VAE(nn.Module):
         return entries.sum(-1)
 
     def elbo(self, x: Tensor, draws: int = 1) -> ELBO:
-        """The terms of the bound, (B,) each; the reconstruction is a mean over as many draws of z."""
+        """The terms of the bound, (B,) each; reconstruction is a mean over as many draws of z."""
         mean, std = self.encode(x)
         z = reparameterize(mean.expand(draws, *mean.shape), std)
         return ELBO(self.log_prob(x, z).mean(0), gaussian_kl(mean, std).sum(-1))

@@ -1,5 +1,4 @@
-"""The same loop with one clock per sample: every row of a batch takes its own steps, and has its
-own output times.
+"""The same loop with one clock per sample: every row of a batch takes steps of its own.
 
 With one clock for all, the hardest row sets everybody's step. Here t and h have one entry per row,
 the step itself is the very code of `runge_kutta.py`, and a row solved in a batch equals the row
@@ -17,12 +16,12 @@ from torch import Tensor
 from . import inputs
 from .control import Tolerance
 from .errors import SolveError, check_finite
-from .integrate import Attempt, Stats
-from .runge_kutta import RungeKutta
+from .integrate import UNLIMITED, Log
+from .methods.method import Method, Setup
+from .options import LIMITS, Options, make_tolerance, read_options
+from .runge_kutta import Dense, Step, Stepper
 from .solution import Solution
-from .tableaus import Tableau
-
-_OPTIONS = {"first_step", "min_step", "max_step", "max_num_steps", "safety", "ifactor", "dfactor"}
+from .statistics import Attempt
 
 
 def solve_per_sample(
@@ -31,16 +30,15 @@ def solve_per_sample(
     t: Tensor,
     rtol: Any,
     atol: Any,
-    tableau: Any,
+    method: Method,
     options: dict | None,
     record: bool,
 ) -> Solution:
-    """Solve every row of y0 (B, ...) with its own clock, at the times t: (T,) for all, or (B, T),
-    one row each.
+    """Solve every row of y0 (B, ...) with its own clock, at times t, (T,) for all or (B, T).
 
     Args:
         func: f(t, y) with t of shape (B, 1, ..., 1), so that it broadcasts against y (B, ...).
-        tableau: an adaptive Runge-Kutta method.
+        method: with `own_clocks`.
         others: as `solve`.
 
     Returns:
@@ -49,12 +47,13 @@ def solve_per_sample(
         arrived.
 
     Raises:
-        ValueError, TypeError: for unsuitable inputs. SolveError: if any row cannot go on.
+        ValueError, TypeError: for unsuitable inputs.
+        SolveError: if any row cannot go on; y of its `solution` is NaN where it was not reached.
     """
-    if not (isinstance(tableau, Tableau) and tableau.error is not None) or tableau.implicit:
+    if not method.own_clocks:
         raise ValueError(
-            "per_sample=True needs an explicit adaptive Runge-Kutta method, such as 'dopri5' "
-            "(fixed steps are equal)"
+            "per_sample=True needs an explicit adaptive Runge-Kutta method with dense output, such "
+            f"as 'dopri5' (fixed steps are equal), got {method.name!r}"
         )
     flat, shapes = inputs.check_state(y0)
     if shapes is not None or flat.dim() < 1:
@@ -63,31 +62,28 @@ def solve_per_sample(
             "torch.cat"
         )
     times, direction = _check_times(t, flat)
-    options = inputs.check_options(options, _OPTIONS, f"{tableau.name} with per_sample=True")
-    rtol, atol = (
-        inputs.check_tolerance(name, tol, flat, None)
-        for name, tol in (("rtol", rtol), ("atol", atol))
-    )
-    tol = inputs.make_tolerance(rtol, atol, flat, inputs.make_norm(None, None), options)
-    stats = Stats()
-    f = inputs.counted_field(func, flat, None, stats)
-    limits = {
-        name: float(options[name]) for name in ("safety", "ifactor", "dfactor") if name in options
-    }
-    attempts: list[Attempt] | None = [] if record else None
-    y = _march(
-        f,
-        flat,
-        times,
-        direction,
-        RungeKutta(tableau),
-        tol,
-        stats,
-        attempts,
-        limits,
-        int(options.get("max_num_steps", 2**31 - 1)),
-    )
-    return Solution(t, y, stats, attempts)
+    known = (*LIMITS, "max_num_evaluations")
+    settings = read_options(options, known, f"{method.name} with per_sample=True")
+    rtol = inputs.check_tolerance("rtol", rtol, flat, None)
+    atol = inputs.check_tolerance("atol", atol, flat, None)
+    tol = make_tolerance(rtol, atol, flat, inputs.make_norm(None, None), settings)
+    log = Log(attempts=[] if record else None, max_evaluations=settings.max_num_evaluations)
+    f = inputs.counted_field(func, flat, None, log)
+    assert method.stepper is not None
+    stepper = method.stepper(Setup(rtol, atol, log.stats, True, settings))
+    found: list[tuple[Tensor, Tensor]] = []
+    try:
+        _march(f, flat, times, direction, stepper, method.dense, tol, log, settings, found)
+    except SolveError as error:
+        y = flat.new_full((times.numel(), *flat.shape[1:]), math.nan)
+        for places, states in found:
+            y[places] = states.detach()
+        y = y.reshape(*times.shape, *flat.shape[1:])
+        error.solution = Solution(t, y, log.stats, log.attempts)
+        raise
+    order = torch.cat([places for places, _ in found]).argsort()
+    y = torch.cat([states for _, states in found])[order]
+    return Solution(t, y.reshape(*times.shape, *flat.shape[1:]), log.stats, log.attempts)
 
 
 def _check_times(t: Any, y: Tensor) -> tuple[Tensor, int]:
@@ -120,44 +116,43 @@ def _march(
     y: Tensor,
     times: Tensor,
     direction: int,
-    method: RungeKutta,
+    method: Stepper,
+    dense: Dense,
     tol: Tolerance,
-    stats: Stats,
-    attempts: list | None,
-    limits: dict,
-    max_steps: int,
-) -> Tensor:
+    log: Log,
+    options: Options,
+    found: list[tuple[Tensor, Tensor]],
+) -> None:
+    """Solve, and append to `found` places in the flattened (B, T), and the states there."""
     batch, n_times = times.shape
+    max_steps = options.max_num_steps or UNLIMITED
     column = (-1, *[1] * (y.dim() - 1))  # a number per row, shaped to broadcast against y
 
     def wide(x: Tensor) -> Tensor:
         return x.to(y.dtype.to_real()).reshape(column)
 
     def norms(x: Tensor) -> Tensor:
-        return torch.linalg.vector_norm(x.reshape(batch, -1), dim=1).double() / math.sqrt(
-            max(1, x[0].numel())
-        )
+        lengths = torch.linalg.vector_norm(x.reshape(batch, -1), dim=1).double()
+        return lengths / math.sqrt(max(1, x[0].numel()))
 
-    t, end = times[:, 0], times[:, -1]
-    ordered = (direction * times).contiguous()
-    found = [
-        (torch.arange(batch, device=y.device) * n_times, y)
-    ]  # (place in the flattened (B, T), states)
-    pending = torch.ones(
-        batch, dtype=torch.long, device=y.device
-    )  # index of the next output of each row
     accepted = torch.zeros(batch, dtype=torch.long, device=y.device)
     rejected = torch.zeros_like(accepted)
+    log.stats.accepted = accepted  # type: ignore[assignment]
+    log.stats.rejected = rejected  # type: ignore[assignment]
+    found.append((torch.arange(batch, device=y.device) * n_times, y))
+    if not batch or n_times == 1:
+        return
+    t = times[:, 0]
+    end = times[:, -1]
+    ordered = (direction * times).contiguous()
     since_output = torch.zeros_like(accepted)
-    if not batch:
-        return y.new_empty(batch, n_times, *y.shape[1:])
-    if n_times > 1:
-        f0 = f(wide(t), y)
-        check_finite(f0, "the vector field func(t[:, 0], y0)", float(t[0]))
-        size = _first_steps(f, t, y, f0, direction, method.order, tol, wide, norms, (end - t).abs())
-        lost = torch.zeros_like(t, dtype=torch.bool)
+    pending = torch.ones_like(accepted)  # index of the next output of each row
+    lost = torch.zeros_like(t, dtype=torch.bool)
+    f0 = f(wide(t), y)
+    check_finite(f0, "the vector field func(t[:, 0], y0)", float(t[0]))
+    size = _first_steps(f, t, y, f0, direction, method.order, tol, wide, norms, (end - t).abs())
 
-    while n_times > 1 and bool((t != end).any()):
+    while bool((t != end).any()):
         # Propose and try. Rows that have arrived take a step of size 0.
         size = size.clamp(tol.min_step, tol.max_step)
         room = (end - t).abs()
@@ -168,10 +163,8 @@ def _march(
             row = int(stuck.nonzero()[0, 0])
             raise SolveError(
                 f"underflow in dt: row {row} of the batch, at t = {float(t[row]):.9g}, needs "
-                "steps below "
-                f"{float(h[row]):.3g}. "
-                f"Solve it alone, odeint(func, y0[{row}], t), for a closer diagnosis; or raise "
-                "rtol and atol."
+                f"steps below {float(h[row]):.3g}. Solve it alone, odeint(func, y0[{row}], t), for "
+                "a closer diagnosis; or raise rtol and atol."
             )
         step = method.step(f, wide(t), y, wide(h), f0)
 
@@ -184,20 +177,18 @@ def _march(
         if overflowed.any():
             # Their NaN would pass through torch.where into every gradient: again, with these rows
             # at rest.
-            step = method.step(
-                f, wide(t), y, wide(torch.where(overflowed, torch.zeros_like(h), h)), f0
-            )
+            rest = torch.where(overflowed, torch.zeros_like(h), h)
+            step = method.step(f, wide(t), y, wide(rest), f0)
         with torch.no_grad():
-            accept, factor = _decide(ratio, method.order, **limits)
+            accept, factor = _decide(ratio, method.order, options)
             accept = (accept | ((h.abs() <= tol.min_step) & ratio.isfinite())) & active
             accepted += accept
             rejected += ~accept & active
-            lost = (
-                ~accept & active & (h.abs() <= tol.min_step)
-            )  # not finite, and may not become shorter
+            # Not finite, and may not become shorter.
+            lost = ~accept & active & (h.abs() <= tol.min_step)
             since_output += active
-        if attempts is not None:
-            attempts.append(Attempt(t, h, ratio, accept))  # type: ignore[arg-type]
+        if log.attempts is not None:
+            log.attempts.append(Attempt(t, h, ratio, accept))  # type: ignore[arg-type]
 
         # Read off all the outputs that lie within the accepted steps.
         t1 = torch.where(lands, end, t + h)
@@ -205,38 +196,26 @@ def _march(
         due = torch.where(accept, reached - pending, torch.zeros_like(pending))
         rows = torch.repeat_interleave(due)  # each row as many times as it has outputs
         if len(rows):
-            columns = (
-                pending[rows]
-                + torch.arange(len(rows), device=y.device)
-                - (due.cumsum(0) - due)[rows]
-            )
+            place = torch.arange(len(rows), device=y.device) - (due.cumsum(0) - due)[rows]
+            columns = pending[rows] + place
             theta = ((times[rows, columns] - t[rows]) / h[rows]).clamp(max=1.0)
-            found.append(
-                (rows * n_times + columns, _inside(step, rows, wide(theta), method.tableau))
-            )
+            found.append((rows * n_times + columns, _inside(step, rows, wide(theta), dense)))
             pending = pending + due
             since_output = since_output * (due == 0)
         if (since_output >= max_steps).any():
             raise SolveError(
-                f"max_num_steps exceeded: {max_steps} steps between two output times; raise rtol "
-                "and atol, or "
-                "options={'max_num_steps': ...}"
+                f"max_num_steps exceeded: {max_steps:.0f} steps between two output times; raise "
+                "rtol and atol, or options={'max_num_steps': ...}"
             )
 
         # Move.
         moved = accept.reshape(column)
         f1 = step.f1 if step.f1 is not None else f(wide(t1), step.y1)
-        t, y, f0 = (
-            torch.where(accept, t1, t),
-            torch.where(moved, step.y1, y),
-            torch.where(moved, f1, f0),
-        )
+        t = torch.where(accept, t1, t)
+        y = torch.where(moved, step.y1, y)
+        f0 = torch.where(moved, f1, f0)
         size = factor * h.abs()
         size = torch.where(active, size, torch.ones_like(size))
-
-    stats.accepted, stats.rejected = accepted, rejected  # type: ignore[assignment]
-    order = torch.cat([places for places, _ in found]).argsort()
-    return torch.cat([states for _, states in found])[order].reshape(batch, n_times, *y.shape[1:])
 
 
 def _first_steps(
@@ -256,37 +235,32 @@ def _first_steps(
         return torch.full_like(t, tol.first_step)
     with torch.no_grad():
         scale = tol.scale(y)
-        d0, d1 = norms(y / scale), norms(f0 / scale)
-        h0 = torch.where(
-            (d0 < 1e-5) | (d1 < 1e-5), torch.full_like(t, 1e-6), 0.01 * d0 / d1
-        ).minimum(room)
+        d0 = norms(y / scale)
+        d1 = norms(f0 / scale)
+        tiny = (d0 < 1e-5) | (d1 < 1e-5)
+        h0 = torch.where(tiny, torch.full_like(t, 1e-6), 0.01 * d0 / d1).minimum(room)
         f1 = f(wide(t + direction * h0), y + wide(direction * h0) * f0)
         d2 = norms((f1 - f0) / scale) / h0
         steepest = torch.maximum(d1, d2)
-        h1 = torch.where(
-            steepest <= 1e-15, (h0 * 1e-3).clamp(min=1e-6), (0.01 / steepest) ** (1 / order)
-        )
+        flat = (h0 * 1e-3).clamp(min=1e-6)
+        h1 = torch.where(steepest <= 1e-15, flat, (0.01 / steepest) ** (1 / order))
         return torch.where(d2.isfinite(), torch.minimum(100 * h0, h1), h0)
 
 
-def _decide(
-    ratio: Tensor, order: int, safety: float = 0.9, ifactor: float = 10.0, dfactor: float = 0.2
-) -> tuple[Tensor, Tensor]:
+def _decide(ratio: Tensor, order: int, limits: Options) -> tuple[Tensor, Tensor]:
     """`control.integral` for every row."""
     accept = ratio <= 1
-    least = torch.where(ratio < 1, torch.ones_like(ratio), torch.full_like(ratio, dfactor))
-    factor = torch.maximum(safety * ratio ** (-1 / order), least).clamp(max=ifactor)
-    return accept, torch.where(ratio.isfinite(), factor, torch.full_like(ratio, dfactor))
+    shortest = torch.full_like(ratio, limits.dfactor)
+    least = torch.where(ratio < 1, torch.ones_like(ratio), shortest)
+    factor = torch.maximum(limits.safety * ratio ** (-1 / order), least).clamp(max=limits.ifactor)
+    return accept, torch.where(ratio.isfinite(), factor, shortest)
 
 
-def _inside(step: Any, rows: Tensor, theta: Tensor, tableau: Tableau) -> Tensor:
-    """The states of some rows at t + theta h, by the method's dense output; exactly y1 where theta
-    is 1.
-    """
-    assert tableau.dense is not None
-    y0, h = step.y0[rows], step.h[rows]
-    weights = [
-        sum(p * theta ** (power + 1) for power, p in enumerate(row)) for row in tableau.dense
-    ]
+def _inside(step: Step, rows: Tensor, theta: Tensor, dense: Dense) -> Tensor:
+    """The states of some rows at t + theta h, by the dense output; exactly y1 where theta is 1."""
+    assert isinstance(step.h, Tensor) and not isinstance(dense, str)
+    y0 = step.y0[rows]
+    h = step.h[rows]
+    weights = [sum(p * theta ** (power + 1) for power, p in enumerate(row)) for row in dense]
     y = y0 + h * sum(w * k[rows] for w, k in zip(weights, step.stages, strict=True))
     return torch.where(theta == 1, step.y1[rows], y)

@@ -25,22 +25,19 @@ def rms_norm(x: Tensor) -> float:
 
 
 def largest(norms: Iterable[Tensor | float]) -> float:
-    """The largest of some norms; NaN if one of them is NaN, which Python's max would lose: max(0.5,
-    nan) is 0.5.
-    """
+    """The largest of some norms; NaN if one is NaN (Python's max(0.5, nan) is 0.5)."""
     values = [float(norm) for norm in norms]
     return math.nan if any(map(math.isnan, values)) else max(values)
 
 
 def integral(safety: float = 0.9, ifactor: float = 10.0, dfactor: float = 0.2) -> Controller:
-    """I controller: factor = safety * ratio^(-1/p), from dfactor (after success 1) to ifactor (HNW
-    I, (4.13)).
+    """I controller: factor = safety * ratio^(-1/p), from dfactor (after success 1) to ifactor.
+
+    HNW I, (4.13).
     """
 
     def decide(ratio: float, h: float, order: int) -> tuple[bool, float]:
-        if (
-            not ratio < math.inf
-        ):  # NaN or infinity: f or the state overflowed. A shorter step may not.
+        if not ratio < math.inf:  # NaN or infinity: f or the state overflowed; shorter may not
             return False, dfactor
         accept = ratio <= 1
         ideal = safety * ratio ** (-1 / order) if ratio > 0 else ifactor
@@ -56,10 +53,10 @@ def proportional_integral(
     alpha: float = 0.7,
     beta: float = 0.4,
 ) -> Controller:
-    """PI controller: factor = safety * ratio^(-alpha/p) * previous_ratio^(beta/p) (Gustafsson 1991;
-    HNW II, IV.2).
+    """PI controller: factor = safety * ratio^(-alpha/p) * previous_ratio^(beta/p).
 
-    Smoother step sizes than I, and fewer rejections where stability limits the step.
+    Smoother step sizes than I, and fewer rejections where stability limits the step. Gustafsson
+    1991; HNW II, IV.2.
     """
     previous = 1.0
 
@@ -69,13 +66,12 @@ def proportional_integral(
             return False, dfactor
         accept = ratio <= 1
         ratio = max(ratio, 1e-10)
-        memory = previous ** (beta / order) if accept else 1.0
-        factor = min(
-            ifactor, max(safety * ratio ** (-(alpha if accept else 1.0) / order) * memory, dfactor)
-        )
-        if accept:
-            previous = ratio
-        return accept, factor if accept else min(factor, 1.0)
+        if not accept:
+            ideal = safety * ratio ** (-1 / order)
+            return accept, min(1.0, ifactor, max(ideal, dfactor))
+        ideal = safety * ratio ** (-alpha / order) * previous ** (beta / order)
+        previous = ratio
+        return accept, min(ifactor, max(ideal, dfactor))
 
     return decide
 
@@ -85,8 +81,8 @@ CONTROLLERS = {"I": integral, "PI": proportional_integral}
 
 @dataclass
 class Tolerance:
-    """What an adaptive solve is asked for: error per step within atol + rtol |y|, in `norm`; bounds
-    on the steps.
+    """What an adaptive solve is asked for: the error of a step within atol + rtol |y|, in `norm`;
+    and the bounds of its steps.
     """
 
     rtol: float | Tensor = 1e-7
@@ -105,8 +101,9 @@ class Tolerance:
 
     @torch.no_grad()
     def error_ratio(self, error: Tensor, y0: Tensor, y1: Tensor) -> float:
-        """|| error / (atol + rtol max(|y0|, |y1|)) ||; reading this number is the one
-        synchronization of a step.
+        """|| error / (atol + rtol max(|y0|, |y1|)) ||.
+
+        Reading this number is the one synchronization of a step.
         """
         return abs(float(self.norm(error / self.scale(y0, y1))))
 
@@ -122,17 +119,17 @@ def initial_step(
     tol: Tolerance,
     room: float,
 ) -> float:
-    """A first step size, from the sizes of y, f and f's change over a tiny Euler step (HNW I, II.4,
-    p. 169).
+    """A first step size, from the sizes of y, f and f's change over a tiny Euler step.
 
-    It costs one evaluation, no farther away than `room`.
+    It costs one evaluation, no farther away than `room`. HNW I, II.4, p. 169.
     """
     scale = tol.scale(y)
 
     def size(x: Tensor) -> float:
         return abs(float(tol.norm(x / scale)))
 
-    d0, d1 = size(y), size(f0)
+    d0 = size(y)
+    d1 = size(f0)
     h0 = min(1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1, room)
     (t_1,) = stage_times((1.0,), t, direction * h0, y)
     f1 = f(t_1, torch.add(y, f0, alpha=direction * h0))

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from .errors import SolveError, too_many_steps
-from .integrate import Log
-from .runge_kutta import Dense, Field, Step, interpolate, stage_times, time_tensor
+from .integrate import Log, Segment
+from .runge_kutta import Dense, Field, end_slope, interpolate, time_tensor
 
 EventFn = Callable[[Tensor, Tensor], Tensor]
 
 
 def first_of(event_fn: EventFn, t0: Tensor, y0: Tensor) -> EventFn:
-    """One scalar event for a function with several outputs: positive at the start, zero when the
-    first of them is.
+    """One scalar event for a function with several outputs: positive at the start, and zero when
+    the first of them is.
     """
     with torch.no_grad():
         signs = torch.sign(event_fn(t0, y0))
@@ -26,7 +26,7 @@ def first_of(event_fn: EventFn, t0: Tensor, y0: Tensor) -> EventFn:
 
 
 def find_event(
-    steps: Iterable[tuple[float, float, Step]],
+    steps: Iterable[Segment],
     event_fn: EventFn,
     y0: Tensor,
     t0: float,
@@ -44,42 +44,18 @@ def find_event(
         with torch.no_grad():
             return float(event_fn(time_tensor(t, y), y))
 
-    from scipy.optimize import (
-        brentq,
-    )  # here, because importing scipy takes longer than importing all of this package
-
     g0 = g(t0, y0)
     if g0 == 0:
         return t0, y0
-    for t, t1, step in steps:
+    for segment in steps:
+        t, t1, step = segment
         g1 = g(t1, step.y1)
         if g1 == 0:
             return t1, step.y1
         if g0 * g1 < 0:
-            if dense == "cubic" and step.f1 is None:
-                step.f1 = f(stage_times((1.0,), step.t, step.h, step.y1)[0], step.y1)
-
-            def y_at(theta: float, step: Step = step) -> Tensor:
-                return interpolate(step, [theta], dense)[0]
-
-            def g_at(theta: float, t: float = t, t1: float = t1, step: Step = step) -> float:
-                if theta in (
-                    0.0,
-                    1.0,
-                ):  # by definition of g0 and g1, whatever the rounding of the interpolation
-                    return g0 if theta == 0 else g1  # noqa: B023 (called within this round of the loop only)
-                with torch.no_grad():
-                    return g(t + theta * (t1 - t), y_at(theta))
-
-            theta = brentq(g_at, 0.0, 1.0, xtol=1e-15, rtol=1e-14)
-            t_event = t + theta * (t1 - t)
-            if isinstance(
-                step.t, Tensor
-            ):  # the event stays where it is when t0, and with it the step, is moved
-                return t_event, interpolate(step, ((t_event - step.t) / step.h).reshape(1), dense)[
-                    0
-                ]
-            return t_event, y_at(theta)
+            if dense == "cubic":
+                end_slope(step, f)
+            return _root_inside(segment, g, g0, g1, dense)
         if not g1 == g1:
             raise SolveError(
                 f"event_fn returned NaN at t = {t1:.6g}; it must be finite along the solution"
@@ -87,6 +63,31 @@ def find_event(
         if log.stats.accepted + log.stats.rejected >= max_steps or abs(t1) > 1e300:
             raise too_many_steps(max_steps, t1, None, t1 - t)
     raise SolveError("no event: the steps came to an end before event_fn changed its sign")
+
+
+def _root_inside(
+    segment: Segment, g: Callable[[float, Tensor], float], g0: float, g1: float, dense: Dense
+) -> tuple[float, Tensor]:
+    """The time inside a step at which g(t, y(t)), g0 and g1 at its ends, is zero; and y there."""
+    # Here, because importing scipy takes longer than importing all of this package.
+    from scipy.optimize import brentq
+
+    t, t1, step = segment
+
+    def g_at(theta: float) -> float:
+        # At the ends by definition, whatever the rounding of the interpolation.
+        if theta in (0.0, 1.0):
+            return g0 if theta == 0 else g1
+        with torch.no_grad():
+            return g(t + theta * (t1 - t), interpolate(step, [theta], dense)[0])
+
+    theta = brentq(g_at, 0.0, 1.0, xtol=1e-15, rtol=1e-14)
+    t_event = t + theta * (t1 - t)
+    if isinstance(step.t, Tensor):
+        # The event stays where it is when t0, and with it the step, is moved.
+        moved = ((t_event - step.t) / step.h).reshape(1)
+        return t_event, interpolate(step, moved, dense)[0]
+    return t_event, interpolate(step, [theta], dense)[0]
 
 
 def link_event_gradient(
@@ -125,14 +126,11 @@ def link_event_gradient(
     if rate == 0:
         raise SolveError(
             f"the event at t = {here.item():.6g} has no derivative with respect to the solution: "
-            "event_fn does not "
-            "change along the flow there, so its time cannot be differentiated. Use odeint(..., "
-            "event_fn=...) for the "
-            "value only."
+            "event_fn does not change along the flow there, so its time cannot be differentiated. "
+            "Use odeint(..., event_fn=...) for the value only."
         )
     c = scalar(here, parts)
     shift = -(c - c.detach()) / rate
     moved = tuple(p + k.detach() * shift.to(p.dtype) for p, k in zip(parts, slopes, strict=True))
-    return event_t.detach() + shift.to(event_t.dtype), moved if isinstance(state, tuple) else moved[
-        0
-    ]
+    time = event_t.detach() + shift.to(event_t.dtype)
+    return time, moved if isinstance(state, tuple) else moved[0]

@@ -1,8 +1,5 @@
-"""Checks and normal forms of what `odeint` is given: every refusal names the argument, its value,
-and the remedy.
-"""
+"""Checks of what `odeint` is given: every refusal names the argument, its value, and the remedy."""
 
-import difflib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -11,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .control import CONTROLLERS, Controller, Norm, Tolerance, largest, rms_norm
-from .integrate import Log, Stats
+from .control import Norm, largest, rms_norm
+from .errors import too_many_evaluations
+from .integrate import Log
 
 State = Tensor | tuple[Tensor, ...]
 
@@ -50,8 +48,8 @@ def check_times(t: Any, name: str = "t") -> list[float]:
         i = next(i for i, s in enumerate(steps) if s == 0 or (s > 0) != (steps[0] > 0))
         raise ValueError(
             f"{name} must be strictly increasing or decreasing, but {name}[{i}] = {times[i]:.6g} "
-            "is followed by "
-            f"{times[i + 1]:.6g}; sort it, and drop duplicates, with torch.unique({name})"
+            f"is followed by {times[i + 1]:.6g}; sort it, and drop duplicates, with "
+            f"torch.unique({name})"
         )
     return times
 
@@ -95,9 +93,7 @@ def check_state(y0: Any) -> tuple[Tensor, list[torch.Size] | None]:
 
 
 def unflatten(y: Tensor, shapes: Sequence[torch.Size] | None) -> State:
-    """Split the last dimension of a flat state (..., N) into tensors (..., *shape); without shapes,
-    y itself.
-    """
+    """A flat state (..., N) as a tuple of tensors (..., *shape); without shapes, y itself."""
     if shapes is None:
         return y
     parts = y.split([shape.numel() for shape in shapes], dim=-1)
@@ -107,13 +103,19 @@ def unflatten(y: Tensor, shapes: Sequence[torch.Size] | None) -> State:
 
 
 def counted_field(
-    func: Callable, y0: Tensor, shapes: Sequence[torch.Size] | None, stats: Stats
+    func: Callable, y0: Tensor, shapes: Sequence[torch.Size] | None, log: Log
 ) -> Callable:
-    """f(t, y) on the flat state; it counts its evaluations, and checks the output of the first."""
+    """f(t, y) on the flat state; it counts its evaluations in the log, checks the first output.
+
+    It raises SolveError when the log allows no more of them.
+    """
     checked = False
+    stats = log.stats
 
     def f(t: Tensor, y: Tensor) -> Tensor:
         nonlocal checked
+        if stats.nfe >= log.max_evaluations:
+            raise too_many_evaluations(log.max_evaluations, float(t.max()))
         stats.nfe += 1
         dy = func(t, y if shapes is None else unflatten(y, shapes))
         if not checked:
@@ -121,9 +123,8 @@ def counted_field(
             checked = True
         if shapes is not None:
             dy = torch.cat([part.reshape(-1) for part in dy])
-        return (
-            dy if dy.dtype == y.dtype else dy.to(y.dtype)
-        )  # a slope of less precision, as torchdiffeq
+        # A slope of less precision is fine, as with torchdiffeq.
+        return dy if dy.dtype == y.dtype else dy.to(y.dtype)
 
     f.quadrature = getattr(func, "quadrature", 0)  # type: ignore[attr-defined]  # see `Newton`
     return f
@@ -135,7 +136,8 @@ def _check_slope(dy: Any, y: Tensor, shapes: Sequence[torch.Size] | None) -> Non
             f"func(t, y) must return a tuple of {len(shapes)} tensors, as y0 is, got "
             f"{type(dy).__name__}"
         )
-    parts, wanted = ([dy], [y.shape]) if shapes is None else (list(dy), list(shapes))
+    parts = [dy] if shapes is None else list(dy)
+    wanted = [y.shape] if shapes is None else list(shapes)
     if len(parts) != len(wanted):
         raise ValueError(
             f"func(t, y) must return {len(wanted)} tensors, as y0 has, got {len(parts)}"
@@ -150,14 +152,13 @@ def _check_slope(dy: Any, y: Tensor, shapes: Sequence[torch.Size] | None) -> Non
         if part.shape != shape:
             raise ValueError(
                 f"{name} has shape {tuple(part.shape)}, but the state it is the derivative of has "
-                "shape "
-                f"{tuple(shape)}; they must be equal (broadcasting would change the state's shape)"
+                f"shape {tuple(shape)}; they must be equal (broadcasting would change the state's "
+                "shape)"
             )
         if torch.promote_types(part.dtype, y.dtype) != y.dtype:
             raise TypeError(
                 f"{name} is {part.dtype}, but the state is {y.dtype}; cast one of them, for "
-                "instance "
-                f"y0.to({part.dtype}) or func.to(y0.dtype)"
+                f"instance y0.to({part.dtype}) or func.to(y0.dtype)"
             )
         if part.device != y.device:
             raise ValueError(
@@ -166,99 +167,9 @@ def _check_slope(dy: Any, y: Tensor, shapes: Sequence[torch.Size] | None) -> Non
             )
 
 
-def check_options(options: dict | None, known: Iterable[str], method: str) -> dict:
-    """A copy of the options.
-
-    Raises:
-        ValueError: for a name that the method does not know, with the names that it does.
-    """
-    if options is not None and not isinstance(options, dict):
-        raise TypeError(
-            f"options must be a dict, such as {{'step_size': 0.1}}, got {type(options).__name__}"
-        )
-    options = {name: value for name, value in (options or {}).items() if value is not None}
-    for name in options:
-        if name not in known:
-            known = sorted(known)
-            close = difflib.get_close_matches(str(name), known, 1)
-            guess = f" Did you mean {close[0]!r}?" if close else ""
-            raise ValueError(
-                f"unknown option {name!r} for method {method!r}.{guess} It takes: "
-                f"{', '.join(known)}"
-            )
-    return options
-
-
-def take_compile(options: Any) -> tuple[Any, bool]:
-    """The options without "compile", and whether that is wanted."""
-    if not isinstance(options, dict) or "compile" not in options:
-        return options, False
-    compiled = options["compile"]
-    if compiled not in (True, False, None):
-        raise ValueError(f"options['compile'] must be True or False, got {compiled!r}")
-    return {name: value for name, value in options.items() if name != "compile"}, bool(compiled)
-
-
 def uncompiled(reason: str) -> str:
     """The one warning."""
     return f"this solve is not compiled, but runs as without options['compile']: {reason}"
-
-
-def make_tolerance(
-    rtol: float | Tensor, atol: float | Tensor, y0: Tensor, norm: Norm, options: dict
-) -> Tolerance:
-    """The tolerance of an adaptive solve, from checked rtol and atol."""
-    eps = torch.finfo(y0.dtype).eps
-    low_r, low_a = (float(tol.min()) if isinstance(tol, Tensor) else tol for tol in (rtol, atol))
-    if low_r < eps / 100 and low_a < eps / 100 * max(_largest(y0), 1e-30):
-        raise ValueError(
-            f"rtol = {low_r:.1e} and atol = {low_a:.1e} are below what {y0.dtype} resolves (eps = "
-            f"{eps:.1e}): "
-            f"no step could meet them. Raise them (rtol >= {10 * eps:.0e})"
-            + ("" if eps < 1e-10 else ", or use y0.double()")
-        )
-    numbers = {
-        name: _number(options, name, low, high) for name, low, high in _LIMITS if name in options
-    }
-    if numbers.get("min_step", 0.0) > numbers.get("max_step", math.inf):
-        raise ValueError(
-            f"options: min_step = {options['min_step']} must not exceed max_step = "
-            f"{options['max_step']}"
-        )
-    steps = {
-        name: numbers[name] for name in ("first_step", "min_step", "max_step") if name in numbers
-    }
-    return Tolerance(rtol, atol, norm, **steps)
-
-
-def _largest(y: Tensor) -> float:
-    return y.detach().abs().max().item() if y.numel() else 0.0
-
-
-_TINY = 5e-324  # the smallest positive number: "greater than zero"
-_LIMITS = (
-    *(("first_step", _TINY, math.inf), ("min_step", 0.0, math.inf), ("max_step", _TINY, math.inf)),
-    *(
-        ("safety", _TINY, 1.0),
-        ("ifactor", 1.0, math.inf),
-        ("dfactor", _TINY, 1 - 1e-9),
-        ("max_num_steps", 1, math.inf),
-    ),
-)
-
-
-def _number(options: dict, name: str, low: float, high: float) -> float:
-    try:
-        value = float(options[name])
-    except (TypeError, ValueError):
-        raise TypeError(f"options[{name!r}] must be a number, got {options[name]!r}") from None
-    if not low <= value <= high:
-        bounds = "positive" if (low, high) == (_TINY, math.inf) else f"from {low:.3g} to {high:.3g}"
-        raise ValueError(
-            f"options[{name!r}] must be {bounds}, got {value} (steps are positive for decreasing "
-            "t too)"
-        )
-    return value
 
 
 def check_tolerance(
@@ -271,9 +182,8 @@ def check_tolerance(
         TypeError, ValueError: if it is no number, negative, NaN, of an unsuitable shape, or
             requires gradients.
     """
-    if (
-        type(tol) is float and tol >= 0
-    ):  # most often; the rest takes as long as an evaluation of a small field
+    # Most often it is a float; the rest takes as long as an evaluation of a small field.
+    if type(tol) is float and tol >= 0:
         return tol
     try:
         if isinstance(tol, (tuple, list)):
@@ -298,43 +208,25 @@ def check_tolerance(
     try:
         torch.broadcast_to(tensor, y0.shape)
     except RuntimeError:
-        message = f"{name} of shape {tuple(tensor.shape)} does not broadcast to the state's shape {tuple(y0.shape)}"
-        raise ValueError(message) from None
+        raise ValueError(
+            f"{name} of shape {tuple(tensor.shape)} does not broadcast to the state's shape "
+            f"{tuple(y0.shape)}"
+        ) from None
     return tensor.to(y0.device, y0.dtype.to_real())
 
 
 def make_norm(norm: Norm | None, shapes: Sequence[torch.Size] | None) -> Norm:
-    """The norm over the state: the user's, on the state as the user knows it; else rms; for tuples
-    the largest rms.
-    """
+    """The norm: the user's, on the state as the user knows it; else rms, of a tuple the largest."""
     if shapes is None:
         return norm or rms_norm
     user = norm or (lambda parts: largest(map(rms_norm, parts)))
     return lambda x: user(unflatten(x, shapes))  # type: ignore[arg-type]
 
 
-def make_controller(options: dict, default: str = "I") -> Controller:
-    """The step-size controller that the options name ("I", "PI") or are."""
-    controller = options.get("controller", default)
-    if callable(controller):
-        return controller
-    if controller not in CONTROLLERS:
-        raise ValueError(
-            f"options['controller'] must be one of {sorted(CONTROLLERS)} or a function, got "
-            f"{controller!r}"
-        )
-    limits = {
-        name: float(options[name]) for name in ("safety", "ifactor", "dfactor") if name in options
-    }
-    return CONTROLLERS[controller](**limits)
-
-
 def add_callbacks(
     log: Log, func: Any, shapes: Sequence[torch.Size] | None, supported: Iterable[str]
 ) -> list[str]:
-    """Attach func's callback_step, callback_accept_step, callback_reject_step (t, y, |h|); return
-    the unsupported.
-    """
+    """Attach func's callbacks (t, y, |h|) to the log; return the names of unsupported ones."""
     unsupported = []
     for name, slot in _CALLBACKS.items():
         callback = getattr(func, name, None)

@@ -1,31 +1,34 @@
 """The integration loop: propose a step, try it, judge it, move.
 
-`march` is the loop; it yields the accepted steps. `read` reads the solution off them at the times
-asked for. A fixed grid, `step_t`, `jump_t` and the end of the interval are one mechanism: stops,
-times that no step may cross.
+`march` is the loop; it yields the accepted steps. `output_states` reads the solution off them at
+the times asked for. A fixed grid, `step_t`, `jump_t` and the end of the interval are one mechanism:
+stops, times that no step may cross.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .control import Controller, Tolerance, initial_step
 from .errors import check_finite, too_many_steps, underflow
-from .runge_kutta import Dense, Field, Step, Time, interpolate, nudged, stage_times, time_tensor
+from .runge_kutta import (
+    Dense,
+    Field,
+    Step,
+    Stepper,
+    Time,
+    end_slope,
+    interpolate,
+    nudged,
+    time_tensor,
+)
+from .statistics import Attempt, Stats
 
-
-class Method(Protocol):
-    """What the loop needs of a method; see `RungeKutta`."""
-
-    order: int
-
-    def step(
-        self, f: Field, t: Time, y: Tensor, h: Time, f0: Tensor | None = ..., before_end: bool = ...
-    ) -> Step: ...
+UNLIMITED = 2**31 - 1  # steps
 
 
 class Stop(NamedTuple):
@@ -36,38 +39,23 @@ class Stop(NamedTuple):
     jump: bool = False  # f is discontinuous here
 
 
-class Attempt(NamedTuple):
-    """One attempted step of size h from t, its error over the tolerance, and whether that was
-    accepted.
-    """
+class Segment(NamedTuple):
+    """An accepted step, and the times of its ends as floats, where `step` may have tensors."""
 
     t: float
-    h: float
-    error_ratio: float
-    accepted: bool
-
-
-@dataclass
-class Stats:
-    """What a solve cost."""
-
-    nfe: int = 0  # evaluations of the vector field
-    accepted: int = 0
-    rejected: int = 0
-    jacobians: int = 0  # of implicit methods: df/dy,
-    factorizations: int = 0  # of I - h A (x) df/dy,
-    newton: int = 0  # and iterations of Newton's method
+    t1: float
+    step: Step
 
 
 @dataclass
 class Log:
-    """Where `march` writes what it does: counts always, every attempt when asked; and whom it
-    tells, as torchdiffeq.
-    """
+    """Where `march` writes what it does, attempts only if asked; and whom it tells of it."""
 
     stats: Stats = field(default_factory=Stats)
     attempts: list[Attempt] | None = None
+    reached: tuple[float, Tensor] | None = None  # where the last step ended, and the state there
     next_size: float | None = None  # what the controller proposes after the last step
+    max_evaluations: float = math.inf  # of the field; see `inputs.counted_field`
     on_step: Callable | None = None
     on_accept: Callable | None = None
     on_reject: Callable | None = None
@@ -78,15 +66,14 @@ def march(
     y: Tensor,
     start: Stop,
     stops: Iterable[Stop],
-    method: Method,
+    method: Stepper,
     log: Log,
     tol: Tolerance | None = None,
     controller: Controller | None = None,
     direction: int = 1,
     perturb: bool = False,
-) -> Iterator[tuple[float, float, Step]]:
-    """Yield (t, t1, step) for every accepted step, from the state y at `start` through all the
-    stops.
+) -> Iterator[Segment]:
+    """Yield every accepted step, from the state y at `start` through all the stops.
 
     With a tolerance, the controller chooses the sizes. Without one, every step reaches to the next
     stop: the stops are the grid. `direction` is 1, or -1 for decreasing time, when every h is
@@ -94,8 +81,11 @@ def march(
     """
     stops = iter(stops)
     stop = next(stops, None)
-    t, clock, f0 = start.t, start.tensor, None
-    size, ratio = math.inf, math.nan
+    t = start.t
+    clock = start.tensor  # t once more, if gradients with respect to it are wanted
+    f0 = None
+    size = math.inf
+    ratio = math.nan
     if tol and stop:
         f0 = f(time_tensor(t if clock is None else clock, y), y)
         check_finite(f0, "the vector field func(t[0], y0)", t)
@@ -111,30 +101,25 @@ def march(
         h = direction * min(size, room)
         if t + h == t:
             raise underflow(t, h, ratio, y)
+        now: Time = t
         clock_h: Time = h
         if clock is not None:
-            clock_h = (
-                stop.tensor - clock
-                if lands and stop.tensor is not None
-                else torch.full_like(clock, h)
-            )
+            now = clock
+            clock_h = torch.full_like(clock, h)
+            if lands and stop.tensor is not None:
+                clock_h = stop.tensor - clock
 
         # Try.
         if log.on_step:
             log.on_step(t, y, h)
         if perturb and f0 is None:
-            f0 = f(nudged(time_tensor(t if clock is None else clock, y), h), y)
-        step = method.step(
-            f,
-            t if clock is None else clock,
-            y,
-            clock_h,
-            f0,
-            before_end=perturb or (lands and stop.jump),
-        )
+            f0 = f(nudged(time_tensor(now, y), h), y)
+        before_end = perturb or (lands and stop.jump)
+        step = method.step(f, now, y, clock_h, f0, before_end)
 
         # Judge.
-        accept, factor = True, 1.0
+        accept = True
+        factor = 1.0
         if tol and controller:
             assert step.error is not None
             ratio = tol.error_ratio(step.error, y, step.y1)
@@ -156,12 +141,11 @@ def march(
         if log.on_accept:
             log.on_accept(t, y, h)
         t1 = stop.t if lands else t + h
-        yield t, t1, step  # whoever reads it may fill in step.f1
-        t, y, f0 = (
-            t1,
-            step.y1,
-            None if perturb else step.f1,
-        )  # perturbed, f is seen anew on the far side of t1
+        log.reached = (t1, step.y1)
+        yield Segment(t, t1, step)
+        t = t1
+        y = step.y1
+        f0 = None if perturb else step.f1  # perturbed, f is seen anew on the far side of t1
         if clock is not None:
             clock = clock + clock_h
         # A step that a stop cut short says little about how long the next one may be.
@@ -173,25 +157,27 @@ def march(
             stop = next(stops, None)
 
 
-def read(
-    steps: Iterable[tuple[float, float, Step]],
+def output_states(
+    segments: Iterable[Segment],
     y0: Tensor,
     times: Sequence[float],
     dense: Dense,
     f: Field,
     log: Log,
     tensors: Tensor | None = None,
-    max_steps: int = 2**31 - 1,
-) -> Tensor:
-    """The solution at the times, shape (T, *y0.shape), read off the steps; the first is y0.
+    max_steps: int = UNLIMITED,
+) -> Iterator[Tensor]:
+    """Yield the states at the times, read off the steps: tensors (m, *y0.shape), T in all.
 
-    Times inside a step are interpolated by the method's dense output, all those of one step at
-    once. `tensors` holds the times as a tensor where gradients with respect to them are wanted.
-    `max_steps` bounds the attempts between outputs.
+    The first is y0. Times inside a step are interpolated by the method's dense output, all those of
+    one step at once. `tensors` holds the times as a tensor where gradients with respect to them are
+    wanted. `max_steps` bounds the attempts between outputs.
     """
-    outputs, i, done = [y0.unsqueeze(0)], 1, 0
+    yield y0.unsqueeze(0)
+    i = 1  # the next time
+    served = 0  # attempts up to the last output
     direction = 1 if len(times) < 2 or times[-1] > times[0] else -1
-    for t, t1, step in steps:
+    for t, t1, step in segments:
         first = i
         # A step that happens to end on an output time, without having been cut for it, does not
         # move with that time.
@@ -201,18 +187,17 @@ def read(
         ):
             i += 1
         if i > first:
-            if dense == "cubic" and step.f1 is None:
-                step.f1 = f(stage_times((1.0,), step.t, step.h, step.y1)[0], step.y1)
+            if dense == "cubic":
+                end_slope(step, f)
             inside: Tensor | list[float] = [(s - t) / (t1 - t) for s in times[first:i]]
             if tensors is not None:
                 inside = (tensors[first:i] - step.t) / step.h
-            outputs.append(interpolate(step, inside, dense))
+            yield interpolate(step, inside, dense)
         if i < len(times) and times[i] == t1:
-            outputs.append(step.y1.unsqueeze(0))
+            yield step.y1.unsqueeze(0)
             i += 1
         attempts = log.stats.accepted + log.stats.rejected
         if i > first:
-            done = attempts
-        elif attempts - done >= max_steps and i < len(times):
+            served = attempts
+        elif attempts - served >= max_steps and i < len(times):
             raise too_many_steps(max_steps, t1, times[i], t1 - t)
-    return torch.cat(outputs)

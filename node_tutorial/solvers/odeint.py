@@ -1,5 +1,4 @@
-"""The front door: `odeint`, a drop-in for torchdiffeq's, and `solve`, which also returns statistics
-and every step.
+"""The front door: `odeint`, a drop-in for torchdiffeq's, and `solve`, which also tells what it did.
 
 Where we differ from torchdiffeq 0.2.5, on purpose:
 - an unknown option raises (there: a warning); messages name the argument and the remedy; a solve
@@ -28,13 +27,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import inputs
 from .batched import solve_per_sample
 from .events import link_event_gradient
 from .inputs import State, uncompiled, unflatten
-from .methods.registry import METHODS, check_method
+from .methods.registry import find_method
+from .options import take_compile
 from .problem import Problem, prepare, run, run_to_event
 from .solution import Solution
+from .statistics import Stats
 
 
 def odeint(
@@ -47,6 +47,7 @@ def odeint(
     method: str | None = None,
     options: dict | None = None,
     event_fn: Callable | None = None,
+    stats: Stats | None = None,
 ) -> Any:
     """Solve dy/dt = func(t, y), y(t[0]) = y0.
 
@@ -59,17 +60,21 @@ def odeint(
         method: one of METHODS; "dopri5" if None. For stiff problems "kvaerno5", "kvaerno3" or
             "trbdf2" (adaptive), or one of "implicit_euler", "trapezoid", "radauIIA5", .. with
             step_size: they need func to be differentiable by autograd, and take real states.
-                "semi_implicit_euler", "leapfrog", "yoshida4": y0 = (q, p), or one tensor whose last
-                dimension holds q, then p.
-        options: of the method. Adaptive: norm, first_step, min_step, max_step, max_num_steps
-            (between two output times), step_t and jump_t (times that no step crosses; func jumps at
-            the latter), safety, ifactor, dfactor, controller ("I", "PI", the default of implicit
-            methods, or a function). Fixed: step_size or grid_constructor, interp ("cubic",
-            "linear"), perturb (not reversible methods). Adams methods also max_iters, max_order.
-            scipy_solver: solver, min_step, max_step. All: compile (True: the whole solve as one
-                compiled program, for explicit Runge-Kutta methods; see `compiled/solve.py`).
+            "semi_implicit_euler", "leapfrog", "yoshida4": y0 = (q, p), or one tensor whose last
+            dimension holds q, then p.
+        options: of the method.
+            Adaptive: norm, first_step, min_step, max_step, max_num_steps (between two output
+            times), step_t and jump_t (times that no step crosses; func jumps at the latter),
+            safety, ifactor, dfactor, controller ("I", "PI", the default of implicit methods, or a
+            function).
+            Fixed: step_size or grid_constructor, interp ("cubic", "linear"), perturb (not
+            reversible methods). Adams methods also max_iters, max_order.
+            scipy_solver: solver, min_step, max_step.
+            All: max_num_evaluations (of func, in all of the solve); compile (True: the whole solve
+            as one compiled program, for explicit Runge-Kutta methods; see `compiled/solve.py`).
         event_fn: event_fn(t, y) -> tensor; the solve ends where it becomes zero. t must hold two
             times then, of which the second gives the direction only.
+        stats: a `Stats` to which the cost of this solve is added.
 
     Returns:
         Tensor (T, *y0.shape), or a tuple of such; differentiable with respect to y0, t and whatever
@@ -78,16 +83,17 @@ def odeint(
 
     Raises:
         TypeError, ValueError: for inputs that cannot be right.
-        SolveError: if the solve cannot go on.
+        SolveError: if the solve cannot go on, or may not (max_num_steps, max_num_evaluations); its
+            `solution` has what was solved before.
 
     Source: the signature is torchdiffeq's (github.com/rtqichen/torchdiffeq); the module lists the
     differences.
     """
-    options, compiled = inputs.take_compile(options)
-    problem = prepare(func, y0, t, rtol, atol, method, options, event_fn)
+    options, as_program = take_compile(options)
+    problem = prepare(func, y0, t, rtol, atol, method, options, event_fn, stats)
     if event_fn is None:
-        return (_run_compiled(func, problem) if compiled else run(problem)).y
-    if compiled:
+        return (_run_compiled(func, problem) if as_program else run(problem)).y
+    if as_program:
         warnings.warn(uncompiled("events are looked for in Python"), stacklevel=2)
     t_event, y = run_to_event(problem, event_fn)
     return torch.tensor(t_event, dtype=t.dtype, device=t.device), unflatten(y, problem.shapes)
@@ -105,28 +111,23 @@ def solve(
     per_sample: bool = False,
     record: bool = False,
 ) -> Solution:
-    """As `odeint`, but returns a `Solution`: states, statistics and, with `record`, every attempt
-    and the dense output.
+    """As `odeint`, but returns a `Solution`; with `record`, with every attempt and dense output.
 
     With `per_sample`, every row of y0 (B, ...) has its own clock: its own steps, and its own output
     times if t is (B, T); func then gets t of shape (B, 1, ..., 1). Adaptive Runge-Kutta methods
     only.
     """
-    options, compiled = inputs.take_compile(options)
+    options, as_program = take_compile(options)
     if per_sample:
-        if compiled:
+        if as_program:
             warnings.warn(uncompiled("per_sample has one clock per sample"), stacklevel=2)
-        return solve_per_sample(
-            func, y0, t, rtol, atol, METHODS[check_method(method)], options, record
-        )
+        return solve_per_sample(func, y0, t, rtol, atol, find_method(method), options, record)
     problem = prepare(func, y0, t, rtol, atol, method, options)
-    return _run_compiled(func, problem, record) if compiled else run(problem, record)
+    return _run_compiled(func, problem, record) if as_program else run(problem, record)
 
 
 def _run_compiled(func: Callable, problem: Problem, record: bool = False) -> Solution:
-    """As `run`, compiled. Loaded only when it is wanted, since it needs parts of torch that are not
-    public.
-    """
+    """As `run`, compiled. Loaded only when wanted: it needs parts of torch that are not public."""
     try:
         from .compiled.solve import run_compiled
     except (ImportError, AttributeError) as error:
@@ -148,9 +149,7 @@ def odeint_dense(
     method: str | None = None,
     options: dict | None = None,
 ) -> Solution:
-    """Solve from t0 to t1 and return the solution as a function of time: y = odeint_dense(...);
-    y(0.5).
-    """
+    """Solve from t0 to t1; the solution as a function of time: y = odeint_dense(...); y(0.5)."""
     t = torch.stack([torch.as_tensor(s, dtype=torch.float64).detach() for s in (t0, t1)])
     return solve(func, y0, t, rtol=rtol, atol=atol, method=method, options=options, record=True)
 

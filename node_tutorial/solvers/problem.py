@@ -1,6 +1,5 @@
 """An initial value problem in normal form, and how it is run."""
 
-import functools
 import itertools
 import math
 import warnings
@@ -14,41 +13,44 @@ from torch import Tensor
 
 from . import inputs
 from .control import Controller, Tolerance
-from .errors import check_solution
+from .errors import SolveError, check_solution, first_overflow
 from .events import find_event, first_of
 from .inputs import unflatten
-from .integrate import Log, Method, Stop, march, read
-from .methods.adams import Adams
-from .methods.implicit import ImplicitRungeKutta
-from .methods.registry import METHODS, check_method, known_options, takes_fixed_steps
-from .methods.reversible import Reversible, Twofold
-from .methods.scipy_solver import solve_with_scipy
-from .methods.symplectic import Splitting, Symplectic, check_halves
-from .runge_kutta import RungeKutta, time_tensor
+from .integrate import UNLIMITED, Log, Segment, Stop, march, output_states
+from .methods.method import Method, Setup
+from .methods.registry import find_method
+from .options import NONE_GIVEN, Options, make_controller, make_tolerance, read_options
+from .runge_kutta import Dense, Field, Stepper, end_slope, time_tensor
 from .solution import Solution
-from .tableaus import Tableau
+from .statistics import Stats
 
 
 @dataclass
 class Problem:
-    """A checked initial value problem in normal form: the state is one tensor, the times are
-    floats.
-    """
+    """A checked initial value problem in normal form: one tensor as state, floats as times."""
 
-    f: Callable
+    f: Field
     y0: Tensor
-    shapes: list[torch.Size] | None
+    shapes: list[torch.Size] | None  # of the parts of a tuple state
     t: Tensor
     times: list[float]
     method: str
-    options: dict
+    kind: Method
+    setup: Setup
+    options: Options
     log: Log
     tol: Tolerance | None  # None: fixed steps
     controller: Controller | None
-    stepper: Method | None  # None: scipy
-    dense: Any
-    rtol: Any
-    atol: Any
+    stepper: Stepper | None  # None: the method has a loop of its own
+    dense: Dense
+
+    @property
+    def rtol(self) -> float | Tensor:
+        return self.setup.rtol
+
+    @property
+    def atol(self) -> float | Tensor:
+        return self.setup.atol
 
     @property
     def direction(self) -> int:
@@ -57,27 +59,21 @@ class Problem:
     @property
     def max_steps(self) -> int:
         """The most attempts between two output times."""
-        return int(self.options.get("max_num_steps", 2**31 - 1))
+        return int(self.options.max_num_steps or UNLIMITED)
 
     @cached_property
     def tensors(self) -> Tensor | None:
-        """The times as a tensor in double precision, where gradients with respect to them are
-        wanted.
-        """
+        """The times in double precision, where gradients with respect to them are wanted."""
         return self.t.double() if self.t.requires_grad and torch.is_grad_enabled() else None
 
     def stop(self, t: float, jump: bool = False, *, moves: bool = False) -> Stop:
-        """A stop at t: an output time, else a constant, else (`moves`) a time that moves with t[0]."""
+        """A stop at t: an output time, or a constant, or (`moves`) a time that moves with t[0]."""
         if self.tensors is None:
             return Stop(t, None, jump)
         if t in self.times:
             return Stop(t, self.tensors[self.times.index(t)], jump)
-        return Stop(
-            t, None if moves else torch.tensor(t, dtype=torch.float64, device=self.t.device), jump
-        )
-
-
-_explicit = functools.lru_cache(RungeKutta)  # which keeps no state
+        constant = torch.tensor(t, dtype=torch.float64, device=self.t.device)
+        return Stop(t, None if moves else constant, jump)
 
 
 def prepare(
@@ -89,138 +85,207 @@ def prepare(
     method: Any,
     options: Any,
     event_fn: Any = None,
+    stats: Stats | None = None,
 ) -> Problem:
-    """Check everything, and bring it into normal form."""
-    method = check_method(method)
+    """Check everything, and bring it into normal form. What the solve costs is added to `stats`."""
+    kind = find_method(method)
+    name = kind.name
     times = inputs.check_times(t)
-    if event_fn is not None and len(times) != 2:
-        raise ValueError(
-            f"with event_fn, t must hold two times, the start and any later one; got {len(times)}"
-        )
     if not callable(func):
         raise TypeError(f"func must be callable as func(t, y), got {type(func).__name__}")
+    if event_fn is not None:
+        _check_event(event_fn, times)
     flat, shapes = inputs.check_state(y0)
     if t.device != flat.device:
         t = t.to(flat.device)
-    if event_fn is not None and not callable(event_fn):
+    rtol = inputs.check_tolerance("rtol", rtol, flat, shapes)
+    atol = inputs.check_tolerance("atol", atol, flat, shapes)
+    if kind.check is not None:
+        kind.check(name, flat, shapes)
+    adaptive = kind.adaptive
+    settings = NONE_GIVEN
+    if options is not None:
+        given = options if isinstance(options, dict) else {}
+        adaptive = not kind.takes_fixed_steps(given)
+        settings = read_options(options, kind.known_options(given), name)
+
+    log = Log(stats or Stats(), max_evaluations=settings.max_num_evaluations)
+    callbacks = ["callback_step"] if kind.solve is None else []
+    if adaptive:
+        callbacks += ["callback_accept_step", "callback_reject_step"]
+    silent = inputs.add_callbacks(log, func, shapes, callbacks)
+    if silent:
+        warnings.warn(
+            f"method {name!r} does not call {', '.join(silent)}; they stay silent", stacklevel=3
+        )
+    f = inputs.counted_field(func, flat, shapes, log)
+
+    tol = controller = None
+    if adaptive:
+        norm = inputs.make_norm(settings.norm, shapes)
+        tol = make_tolerance(rtol, atol, flat, norm, settings)
+        # A solution that stiffens bit by bit makes the I controller fail at every other step
+        # (measured: van der Pol).
+        controller = make_controller(settings, "PI" if kind.implicit else "I")
+    setup = Setup(rtol, atol, log.stats, adaptive, settings)
+    return Problem(
+        f=f,
+        y0=flat,
+        shapes=shapes,
+        t=t,
+        times=times,
+        method=name,
+        kind=kind,
+        setup=setup,
+        options=settings,
+        log=log,
+        tol=tol,
+        controller=controller,
+        stepper=kind.stepper(setup) if kind.stepper is not None else None,
+        dense=settings.interp or kind.dense,
+    )
+
+
+def _check_event(event_fn: Any, times: list[float]) -> None:
+    if len(times) != 2:
+        raise ValueError(
+            f"with event_fn, t must hold two times, the start and any later one; got {len(times)}"
+        )
+    if not callable(event_fn):
         raise TypeError(
             f"event_fn must be callable as event_fn(t, y), got {type(event_fn).__name__}"
         )
-    rtol, atol = (
-        inputs.check_tolerance(name, tol, flat, shapes)
-        for name, tol in (("rtol", rtol), ("atol", atol))
-    )
-    log = Log()
-    f = inputs.counted_field(func, flat, shapes, log.stats)
-
-    kind = METHODS[method]
-    implicit = getattr(kind, "implicit", False)
-    if implicit and flat.is_complex():
-        raise TypeError(
-            f"method {method!r} is implicit and takes real states only, got {flat.dtype}; use "
-            "torch.view_as_real(y0), "
-            "and the same inside func"
-        )
-    options = inputs.check_options(options, known_options(method, options), method)
-    adaptive = not takes_fixed_steps(method, options)
-
-    supported = {
-        "callback_step",
-        *(("callback_accept_step", "callback_reject_step") if adaptive else ()),
-    }
-    left = inputs.add_callbacks(log, func, shapes, () if kind is solve_with_scipy else supported)
-    if left:
-        warnings.warn(
-            f"method {method!r} does not call {', '.join(left)}; they stay silent", stacklevel=3
-        )
-
-    tol = controller = None
-    stepper: Method | None = None
-    dense: Any = "cubic"
-    if adaptive:
-        tol = inputs.make_tolerance(
-            rtol, atol, flat, inputs.make_norm(options.get("norm"), shapes), options
-        )
-        # A solution that stiffens bit by bit makes the I controller fail at every other step
-        # (measured: van der Pol).
-        controller = inputs.make_controller(options, "PI" if implicit else "I")
-    if isinstance(kind, Tableau):
-        dense = kind.dense or "cubic"
-        stepper = (
-            ImplicitRungeKutta(kind, rtol, atol, log.stats, adaptive)
-            if implicit
-            else _explicit(kind)
-        )
-    elif kind is Adams:
-        limits = {name: options[name] for name in ("max_iters", "max_order") if name in options}
-        stepper = Adams(method != "explicit_adams", rtol, atol, **limits)
-    elif isinstance(kind, Splitting):
-        check_halves(flat, shapes, method)
-        stepper, dense = Symplectic(method, kind), kind.dense
-    elif isinstance(kind, Reversible):
-        stepper = Twofold(kind)
-    if options.get("interp") is not None:
-        if options["interp"] not in ("linear", "cubic"):
-            raise ValueError(
-                f"options['interp'] must be 'linear' or 'cubic', got {options['interp']!r}"
-            )
-        dense = options["interp"]
-    return Problem(
-        f, flat, shapes, t, times, method, options, log, tol, controller, stepper, dense, rtol, atol
-    )
 
 
 def run(p: Problem, record: bool = False) -> Solution:
-    """Solve, without an event."""
-    segments: list | None = [] if record else None
-    if p.stepper is None:
-        limits = {
-            name: p.options[name]
-            for name in ("solver", "min_step", "max_step")
-            if name in p.options
-        }
-        y = solve_with_scipy(p.f, p.y0, p.times, p.rtol, p.atol, **limits)
-        segments = None
-    else:
-        p.log.attempts = [] if record else None
-        steps = accepted_steps(p)
-        if segments is not None:
-            steps = _keep(steps, segments, p)
-        y = read(steps, p.y0, p.times, p.dense, p.f, p.log, p.tensors, p.max_steps)
+    """Solve, without an event.
+
+    Raises:
+        SolveError: if the solve cannot go on; what was solved before is in its `solution`.
+    """
+    if p.kind.solve is not None:
+        return _run_by_itself(p)
+    segments: list[Segment] | None = [] if record else None
+    p.log.attempts = [] if record else None
+    steps = accepted_steps(p)
+    if segments is not None:
+        steps = _kept(steps, segments, p)
+    return _solution(p, states_of(p, steps, p.tensors, segments), segments)
+
+
+def states_of(
+    p: Problem,
+    steps: Iterable[Segment],
+    tensors: Tensor | None = None,
+    segments: list[Segment] | None = None,
+) -> Tensor:
+    """The states (T, *y0.shape) at the times of the problem, read off the steps.
+
+    Args:
+        steps: `accepted_steps`, or what passes them on.
+        tensors: the times, where gradients with respect to them are wanted.
+        segments: the steps that are kept, to be handed over if the solve fails.
+
+    Raises:
+        SolveError: with its `solution`.
+    """
+    found: list[Tensor] = []
+    try:
+        for states in output_states(
+            steps, p.y0, p.times, p.dense, p.f, p.log, tensors, p.max_steps
+        ):
+            found.append(states)
+        y = torch.cat(found)
         if p.tol is None:
             check_solution(y, p.times, p.method)
+    except SolveError as error:
+        error.solution = _solved_before(p, found, segments)
+        raise
+    return y
+
+
+def _solved_before(
+    p: Problem, found: list[Tensor], segments: list[Segment] | None = None
+) -> Solution:
+    """What a solve that failed has found: the outputs, and the end of its last step behind them."""
+    y = torch.cat(found or [p.y0.unsqueeze(0)])
+    y = y[: first_overflow(y)]
+    t = p.t[: len(y)]
+    reached = p.log.reached
+    if segments is not None:  # of the last step, what the dense output needs may be missing
+        segments = [s for s in segments if torch.isfinite(s.step.y1).all()]
+        reached = (segments[-1].t1, segments[-1].step.y1) if segments else None
+    if reached is not None:
+        end, state = reached
+        later = len(t) and p.direction * (end - p.times[len(t) - 1]) > 0
+        if later and torch.isfinite(state).all():
+            t = torch.cat([t, t.new_tensor([end])])
+            y = torch.cat([y, state.unsqueeze(0)])
+    return _solution(p, y, segments, t)
+
+
+def _solution(
+    p: Problem, y: Tensor, segments: list[Segment] | None = None, t: Tensor | None = None
+) -> Solution:
     shapes = p.shapes
-    back = None if shapes is None else lambda y: unflatten(y, shapes)
-    return Solution(p.t, unflatten(y, shapes), p.log.stats, p.log.attempts, segments, p.dense, back)
+    return Solution(
+        t=p.t if t is None else t,
+        y=unflatten(y, shapes),
+        stats=p.log.stats,
+        steps=p.log.attempts,
+        _segments=segments,
+        _dense=p.dense,
+        _unflatten=None if shapes is None else lambda y: unflatten(y, shapes),
+    )
+
+
+def _run_by_itself(p: Problem) -> Solution:
+    """As `run`, by a method with a loop of its own."""
+    assert p.kind.solve is not None
+    try:
+        y, failure = p.kind.solve(p.setup, p.f, p.y0, p.times)
+    except SolveError as error:  # the limit of evaluations
+        error.solution = _solved_before(p, [])
+        raise
+    if failure:
+        stopped = SolveError(failure)
+        stopped.solution = _solution(p, y, t=p.t[: len(y)])
+        raise stopped
+    return _solution(p, y)
 
 
 def run_to_event(p: Problem, event_fn: Callable) -> tuple[float, Tensor]:
     """Solve until the event: its time, and the states (2, N) at the start and there."""
     if p.stepper is None:
         raise ValueError(
-            "scipy_solver does not handle events here; use an adaptive method such as 'dopri5'"
+            f"{p.method} does not handle events here; use an adaptive method such as 'dopri5'"
         )
 
     def flat_event(t: Tensor, y: Tensor) -> Tensor:
         return torch.as_tensor(event_fn(t, unflatten(y, p.shapes)))
 
     if p.tol is None:
-        if "step_size" not in p.options:
+        if p.options.step_size is None:
             raise ValueError(
                 f"with event_fn, method {p.method!r} needs a step: options={{'step_size': ...}}"
             )
-        h = p.direction * float(p.options["step_size"])
+        h = p.direction * p.options.step_size
         stops: Iterable[Stop] = (Stop(p.times[0] + n * h) for n in itertools.count(1))
     else:
         stops = _stops(p, p.direction * math.inf)
     g = first_of(flat_event, time_tensor(p.times[0], p.y0), p.y0)
-    limit = int(p.options.get("max_num_steps", 20_000))
-    t_event, y = find_event(_steps(p, stops), g, p.y0, p.times[0], p.dense, p.f, p.log, limit)
+    limit = int(p.options.max_num_steps or 20_000)
+    steps = _steps(p, stops)
+    try:
+        t_event, y = find_event(steps, g, p.y0, p.times[0], p.dense, p.f, p.log, limit)
+    except SolveError as error:
+        error.solution = _solved_before(p, [])
+        raise
     return t_event, torch.stack([p.y0, y])
 
 
-def accepted_steps(p: Problem) -> Iterator:
-    """(t, t1, step) for every step of the solve from t[0] to t[-1]."""
+def accepted_steps(p: Problem) -> Iterator[Segment]:
+    """Every step of the solve from t[0] to t[-1]."""
     return _steps(p, stops_of(p))
 
 
@@ -229,79 +294,69 @@ def stops_of(p: Problem) -> list[Stop]:
     return _grid(p) if p.tol is None else _stops(p)
 
 
-def _steps(p: Problem, stops: Iterable[Stop]) -> Iterator:
+def _steps(p: Problem, stops: Iterable[Stop]) -> Iterator[Segment]:
     assert p.stepper is not None
     start = Stop(p.times[0], None if p.tensors is None else p.tensors[0])
-    perturb = bool(p.options.get("perturb", False))
     return march(
-        p.f, p.y0, start, stops, p.stepper, p.log, p.tol, p.controller, p.direction, perturb
+        p.f,
+        p.y0,
+        start,
+        stops,
+        p.stepper,
+        p.log,
+        p.tol,
+        p.controller,
+        p.direction,
+        p.options.perturb,
     )
 
 
-def _keep(steps: Iterator, segments: list, p: Problem) -> Iterator:
+def _kept(steps: Iterator[Segment], segments: list[Segment], p: Problem) -> Iterator[Segment]:
     """Pass the steps on, and keep them for dense output."""
-    for t, t1, step in steps:
-        if p.dense == "cubic" and step.f1 is None:
-            step.f1 = p.f(time_tensor(t1, step.y1), step.y1)
-        segments.append((t, t1, step))
-        yield t, t1, step
+    for segment in steps:
+        if p.dense == "cubic":
+            end_slope(segment.step, p.f)
+        segments.append(segment)
+        yield segment
 
 
 def _stops(p: Problem, end: float | None = None) -> list[Stop]:
-    """Of an adaptive solve: step_t and jump_t ahead of the start, in order, and the end, by default
-    t[-1].
-    """
-    times = {}
-    for name in ("step_t", "jump_t"):
-        if p.options.get(name) is None:
-            continue
-        for s in torch.as_tensor(p.options[name], dtype=torch.float64).reshape(-1).tolist():
-            if s in times:
-                raise ValueError(
-                    f"options: {s:.6g} stands twice in step_t and jump_t; name each time once"
-                )
-            times[s] = name == "jump_t"
+    """Of an adaptive solve: step_t and jump_t ahead, in order, and the end, by default t[-1]."""
     if len(p.times) < 2:
         return []
+    jumps = p.options.jump_t
     last = p.stop(p.times[-1] if end is None else end)
-    ahead = [
-        s for s in times if 0 < (s - p.times[0]) * p.direction < (last.t - p.times[0]) * p.direction
-    ]
+    room = p.direction * (last.t - p.times[0])
+    given = (*p.options.step_t, *jumps)
+    ahead = [s for s in given if 0 < p.direction * (s - p.times[0]) < room]
     ahead.sort(reverse=p.direction < 0)
-    return [*(p.stop(s, times[s]) for s in ahead), last._replace(jump=times.get(last.t, False))]
+    return [*(p.stop(s, s in jumps) for s in ahead), last._replace(jump=last.t in jumps)]
 
 
 def _grid(p: Problem) -> list[Stop]:
     """Of a fixed-step solve: the grid after its first point."""
-    step_size, constructor = p.options.get("step_size"), p.options.get("grid_constructor")
-    if step_size is not None and constructor is not None:
-        raise ValueError("options: give step_size or grid_constructor, not both")
+    h = p.options.step_size
     if len(p.times) < 2:
         return []
-    if constructor is not None:
-        grid = constructor(p.f, p.y0, p.t)
-        points = inputs.check_times(grid, "options['grid_constructor'](func, y0, t)")
-        if abs(points[0] - p.times[0]) + abs(points[-1] - p.times[-1]) > 1e-12 * abs(
-            p.times[-1] - p.times[0]
-        ):
-            raise ValueError(
-                f"the grid must run from t[0] = {p.times[0]:.6g} to t[-1] = {p.times[-1]:.6g}, "
-                f"got {points[0]:.6g} to "
-                f"{points[-1]:.6g}"
-            )
-        return [Stop(s, grid[i] if p.tensors is not None else None) for i, s in enumerate(points)][
-            1:
-        ]
-    if step_size is None:
+    if p.options.grid_constructor is not None:
+        return _given_grid(p, p.options.grid_constructor(p.f, p.y0, p.t))
+    if h is None:
         return [p.stop(s) for s in p.times[1:]]
-    if not float(step_size) > 0:
-        raise ValueError(
-            f"options['step_size'] must be a positive number, got {step_size!r} (also for "
-            "decreasing t)"
-        )
-    h, span = float(step_size), abs(p.times[-1] - p.times[0])
-    n = max(
-        1, math.ceil(span / h - 1e-6)
-    )  # a last step longer by a millionth rather than one of rounding size
+    # A last step longer by a millionth rather than one of rounding size.
+    n = max(1, math.ceil(abs(p.times[-1] - p.times[0]) / h - 1e-6))
     inner = [p.stop(p.times[0] + p.direction * i * h, moves=True) for i in range(1, n)]
     return [*inner, p.stop(p.times[-1])]
+
+
+def _given_grid(p: Problem, grid: Tensor) -> list[Stop]:
+    points = inputs.check_times(grid, "options['grid_constructor'](func, y0, t)")
+    start = p.times[0]
+    end = p.times[-1]
+    if abs(points[0] - start) + abs(points[-1] - end) > 1e-12 * abs(end - start):
+        raise ValueError(
+            f"the grid must run from t[0] = {start:.6g} to t[-1] = {end:.6g}, got {points[0]:.6g} "
+            f"to {points[-1]:.6g}"
+        )
+    if p.tensors is None:
+        return [Stop(s) for s in points[1:]]
+    return [Stop(s, grid[i]) for i, s in enumerate(points) if i]

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .integrate import Attempt, Stats
-from .runge_kutta import Dense, Step, interpolate
+from .integrate import Segment
+from .runge_kutta import Dense, interpolate
+from .statistics import Attempt, Stats
 
 
 @dataclass
 class Solution:
-    """The solution at the times asked for, what it cost, and, when recorded, every step and the
-    solution in between.
+    """The solution at the times asked for, what it cost, and, when recorded, all in between.
 
     Attributes:
         t: the times, (T,), or (B, T) where every sample has its own.
@@ -31,11 +31,9 @@ class Solution:
     y: Any
     stats: Stats
     steps: list[Attempt] | None = None
-    _segments: list[tuple[float, float, Step]] | None = field(default=None, repr=False)
+    _segments: list[Segment] | None = field(default=None, repr=False)
     _dense: Dense = field(default="cubic", repr=False)
-    _unflatten: Callable[[Tensor], Tensor | tuple[Tensor, ...]] | None = field(
-        default=None, repr=False
-    )
+    _unflatten: Callable[[Tensor], Any] | None = field(default=None, repr=False)
 
     def __call__(self, t: float | Tensor) -> Tensor | tuple[Tensor, ...]:
         """The state at any time between t[0] and t[-1], by the method's dense output.
@@ -52,35 +50,31 @@ class Solution:
                 "all samples)"
             )
         times = torch.as_tensor(t, dtype=torch.float64).detach()
-        ends = [end for _, end, _ in self._segments]
+        ends = [segment.t1 for segment in self._segments]
         direction = 1 if not ends or ends[-1] >= self._segments[0][0] else -1
         keys = [direction * end for end in ends]
-        lo, hi = float(self.t[0]), float(self.t[-1])
+        first = float(self.t[0])
+        last = float(self.t[-1])
         states = []
         for s in times.reshape(-1).tolist():
-            if not min(lo, hi) <= s <= max(lo, hi):
+            if not min(first, last) <= s <= max(first, last):
                 raise ValueError(
-                    f"t = {s:.6g} lies outside of the solution, which runs from {lo:.6g} to "
-                    f"{hi:.6g}"
+                    f"t = {s:.6g} lies outside of the solution, which runs from {first:.6g} to "
+                    f"{last:.6g}"
                 )
-            if not ends or s == lo:
+            if not ends or s == first:
                 states.append(self._segments[0][2].y0 if ends else self._first())
                 continue
-            begin, end, step = self._segments[
-                min(bisect.bisect_left(keys, direction * s), len(ends) - 1)
-            ]
-            states.append(
-                step.y1
-                if s == end
-                else interpolate(step, [(s - begin) / (end - begin)], self._dense)[0]
-            )
+            n = min(bisect.bisect_left(keys, direction * s), len(ends) - 1)
+            begin, end, step = self._segments[n]
+            if s == end:
+                states.append(step.y1)
+            else:
+                states.append(interpolate(step, [(s - begin) / (end - begin)], self._dense)[0])
         y = torch.stack(states) if times.dim() else states[0]
         return self._unflatten(y) if self._unflatten else y
 
     def _first(self) -> Tensor:
-        y = (
-            self.y
-            if isinstance(self.y, Tensor)
-            else torch.cat([part.reshape(len(part), -1) for part in self.y], 1)
-        )
-        return y[0]
+        if isinstance(self.y, Tensor):
+            return self.y[0]
+        return torch.cat([part[0].reshape(-1) for part in self.y])

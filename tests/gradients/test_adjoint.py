@@ -1,6 +1,4 @@
-"""`odeint_adjoint`: its gradients against those of the direct method, closed forms, and
-torchdiffeq's.
-"""
+"""`odeint_adjoint`: its gradients against the direct method's, closed forms, and torchdiffeq's."""
 
 import math
 
@@ -131,7 +129,8 @@ def test_a_loss_may_use_any_of_the_observations(used):
     t = torch.tensor(TIMES[0], **f64)
     results = []
     for solver in (odeint, odeint_adjoint):
-        field, y0 = Field(), start()
+        field = Field()
+        y0 = start()
         loss = solver(field, y0, t, **TIGHT)[used].square().sum()
         results.append(
             torch.autograd.grad(
@@ -189,7 +188,8 @@ def test_a_complex_state_has_the_direct_gradient():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_both_precisions_work(dtype):
-    field, y0 = Field(dtype), start(dtype)
+    field = Field(dtype)
+    y0 = start(dtype)
     y = odeint_adjoint(field, y0, torch.tensor([0.0, 1.0]), rtol=1e-5, atol=1e-6)
     y[-1].sum().backward()
     assert y.dtype == y0.grad.dtype == field.first.grad.dtype == dtype
@@ -321,7 +321,9 @@ def test_a_norm_of_ones_own_sees_a_tuple_state_spread_out():
 
 @pytest.mark.parametrize("name", ["callback_step", "callback_accept_step", "callback_reject_step"])
 def test_callbacks_of_the_backward_solve_have_a_suffix(name):
-    field, forward, backward = Field(), [], []
+    field = Field()
+    forward = []
+    backward = []
     setattr(field, name, lambda t, y, h: forward.append(t))
     setattr(field, name + "_adjoint", lambda t, y, h: backward.append((t, len(y))))
     options = {"first_step": 3.0}

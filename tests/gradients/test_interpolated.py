@@ -1,6 +1,4 @@
-"""`odeint_interpolated`: its polynomials, its memory, its options, and that it is stable where the
-adjoint is not.
-"""
+"""`odeint_interpolated`: polynomials, memory, options, and stability where the adjoint has none."""
 
 import math
 
@@ -53,7 +51,8 @@ def start():
 
 
 def gradients(mode, times, field=None, **kwargs):
-    field, y0 = Field() if field is None else field, start()
+    field = Field() if field is None else field
+    y0 = start()
     y = mode(field, y0, torch.tensor(times, **f64), **kwargs)
     return torch.autograd.grad(y.sin().sum(), (y0, *field.parameters()))
 
@@ -110,9 +109,7 @@ def test_a_time_at_either_end_or_a_rounding_beyond_is_answered():
 
 
 class Relaxing(torch.nn.Module):
-    """x' = -50 (x - cos t), z' = w x: the fast part forgets where it was, and the slow part adds it
-    up.
-    """
+    """x' = -50 (x - cos t), z' = w x: the fast part forgets where it was, the slow one does not."""
 
     def __init__(self):
         super().__init__()
@@ -126,7 +123,8 @@ def gradient_of_relaxing(mode, **kwargs):
     """dL/dw for L = z(1), from rest; the exact value is the integral of x."""
     field = Relaxing()
     y = mode(field, torch.zeros(2, **f64), torch.tensor([0.0, 1.0], **f64), **kwargs)
-    k, of_t = 50.0, math.sin(1.0)
+    k = 50.0
+    of_t = math.sin(1.0)
     exact = (k**2 * of_t + k * (1 - math.cos(1.0)) - k * (1 - math.exp(-k))) / (k**2 + 1)
     return torch.autograd.grad(y[-1, 1], field.w)[0].item(), exact
 
@@ -176,7 +174,8 @@ def test_an_implicit_method_solves_a_stiff_field_both_ways():
 @every_method
 def test_the_memory_is_the_states_of_a_step_that_the_docstring_says(method):
     def kept(steps):
-        y0, field = torch.ones(100, 2, **f64, requires_grad=True), Field()
+        y0 = torch.ones(100, 2, **f64, requires_grad=True)
+        field = Field()
         with bytes_kept(exclude=[y0, *field.parameters()]) as memory:
             odeint_interpolated(
                 field,
@@ -256,7 +255,8 @@ def test_a_complex_state_has_the_direct_gradient():
 
 @pytest.mark.parametrize("name", ["callback_step", "callback_accept_step", "callback_reject_step"])
 def test_callbacks_of_the_backward_solve_have_a_suffix(name):
-    field, backward = Field(), []
+    field = Field()
+    backward = []
     setattr(field, name + "_adjoint", lambda t, y, h: backward.append((t, len(y))))
     gradients(
         odeint_interpolated, [0.0, 4.0], field, rtol=1e-6, atol=1e-7, options={"first_step": 3.0}

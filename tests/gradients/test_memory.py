@@ -1,6 +1,4 @@
-"""Bytes kept for the backward pass: counted once per storage, and as the theory of each gradient
-says.
-"""
+"""Bytes kept for the backward pass: once per storage, and as the theory of each gradient says."""
 
 import torch
 

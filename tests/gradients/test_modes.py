@@ -252,11 +252,12 @@ def test_frozen_parameters_get_none(mode):
 
 
 @every_mode
-def test_parameters_that_the_field_does_not_use_get_zero_where_they_are_integrated_and_none_elsewhere(
+def test_parameters_that_are_not_used_get_zero_where_they_are_integrated_and_none_elsewhere(
     mode,
 ):
     def run(solve):
-        field, y0 = Field(), start()
+        field = Field()
+        y0 = start()
         field.unused = nn.Linear(3, 3).double()
         loss_of(solve(field, y0, torch.tensor(TIMES["forward"], **f64))).backward()
         return [y0.grad, *(p.grad for p in field.net.parameters())], [
@@ -272,7 +273,8 @@ def test_parameters_that_the_field_does_not_use_get_zero_where_they_are_integrat
 
 @all_but_direct
 def test_a_callable_names_its_parameters(mode):
-    field, (solve, _) = Field(), solver(mode)
+    field = Field()
+    (solve, _) = solver(mode)
 
     def call(t, y):
         return field(t, y)
@@ -281,7 +283,9 @@ def test_a_callable_names_its_parameters(mode):
         ValueError, match=rf"parameters are unknown to odeint_{mode}: give adjoint_params="
     ):
         solve(call, start(), torch.tensor([0.0, 1.0], **f64))
-    y0, t, weight = start(), torch.tensor(TIMES["forward"], **f64), field.net[0].weight
+    y0 = start()
+    t = torch.tensor(TIMES["forward"], **f64)
+    weight = field.net[0].weight
     ours = torch.autograd.grad(loss_of(solve(call, y0, t, adjoint_params=[weight])), (y0, weight))
     module = torch.autograd.grad(loss_of(solve(field, y0, t)), (y0, weight))
     assert_equal(
@@ -302,7 +306,8 @@ def test_a_state_that_needs_no_gradient_is_fine(mode):
 
 @every_mode
 def test_there_is_no_graph_where_nothing_needs_gradients_or_grad_mode_is_off(mode):
-    (solve, _), t = solver(mode), torch.tensor([0.0, 1.0], **f64)
+    (solve, _) = solver(mode)
+    t = torch.tensor([0.0, 1.0], **f64)
     with torch.no_grad():
         assert solve(Field(), start(), t).grad_fn is None
     assert solve(Field().requires_grad_(False), start().detach(), t).grad_fn is None
@@ -310,7 +315,9 @@ def test_there_is_no_graph_where_nothing_needs_gradients_or_grad_mode_is_off(mod
 
 @every_mode
 def test_a_field_without_parameters_and_one_that_ignores_the_state_are_fine(mode):
-    (solve, _), t, y0 = solver(mode), torch.tensor([0.0, 1.0, 2.0], **f64), start()
+    (solve, _) = solver(mode)
+    t = torch.tensor([0.0, 1.0, 2.0], **f64)
+    y0 = start()
     for rate in (-1.0, 0.0):  # y = y0 exp(rate t)
         y = solve(
             lambda t, y, rate=rate: rate * y if rate else torch.ones_like(y), y0, t, **named(mode)
@@ -323,7 +330,8 @@ def test_a_field_without_parameters_and_one_that_ignores_the_state_are_fine(mode
 @every_mode
 def test_rows_that_the_loss_does_not_use_get_exactly_zero(mode):
     # The other rows are as small and as large as they can be, where squares underflow and overflow.
-    (solve, _), w = solver(mode), torch.tensor([-1.0, -1.0], **f64, requires_grad=True)
+    (solve, _) = solver(mode)
+    w = torch.tensor([-1.0, -1.0], **f64, requires_grad=True)
     y0 = torch.tensor([[1.0, 2.0], [1e-300, 0.0], [1e300, -1e300]], **f64, requires_grad=True)
     y = solve(lambda t, y: w * y, y0, torch.tensor([0.0, 0.5, 1.0], **f64), **named(mode, w))
     of_y0, of_w = torch.autograd.grad(y[1:, 0, 0].square().sum(), (y0, w))
@@ -337,7 +345,8 @@ def test_rows_that_the_loss_does_not_use_get_exactly_zero(mode):
 
 @every_mode
 def test_one_time_alone_gives_the_state_itself(mode):
-    (solve, _), y0 = solver(mode), start()
+    (solve, _) = solver(mode)
+    y0 = start()
     y = solve(Field(), y0, torch.tensor([0.5], **f64))
     assert torch.equal(y, y0[None])
     assert torch.equal(
@@ -350,7 +359,9 @@ def test_one_time_alone_gives_the_state_itself(mode):
 
 @every_mode
 def test_a_second_backward_pass_needs_retain_graph(mode):
-    (solve, _), y0, field = solver(mode), start(), Field()
+    (solve, _) = solver(mode)
+    y0 = start()
+    field = Field()
     loss = loss_of(solve(field, y0, torch.tensor(TIMES["forward"], **f64)))
     first, second = (torch.autograd.grad(loss, y0, retain_graph=keep)[0] for keep in (True, False))
     assert torch.equal(first, second)
@@ -360,7 +371,8 @@ def test_a_second_backward_pass_needs_retain_graph(mode):
 
 @all_but_direct
 def test_second_derivatives_are_refused_rather_than_wrong(mode):
-    (solve, _), y0 = solver(mode), start()
+    (solve, _) = solver(mode)
+    y0 = start()
     y = solve(Field(), y0, torch.tensor([0.0, 1.0], **f64))
     (gradient,) = torch.autograd.grad(y.square().sum(), y0, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
@@ -369,7 +381,9 @@ def test_second_derivatives_are_refused_rather_than_wrong(mode):
 
 @every_mode
 def test_gradients_accumulate_and_reach_what_comes_before(mode):
-    (solve, _), field, t = solver(mode), Field(), torch.tensor([0.0, 1.0], **f64)
+    (solve, _) = solver(mode)
+    field = Field()
+    t = torch.tensor([0.0, 1.0], **f64)
     scale = torch.tensor(2.0, **f64, requires_grad=True)
     loss_of(solve(field, scale * start().detach(), t)).backward()
     once = [scale.grad.clone(), *(p.grad.clone() for p in field.parameters())]
@@ -396,7 +410,8 @@ STATE = {"batch norm": nn.BatchNorm1d(4)}
 
 
 def solve_holding(mode, part, **kwargs):
-    (solve, _), field = solver(mode, **kwargs), Holding(part)
+    (solve, _) = solver(mode, **kwargs)
+    field = Holding(part)
     y0 = torch.linspace(-1, 1, 16, **f64).reshape(8, 2).requires_grad_()
     return field, solve, y0, torch.tensor([0.0, 1.0], **f64)
 
@@ -405,7 +420,8 @@ def solve_holding(mode, part, **kwargs):
 @all_but_direct
 def test_a_random_field_is_refused_in_training_mode(mode, part):
     field, solve, *args = solve_holding(mode, part)
-    message = rf"^net\.1 \({type(part).__name__}\) is random.*odeint_{mode}.*func\.eval\(\).*mask drawn once"
+    name = type(part).__name__
+    message = rf"^net\.1 \({name}\) is random.*odeint_{mode}.*func\.eval\(\).*mask drawn once"
     with pytest.raises(ValueError, match=message):
         solve(field.train(), *args)
     assert solve(field.eval(), *args).requires_grad
@@ -418,7 +434,10 @@ def test_a_random_field_is_refused_in_training_mode(mode, part):
 @all_but_direct
 def test_a_field_whose_statistics_run_is_refused_in_training_mode(mode):
     field, solve, *args = solve_holding(mode, nn.BatchNorm1d(4))
-    message = rf"^net\.1 \(BatchNorm1d\) has a state.*odeint_{mode}.*func\.eval\(\).*GroupNorm.*track_running_stats"
+    message = (
+        rf"^net\.1 \(BatchNorm1d\) has a state.*odeint_{mode}.*func\.eval\(\)"
+        r".*GroupNorm.*track_running_stats"
+    )
     with pytest.raises(ValueError, match=message):
         solve(field.train(), *args)
     assert solve(field.eval(), *args).requires_grad

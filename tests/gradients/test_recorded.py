@@ -47,7 +47,8 @@ class Field(torch.nn.Module):
 class SeparableField(Field):
     def forward(self, t, y):
         q, p = y[..., :1], y[..., 1:]
-        v, a = self.net(torch.cat([p, p], -1))[..., :1], self.net(torch.cat([q, q], -1))[..., 1:]
+        v = self.net(torch.cat([p, p], -1))[..., :1]
+        a = self.net(torch.cat([q, q], -1))[..., 1:]
         return torch.cat([v + torch.sin(t), a * torch.cos(3 * t)], -1)
 
 

@@ -1,6 +1,4 @@
-"""AugmentedODE: the states of a plain solve from the augmented start, more than a plain one can do,
-clear refusals.
-"""
+"""AugmentedODE: states of a plain solve from the augmented start, what only it can do, refusals."""
 
 import copy
 import math
@@ -49,7 +47,8 @@ def test_without_extra_entries_it_is_a_neural_ode():
 
 
 def test_a_lift_is_appended_and_trained():
-    lift, f = nn.Linear(2, 3).double(), field(5)
+    lift = nn.Linear(2, 3).double()
+    f = field(5)
     model = AugmentedODE(f, lift)
     assert torch.equal(model.augment(X), torch.cat([X, lift(X)], 1))
     states = model(X, T)
@@ -79,7 +78,8 @@ def test_one_more_dimension_realizes_the_reflection():
 
 
 def test_training_finds_the_reflection_with_and_only_with_an_extra_dimension():
-    (x, target), losses = reflection(), {}
+    (x, target) = reflection()
+    losses = {}
     for extra in (0, 1):
         torch.manual_seed(0)
         model = AugmentedODE(VectorField(MLP(1 + extra, 16, 1 + extra)), extra)

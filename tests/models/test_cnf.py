@@ -1,6 +1,4 @@
-"""CNF and the trace: closed forms, autograd's Jacobian, mass, Hutchinson's moments, gradients,
-counts, refusals.
-"""
+"""CNF and trace: closed forms, autograd's Jacobian, mass, moments, gradients, counts, refusals."""
 
 import copy
 import math
@@ -80,7 +78,8 @@ def solver(gradient):
 
 @pytest.mark.parametrize("time", [0.3, 1.0, 1.7])
 def test_a_linear_field_expands_by_the_trace_times_the_time(time):
-    flow, y = CNF(Linear(), end=1.7, **TIGHT), points()
+    flow = CNF(Linear(), end=1.7, **TIGHT)
+    y = points()
     path = flow.path(y, torch.tensor([0.0, time], dtype=f64))
     assert torch.allclose(
         path.log[-1], torch.full((5,), time * A.trace().item(), dtype=f64), atol=1e-9
@@ -95,7 +94,8 @@ def test_a_linear_field_expands_by_the_trace_times_the_time(time):
 
 
 def test_each_way_undoes_the_other_and_its_log_det():
-    flow, x = CNF(field(), **TIGHT), points()
+    flow = CNF(field(), **TIGHT)
+    x = points()
     z, there = flow(x)
     back, again = flow.inverse(z)
     assert (z - x).abs().max() > 0.5 and there.std() > 0.1
@@ -105,7 +105,8 @@ def test_each_way_undoes_the_other_and_its_log_det():
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("way", ["forward", "inverse"])
 def test_the_log_det_is_that_of_autograds_jacobian(size, way):
-    flow, x = CNF(field(size=size), size, **TIGHT), points(4, size)
+    flow = CNF(field(size=size), size, **TIGHT)
+    x = points(4, size)
     log_det = getattr(flow, way)(x).log_det
     for row, expected in zip(x, log_det):
         matrix = jacobian(lambda x: getattr(flow, way)(x[None]).y[0], row)
@@ -125,7 +126,8 @@ def test_the_density_integrates_to_one_at_any_time(time):
 
 
 def test_at_time_zero_the_density_is_the_noise():
-    flow, x = CNF(field()), points()
+    flow = CNF(field())
+    x = points()
     assert torch.equal(flow.log_prob(x, time=0), normal_log_prob(x))
 
 
@@ -144,7 +146,8 @@ def test_samples_follow_the_density():
 
 
 def test_a_push_has_the_density_of_every_time_on_its_way():
-    flow, z = CNF(field(), **TIGHT), points()
+    flow = CNF(field(), **TIGHT)
+    z = points()
     t = torch.tensor([0.0, 0.2, 0.7, 1.0], dtype=f64)
     y, log_p = flow.push(z, t)
     assert y.shape == (4, 5, 2) and log_p.shape == (4, 5)
@@ -158,7 +161,8 @@ def test_a_push_has_the_density_of_every_time_on_its_way():
 
 
 def test_the_exact_trace_is_that_of_autograds_jacobian():
-    f, y = field(size=3), points(6, 3).requires_grad_()
+    f = field(size=3)
+    y = points(6, 3).requires_grad_()
     t = torch.tensor(0.4, dtype=f64)
     trace = exact_trace(f(t, y), y)
     expected = torch.stack([jacobian(lambda y: f(t, y), row).trace() for row in y.detach()])
@@ -173,8 +177,10 @@ def test_the_exact_trace_is_that_of_autograds_jacobian():
 @pytest.mark.parametrize("widths", [(3, 8, 3), (3, 8, 7, 3), (5, 8, 7, 3), (4, 8, 3)])
 def test_a_field_knows_its_trace_by_a_formula(widths, time):
     torch.manual_seed(0)
-    f, t = TimedMLP(*widths, time=time).double(), torch.tensor(0.4, dtype=f64)
-    y, rest = points(6, 3).requires_grad_(), torch.randn(6, widths[0] - 3, dtype=f64)
+    f = TimedMLP(*widths, time=time).double()
+    t = torch.tensor(0.4, dtype=f64)
+    y = points(6, 3).requires_grad_()
+    rest = torch.randn(6, widths[0] - 3, dtype=f64)
     dy, trace = f.with_trace(t, torch.cat([y, rest], 1))
     expected = f(t, torch.cat([y, rest], 1))
     assert torch.allclose(dy, expected, atol=1e-14) and torch.allclose(
@@ -189,7 +195,8 @@ def test_a_field_knows_its_trace_by_a_formula(widths, time):
 
 
 def test_without_a_formula_there_is_none():
-    t, y = torch.tensor(0.4), torch.zeros(5, 2)
+    t = torch.tensor(0.4)
+    y = torch.zeros(5, 2)
     assert TimedMLP(2, 8, 2, activation=nn.Softplus).with_trace(t, y) is None
     assert (
         TimedMLP(2, 8, 8, 8, 2).with_trace(t, y) is None and TimedMLP(2, 2).with_trace(t, y) is None
@@ -200,7 +207,8 @@ def test_without_a_formula_there_is_none():
 
 @pytest.mark.parametrize("gradient", [mode for mode in GRADIENT_MODES if mode != "reversible"])
 def test_the_formula_changes_neither_densities_nor_gradients(gradient):
-    f, x = field(), points().requires_grad_()
+    f = field()
+    x = points().requires_grad_()
     one, other = (CNF(func, gradient=gradient, **TIGHT).log_prob(x) for func in (f, Plain(f)))
     assert torch.allclose(one, other, atol=1e-9)
     inputs = (x, *f.parameters())
@@ -213,7 +221,8 @@ def test_the_formula_changes_neither_densities_nor_gradients(gradient):
 @pytest.mark.parametrize("kind", ["rademacher", "gaussian"])
 def test_hutchinsons_estimate_has_its_mean_and_variance(kind):
     torch.manual_seed(0)
-    n, S = 40000, (A + A.T) / 2
+    n = 40000
+    S = (A + A.T) / 2
     y = torch.zeros(n, 2, dtype=f64, requires_grad=True)
     estimates = hutchinson_trace(y @ A.T, y, draw_noise(kind, 1, y))
     norm = S.square().sum()
@@ -235,7 +244,8 @@ def test_signs_are_exact_for_a_diagonal_jacobian():
 @pytest.mark.parametrize("trace", ["rademacher", "gaussian"])
 def test_the_estimated_log_density_is_right_in_the_mean(trace):
     torch.manual_seed(0)
-    f, x = field(), points(1)
+    f = field()
+    x = points(1)
     exact = CNF(f, **TIGHT)(x).log_det.item()
     many = CNF(f, trace=trace)(x.expand(4000, 2)).log_det
     error = many.std().item() / math.sqrt(4000)
@@ -245,7 +255,8 @@ def test_the_estimated_log_density_is_right_in_the_mean(trace):
 
 
 def test_the_noise_stays_during_a_solve_and_is_drawn_anew_for_the_next():
-    f, x = field(), points()
+    f = field()
+    x = points()
     flow = CNF(f, trace="rademacher", **TIGHT)
     assert not torch.equal(flow(x).log_det, flow(x).log_det)
     # With one noise the log_det is a smooth integral: another tolerance changes little.
@@ -258,7 +269,8 @@ def test_the_noise_stays_during_a_solve_and_is_drawn_anew_for_the_next():
 
 
 def test_noise_that_is_redrawn_at_every_evaluation_costs_evaluations():
-    f, x = field(), points(100)
+    f = field()
+    x = points(100)
     torch.manual_seed(0)
     with torch.no_grad():
         kept, redrawn = (
@@ -272,7 +284,8 @@ def test_noise_that_is_redrawn_at_every_evaluation_costs_evaluations():
 @pytest.mark.parametrize("gradient", GRADIENT_MODES)
 @pytest.mark.parametrize("trace", ["exact", "rademacher"])
 def test_every_gradient_mode_gives_the_gradient_of_finite_differences(gradient, trace):
-    f, x = field(), points(3).requires_grad_()
+    f = field()
+    x = points(3).requires_grad_()
     flow = CNF(f, trace=trace, **solver(gradient))
 
     def loss(x=x):
@@ -296,7 +309,8 @@ def test_every_gradient_mode_gives_the_gradient_of_finite_differences(gradient, 
 
 @pytest.mark.parametrize("gradient", ["direct", "replay", "adjoint"])
 def test_a_backward_pass_uses_the_noise_of_its_own_solve(gradient):
-    f, x = field(), points(3)
+    f = field()
+    x = points(3)
     flow = CNF(f, trace="gaussian", **solver(gradient))
 
     def losses():
@@ -355,7 +369,8 @@ def test_penalties_have_their_closed_forms_and_leave_the_density_alone(trace):
 
 @pytest.mark.parametrize("trace", ["exact", "gaussian"])
 def test_penalties_are_not_negative_and_take_no_further_step(trace):
-    f, x = field(), points(50)
+    f = field()
+    x = points(50)
     flow = CNF(f, trace=trace)
     torch.manual_seed(0)
     plain = flow.log_prob(x)
@@ -373,7 +388,8 @@ def test_penalties_are_not_negative_and_take_no_further_step(trace):
 
 def test_the_estimated_jacobian_norm_is_right_in_the_mean():
     torch.manual_seed(0)
-    f, x = field(), points(1)
+    f = field()
+    x = points(1)
     exact = CNF(f).penalized(x).frobenius.item()
     many = CNF(f, trace="rademacher").penalized(x.expand(3000, 2)).frobenius
     assert many.mean().item() == pytest.approx(
@@ -383,7 +399,8 @@ def test_the_estimated_jacobian_norm_is_right_in_the_mean():
 
 @pytest.mark.parametrize("gradient", [mode for mode in GRADIENT_MODES if mode != "reversible"])
 def test_gradients_of_the_penalties_in_every_mode(gradient):
-    f, x = field(), points(3)
+    f = field()
+    x = points(3)
 
     def loss(flow):
         log_prob, kinetic, frobenius = flow.penalized(x)
@@ -404,11 +421,9 @@ def test_penalties_and_fixed_steps_go_together():
 @pytest.mark.parametrize("gradient", ["direct", "replay", "adjoint"])
 def test_a_context_moves_the_density_and_gets_its_gradient(gradient):
     f = field(context=1)
-    flow, x, c = (
-        CNF(f, gradient=gradient, **TIGHT),
-        points(),
-        torch.linspace(-1, 1, 5, dtype=f64)[:, None],
-    )
+    flow = CNF(f, gradient=gradient, **TIGHT)
+    x = points()
+    c = torch.linspace(-1, 1, 5, dtype=f64)[:, None]
     log_p = flow.log_prob(x, c)
     for row, context, expected in zip(x, c, log_p):
         assert torch.allclose(flow.log_prob(row[None], context)[0], expected, atol=1e-7)
@@ -471,7 +486,8 @@ def test_training_finds_a_known_gaussian():
 
 
 def test_a_model_survives_copying_pickling_and_its_state_dict():
-    flow, x = CNF(field(), trace="exact", **TIGHT), points()
+    flow = CNF(field(), trace="exact", **TIGHT)
+    x = points()
     log_p = flow.log_prob(x)
     for other in (copy.deepcopy(flow), pickle.loads(pickle.dumps(flow))):
         assert torch.equal(other.log_prob(x), log_p)

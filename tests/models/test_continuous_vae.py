@@ -1,6 +1,4 @@
-"""ContinuousVAE: fields against closed forms, clocks, masks, and the bound against a likelihood
-that is known.
-"""
+"""ContinuousVAE: fields in closed form, clocks, masks, the bound against a known likelihood."""
 
 import math
 
@@ -77,9 +75,7 @@ def model(encoder=None, noise=0.4, **keywords):
 
 
 def ragged():
-    """Oscillations with 4, 7 and 2 times, some values not observed; the first series begins after
-    0.
-    """
+    """Oscillations with 4, 7 and 2 times, not all observed; the first series begins after 0."""
     series = [
         (t[:n].double(), x[:n].double())
         for (t, x), n in zip(oscillations(3, 7, end=4.0)[0], (4, 7, 2))
@@ -112,10 +108,8 @@ def test_the_bound_falls_short_of_the_likelihood_by_the_kl_to_the_posterior(mean
             posterior = MultivariateNormal(covariance @ weight.T @ value / noise**2, covariance)
             q = MultivariateNormal(m.encoder.mean, torch.diag(m.encoder.std**2))
             # the mean of the reconstruction over q, in closed form and from draws
-            center, spread = (
-                value - weight @ q.mean,
-                (weight.square() @ m.encoder.std.square()).sum(),
-            )
+            center = value - weight @ q.mean
+            spread = (weight.square() @ m.encoder.std.square()).sum()
             constant = -len(value) * math.log(noise * math.sqrt(2 * math.pi))
             reconstruction = constant - (center.square().sum() + spread) / (2 * noise**2)
             bound = reconstruction - m.elbo(t, x, mask).kl[i]
@@ -129,7 +123,8 @@ def test_the_bound_falls_short_of_the_likelihood_by_the_kl_to_the_posterior(mean
 
 
 def test_clocks_of_their_own_give_what_one_clock_gives():
-    m, z0 = model(), torch.randn(3, 2, **f64)
+    m = model()
+    z0 = torch.randn(3, 2, **f64)
     for t in (T, T + 0.5, T[:1], T[2:3]):
         own, one = m.latents(z0, t.expand(3, -1)), m.latents(z0, t)
         assert own.shape == one.shape == (3, len(t), 2)
@@ -146,7 +141,8 @@ def test_clocks_of_their_own_give_what_one_clock_gives():
 
 
 def test_masked_values_never_count():
-    m, (t, x, mask) = model(), collate(ragged())
+    m = model()
+    (t, x, mask) = collate(ragged())
     x.requires_grad_()
 
     def bound(x):
@@ -165,7 +161,8 @@ def test_masked_values_never_count():
 
 
 def test_a_series_alone_is_the_series_in_a_padded_batch():
-    m, series = model(rtol=1e-4, atol=1e-5), ragged()
+    m = model(rtol=1e-4, atol=1e-5)
+    series = ragged()
     t, x, mask = collate(series)
     z0 = torch.randn(3, 2, **f64)
     mean, std = m.encode(t, x, mask)
@@ -184,7 +181,8 @@ def test_a_series_alone_is_the_series_in_a_padded_batch():
 
 
 def test_the_set_encoder_does_not_care_for_the_order_within_the_mask_and_knows_the_number():
-    m, (t, x, mask) = model(), collate(ragged())
+    m = model()
+    (t, x, mask) = collate(ragged())
     nothing = m.encode(t, x, torch.zeros_like(mask))
     assert torch.allclose(nothing.mean[0], nothing.mean[1], atol=1e-14)
     (twice,) = torch.unique(mask.any(-1).sum(1))[:1].tolist()
@@ -194,9 +192,11 @@ def test_the_set_encoder_does_not_care_for_the_order_within_the_mask_and_knows_t
 
 
 def test_samples_and_paths_have_the_moments_of_their_gaussians():
-    mean, std = (0.8, -0.5), (0.3, 0.4)
+    mean = (0.8, -0.5)
+    std = (0.3, 0.4)
     m = model(FixedEncoder(mean, std))
-    omega, weight = m.ode.func.omega.item(), m.decoder.weight[0].detach()
+    omega = m.ode.func.omega.item()
+    weight = m.decoder.weight[0].detach()
     basis = exact_oscillation(T, torch.eye(2, **f64), omega) @ weight  # (2, T)
     with torch.no_grad():
         torch.manual_seed(0)
@@ -212,7 +212,8 @@ def test_samples_and_paths_have_the_moments_of_their_gaussians():
 
 
 def test_paths_can_be_asked_for_at_other_times_for_each_series():
-    m, (t, x, mask) = model(), collate(ragged())
+    m = model()
+    (t, x, mask) = collate(ragged())
     times = torch.stack([T, T + 1, T * 2])
     torch.manual_seed(0)
     own = m.paths(t, x, mask, times, draws=4)

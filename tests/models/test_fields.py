@@ -1,6 +1,4 @@
-"""Fields that see the time in their layers, convolutional and second-order fields: formulas,
-clocks, refusals.
-"""
+"""Fields that see the time, convolutional and second-order fields: formulas, clocks, refusals."""
 
 import math
 
@@ -34,7 +32,9 @@ def x_for(layer):
 @pytest.mark.parametrize("layer", ["linear", "images"])
 @pytest.mark.parametrize("time", TIMES)
 def test_a_timed_layer_is_its_formula(layer, time):
-    timed, x, t = make(layer, time), x_for(layer), torch.tensor(0.7, **f64)
+    timed = make(layer, time)
+    x = x_for(layer)
+    t = torch.tensor(0.7, **f64)
     if time == "concat":
         dim = 1
         expected = timed.layer(torch.cat([x, 0.7 * torch.ones_like(x.narrow(dim, 0, 1))], dim))
@@ -49,7 +49,8 @@ def test_a_timed_layer_is_its_formula(layer, time):
 
 
 def test_a_linear_layer_with_time_as_an_entry_has_a_bias_that_grows_with_time():
-    concat, x = make("linear", "concat"), x_for("linear")
+    concat = make("linear", "concat")
+    x = x_for("linear")
     weight = concat.layer.weight
     for t in (0.0, 0.4, -2.0):
         expected = x @ weight[:, :3].T + concat.layer.bias + t * weight[:, 3]
@@ -59,7 +60,8 @@ def test_a_linear_layer_with_time_as_an_entry_has_a_bias_that_grows_with_time():
 @pytest.mark.parametrize("layer", ["linear", "images"])
 @pytest.mark.parametrize("time", TIMES)
 def test_every_sample_may_have_its_own_clock(layer, time):
-    timed, x = make(layer, time), x_for(layer)
+    timed = make(layer, time)
+    x = x_for(layer)
     clocks = torch.linspace(0, 2, 5, **f64).reshape(5, *[1] * (x.dim() - 1))
     together = timed(clocks, x)
     for i in range(5):
@@ -68,7 +70,8 @@ def test_every_sample_may_have_its_own_clock(layer, time):
 
 
 def test_without_time_a_timed_mlp_is_an_mlp():
-    timed, plain = TimedMLP(2, 8, 8, 3, time=None), MLP(2, 8, 8, 3)
+    timed = TimedMLP(2, 8, 8, 3, time=None)
+    plain = MLP(2, 8, 8, 3)
     plain.load_state_dict(dict(zip(plain.state_dict(), timed.state_dict().values())))
     x = torch.randn(5, 2)
     assert torch.equal(timed(torch.tensor(0.3), x), plain(x))
@@ -76,7 +79,9 @@ def test_without_time_a_timed_mlp_is_an_mlp():
 
 def test_a_convolutional_field_treats_every_image_by_itself():
     torch.manual_seed(0)
-    field, y, t = ConvField(8).double(), torch.randn(4, 8, 4, 4, **f64), torch.tensor(0.3, **f64)
+    field = ConvField(8).double()
+    y = torch.randn(4, 8, 4, 4, **f64)
+    t = torch.tensor(0.3, **f64)
     together = field(t, y)
     for i in range(4):
         assert torch.allclose(field(t, y[i : i + 1]), together[i : i + 1], rtol=0, atol=1e-13)
@@ -87,15 +92,18 @@ def test_a_convolutional_field_treats_every_image_by_itself():
 )
 def test_images_solved_with_their_own_steps_agree_with_those_solved_together(field):
     torch.manual_seed(0)
-    field, y = field.double(), torch.randn(3, 8, 4, 4, **f64)
-    t, tight = torch.tensor([0.0, 1.0], **f64), {"rtol": 1e-8, "atol": 1e-8}
+    field = field.double()
+    y = torch.randn(3, 8, 4, 4, **f64)
+    t = torch.tensor([0.0, 1.0], **f64)
+    tight = {"rtol": 1e-8, "atol": 1e-8}
     own = solve(field, y, t, per_sample=True, **tight).y[:, -1]
     assert torch.allclose(own, odeint(field, y, t, **tight)[-1], rtol=0, atol=1e-6)
 
 
 def test_the_last_norm_bounds_the_speed_whatever_the_state():
     torch.manual_seed(0)
-    t, y = torch.tensor(0.0), torch.randn(4, 8, 4, 4)
+    t = torch.tensor(0.0)
+    y = torch.randn(4, 8, 4, 4)
     for scale in (0.1, 1.0, 100.0):
         speed = ConvField(8)(t, scale * y).square().mean().sqrt()
         assert speed.item() == pytest.approx(1, abs=0.02)
@@ -108,7 +116,8 @@ def test_a_second_order_field_solves_the_harmonic_oscillator():
         def forward(self, t, y):
             return -y[..., :1]
 
-    t, y0 = torch.linspace(0, math.pi, 5, **f64), torch.tensor([[1.0, 0.0], [0.0, 2.0]], **f64)
+    t = torch.linspace(0, math.pi, 5, **f64)
+    y0 = torch.tensor([[1.0, 0.0], [0.0, 2.0]], **f64)
     y = odeint(SecondOrder(Spring()), y0, t, rtol=1e-9, atol=1e-9)
     assert torch.allclose(y[:, 0], torch.stack([torch.cos(t), -torch.sin(t)], 1), atol=1e-7)
     assert torch.allclose(y[:, 1], 2 * torch.stack([torch.sin(t), torch.cos(t)], 1), atol=1e-7)
@@ -116,7 +125,9 @@ def test_a_second_order_field_solves_the_harmonic_oscillator():
 
 def test_in_images_position_and_velocity_are_channels():
     torch.manual_seed(0)
-    acceleration, y, t = ConvField(8, 4), torch.randn(2, 8, 4, 4), torch.tensor(0.1)
+    acceleration = ConvField(8, 4)
+    y = torch.randn(2, 8, 4, 4)
+    t = torch.tensor(0.1)
     slope = SecondOrder(acceleration, dim=1)(t, y)
     assert torch.equal(slope[:, :4], y[:, 4:]) and torch.equal(slope[:, 4:], acceleration(t, y))
 

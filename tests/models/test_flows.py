@@ -1,6 +1,4 @@
-"""PlanarFlow and RealNVP: inverses, log-determinants, total mass, samples, the constraint,
-refusals.
-"""
+"""PlanarFlow and RealNVP: inverses, log-determinants, mass, samples, the constraint, refusals."""
 
 import math
 
@@ -106,7 +104,9 @@ def test_planar_layers_stay_invertible_whatever_the_parameters(closed):
 
 
 def test_without_the_constraint_two_points_can_meet():
-    w, u, b = torch.tensor([1.0, 0.0]), torch.tensor([-2.0, 0.0]), 0.0
+    w = torch.tensor([1.0, 0.0])
+    u = torch.tensor([-2.0, 0.0])
+    b = 0.0
     first = torch.linspace(-1, 1, 201)
     moved = first + u[0] * torch.tanh(w[0] * first + b)
     assert (moved.diff() > 0).any() and (moved.diff() < 0).any()
@@ -115,7 +115,8 @@ def test_without_the_constraint_two_points_can_meet():
 @pytest.mark.parametrize("dtype", [torch.float32, f64])
 def test_bisection_finds_the_root_to_the_last_digits(dtype):
     for wu in (-1.0, -0.999, -0.3, 0.0, 5.0):
-        wy, b = torch.linspace(-6, 6, 301, dtype=dtype), torch.tensor(0.4, dtype=dtype)
+        wy = torch.linspace(-6, 6, 301, dtype=dtype)
+        b = torch.tensor(0.4, dtype=dtype)
         a = bisect(wy, torch.tensor(wu, dtype=dtype), b)
         assert (a + wu * torch.tanh(a + b) - wy).abs().max() < 60 * torch.finfo(dtype).eps
 
@@ -146,7 +147,8 @@ class Inverse(torch.nn.Module):
 
 def test_a_realnvp_begins_near_the_identity_and_bounds_its_scales():
     torch.manual_seed(0)
-    flow, x = RealNVP(2, 8), torch.randn(50, 2)
+    flow = RealNVP(2, 8)
+    x = torch.randn(50, 2)
     z, log_det = flow(x)
     assert (z - x).abs().max() < 0.1 and log_det.abs().max() < 0.1
     with torch.no_grad():

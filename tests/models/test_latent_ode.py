@@ -26,9 +26,10 @@ def model(recognition="gru", **keywords):
 
 
 def ragged():
-    """Three pieces of spirals at 4, 7 and 2 times, some values not observed; the first begins at 0."""
+    """Three pieces of spirals at 4, 7 and 2 times, not all observed; the first begins at 0."""
     spirals = two_spirals(3, points=20, later=0, total=50, noise=0.1)
-    t, series = spirals.t.double(), []
+    t = spirals.t.double()
+    series = []
     for i, kept in enumerate(([0, 5, 6, 19], [1, 3, 8, 9, 12, 15, 18], [5, 8])):
         series.append((t[kept], spirals.x[i, kept].double()))
     series[1][1][3], series[1][1][5, 0] = torch.nan, torch.nan
@@ -59,9 +60,12 @@ def test_masked_values_never_count_and_all_parameters_learn(recognition, intensi
 
 @pytest.mark.parametrize("recognition", RECOGNITION)
 def test_a_series_alone_is_the_series_in_a_padded_batch(recognition):
-    m, series = model(recognition), ragged()
-    batch, z0 = collate(series), torch.randn(3, 3, **f64)
-    q, log_likelihood = m.encode(*batch), m.log_likelihood(z0, *batch)
+    m = model(recognition)
+    series = ragged()
+    batch = collate(series)
+    z0 = torch.randn(3, 3, **f64)
+    q = m.encode(*batch)
+    log_likelihood = m.log_likelihood(z0, *batch)
     for i, one in enumerate(series):
         alone = collate([one])
         assert torch.allclose(q.mean[i], m.encode(*alone).mean[0], rtol=0, atol=1e-12)
@@ -80,7 +84,8 @@ def test_the_union_grid_with_one_clock_gives_the_same_bound(recognition):
     m = model(recognition, rtol=1e-8, atol=1e-9)
     if recognition == "ode_rnn":
         m.encoder.net.solver |= {"options": {"step_size": 0.1}}
-    batch, z0 = collate(ragged()), torch.randn(3, 3, **f64)
+    batch = collate(ragged())
+    z0 = torch.randn(3, 3, **f64)
     union = union_grid(batch)
     assert union.t.dim() == 1 and union.mask.sum() == batch.mask.sum()
     assert torch.allclose(m.encode(*union).mean, m.encode(*batch).mean, atol=1e-6)
@@ -88,7 +93,8 @@ def test_the_union_grid_with_one_clock_gives_the_same_bound(recognition):
 
 
 def test_times_of_their_own_give_what_one_clock_gives():
-    m, z0 = model(rtol=1e-8, atol=1e-9), torch.randn(3, 3, **f64)
+    m = model(rtol=1e-8, atol=1e-9)
+    z0 = torch.randn(3, 3, **f64)
     t = torch.tensor([[0.0, 0.5, 2.0], [0.1, 0.2, 0.9], [1.0, 1.5, 1.6]], **f64)
     own = m.decode(z0, t)
     for i in range(3):
@@ -111,7 +117,8 @@ def test_one_observation_is_enough():
 @pytest.mark.parametrize("intensity", [False, True])
 @pytest.mark.parametrize("gradient", ["replay", "adjoint"])
 def test_on_one_grid_every_gradient_mode_works(gradient, intensity):
-    t, x = torch.linspace(0, 2, 6, **f64), torch.randn(3, 6, 2, **f64)
+    t = torch.linspace(0, 2, 6, **f64)
+    x = torch.randn(3, 6, 2, **f64)
     wanted, found = (
         model(
             gradient=mode, rtol=1e-8, atol=1e-9, log_intensity=MLP(3, 4, 1) if intensity else None
@@ -179,7 +186,8 @@ def test_the_rate_that_maximizes_the_likelihood_is_events_over_time():
 
 
 def test_intensities_add_the_density_of_the_times_to_the_likelihood():
-    batch, z0 = collate(ragged()), torch.randn(3, 3, **f64)
+    batch = collate(ragged())
+    z0 = torch.randn(3, 3, **f64)
     plain, m = model(), model(log_intensity=LogRate(2.0, 0.0))
     m.load_state_dict(plain.state_dict(), strict=False)
     number = batch.mask.any(-1).sum(1)

@@ -1,5 +1,4 @@
-"""Every model of the package: shapes, gradients that reach all parameters, saving and loading,
-dtypes, devices, copies.
+"""Every model: shapes, gradients that reach all parameters, saving, loading, dtypes, devices.
 
 A new model gets a line in CASES; the last test fails until it has one.
 """
@@ -70,7 +69,7 @@ def series(*shape):
 
 
 class Likelihood(nn.Module):
-    """log p(x | z) of a VAE at a z that is not random, in which all of its parameters have a part."""
+    """log p(x | z) of a VAE at a z that is not random: all of its parameters have a part in it."""
 
     def __init__(self, model):
         super().__init__()
@@ -177,7 +176,8 @@ def case(request):
 def make(case, seed=0):
     """The model and its inputs, of which the random ones require gradients."""
     torch.manual_seed(seed)
-    model, inputs = case.make(), case.inputs()
+    model = case.make()
+    inputs = case.inputs()
     return model, tuple(x.requires_grad_() if x.dim() > 1 else x for x in inputs)
 
 

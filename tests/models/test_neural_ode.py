@@ -2,12 +2,13 @@
 
 import copy
 import pickle
+import warnings
 
 import pytest
 import torch
 from torch import nn
 
-from node_tutorial import odeint, solve
+from node_tutorial import SolveError, odeint, solve
 from node_tutorial.gradients import GRADIENT_MODES
 from node_tutorial.models import MLP, NeuralODE, VectorField
 from node_tutorial.solvers.compiled import fields as compiled_fields
@@ -32,7 +33,8 @@ def settings(gradient):
 
 @pytest.mark.parametrize("widths", [(2, 3), (2, 8, 3), (2, 8, 5, 3)])
 def test_an_mlp_is_its_formula(widths):
-    net, x = MLP(*widths, activation=nn.SiLU), torch.randn(4, 2)
+    net = MLP(*widths, activation=nn.SiLU)
+    x = torch.randn(4, 2)
     layers = [layer for layer in net if isinstance(layer, nn.Linear)]
     expected = x
     for i, layer in enumerate(layers):
@@ -72,7 +74,8 @@ def test_a_field_with_time_solves_with_one_clock_per_sample():
 
 @pytest.mark.parametrize("gradient", GRADIENT_MODES)
 def test_every_gradient_mode_gives_the_states_and_gradients_of_odeint(gradient):
-    f, keywords = field(), settings(gradient)
+    f = field()
+    keywords = settings(gradient)
     model = NeuralODE(f, gradient=gradient, **keywords)
     y0 = Y0.clone().requires_grad_()
     expected = odeint(f, y0, T, **keywords)
@@ -104,6 +107,56 @@ def test_evaluations_are_counted_forward_and_backward(gradient):
     assert (model.stats.nfe_backward == 0) == (gradient == "direct")
     model(Y0, T)
     assert model.stats == (forward, 0)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("gradient", GRADIENT_MODES)
+def test_callbacks_of_the_field_are_called_as_by_odeint(gradient, compiled):
+    if compiled and gradient != "direct":
+        pytest.skip("compiled has a gradient of its own")
+
+    class Watching(VectorField):
+        steps, accepted = 0, 0
+
+        def callback_step(self, t, y, h):
+            self.steps += 1
+
+        def callback_accept_step(self, t, y, h):
+            self.accepted += 1
+
+    torch.manual_seed(0)
+    f = Watching(MLP(2, 8, 2).double())
+    keywords = settings(gradient)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # fixed steps have no accepted ones; callbacks: not compiled
+        odeint(f, Y0, T, **keywords)
+        expected = (f.steps, f.accepted)
+        assert expected[0] > 0
+        f.steps = f.accepted = 0
+        NeuralODE(f, gradient=gradient, compiled=compiled, **keywords)(Y0, T)
+    assert (f.steps, f.accepted) == expected
+
+
+def test_a_solve_that_fails_says_how_far_it_came():
+    class Growing(nn.Module):
+        def forward(self, t, y):
+            return y * y
+
+    model = NeuralODE(Growing(), options={"max_num_evaluations": 50})
+    with pytest.raises(SolveError) as caught:
+        model(torch.ones(2, dtype=torch.float64), T)
+    assert torch.equal(caught.value.solution.t[:2], T[:2]) and model.stats.nfe_backward == 0
+
+
+def test_another_field_is_solved_in_the_same_way():
+    model = NeuralODE(
+        field(), method="bosh3", rtol=1e-5, gradient="replay", options={"safety": 0.5}
+    )
+    other = model.with_field(field(time=True))
+    assert repr(other).splitlines()[1:] != repr(model).splitlines()[1:]
+    assert other.extra_repr() == model.extra_repr() and other.options == model.options
 
 
 def test_the_count_of_a_direct_solve_is_that_of_solve():

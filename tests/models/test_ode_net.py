@@ -141,7 +141,8 @@ def test_gradient_modes_agree_in_the_limit_of_tight_tolerances(images):
 
 def test_scores_converge_as_the_tolerance_shrinks(images):
     torch.manual_seed(0)
-    net, images = ODENet(8).double(), images.double()
+    net = ODENet(8).double()
+    images = images.double()
 
     def scores(tol):
         net.block.rtol = net.block.atol = tol

@@ -48,7 +48,8 @@ def test_with_a_field_of_zero_it_is_torchs_gru():
     with torch.no_grad():
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
             getattr(gru, f"{name}_l0").copy_(getattr(model.cell, name))
-    t, x = torch.rand(3, 6, **f64).sort().values, torch.randn(3, 6, 2, **f64)
+    t = torch.rand(3, 6, **f64).sort().values
+    x = torch.randn(3, 6, 2, **f64)
     expected = gru(torch.cat([x, torch.ones_like(x)], -1))[0]
     assert torch.allclose(model(t, x).state, expected, atol=1e-14)
 
@@ -73,7 +74,8 @@ def test_the_state_moves_by_the_field_in_its_own_time(solver):
         2, 2, Field(lambda t, h: rate * h + torch.cos(t)), cell=LastSeen, **solver
     ).double()
     model.output = nn.Identity()
-    t, x = torch.tensor([[0.0, 0.3, 2.0], [1.0, 1.1, 1.2]], **f64), torch.randn(2, 3, 2, **f64)
+    t = torch.tensor([[0.0, 0.3, 2.0], [1.0, 1.1, 1.2]], **f64)
+    x = torch.randn(2, 3, 2, **f64)
     found = model(t, x).prediction[:, 1:]
 
     def particular(t):  # of dh/dt = rate h + cos t
@@ -87,7 +89,8 @@ def test_the_state_moves_by_the_field_in_its_own_time(solver):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_time_without_observation_changes_no_state(kind):
     model = net(kind)
-    t, x = torch.tensor([0.0, 0.4, 1.0, 1.7], **f64), torch.randn(3, 4, 2, **f64)
+    t = torch.tensor([0.0, 0.4, 1.0, 1.7], **f64)
+    x = torch.randn(3, 4, 2, **f64)
     mask = torch.ones_like(x, dtype=torch.bool)
     mask[:, 2] = False
     with_it, without = model(t, x, mask), model(t[[0, 1, 3]], x[:, [0, 1, 3]])
@@ -105,10 +108,12 @@ def test_a_time_without_observation_changes_no_state(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_masked_values_never_count(kind):
-    model, (t, x, mask) = net(kind), collate(ragged())
+    model = net(kind)
+    (t, x, mask) = collate(ragged())
     assert 0 < mask.sum() < mask.numel()
     x.requires_grad_()
-    states, summary = model(t, x, mask).state, model.summary(t, x, mask, -1.0)
+    states = model(t, x, mask).state
+    summary = model.summary(t, x, mask, -1.0)
     (gradient,) = torch.autograd.grad(states.square().sum() + summary.square().sum(), x)
     assert (gradient[~mask] == 0).all() and (gradient[mask] != 0).any()
     for other in (7.0, torch.nan):
@@ -121,9 +126,11 @@ def test_masked_values_never_count(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_series_alone_is_the_series_in_a_padded_batch(kind):
-    model, series = net(kind), ragged()
+    model = net(kind)
+    series = ragged()
     t, x, mask = collate(series)
-    states, summary = model(t, x, mask).state, model.summary(t, x, mask, -1.0)
+    states = model(t, x, mask).state
+    summary = model.summary(t, x, mask, -1.0)
     for i, one in enumerate(series):
         alone = collate([one])
         assert torch.allclose(
@@ -144,7 +151,8 @@ def test_a_summary_reads_backwards():
         2, 5, Field(lambda t, h: -f(h)), method="dopri5", rtol=1e-9, atol=1e-9
     ).double()
     mirrored.cell = backwards.cell
-    t, x = torch.rand(3, 6, **f64).sort().values, torch.randn(3, 6, 2, **f64)
+    t = torch.rand(3, 6, **f64).sort().values
+    x = torch.randn(3, 6, 2, **f64)
     state = mirrored(-t.flip(1), x.flip(1)).state[:, -1]
     expected = mirrored.move(state, -t[:, 0], torch.full_like(t[:, 0], 0.5))
     assert torch.allclose(backwards.summary(t, x, None, -0.5), expected, atol=1e-7)
@@ -155,7 +163,9 @@ def test_a_summary_reads_backwards():
 
 
 def test_a_series_without_any_observation_has_the_state_zero():
-    model, t, x = net("rk4"), torch.rand(3, 6, **f64).sort().values, torch.randn(3, 6, 2, **f64)
+    model = net("rk4")
+    t = torch.rand(3, 6, **f64).sort().values
+    x = torch.randn(3, 6, 2, **f64)
     mask = torch.ones_like(x, dtype=torch.bool)
     mask[1] = False
     assert (model(t, x, mask).state[1] == 0).all() and (
@@ -166,7 +176,8 @@ def test_a_series_without_any_observation_has_the_state_zero():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_forecast_reads_its_own_predictions(kind):
     model = net(kind)
-    t, x = torch.tensor([0.0, 0.4, 1.0], **f64), torch.randn(3, 3, 2, **f64)
+    t = torch.tensor([0.0, 0.4, 1.0], **f64)
+    x = torch.randn(3, 3, 2, **f64)
     later = torch.tensor([1.5, 1.8], **f64)
     forecast = model.forecast(t, x, None, later)
     assert forecast.shape == (3, 2, 2)

@@ -1,6 +1,4 @@
-"""The penalties: closed forms, Hutchinson's mean, the steps of a plain solve, gradients in every
-mode, refusals.
-"""
+"""The penalties: closed forms, Hutchinson's mean, steps of a plain solve, gradients, refusals."""
 
 import copy
 import math
@@ -96,7 +94,8 @@ def test_the_estimate_of_the_frobenius_norm_is_right_in_the_mean():
 
 
 def test_the_estimate_agrees_with_the_jacobian_along_the_path_of_a_net():
-    f, t = net(), torch.linspace(0, 1, 201, dtype=f64)
+    f = net()
+    t = torch.linspace(0, 1, 201, dtype=f64)
     y = odeint(f, Y0[0], t, **TIGHT).detach()
     jacobians = torch.stack(
         [torch.autograd.functional.jacobian(lambda y, s=s: f(s, y), x) for s, x in zip(t, y)]
@@ -110,7 +109,8 @@ def test_the_estimate_agrees_with_the_jacobian_along_the_path_of_a_net():
 
 @pytest.mark.parametrize("jacobian", [True, False])
 def test_the_steps_are_those_of_a_plain_solve(jacobian):
-    plain, model = NeuralODE(net()), RegularizedODE(net(), jacobian=jacobian)
+    plain = NeuralODE(net())
+    model = RegularizedODE(net(), jacobian=jacobian)
     assert torch.equal(plain(Y0, T), model(Y0, T).y) and plain.stats == model.stats
 
 
@@ -119,7 +119,8 @@ def test_a_norm_of_the_user_is_kept():
         return y.abs().max().item()
 
     options = {"norm": largest}
-    plain, model = NeuralODE(net(), options=options), RegularizedODE(net(), options=options)
+    plain = NeuralODE(net(), options=options)
+    model = RegularizedODE(net(), options=options)
     assert torch.equal(plain(Y0, T), model(Y0, T).y) and plain.stats == model.stats
 
 

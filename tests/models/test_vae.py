@@ -51,17 +51,18 @@ def test_gradients_pass_through_the_samples():
 
 
 class LinearEncoder(nn.Module):
-    """q(z | x) = N(gain (x - bias) + shift, (stretch std)^2), the exact posterior for shift 0 and
-    stretch 1.
-    """
+    """q(z | x) = N(gain (x - bias) + shift, (stretch std)^2), exact for shift 0 and stretch 1."""
 
     def __init__(self, weight, bias, noise, shift=0.0, stretch=1.0):
         super().__init__()
         variance = 1 / (
             1 + weight.square().sum(0) / noise**2
         )  # diagonal, as the columns are orthogonal
-        self.gain, self.bias = variance[:, None] * weight.T / noise**2, bias
-        self.std, self.shift, self.stretch = variance.sqrt(), shift, stretch
+        self.gain = variance[:, None] * weight.T / noise**2
+        self.bias = bias
+        self.std = variance.sqrt()
+        self.shift = shift
+        self.stretch = stretch
 
     def forward(self, x):
         mean = (x - self.bias) @ self.gain.T
@@ -87,7 +88,8 @@ def test_the_bound_falls_short_of_the_likelihood_by_the_kl_to_the_posterior(shif
     x = exact.sample((3,))
     with torch.no_grad():
         bound = model.elbo(x, draws=100_000).total
-    q, posterior = model.encode(x), LinearEncoder(model.decoder.weight, model.decoder.bias, 0.5)(x)
+    q = model.encode(x)
+    posterior = LinearEncoder(model.decoder.weight, model.decoder.bias, 0.5)(x)
     gap = kl_divergence(Normal(*q), Normal(*posterior)).sum(-1)
     assert torch.allclose(exact.log_prob(x) - bound, gap.detach(), atol=0.03)
     if (shift, stretch) == (0.0, 1.0):
@@ -99,7 +101,8 @@ def test_the_bound_falls_short_of_the_likelihood_by_the_kl_to_the_posterior(shif
 def test_a_bernoulli_decoder_works_from_logits():
     torch.manual_seed(0)
     model = VAE(6, 2, 8).double()
-    x, z = torch.rand(4, 6, **f64).round(), torch.randn(4, 2, **f64)
+    x = torch.rand(4, 6, **f64).round()
+    z = torch.randn(4, 2, **f64)
     expected = Bernoulli(probs=model.decode(z)).log_prob(x).sum(-1)
     assert torch.allclose(model.log_prob(x, z), expected, atol=1e-10)
     with torch.no_grad():

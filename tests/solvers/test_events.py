@@ -108,7 +108,9 @@ def test_of_several_events_the_first_counts():
 
 
 def test_a_bouncing_ball_loses_height_geometrically():
-    t, y, bounces = torch.tensor(0.0, **f64), tensor(0.0, 4.0), []
+    t = torch.tensor(0.0, **f64)
+    y = tensor(0.0, 4.0)
+    bounces = []
     for _ in range(5):
         t, states = odeint_event(Ball(), y + tensor(1e-12, 0.0), t, event_fn=height)
         y = states[-1] * tensor(0.0, -0.8)
@@ -119,7 +121,8 @@ def test_a_bouncing_ball_loses_height_geometrically():
 
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_gradients_of_a_landing_equal_the_closed_form(interface):
-    ball, t0 = Ball(), T0.clone().requires_grad_()
+    ball = Ball()
+    t0 = T0.clone().requires_grad_()
     y0 = tensor(1.0, 2.0, requires_grad=True)
     t, y = odeint_event(
         ball, y0, t0, event_fn=height, odeint_interface=INTERFACES[interface], rtol=1e-9, atol=1e-9
@@ -140,8 +143,10 @@ def test_gradients_of_a_landing_equal_the_closed_form(interface):
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "backward"])
 @pytest.mark.parametrize("interface", ["direct", "adjoint"])
 def test_gradients_of_a_general_event_equal_finite_differences(interface, reverse):
-    y0, t0 = tensor(1.0, 0.3, requires_grad=True), T0.clone().requires_grad_()
-    w, level = tensor(0.1, -0.4, requires_grad=True), torch.tensor(0.6, **f64, requires_grad=True)
+    y0 = tensor(1.0, 0.3, requires_grad=True)
+    t0 = T0.clone().requires_grad_()
+    w = tensor(0.1, -0.4, requires_grad=True)
+    level = torch.tensor(0.6, **f64, requires_grad=True)
 
     def run(y0, t0, w, level):
         def field(t, y):

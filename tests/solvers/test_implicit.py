@@ -1,6 +1,4 @@
-"""Implicit methods: stiff problems against scipy, what Newton costs, the structure it finds,
-derivatives, failures.
-"""
+"""Implicit methods: stiff problems against scipy, Newton's cost, structure, gradients, errors."""
 
 import numpy as np
 import pytest
@@ -9,8 +7,8 @@ from scipy.integrate import solve_ivp
 from torch import nn
 
 from node_tutorial import METHODS, SolveError, odeint, solve
-from node_tutorial.solvers.integrate import Stats
 from node_tutorial.solvers.methods.newton import Newton
+from node_tutorial.solvers.statistics import Stats
 
 IMPLICIT = [name for name, method in METHODS.items() if getattr(method, "implicit", False)]
 ADAPTIVE = [name for name in IMPLICIT if METHODS[name].error]
@@ -23,7 +21,8 @@ def tensor(*numbers):
 
 def robertson(t, y):
     a, b, c = y.unbind(-1)
-    first, last = -0.04 * a + 1e4 * b * c, 3e7 * b * b
+    first = -0.04 * a + 1e4 * b * c
+    last = 3e7 * b * b
     return torch.stack([first, -first - last, last], -1)
 
 
@@ -174,7 +173,8 @@ def test_rows_that_begin_to_see_each_other_on_the_way_are_noticed():
     def f(t, y):  # coupled where y > 1, and nowhere else
         return 1 - 50 * torch.relu(y - 1).sum() * torch.ones_like(y)
 
-    y0, t = torch.zeros(3, 2, dtype=float64), tensor(0, 3)
+    y0 = torch.zeros(3, 2, dtype=float64)
+    t = tensor(0, 3)
     y = odeint(f, y0, t, rtol=1e-8, atol=1e-8, method="kvaerno5")[-1]
     exact = odeint(f, y0, t, rtol=1e-10, atol=1e-10, method="dopri5")[-1]
     assert torch.allclose(y, exact, rtol=0, atol=1e-7)
@@ -217,7 +217,8 @@ class Stiff(nn.Module):
 
 @pytest.mark.parametrize("method", IMPLICIT)
 def test_gradients_are_right(method):
-    f, y0 = Stiff(), tensor([1.0, 0.5], [0.2, -0.3]).requires_grad_()
+    f = Stiff()
+    y0 = tensor([1.0, 0.5], [0.2, -0.3]).requires_grad_()
     t = tensor(0.0, 0.33, 0.94).requires_grad_()
 
     def states(y0, t, rate, late):
@@ -230,7 +231,9 @@ def test_gradients_are_right(method):
 
 @pytest.mark.parametrize("method", ADAPTIVE)
 def test_gradients_with_adaptive_steps_tend_to_the_exact_ones(method):
-    f, y0, t = Stiff(), tensor(1.0, 0.5).requires_grad_(), tensor(0.0, 1.0)
+    f = Stiff()
+    y0 = tensor(1.0, 0.5).requires_grad_()
+    t = tensor(0.0, 1.0)
 
     def gradients(method, tol):
         y = odeint(f, y0, t, rtol=tol, atol=tol, method=method, options={"jump_t": tensor(0.47)})[

@@ -1,4 +1,4 @@
-"""`odeint`: agreement with torchdiffeq and with closed forms, kinds of states, directions of time."""
+"""`odeint`: agreement with torchdiffeq and closed forms, kinds of states, directions of time."""
 
 import math
 
@@ -12,7 +12,8 @@ ADAPTIVE = [name for name, method in METHODS.items() if getattr(method, "error",
 IMPLICIT = [name for name, method in METHODS.items() if getattr(method, "implicit", False)]
 GENERAL = [name for name, method in METHODS.items() if not getattr(method, "separable", False)]
 SHARED_FIXED = ["euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams"]
-REAL, COMPLEX = [torch.float32, torch.float64], [torch.complex64, torch.complex128]
+REAL = [torch.float32, torch.float64]
+COMPLEX = [torch.complex64, torch.complex128]
 f64 = {"dtype": torch.float64}
 
 
@@ -20,7 +21,8 @@ class Counted:
     """A field that counts its calls."""
 
     def __init__(self, field):
-        self.field, self.calls = field, 0
+        self.field = field
+        self.calls = 0
 
     def __call__(self, t, y):
         self.calls += 1

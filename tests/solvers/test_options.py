@@ -18,7 +18,8 @@ class Counted:
     """A field that counts its calls."""
 
     def __init__(self, field):
-        self.field, self.calls = field, 0
+        self.field = field
+        self.calls = 0
 
     def __call__(self, t, y):
         self.calls += 1
@@ -143,7 +144,8 @@ def test_tolerances_may_differ_between_entries_and_parts():
 
         return solve(field, y0, SPAN / 5, rtol=0.0, atol=atol).stats.accepted
 
-    entries, atol = torch.ones(2, **f64), torch.tensor([1e-9, 1e-2])
+    entries = torch.ones(2, **f64)
+    atol = torch.tensor([1e-9, 1e-2])
     lax_on_the_fast, strict_on_the_fast = count(1, 9, entries, atol), count(9, 1, entries, atol)
     assert lax_on_the_fast < strict_on_the_fast / 2
     assert count(1, 9, tuple(entries), (1e-9, 1e-2)) <= lax_on_the_fast + 5

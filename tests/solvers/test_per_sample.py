@@ -49,7 +49,8 @@ def test_rows_solved_together_equal_rows_solved_alone(method, ends):
 
 @pytest.mark.parametrize("method", ADAPTIVE)
 def test_one_row_equals_the_solve_with_one_clock(method):
-    row, mu = START[1:2], MU[1:2]
+    row = START[1:2]
+    mu = MU[1:2]
     single = solve(
         lambda t, y: VanDerPol(mu)(t.reshape(1, 1), y),
         row,
@@ -84,7 +85,8 @@ def test_gradients_equal_those_of_rows_solved_alone():
     weights = torch.randn(4, 6, 2, generator=torch.Generator().manual_seed(0), **f64)
 
     def gradients(rows):
-        y0, mu = START[rows].clone().requires_grad_(), MU[rows].clone()
+        y0 = START[rows].clone().requires_grad_()
+        mu = MU[rows].clone()
         field = VanDerPol(mu)
         (run(y0, field=field).y * weights[rows]).sum().backward()
         return torch.cat([y0.grad, field.mu.grad[:, None]], dim=1)
@@ -141,7 +143,7 @@ def test_the_options_bound_the_steps_of_every_row():
         (
             {"method": "rk4"},
             ValueError,
-            "needs an explicit adaptive Runge-Kutta method, such as 'dopri5'",
+            "needs an explicit adaptive .* with dense output, such as 'dopri5'.*got 'rk4'",
         ),
         ({"method": "dopri6"}, ValueError, "unknown method 'dopri6'. Did you mean"),
         ({"options": {"max_steps": 3}}, ValueError, "'max_steps'.*Did you mean"),

@@ -1,6 +1,4 @@
-"""Laws that hold for every method, state and tolerance: linear systems, symmetries of time and
-scale.
-"""
+"""Laws for every method, state and tolerance: linear systems, symmetries of time and scale."""
 
 import itertools
 
@@ -66,7 +64,8 @@ def test_linear_systems_are_solved_within_the_tolerance(seed, shape, dtype, sign
 @few
 @given(seed=seeds, sign=signs, method=st.sampled_from(ADAPTIVE))
 def test_going_back_returns_to_the_start(seed, sign, method):
-    y0, t = random(seed, 3), times(seed, sign)
+    y0 = random(seed, 3)
+    t = times(seed, sign)
     tol = 1e-5 if METHODS[method].order < 3 else 1e-8
 
     def field(t, y):
@@ -85,7 +84,8 @@ def test_going_back_returns_to_the_start(seed, sign, method):
     shift=st.sampled_from([-8.0, 0.5, 1024.0]),
 )
 def test_shifting_time_shifts_the_solution(seed, sign, method, shift):
-    y0, t = random(seed, 3), times(seed, sign)
+    y0 = random(seed, 3)
+    t = times(seed, sign)
     t = (t * 2**20).round() / 2**20  # so that the shift is exact
 
     def field(t, y):
@@ -133,7 +133,8 @@ def test_a_tuple_is_its_parts_in_one_tensor(seed, sign, method, shapes):
 @given(seed=seeds, method=st.sampled_from(ADAPTIVE), power=st.integers(-6, 6))
 def test_scaling_the_state_and_atol_scales_the_solution(seed, method, power):
     """By powers of two all roundings are the same, so that even the steps are."""
-    y0, t = random(seed, 4), times(seed, 1)
+    y0 = random(seed, 4)
+    t = times(seed, 1)
 
     def run(scale):
         return solve(
@@ -153,7 +154,8 @@ def test_scaling_the_state_and_atol_scales_the_solution(seed, method, power):
 @few
 @given(seed=seeds, method=st.sampled_from(ADAPTIVE), sign=signs)
 def test_scaling_time_changes_nothing(seed, method, sign):
-    y0, t = random(seed, 4), times(seed, sign)
+    y0 = random(seed, 4)
+    t = times(seed, sign)
 
     def run(scale):
         return odeint(
@@ -194,7 +196,8 @@ def test_polynomials_of_a_degree_up_to_the_order_are_integrated_exactly(
 @given(seed=seeds, method=st.sampled_from(ADAPTIVE))
 def test_more_output_times_change_no_step(seed, method):
     y0 = random(seed, 4)
-    few_times, many_times = torch.tensor([0.0, 1.0], **f64), torch.linspace(0, 1, 23, **f64)
+    few_times = torch.tensor([0.0, 1.0], **f64)
+    many_times = torch.linspace(0, 1, 23, **f64)
     runs = [
         solve(lambda t, y: torch.sin(3 * y) * t, y0, t, method=method, rtol=1e-4, atol=1e-4)
         for t in (few_times, many_times)

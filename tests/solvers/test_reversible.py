@@ -47,9 +47,7 @@ def distance(a, b):
 @pytest.mark.parametrize("h", [0.01, -0.01, 0.3])
 @every
 def test_a_step_from_any_state_is_undone(method, h):
-    """Also from states that no solve passes through, with parts that have nothing to do with each
-    other.
-    """
+    """Also from states that no solve passes through, whose parts are unrelated."""
     pair = REVERSIBLE[method]
     parts = len(pair.start(driven, 0.0, Y0))
     assert parts == {"reversible_heun": 3, "asynchronous_leapfrog": 2}[method]
@@ -155,7 +153,8 @@ def test_unequal_steps_keep_the_order(method, span):
 @every
 def test_backpropagation_gives_the_gradient_of_the_computed_solution(method, times, options):
     w = torch.tensor([[0.1, 1.0], [-1.0, 0.2]], **f64, requires_grad=True)
-    y0, t = Y0.clone().requires_grad_(), torch.tensor(times, **f64, requires_grad=True)
+    y0 = Y0.clone().requires_grad_()
+    t = torch.tensor(times, **f64, requires_grad=True)
 
     def run(y0, w, t):
         return odeint(

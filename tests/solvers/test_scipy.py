@@ -16,7 +16,8 @@ class Counted:
     """A field that counts its calls."""
 
     def __init__(self, field):
-        self.field, self.calls = field, 0
+        self.field = field
+        self.calls = 0
 
     def __call__(self, t, y):
         self.calls += 1

@@ -6,7 +6,15 @@ import math
 import pytest
 import torch
 
-from node_tutorial import METHODS, Solution, odeint, odeint_dense, solve
+from node_tutorial import (
+    GRADIENT_MODES,
+    METHODS,
+    Solution,
+    SolveError,
+    odeint,
+    odeint_dense,
+    solve,
+)
 
 ADAPTIVE = [name for name, method in METHODS.items() if getattr(method, "error", None)]
 f64 = {"dtype": torch.float64}
@@ -112,3 +120,144 @@ def test_dense_output_refuses_what_it_does_not_have():
             ValueError, match="lies outside of the solution, which runs from 0 to 10"
         ):
             run()(t)
+
+
+def growing(t, y):
+    """y = 1 / (1 - t) from 1: it blows up at t = 1."""
+    return y * y
+
+
+TIMES = torch.tensor([0.0, 0.5, 3.0], **f64)
+LIMIT = {"max_num_evaluations": 100}
+FAILURES = {
+    "underflow": ({}, "underflow in dt"),
+    "max_num_steps": ({"options": {"max_num_steps": 20}}, "max_num_steps exceeded"),
+    "evaluations": (
+        {"options": LIMIT},
+        r"^max_num_evaluations exceeded: func was evaluated 100 times, .* near t = 0.*Try: raise "
+        r"options=\{'max_num_evaluations'.*rtol.*implicit.*solution of this error",
+    ),
+    "evaluations on a grid": (
+        {"method": "rk4", "options": {"step_size": 0.03} | LIMIT},
+        "max_num_evaluations exceeded",
+    ),
+    "evaluations of an implicit method": (
+        {"method": "kvaerno3", "options": LIMIT, "rtol": 1e-3, "atol": 1e-3},
+        "max_num_evaluations exceeded",
+    ),
+    "Newton": (
+        {"method": "implicit_midpoint", "options": {"step_size": 0.03}},
+        "Newton's iteration does not converge",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_solve_that_fails_hands_over_what_it_has_solved(name):
+    problem, message = FAILURES[name]
+    with pytest.raises(SolveError, match=message) as caught:
+        solve(growing, torch.ones(2, **f64), TIMES, record=True, **problem)
+    found = caught.value.solution
+    assert torch.equal(found.t[:2], TIMES[:2]) and len(found.t) == 3  # and the end of its last step
+    assert 0.5 < found.t[2] < 1.02 and found.y.shape == (3, 2)
+    exact = (1 / (1 - found.t[:2]))[:, None].expand(-1, 2)
+    torch.testing.assert_close(found.y[:2], exact, rtol=1e-2, atol=0)
+    assert found.stats.nfe > 0 and len(found.steps) == found.stats.accepted + found.stats.rejected
+    torch.testing.assert_close(found(0.3)[0], torch.tensor(1 / 0.7, **f64), rtol=1e-2, atol=0)
+    torch.testing.assert_close(found(found.t[2]), found.y[2])
+    limit = problem.get("options", {}).get("max_num_evaluations", math.inf)
+    assert found.stats.nfe <= limit
+
+
+def test_a_fixed_step_solution_that_overflows_hands_over_what_is_finite():
+    t = torch.linspace(0, 5, 51, **f64)
+    with pytest.raises(SolveError, match=r"not finite from t\[\d+\]") as caught:
+        solve(growing, torch.ones(2, **f64), t, method="rk4", record=True)
+    found = caught.value.solution
+    n = len(found.t)
+    assert 10 <= n < 51 and torch.equal(found.t, t[:n]) and torch.isfinite(found.y).all()
+    assert torch.isfinite(found(found.t[-1] / 2)).all()
+
+
+def test_a_solve_that_cannot_begin_hands_over_its_start():
+    with pytest.raises(SolveError, match="is not finite at t = 0") as caught:
+        solve(lambda t, y: y / 0.0, torch.ones(2, **f64), TIMES)
+    found = caught.value.solution
+    assert torch.equal(found.t, TIMES[:1]) and torch.equal(found.y, torch.ones(1, 2, **f64))
+    assert found.steps is None and found.stats.nfe == 1
+
+
+def test_a_tuple_state_comes_back_as_one():
+    y0 = (torch.ones(2, **f64), torch.zeros((), **f64))
+    with pytest.raises(SolveError) as caught:
+        odeint(lambda t, y: (growing(t, y[0]), y[1] + 1), y0, TIMES)
+    first, second = caught.value.solution.y
+    assert first.shape == (3, 2) and second.shape == (3,)
+    assert second[1] == pytest.approx(math.exp(0.5) - 1)
+
+
+def test_rows_that_were_not_reached_are_nan_with_a_clock_per_sample():
+    y0 = torch.tensor([[1.0], [0.1]], **f64)
+    with pytest.raises(SolveError, match="row 0 of the batch") as caught:
+        solve(growing, y0, TIMES, per_sample=True)
+    found = caught.value.solution
+    assert found.y.shape == (2, 3, 1) and torch.equal(found.t, TIMES)
+    assert found.y[:, :, 0].isnan().tolist() == [[False, False, True], [False, False, False]]
+    assert found.stats.accepted[1] > 0
+    with pytest.raises(SolveError, match="max_num_evaluations exceeded: func was evaluated 50"):
+        solve(growing, y0, TIMES, per_sample=True, options={"max_num_evaluations": 50})
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [mode for name, mode in GRADIENT_MODES.items() if name != "reversible"],
+    ids=lambda mode: mode.__name__,
+)
+def test_every_gradient_mode_hands_over_what_it_has_solved(mode):
+    params = {} if mode is odeint else {"adjoint_params": ()}
+    y0 = torch.ones(2, **f64, requires_grad=True)
+    for options in ({}, LIMIT):
+        with pytest.raises(SolveError) as caught:
+            mode(growing, y0, TIMES, options=options, **params)
+        found = caught.value.solution
+        assert torch.equal(found.t[:2], TIMES[:2]) and 0.6 < found.t[2] < 1.02
+
+
+@pytest.mark.parametrize("gradient", ["replay", "checkpoint"])
+def test_the_limit_of_evaluations_is_not_that_of_the_way_back(gradient):
+    y0 = torch.ones(2, **f64, requires_grad=True)
+    mode = GRADIENT_MODES[gradient]
+    needed = solve(growing, y0, TIMES[:2]).stats.nfe
+    limit = {"max_num_evaluations": needed}
+    y = mode(growing, y0, TIMES[:2], options=limit, adjoint_params=())
+    (gradient,) = torch.autograd.grad(y[-1].sum(), y0)
+    torch.testing.assert_close(gradient, torch.full((2,), 4.0, **f64), rtol=1e-5, atol=0)
+    with pytest.raises(SolveError, match=f"func was evaluated {needed - 1} times"):
+        odeint(growing, y0, TIMES[:2], options={"max_num_evaluations": needed - 1})
+
+
+def test_an_event_that_is_not_found_hands_over_how_far_it_got():
+    with pytest.raises(SolveError, match="without finding an event") as caught:
+        odeint(
+            lambda t, y: -y,
+            torch.ones(2, **f64),
+            TIMES[:2],
+            event_fn=lambda t, y: y.sum() + 1,
+            options={"max_num_steps": 30},
+        )
+    found = caught.value.solution
+    assert len(found.t) == 2 and found.t[1] > 1 and found.stats.accepted <= 30
+    torch.testing.assert_close(found.y[1, 0], torch.exp(-found.t[1]), rtol=0, atol=1e-6)
+
+
+def test_scipy_hands_over_the_times_it_reached():
+    y0 = torch.ones(2, **f64)
+    with pytest.raises(SolveError, match=r"scipy's RK45 stopped after t = 0\.5") as caught:
+        solve(
+            growing, torch.ones(2, **f64), TIMES, method="scipy_solver", options={"solver": "RK45"}
+        )
+    assert torch.equal(caught.value.solution.t, TIMES[:2])
+    torch.testing.assert_close(caught.value.solution.y[1], torch.full((2,), 2.0, **f64))
+    with pytest.raises(SolveError, match="max_num_evaluations exceeded") as caught:
+        odeint(growing, y0, TIMES, method="scipy_solver", options=LIMIT)
+    assert torch.equal(caught.value.solution.t, TIMES[:1])

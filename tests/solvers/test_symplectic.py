@@ -1,4 +1,4 @@
-"""Symplectic methods: order, structure and reversibility, on separable problems; what they refuse."""
+"""Symplectic methods: order, structure, reversibility, on separable problems; their refusals."""
 
 import math
 
@@ -77,7 +77,8 @@ def test_between_grid_points_the_error_has_the_same_order(method, span):
 
 def test_the_output_of_leapfrog_between_grid_points_is_nearly_as_good_as_on_them():
     """As the slopes at the ends of a step are right up to O(h^3), not O(h)."""
-    span, h = (0.0, 2.0), 0.05
+    span = (0.0, 2.0)
+    h = 0.05
     between = error("leapfrog", span, 40, times(span, 331))
     assert between < 1.05 * error("leapfrog", span, 40, times(span, 40)) + h**4
 
@@ -123,9 +124,7 @@ def test_semi_implicit_euler_conserves_another_one():
 
 
 def asymmetry(method):
-    """The largest entry of M^T J M - J, for the Jacobian M of five steps of size 0.3 in four
-    dimensions.
-    """
+    """The largest entry of M^T J M - J, M the Jacobian of five steps of size 0.3 in R^4."""
     n = 2
     coupling = torch.tensor([[1.0, 0.4], [0.4, 2.0]], **f64)
 
@@ -140,7 +139,8 @@ def asymmetry(method):
         )[-1]
 
     m = jacobian(flow, torch.tensor([0.3, -0.5, 0.7, 0.2], **f64))
-    eye, zero = torch.eye(n, **f64), torch.zeros(n, n, **f64)
+    eye = torch.eye(n, **f64)
+    zero = torch.zeros(n, n, **f64)
     j = torch.cat([torch.cat([zero, eye], 1), torch.cat([-eye, zero], 1)])
     return (m.T @ j @ m - j).abs().max().item()
 
@@ -157,7 +157,8 @@ def test_the_error_of_the_energy_stays_bounded_where_that_of_rk4_grows():
     for method in (*METHODS, "rk4"):
         y = odeint(pendulum, y0, t, method=method, options={"step_size": 0.3})
         drift = (hamiltonian(y) - hamiltonian(y0)).abs()
-        first[method], last[method] = drift[1:31].max().item(), drift[-30:].max().item()
+        first[method] = drift[1:31].max().item()
+        last[method] = drift[-30:].max().item()
     assert last["rk4"] > 5 * first["rk4"] and last["rk4"] > 10 * last["yoshida4"]
     for method, bound in (("semi_implicit_euler", 0.3), ("leapfrog", 0.03), ("yoshida4", 0.003)):
         assert last[method] < 1.2 * first[method] and first[method] < bound
@@ -184,7 +185,8 @@ def test_going_back_returns_to_the_start_to_rounding_if_the_method_is_symmetric(
 @every
 def test_a_tuple_is_its_halves_in_the_last_dimension_and_rows_do_not_mix(method):
     q, p = torch.randn(2, 5, 3, **f64, generator=torch.Generator().manual_seed(0))
-    t, options = times((0.0, 1.0), 7), {"step_size": 0.1}
+    t = times((0.0, 1.0), 7)
+    options = {"step_size": 0.1}
     of_tuple = torch.cat(odeint(driven, (q, p), t, method=method, options=options), -1)
 
     def field(t, y):

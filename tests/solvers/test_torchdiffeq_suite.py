@@ -1,9 +1,11 @@
 """torchdiffeq's own tests, unmodified, with our package in its place.
 
-git clone https://github.com/rtqichen/torchdiffeq && git -C torchdiffeq checkout a88aac5    #
-version 0.2.5 TORCHDIFFEQ_TESTS=torchdiffeq/tests pytest tests/solvers/test_torchdiffeq_suite.py
-# two minutes git -C torchdiffeq checkout 657943a
-# newest: implicit methods
+    git clone https://github.com/rtqichen/torchdiffeq
+    git -C torchdiffeq checkout a88aac5    # version 0.2.5
+    TORCHDIFFEQ_TESTS=torchdiffeq/tests pytest tests/solvers/test_torchdiffeq_suite.py
+    git -C torchdiffeq checkout 657943a    # newest: implicit methods
+
+It takes two minutes.
 """
 
 import json

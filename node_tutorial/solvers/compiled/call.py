@@ -44,9 +44,9 @@ def first_inputs(
 ) -> list[Tensor]:
     """What the forward program is first called with; see `forward_program`."""
     y = y0.contiguous()
-    limits = {"min_step": 0.0, "max_step": math.inf, "safety": 0.9, "ifactor": 10.0, "dfactor": 0.2}
-    limits |= {name: float(p.options[name]) for name in limits if name in p.options}
-    numbers = (p.direction, *limits.values(), float(p.max_steps))
+    o = p.options
+    limits = (o.min_step, o.max_step, o.safety, o.ifactor, o.dfactor)
+    numbers = (p.direction, *limits, float(p.max_steps))
     settings = _vector((*numbers, *stops, *p.times))
     size = (p.tol.first_step if p.tol else None) or 0.0
     clock = _vector((0, 0, 0, 0, 0, 0, 1, 0, p.times[0], size, math.nan, 0.0, 1.0))

@@ -13,6 +13,7 @@ why.
 """
 
 import contextlib
+import math
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -77,11 +78,13 @@ def _refusal(p: Problem, record: bool) -> str | None:
     if p.log.on_step or p.log.on_accept or p.log.on_reject:
         return "func has callbacks, which are Python"
     for name in ("norm", "jump_t", "perturb"):
-        if p.options.get(name) is not None and p.options[name] is not False:
+        if getattr(p.options, name):
             return f"options[{name!r}] is not compiled"
-    if callable(p.options.get("controller")):
+    if p.options.max_num_evaluations < math.inf:
+        return "options['max_num_evaluations'] is not compiled"
+    if callable(p.options.controller):
         return "options['controller'] is a function of Python"
-    if "grid_constructor" in p.options and p.tensors is not None:
+    if p.options.grid_constructor is not None and p.tensors is not None:
         return "gradients of t through a grid_constructor are not compiled"
     last_slope = p.stepper.tableau.fsal or p.stepper.tableau.carry_last
     if p.tol and p.dense == "cubic" and not last_slope and len(p.times) > 2:
@@ -97,12 +100,12 @@ def _prepare(func: Callable, p: Problem) -> tuple[Solver, list[Tensor]]:
     """
     start, grad = p.y0.detach().contiguous(), torch.is_grad_enabled()
     field, used = read(func, p.shapes, start.new_zeros(()), start)
-    stops, controller = [stop.t for stop in stops_of(p)], p.options.get("controller", "I")
+    stops, controller = [stop.t for stop in stops_of(p)], str(p.options.controller or "I")
     wants_t = p.tensors is not None
     inside = len(p.times) > 2 if p.tol else not set(p.times[1:]) <= set(stops)
     shapes = (start.shape, start.dtype, *(p.shapes or ()))
     tolerances = tuple(x.shape if isinstance(x, Tensor) else None for x in (p.rtol, p.atol))
-    how = (p.method, p.tol is None, inside, wants_t, controller, p.options.get("interp"))
+    how = (p.method, p.tol is None, inside, wants_t, controller, p.options.interp)
     key = (field, how, shapes, len(p.times), len(stops), tolerances)
 
     def make_forward() -> tuple[Plan, Callable]:

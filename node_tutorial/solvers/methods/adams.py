@@ -1,5 +1,4 @@
-"""Adams methods: linear multistep, they reuse the slopes of past steps instead of evaluating new
-stages.
+"""Adams methods: linear multistep, they use slopes of past steps again instead of new stages.
 
 Explicit (Adams-Bashforth): y1 = y + integral over the step of the polynomial through the last m
 slopes. Implicit (Adams-Moulton): the polynomial goes through the new slope too; solved by
@@ -19,15 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..runge_kutta import Field, RungeKutta, Slope, Step, Time, stage_times, time_tensor
+from ..options import GRID
+from ..runge_kutta import Field, RungeKutta, Step, Time, WeightedSum, stage_times, time_tensor
 from ..tableaus import RK4
+from .method import Method, Setup
 
-_X, _G = (values.tolist() for values in np.polynomial.legendre.leggauss(7))  # exact up to degree 13
+# Nodes and weights of a Gauss rule, exact up to degree 13.
+_X, _G = (values.tolist() for values in np.polynomial.legendre.leggauss(7))
 
 
 def quadrature_weights(nodes: Sequence[Any]) -> list[Any]:
-    """Weights w with integral_0^1 p(x) dx = sum_j w_j p(nodes_j) for every polynomial p of degree
-    below len(nodes).
+    """Weights w with integral_0^1 p(x) dx = sum_j w_j p(nodes_j), p of degree below len(nodes).
 
     The nodes are floats, or 0-d tensors where gradients are wanted. Integrals of the Lagrange
     polynomials, by a Gauss rule that is exact for them: stable for unequal nodes too, unlike a
@@ -50,11 +51,10 @@ _cached_weights = lru_cache(maxsize=256)(quadrature_weights)
 
 
 class Adams:
-    """Adams-Bashforth, or with `implicit` Adams-Bashforth-Moulton, with as many past slopes as
-    max_order allows.
+    """Adams-Bashforth, or with `correct` Adams-Bashforth-Moulton, with all the slopes of max_order.
 
     Args:
-        implicit: correct the explicit prediction by functional iteration.
+        correct: the explicit prediction, by functional iteration.
         rtol, atol: when that iteration has converged.
         max_iters: its iterations at most; beyond, a warning.
         max_order: how many slopes a step combines at most, the new one of the implicit method
@@ -67,7 +67,7 @@ class Adams:
 
     def __init__(
         self,
-        implicit: bool,
+        correct: bool,
         rtol: float | Tensor,
         atol: float | Tensor,
         max_iters: int = 4,
@@ -77,10 +77,12 @@ class Adams:
             raise ValueError(
                 f"options['max_order'] must be from 4 to 12 for Adams methods, got {max_order}"
             )
-        self.implicit, self.rtol, self.atol, self.max_iters = implicit, rtol, atol, max_iters
-        self.past: deque[tuple[Time, Tensor]] = deque(
-            maxlen=max_order - 1
-        )  # (t, slope), newest first
+        self.correct = correct
+        self.rtol = rtol
+        self.atol = atol
+        self.max_iters = max_iters
+        # (t, slope), newest first
+        self.past: deque[tuple[Time, Tensor]] = deque(maxlen=max_order - 1)
         self.start = RungeKutta(RK4)
 
     def step(
@@ -99,11 +101,11 @@ class Adams:
         slopes = [slope for _, slope in self.past]
         nodes = [_snap((s - t) / h) for s, _ in self.past]
         y1 = _advance(y, h, nodes, slopes)
-        if self.implicit:
-            y1 = self._correct(f, t, y, h, y1, nodes, slopes, before_end)
+        if self.correct:
+            y1 = self._corrected(f, t, y, h, y1, nodes, slopes, before_end)
         return Step(t, h, y, y1, None, None, [f0])
 
-    def _correct(
+    def _corrected(
         self,
         f: Field,
         t: Time,
@@ -116,20 +118,17 @@ class Adams:
     ) -> Tensor:
         (t1,) = stage_times((1.0,), t, h, y, before_end)
         for _ in range(self.max_iters):
-            y1, before = _advance(y, h, [1.0, *nodes], [f(t1, y1), *slopes]), y1
+            before = y1
+            y1 = _advance(y, h, [1.0, *nodes], [f(t1, y1), *slopes])
             with torch.no_grad():
-                change, scale = (
-                    (y1 - before).abs(),
-                    torch.maximum((y1 - y).abs(), (before - y).abs()),
-                )
+                change = (y1 - before).abs()
+                scale = torch.maximum((y1 - y).abs(), (before - y).abs())
                 if (change < self.atol + self.rtol * scale).all():
                     return y1
         warnings.warn(
             "implicit_adams: functional iteration did not converge in max_iters = "
-            f"{self.max_iters} at t = "
-            f"{float(t):.6g}; the solution may be inaccurate. Try a smaller step_size, a larger "
-            "rtol, or "
-            "options={'max_iters': ...}.",
+            f"{self.max_iters} at t = {float(t):.6g}; the solution may be inaccurate. Try a "
+            "smaller step_size, a larger rtol, or options={'max_iters': ...}.",
             stacklevel=2,
         )
         self.past.pop()  # a lower order next time
@@ -141,13 +140,27 @@ def _advance(y: Tensor, h: Time, nodes: list, slopes: list[Tensor]) -> Tensor:
     if any(isinstance(n, Tensor) for n in nodes):
         weights = quadrature_weights(nodes)
         return y + h * sum(w * k for w, k in zip(weights, slopes, strict=True))
-    return Slope(_cached_weights(tuple(nodes))).advance(y, h, slopes)
+    return WeightedSum(_cached_weights(tuple(nodes))).advance(y, h, slopes)
 
 
 def _snap(node: Any) -> Any:
-    """Past times in units of h, from the newest; on a uniform grid they are integers up to
-    rounding: make them so.
+    """A past time in units of h, from the newest: on a uniform grid an integer up to rounding,
+    which is taken off.
     """
-    return (
-        float(round(node)) if isinstance(node, float) and abs(node - round(node)) < 1e-9 else node
-    )
+    if isinstance(node, float) and abs(node - round(node)) < 1e-9:
+        return float(round(node))
+    return node
+
+
+def _adams(name: str, correct: bool) -> Method:
+    def stepper(setup: Setup) -> Adams:
+        return Adams(correct, setup.rtol, setup.atol, **setup.options.of_method)
+
+    return Method(name, Adams.order, stepper, options=(*GRID, "max_iters", "max_order"))
+
+
+ADAMS = (
+    _adams("explicit_adams", correct=False),
+    _adams("implicit_adams", correct=True),
+    _adams("fixed_adams", correct=True),
+)

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from ..errors import newton_failed
-from ..integrate import Stats
-from ..runge_kutta import Field, Slope, Step, Time, nudged, stage_times
+from ..runge_kutta import Field, Step, Time, WeightedSum, nudged, stage_times
+from ..statistics import Stats
 from ..tableaus import Tableau
 from .newton import Newton, Rows
 
@@ -38,11 +38,9 @@ class Group(NamedTuple):
 
     first: int
     last: int
-    before: list[Slope | None]
+    before: list[WeightedSum | None]
     within: Rows | None  # None: one stage, explicit
-    guess: (
-        Slope | None
-    )  # weights of the stages before that predict this one; None: the slope at the beginning
+    guess: WeightedSum | None  # predicts them from the stages before; None: from the first slope
 
 
 class ImplicitRungeKutta:
@@ -53,25 +51,23 @@ class ImplicitRungeKutta:
         rtol, atol: what Newton's iteration is stopped by, see `Newton`; on a fixed grid at most
             1e-6 and 1e-9.
         stats: where Jacobians, factorizations and iterations are counted.
-        adaptive: whether a step that fails may be tried shorter.
+        may_fail: whether a step that fails may be tried shorter.
     """
 
     def __init__(
-        self, tableau: Tableau, rtol: Any, atol: Any, stats: Stats, adaptive: bool
+        self, tableau: Tableau, rtol: Any, atol: Any, stats: Stats, may_fail: bool
     ) -> None:
-        self.tableau, self.adaptive = tableau, adaptive
+        self.tableau = tableau
+        self.may_fail = may_fail
         self.order = tableau.error_order or tableau.order
-        if (
-            not adaptive
-        ):  # no error of a step stands beside that of Newton's iteration: it shall not be seen
-            rtol, atol = (
-                min(tol, least) if isinstance(tol, float) else tol.clamp(max=least)
-                for tol, least in ((rtol, 1e-6), (atol, 1e-9))
-            )
+        if not may_fail:
+            # No error of a step stands beside that of Newton's iteration: it shall not be seen.
+            rtol = min(rtol, 1e-6) if isinstance(rtol, float) else rtol.clamp(max=1e-6)
+            atol = min(atol, 1e-9) if isinstance(atol, float) else atol.clamp(max=1e-9)
         self.newton = Newton(rtol, atol, stats)
         self.groups = stage_groups(tableau)
-        self.solution = Slope(tableau.b)
-        self.error = Slope(tableau.error) if tableau.error is not None else None
+        self.solution = WeightedSum(tableau.b)
+        self.error = WeightedSum(tableau.error) if tableau.error is not None else None
 
     def step(
         self,
@@ -82,16 +78,16 @@ class ImplicitRungeKutta:
         f0: Tensor | None = None,
         before_end: bool = False,
     ) -> Step:
-        """One step; arguments as of `RungeKutta.step`. Its error is infinite if Newton's iteration
-        failed.
-        """
-        tableau, newton = self.tableau, self.newton
+        """One step, as `RungeKutta.step`. Its error is infinite if Newton's iteration failed."""
+        tableau = self.tableau
+        newton = self.newton
         start, *times = stage_times((0.0, *tableau.c), t, h, y, before_end)
         # Unless it is a stage, f0 is where Newton starts, and what the output between the steps
         # needs.
         f0 = f(start, y) if f0 is None else f0
         size = float(h.detach() if isinstance(h, Tensor) else h)
-        fixed, slope = y.detach(), f0.detach()
+        fixed = y.detach()
+        slope = f0.detach()
         inside = nudged(start.detach(), size)  # should f jump at t, this is the side that counts
         current = newton.jacobian is None or newton.slow
         if current:
@@ -101,7 +97,7 @@ class ImplicitRungeKutta:
         if found is None and not current:
             newton.linearize(f, inside, fixed)
             found = self._stages(f, times, fixed, size, slope, partial(newton.solve, f))
-        if found is None and not self.adaptive:
+        if found is None and not self.may_fail:
             found = self._stages(f, times, fixed, size, slope, partial(self._full_newton, f))
             if found is None:
                 raise newton_failed(float(start.detach()), size, tableau.name)
@@ -133,8 +129,9 @@ class ImplicitRungeKutta:
         solve: Callable,
         found: Sequence[Tensor] | None = None,
     ) -> list[Tensor] | None:
-        """The slopes of all stages, by `solve` for the implicit ones, from `found` or a guess; None
-        if it fails.
+        """The slopes of all stages, by `solve` for the implicit ones, from `found` or a guess.
+
+        None if it fails.
         """
         k: list[Tensor] = []
         for first, last, before, within, predict in self.groups:
@@ -142,11 +139,10 @@ class ImplicitRungeKutta:
             if within is None:
                 k.append(f(times[first], bases[0]) if first else f0)
                 continue
-            guess = (
-                found[first:last]
-                if found
-                else [predict.of(k) * predict.scale if predict else f0] * (last - first)
-            )
+            if found:
+                guess = found[first:last]
+            else:
+                guess = [predict.of(k) * predict.scale if predict else f0] * (last - first)
             slopes = solve(times[first:last], bases, h, within, guess)
             if slopes is None:
                 return None
@@ -165,7 +161,7 @@ class ImplicitRungeKutta:
         for _ in range(_FULL_ITERS):
             with torch.no_grad():
                 k = self.newton.polish(f, times, bases, h, a, k)
-            self.newton.linearize(f, times[-1], Slope(a[-1]).advance(bases[-1], h, k))
+            self.newton.linearize(f, times[-1], WeightedSum(a[-1]).advance(bases[-1], h, k))
             found = self.newton.solve(f, times, bases, h, a, k)
             if found is not None:
                 return found
@@ -174,23 +170,24 @@ class ImplicitRungeKutta:
 
 def stage_groups(tableau: Tableau) -> list[Group]:
     """The stages, in groups as small as can be solved one after the other."""
-    s, groups = tableau.stages, []
+    s = tableau.stages
+    groups = []
     a = [(*row, *[0.0] * (s - len(row))) for row in tableau.a]
     first = 0
     while first < s:
         last = first + 1
         while any(any(row[last:]) for row in a[first:last]):
             last += 1
-        before = [Slope(row[:first]) if any(row[:first]) else None for row in a[first:last]]
+        before = [WeightedSum(row[:first]) if any(row[:first]) else None for row in a[first:last]]
         within = tuple(row[first:last] for row in a[first:last])
-        guess = Slope(extrapolation(tableau.c[:first], tableau.c[first])) if first else None
+        guess = WeightedSum(extrapolation(tableau.c[:first], tableau.c[first])) if first else None
         groups.append(Group(first, last, before, within if any(map(any, within)) else None, guess))
         first = last
     return groups
 
 
 def extrapolation(nodes: Sequence[float], x: float) -> list[float]:
-    """Weights w with p(x) = sum_j w_j p(nodes_j) for the polynomial through the (at most three)
+    """Weights w with p(x) = sum_j w_j p(nodes_j), for the polynomial p through the (at most three)
     nodes nearest to x.
     """
     newest = {c: j for j, c in enumerate(nodes)}  # of equal nodes the last one

@@ -4,16 +4,15 @@ Three kinds, by the shape of a:
 
     fully implicit     full            all stages are one system of s d equations
     DIRK, SDIRK        lower triangle  one system of d equations a stage; SDIRK: with equal diagonal
-    entries, so that
-                                       all stages share the factorization of I - h gamma df/dy
+                                       entries, so that all stages share the factorization of
+                                       I - h gamma df/dy
     ESDIRK             the same, and the first stage is explicit
 
 Stability, for y' = lambda y with Re(lambda) <= 0: A-stable methods do not grow at any h; L-stable
 ones also damp y to zero as h lambda -> -infinity. A method whose last row of a is b ("stiffly
 accurate") and that is A-stable is L-stable.
 
-Source: Hairer, Wanner, "Solving Ordinary Differential Equations II", 2nd ed., IV.5 and IV.6 (below
-HW II).
+Source: Hairer, Wanner, "Solving Ordinary Differential Equations II", 2nd ed., IV.5 and IV.6; HW II.
 """
 
 from math import sqrt
@@ -40,7 +39,8 @@ SDIRK2 = Tableau(  # order 2, 2 stages, L-stable
     reference="Alexander 1977, SIAM J. Numer. Anal. 14(6)")
 
 GL4 = Tableau(  # order 4, 2 stages, A-stable: Gauss-Legendre
-    "gl4", 4, c=(1/2 - _R3/6, 1/2 + _R3/6), a=((1/4, 1/4 - _R3/6), (1/4 + _R3/6, 1/4)), b=(1/2, 1/2),
+    "gl4", 4, c=(1/2 - _R3/6, 1/2 + _R3/6), a=((1/4, 1/4 - _R3/6), (1/4 + _R3/6, 1/4)), b=(1/2,
+                                                                                           1/2),
     reference="Hammer, Hollingsworth 1955; HW II, IV.5")
 
 GL6 = Tableau(  # order 6, 3 stages, A-stable: Gauss-Legendre
@@ -51,7 +51,8 @@ GL6 = Tableau(  # order 6, 3 stages, A-stable: Gauss-Legendre
     b=(5/18, 4/9, 5/18), reference="Kuntzmann 1961, Butcher 1964; HW II, IV.5")
 
 RADAU_IIA3 = Tableau(  # order 3, 2 stages, L-stable
-    "radauIIA3", 3, c=(1/3, 1), a=((5/12, -1/12), (3/4, 1/4)), b=(3/4, 1/4), reference="Ehle 1969; HW II, IV.5")
+    "radauIIA3", 3, c=(1/3, 1), a=((5/12, -1/12), (3/4, 1/4)), b=(3/4, 1/4),
+    reference="Ehle 1969; HW II, IV.5")
 
 _RADAU_B = (4/9 - _R6/36, 4/9 + _R6/36, 1/9)
 RADAU_IIA5 = Tableau(  # order 5, 3 stages, L-stable
@@ -69,7 +70,9 @@ RADAU_IIA5 = Tableau(  # order 5, 3 stages, L-stable
 _W, _D = _R2/4, 1 - _R2/2
 TRBDF2 = Tableau(  # order 2, 3 stages, the first explicit, FSAL, L-stable
     "trbdf2", 2, c=(0, 2*_D, 1), a=((), (_D, _D), (_W, _W, _D)), b=(_W, _W, _D),
-    error=(_W - (1 - _W)/3, _W - (3*_W + 1)/3, _D - _D/3), error_order=3, dense=hermite_dense((_W, _W, _D)),
+    error=(_W - (1 - _W)/3, _W - (3*_W + 1)/3, _D - _D/3), error_order=3, dense=hermite_dense((_W,
+                                                                                               _W,
+                                                                                               _D)),
     reference="Bank et al. 1985; as a pair: Hosea, Shampine 1996, Appl. Numer. Math. 20")
 
 # The embedded methods of both pairs are their second last stages, stiffly accurate themselves: no
@@ -82,8 +85,10 @@ KVAERNO3 = Tableau(  # order 3, 4 stages, the first explicit, FSAL, L-stable
     error=tuple(b - e for b, e in zip(_KV3_B, _KV3_HAT)), dense=hermite_dense(_KV3_B),
     reference="Kvaerno 2004, BIT 44(3), ESDIRK 3/2")
 
-_KV5_HAT = (.13855640231268224, 0, -.04245337201752043, .02446657898003141, .61943039072480676, .26, 0)
-_KV5_B = (.13659751177640291, 0, -.05496908796538376, -.04118626728321046, .62993304899016403, .06962479448202728, .26)
+_KV5_HAT = (.13855640231268224, 0, -.04245337201752043, .02446657898003141, .61943039072480676,
+            .26, 0)
+_KV5_B = (.13659751177640291, 0, -.05496908796538376, -.04118626728321046, .62993304899016403,
+          .06962479448202728, .26)
 # One stage lies beyond the step, at t + 1.23 h: func is evaluated beyond t[-1] too.
 KVAERNO5 = Tableau(  # order 5, 7 stages, the first explicit, FSAL, L-stable, output of order 4
     "kvaerno5", 5,

@@ -30,16 +30,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..integrate import Stats
-from ..runge_kutta import Field, Slope, Time
+from ..runge_kutta import Field, Time, WeightedSum
+from ..statistics import Stats
 
 _MAX_ITERS = 10
 _SLOW = 0.1  # a rate above it asks for a new Jacobian at the next step
 _NEAR = 0.1  # how far h may move, relatively, from the one that the factors were made for
-_WIDEST = (
-    5000  # entries of a row: its Jacobian has 25 million, and takes as many products as entries
-)
-_KAPPA = 0.003  # the error of the iteration that is allowed, relative to that of a step; 0.01 shows in kvaerno3's error
+_WIDEST = 5000  # entries of a row: its Jacobian has 25 million, and takes 5000 products
+# The error of the iteration that is allowed, relative to that of a step. 0.01 was tried: it shows
+# in kvaerno3's error.
+_KAPPA = 0.003
 
 Rows = tuple[tuple[float, ...], ...]  # the part of a tableau's a that couples the m stages, (m, m)
 
@@ -53,12 +53,12 @@ class Newton:
     """
 
     def __init__(self, rtol: Any, atol: Any, stats: Stats) -> None:
-        self.rtol, self.atol, self.stats = rtol, atol, stats
+        self.rtol = rtol
+        self.atol = atol
+        self.stats = stats
         self.jacobian: Tensor | None = None  # (R, d, d): R blocks, which do not see each other
         self.slow = False
-        self.has_graph = (
-            False  # whether what f returned has a gradient of its own, as with parameters inside
-        )
+        self.has_graph = False  # whether f's output has a gradient of its own, as of parameters
         self._rate = 0.5
         self._factors: tuple = ()
         self._factors_for: tuple[Rows, float] | None = None
@@ -69,30 +69,28 @@ class Newton:
             y = y.detach().requires_grad_()
             dy = f(t, y)
         self.jacobian = self._differentiate(f, dy, y)
-        self.slow, self._factors_for = False, None
+        self.slow = False
+        self._factors_for = None
 
     def _differentiate(self, f: Field, dy: Tensor, y: Tensor) -> Tensor:
-        """df/dy in blocks (R, d, d) as small as the field allows; what was too small once is not
-        tried again.
-        """
+        """df/dy in blocks (R, d, d), as small as the field allows and no smaller than before."""
         self.stats.jacobians += 1
         size = y.numel() - getattr(f, "quadrature", 0)
         widths = [size]
         if size == y.numel() and size:
             # A row is: the last dimension, or all but the first, or everything. A flat state may be
             # a batch of numbers.
-            widths = sorted(
-                {y.shape[-1] if y.dim() > 1 else 1, size // max(1, len(y)) if y.dim() else 1, size}
-            )
+            last = y.shape[-1] if y.dim() > 1 else 1
+            all_but_first = size // max(1, len(y)) if y.dim() else 1
+            widths = sorted({last, all_but_first, size})
         known = 0 if self.jacobian is None else self.jacobian.shape[-1]
         widths = [d for d in widths if d >= known]
         for d in widths:
             if d > _WIDEST:
                 raise ValueError(
                     "an implicit method needs the Jacobian of func, and the entries of this "
-                    "state of shape "
-                    f"{tuple(y.shape)} depend on each other in rows of {d}, more than {_WIDEST}; "
-                    "use an explicit method"
+                    f"state of shape {tuple(y.shape)} depend on each other in rows of {d}, more "
+                    f"than {_WIDEST}; use an explicit method"
                 )
             jacobian, independent = _block_jacobian(
                 dy, y, (size // d if d else 1, d), check=d < size
@@ -118,13 +116,16 @@ class Newton:
             a: how the stages depend on each other, m rows of m numbers.
             guess: m slopes to start from.
         """
-        y, stages, quadrature = bases[0], [Slope(row) for row in a], getattr(f, "quadrature", 0)
+        y = bases[0]
+        stages = [WeightedSum(row) for row in a]
+        quadrature = getattr(f, "quadrature", 0)
         allowed = self.rtol * y.abs() + self.atol
         rounding = 8 * torch.finfo(y.dtype).eps * y.abs() + torch.finfo(y.dtype).tiny
         reach = h * max(max(map(abs, row)) for row in a)  # how much a slope's error moves a state
         weight = reach / torch.maximum(_KAPPA * allowed, rounding)
         factors = self._factorize(h, a)
-        k, size, rate = list(guess), math.nan, math.nan
+        k = list(guess)
+        size = rate = math.nan
         for n in range(_MAX_ITERS):
             self.stats.newton += 1
             slopes = [f(t, row.advance(b, h, k)) for t, b, row in zip(times, bases, stages)]
@@ -132,14 +133,14 @@ class Newton:
             residual = [s.detach() - x for s, x in zip(slopes, k)]
             delta = self._solve_linear(factors, residual)
             k = [x + d for x, d in zip(k, delta)]
-            size, before = _largest([weight * d for d in delta]), size
+            before = size
+            size = _largest([weight * d for d in delta])
             if not math.isfinite(size):
                 return None
             if n:
                 rate = size / before if before else 0.0
-                if (
-                    rate >= 1 and size > 1 and (n > 1 or rate > 2)
-                ):  # the first two corrections may be of one size
+                # The first two corrections may be of one size.
+                if rate >= 1 and size > 1 and (n > 1 or rate > 2):
                     return None
             left = size * (self._rate if n == 0 else rate / max(1e-3, 1 - rate))
             if left <= 1:
@@ -165,36 +166,35 @@ class Newton:
         a: Rows,
         k: Sequence[Tensor],
     ) -> list[Tensor]:
-        """One exact Newton step from k, with the Jacobian of every stage, k + (I - h a_ij J_i)^-1
-        (f(t_i, y_i) - k_i).
+        """One exact Newton step from k, with the Jacobian of every stage,
+
+            k + (I - h a_ij J_i)^-1 (f(t_i, y_i) - k_i).
 
         At a solution it changes nothing, but its derivative with respect to all that f, the bases
         and h depend on is that of the solution, by the implicit function theorem; k itself is a
         constant in it.
         """
-        k, slopes, jacobians = [x.detach() for x in k], [], []
+        k = [x.detach() for x in k]
+        slopes = []
+        jacobians: list[Tensor] = []
         for t, b, row in zip(times, bases, a):
             with torch.enable_grad():
-                y = Slope(row).advance(b, h, k)
+                y = WeightedSum(row).advance(b, h, k)
                 y = y if y.requires_grad else y.detach().requires_grad_()
                 dy = f(t, y)
             slopes.append(dy)
             jacobians.append(self._differentiate(f, dy, y))
-            if (
-                jacobians[-1].shape != jacobians[0].shape
-            ):  # the rows see each other at this stage only: begin again
+            if jacobians[-1].shape != jacobians[0].shape:
+                # The rows see each other at this stage only: begin again.
                 self.jacobian = jacobians[-1]
                 return self.polish(f, times, bases, h, a, k)
-        factors = self._factor(
-            torch.stack(jacobians), a, float(h.detach() if isinstance(h, Tensor) else h)
-        )
+        size = float(h.detach() if isinstance(h, Tensor) else h)
+        factors = self._factor(torch.stack(jacobians), a, size)
         delta = self._solve_linear(factors, [s - x for s, x in zip(slopes, k)])
         return [x + d for x, d in zip(k, delta)]
 
     def filter(self, error: Tensor, h: float, gamma: float) -> Tensor:
-        """(I - h gamma J)^-1 error: an estimate that overrates stiff components, put right (HW II,
-        (8.20)).
-        """
+        """(I - h gamma J)^-1 error: stiff parts, overrated, put right (HW II, (8.20))."""
         return self._solve_linear(self._factorize(h, ((gamma,),)), [error])[0]
 
     def _factorize(self, h: float, a: Rows) -> tuple:
@@ -207,27 +207,24 @@ class Newton:
         return self._factors
 
     def _factor(self, jacobians: Tensor, a: Rows, h: float) -> tuple:
-        """The LU factors of I - h (a_ij J_i), (R, m d, m d), from the Jacobians (m, R, d, d) of the
-        stages.
-        """
+        """LU factors of I - h (a_ij J_i), (R, m d, m d), from m Jacobians (R, d, d)."""
         self.stats.factorizations += 1
         m, rows, d, _ = jacobians.shape
         weights = torch.tensor(a, dtype=jacobians.dtype, device=jacobians.device) * -h
         matrix = torch.einsum("ij,irkl->rikjl", weights, jacobians).reshape(rows, m * d, m * d)
         matrix.diagonal(dim1=-2, dim2=-1).add_(1)
-        return torch.linalg.lu_factor_ex(matrix)[
-            :2
-        ]  # a singular matrix gives inf, and the iteration fails
+        # A singular matrix gives inf, and the iteration fails.
+        return torch.linalg.lu_factor_ex(matrix)[:2]
 
     def _solve_linear(self, factors: tuple, residual: Sequence[Tensor]) -> list[Tensor]:
         """delta from the residual, m tensors of the state's shape."""
         assert self.jacobian is not None
-        m, (rows, d, _) = len(residual), self.jacobian.shape
+        m = len(residual)
+        rows, d, _ = self.jacobian.shape
         flat = torch.stack([r.reshape(-1) for r in residual])
         core = flat[:, : rows * d].reshape(m, rows, d).transpose(0, 1).reshape(rows, m * d)
-        delta = (
-            _LinearSolve.apply(*factors, core).reshape(rows, m, d).transpose(0, 1).reshape(m, -1)
-        )
+        delta = _LinearSolve.apply(*factors, core).reshape(rows, m, d)
+        delta = delta.transpose(0, 1).reshape(m, -1)
         if rows * d < flat.shape[1]:  # quadratures: the field does not depend on them
             delta = torch.cat([delta, flat[:, rows * d :]], dim=1)
         return [x.reshape(residual[0].shape) for x in delta]
@@ -238,12 +235,11 @@ def _largest(parts: Sequence[Tensor]) -> float:
     if len(parts) == 1 and parts[0].dim() < 2:
         return torch.linalg.vector_norm(parts[0]).item() / math.sqrt(max(1, parts[0].numel()))
     x = torch.stack(list(parts))
+    if not x.numel():
+        return 0.0
     width = x.shape[-1] if x.dim() > 1 else 1
-    return (
-        torch.linalg.vector_norm(x.reshape(-1, width), dim=1).max().item() / math.sqrt(width)
-        if x.numel()
-        else 0.0
-    )
+    norms = torch.linalg.vector_norm(x.reshape(-1, width), dim=1)
+    return norms.max().item() / math.sqrt(width)
 
 
 class _LinearSolve(torch.autograd.Function):
@@ -259,30 +255,20 @@ class _LinearSolve(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph=True; a second derivative would need that of M
             raise RuntimeError(
                 "a solve by an implicit method can be differentiated once only; leave "
-                "create_graph=True out, or use an "
-                "explicit method"
+                "create_graph=True out, or use an explicit method"
             )
         lu, pivots = ctx.saved_tensors
-        return (
-            None,
-            None,
-            torch.linalg.lu_solve(lu, pivots, grad.unsqueeze(-1), adjoint=True).squeeze(-1),
-        )
+        of_r = torch.linalg.lu_solve(lu, pivots, grad.unsqueeze(-1), adjoint=True)
+        return None, None, of_r.squeeze(-1)
 
 
 def _block_jacobian(
     dy: Tensor, y: Tensor, blocks: tuple[int, int], check: bool
 ) -> tuple[Tensor, bool]:
-    """df/dy (R, d, d), if R blocks of d entries do not see each other; and, checked, whether that
-    holds.
-    """
+    """df/dy (R, d, d), if R blocks of d entries do not see each other; and if so, where checked."""
     rows, d = blocks
-    basis = (
-        torch.eye(d, dtype=y.dtype, device=y.device)
-        .unsqueeze(1)
-        .expand(d, rows, d)
-        .reshape(d, rows * d)
-    )
+    basis = torch.eye(d, dtype=y.dtype, device=y.device)
+    basis = basis.unsqueeze(1).expand(d, rows, d).reshape(d, rows * d)
     basis = torch.nn.functional.pad(basis, (0, y.numel() - rows * d))
     if check:
         probe = torch.arange(1, y.numel() + 1, dtype=y.dtype, device=y.device).sqrt().cos()

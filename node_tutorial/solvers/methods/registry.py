@@ -1,48 +1,61 @@
-"""The methods by name, and the options that each takes."""
+"""The methods by name: `METHODS` for readers and users, `find_method` for the solver."""
 
 import difflib
+import functools
 from typing import Any
 
 from .. import tableaus
+from ..runge_kutta import RungeKutta
 from ..tableaus import Tableau
-from . import implicit_tableaus
-from .adams import Adams
-from .reversible import REVERSIBLE, Reversible
-from .scipy_solver import solve_with_scipy
-from .symplectic import SPLITTINGS
+from . import implicit_tableaus, long_tableaus
+from .adams import ADAMS
+from .implicit import ImplicitRungeKutta
+from .method import Method, check_real
+from .reversible import REVERSIBLE_METHODS
+from .scipy_solver import SCIPY_SOLVER
+from .symplectic import SYMPLECTIC
 
-METHODS: dict[str, Any] = {t.name: t for t in (*tableaus.FIXED, *tableaus.ADAPTIVE)}
-METHODS |= {t.name: t for t in (*implicit_tableaus.FIXED, *implicit_tableaus.ADAPTIVE)}
-METHODS |= {
-    "explicit_adams": Adams,
-    "implicit_adams": Adams,
-    "fixed_adams": Adams,
-    "scipy_solver": solve_with_scipy,
-}
-METHODS |= SPLITTINGS | REVERSIBLE
-
-GRID_OPTIONS = "step_size grid_constructor interp perturb norm".split()
-ADAMS_OPTIONS = "max_iters max_order".split()
-# dtype: of the clock, for torchdiffeq's sake; ours is always a Python float.
-STEP_OPTIONS = "first_step min_step max_step max_num_steps safety ifactor dfactor norm controller dtype".split()
-STOP_OPTIONS = "step_t jump_t".split()
-SCIPY_OPTIONS = "solver min_step max_step norm".split()
+_ALL: tuple[Tableau | Method, ...] = (
+    *tableaus.FIXED,
+    *tableaus.ADAPTIVE,
+    *long_tableaus.ADAPTIVE,
+    *implicit_tableaus.FIXED,
+    *implicit_tableaus.ADAPTIVE,
+    *ADAMS,
+    SCIPY_SOLVER,
+    *SYMPLECTIC,
+    *REVERSIBLE_METHODS,
+)
+METHODS: dict[str, Any] = {method.name: method for method in _ALL}
 
 
-def register_method(tableau: Tableau) -> Tableau:
-    """Make a Runge-Kutta method known to `odeint` under its name. Returns the tableau.
+def register_method(method: Tableau | Method) -> Tableau | Method:
+    """Make a method known to `odeint` under its name. Returns it.
 
-    To register the same tableau again changes nothing.
+    To register the same method again changes nothing.
+
+    Args:
+        method: a `Tableau`, of an explicit or implicit Runge-Kutta method; or, of any other kind, a
+            `Method` (methods/method.py).
 
     Raises:
+        TypeError: for anything else.
         ValueError: if the name belongs to another method.
     """
-    if METHODS.get(tableau.name, tableau) != tableau:
-        raise ValueError(
-            f"method {tableau.name!r} exists already, with other coefficients; choose another name"
+    if not isinstance(method, (Tableau, Method)):
+        alone = ", a name alone" if isinstance(method, str) else ""
+        raise TypeError(
+            "register_method(method): method must be a Tableau, such as Tableau('mine', 2, c=(0, "
+            "1/2), a=((), (1/2,)), b=(0, 1)), or a Method, such as Method('mine', 2, "
+            f"stepper=make_stepper); got {method!r}{alone}"
         )
-    METHODS[tableau.name] = tableau
-    return tableau
+    if METHODS.get(method.name, method) != method:
+        other = "coefficients" if isinstance(method, Tableau) else "steps"
+        raise ValueError(
+            f"method {method.name!r} exists already, with other {other}; choose another name"
+        )
+    METHODS[method.name] = method
+    return method
 
 
 def check_method(method: str | None) -> str:
@@ -57,31 +70,37 @@ def check_method(method: str | None) -> str:
     return method
 
 
-def takes_fixed_steps(method: str, options: dict | None) -> bool:
-    """Whether the steps follow a grid: always, unless the method estimates errors and no grid is
-    given.
-    """
-    kind = METHODS[method]
-    if not isinstance(kind, Tableau) or kind.error is None:
-        return True
-    return bool({"step_size", "grid_constructor"} & set(options or {}))
+def find_method(name: str | None) -> Method:
+    """The `Method` of that name; dopri5 for None. Raises ValueError if there is none."""
+    method = METHODS[check_method(name)]
+    return tableau_method(method) if isinstance(method, Tableau) else method
 
 
-def known_options(method: str, options: dict | None) -> list[str]:
-    """The options that the method takes; an adaptive method takes those of a grid too, but not both
-    kinds at once.
-    """
-    kind = METHODS[method]
-    if kind is solve_with_scipy:
-        return SCIPY_OPTIONS
-    if kind is Adams:
-        return GRID_OPTIONS + ADAMS_OPTIONS
-    if isinstance(
-        kind, Reversible
-    ):  # perturb would have each step see a slope of its own, and forget its past
-        return [name for name in GRID_OPTIONS if name != "perturb"]
-    return (
-        GRID_OPTIONS
-        if takes_fixed_steps(method, options)
-        else STEP_OPTIONS + STOP_OPTIONS + GRID_OPTIONS
+@functools.lru_cache(maxsize=256)
+def tableau_method(tableau: Tableau) -> Method:
+    """What a tableau is to the solver: its dense output is cubic where it has none of its own."""
+    dense = tableau.dense or "cubic"
+    adaptive = tableau.error is not None
+    if tableau.implicit:
+        return Method(
+            tableau.name,
+            tableau.order,
+            lambda setup: ImplicitRungeKutta(
+                tableau, setup.rtol, setup.atol, setup.stats, setup.adaptive
+            ),
+            adaptive=adaptive,
+            implicit=True,
+            dense=dense,
+            replayable=True,
+            check=check_real,
+        )
+    stepper = RungeKutta(tableau)  # which keeps no state: one serves all solves
+    return Method(
+        tableau.name,
+        tableau.order,
+        lambda setup: stepper,
+        adaptive=adaptive,
+        dense=dense,
+        own_clocks=adaptive and not isinstance(dense, str),
+        replayable=True,
     )

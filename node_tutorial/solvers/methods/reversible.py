@@ -21,35 +21,36 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ..options import GRID
 from ..runge_kutta import Field, Step, Time, stage_times, time_tensor
-
-State = tuple[Tensor, ...]  # y first, a slope last
+from .method import Method, ReversibleState
 
 
 class Reversible(NamedTuple):
-    """A reversible method.
+    """The formulas of a reversible method. The state of a step has y first, a slope last.
 
-    start(f, t, y) -> state, step(f, t, h, state) -> state at t + h, and inverse(f, t, h, state at t
-    + h) -> state at t.
+    start(f, t, y) -> state, step(f, t, h, state) -> state at t + h, and
+    inverse(f, t, h, state at t + h) -> state at t.
     """
 
     order: int
-    start: Callable[[Field, Time, Tensor], State]
-    step: Callable[[Field, Time, Time, State], State]
-    inverse: Callable[[Field, Time, Time, State], State]
+    start: Callable[[Field, Time, Tensor], ReversibleState]
+    step: Callable[[Field, Time, Time, ReversibleState], ReversibleState]
+    inverse: Callable[[Field, Time, Time, ReversibleState], ReversibleState]
 
 
-# ---- Reversible Heun: y moves by the trapezoidal rule, with the slopes on a second trajectory x, which leaps over y.
+# ---- Reversible Heun: y moves by the trapezoidal rule, with the slopes on a second trajectory x,
+# which leaps over y.
 # Kidger, Foster, Li, Lyons 2021, "Efficient and accurate gradients for neural SDEs", arXiv
 # 2105.13493, Algorithm 1.
 
 
-def heun_start(f: Field, t: Time, y: Tensor) -> State:
+def heun_start(f: Field, t: Time, y: Tensor) -> ReversibleState:
     """State (y, x, k): x = y, and k = f(t, x)."""
     return y, y, f(time_tensor(t, y), y)
 
 
-def heun_step(f: Field, t: Time, h: Time, state: State) -> State:
+def heun_step(f: Field, t: Time, h: Time, state: ReversibleState) -> ReversibleState:
     """x1 = 2 y - x + h k,  k1 = f(t + h, x1),  y1 = y + h (k + k1) / 2."""
     y, x, k = state
     x1 = 2 * y - x + h * k
@@ -57,7 +58,7 @@ def heun_step(f: Field, t: Time, h: Time, state: State) -> State:
     return y + h / 2 * (k + k1), x1, k1
 
 
-def heun_inverse(f: Field, t: Time, h: Time, state: State) -> State:
+def heun_inverse(f: Field, t: Time, h: Time, state: ReversibleState) -> ReversibleState:
     """x = 2 y1 - x1 - h k1,  k = f(t, x),  y = y1 - h (k + k1) / 2."""
     y1, x1, k1 = state
     x = 2 * y1 - x1 - h * k1
@@ -65,17 +66,18 @@ def heun_inverse(f: Field, t: Time, h: Time, state: State) -> State:
     return y1 - h / 2 * (k + k1), x, k
 
 
-# ---- Asynchronous leapfrog: y moves with a slope v of its own, which the field's slope at the midpoint reflects.
+# ---- Asynchronous leapfrog: y moves with a slope v of its own, which the field's slope at the
+# midpoint reflects.
 # Mutze 2013, "An asynchronous leapfrog method II"; Zhuang, Dvornek, Tatikonda, Duncan 2021, "MALI",
 # arXiv 2102.04668.
 
 
-def leapfrog_start(f: Field, t: Time, y: Tensor) -> State:
+def leapfrog_start(f: Field, t: Time, y: Tensor) -> ReversibleState:
     """State (y, v): v = f(t, y)."""
     return y, f(time_tensor(t, y), y)
 
 
-def leapfrog_step(f: Field, t: Time, h: Time, state: State) -> State:
+def leapfrog_step(f: Field, t: Time, h: Time, state: ReversibleState) -> ReversibleState:
     """m = y + h v / 2,  v1 = 2 f(t + h/2, m) - v,  y1 = m + h v1 / 2."""
     y, v = state
     m = y + h / 2 * v
@@ -83,7 +85,7 @@ def leapfrog_step(f: Field, t: Time, h: Time, state: State) -> State:
     return m + h / 2 * v1, v1
 
 
-def leapfrog_inverse(f: Field, t: Time, h: Time, state: State) -> State:
+def leapfrog_inverse(f: Field, t: Time, h: Time, state: ReversibleState) -> ReversibleState:
     """m = y1 - h v1 / 2,  v = 2 f(t + h/2, m) - v1,  y = m - h v / 2."""
     y1, v1 = state
     m = y1 - h / 2 * v1
@@ -97,17 +99,17 @@ REVERSIBLE = {
 }
 
 
-class Twofold:
-    """The stepper of a reversible method: `order`, and `step` as the loop calls it. It carries the
-    state along.
+class ReversibleStepper:
+    """What takes the steps of a reversible method; it carries the state along.
 
     The slope at the end of the state is that of y up to O(h^2): good enough for the output between
     the steps.
     """
 
     def __init__(self, method: Reversible) -> None:
-        self.method, self.order = method, method.order
-        self.state: State | None = None  # behind the last step; None: the next one is the first
+        self.method = method
+        self.order = method.order
+        self.state: ReversibleState | None = None  # behind the last step; None before the first
 
     def step(
         self,
@@ -121,3 +123,17 @@ class Twofold:
         before = self.state or self.method.start(f, t, y)
         self.state = after = self.method.step(f, t, h, before)
         return Step(t, h, before[0], after[0], after[-1], None, [before[-1]])
+
+
+def _reversible(name: str, formulas: Reversible) -> Method:
+    return Method(
+        name,
+        formulas.order,
+        lambda setup: ReversibleStepper(formulas),
+        inverse=formulas.inverse,
+        # perturb would have each step see a slope of its own, and forget its past.
+        options=[name for name in GRID if name != "perturb"],
+    )
+
+
+REVERSIBLE_METHODS = tuple(_reversible(name, formulas) for name, formulas in REVERSIBLE.items())
