@@ -6,16 +6,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ... import METHODS
+from ... import SolveError, solve
 from ...course.controls import choice, log_slider, power_slider
 from ...course.explorables import explorable
 from ...data.systems import van_der_pol_exact
 from ...plotting import BLUE, exact_line, step_rug
-from ...solvers.control import Tolerance, integral
-from ...solvers.integrate import Attempt, Log, Stats, Stop, march
-from ...solvers.runge_kutta import RungeKutta
 from ...solvers.solution import Solution
 from ...solvers.stability import step_ends
+from ...solvers.statistics import Attempt
 from .figures import draw_step_sizes
 
 _T_END = 15.0  # at least one jump of the oscillator for every mu
@@ -61,33 +59,20 @@ def compute(rtol: float, atol: float, method: str, mu: int) -> AdaptiveSolve:
     )
 
 
-# until SolveError carries a solution
 def _solve_within_budget(rtol: float, atol: float, method: str, mu: float) -> Solution:
-    """The recorded solution from (2, 0), by the loop of `solve`, left when the budget is spent."""
-    stats = Stats()
-    log = Log(stats, attempts=[])
+    """The recorded solution from (2, 0), as far as the budget goes."""
 
-    def f(
-        t: Tensor, y: Tensor
-    ) -> Tensor:  # for two numbers, Python floats are quicker than tensors
-        stats.nfe += 1
-        x, v = y.tolist()
+    def f(t: Tensor, y: Tensor) -> Tensor:
+        x, v = y.tolist()  # for two numbers, Python floats are quicker than tensors
         return torch.tensor((v, mu * (1 - x * x) * v - x), dtype=torch.float64)
 
     y0 = torch.tensor([2.0, 0.0], dtype=torch.float64)
-    tableau = METHODS[method]
-    tolerance = Tolerance(rtol, atol)
-    stops = [Stop(_T_END)]
-    stepper = RungeKutta(tableau)
-    segments = []
-    for segment in march(f, y0, Stop(0.0), stops, stepper, log, tolerance, integral()):
-        segments.append(segment)
-        if stats.nfe >= _BUDGET:
-            break
-    _, end, last = segments[-1]
-    t = torch.tensor([0.0, end], dtype=torch.float64)
-    y = torch.stack([y0, last.y1])
-    return Solution(t, y, stats, log.attempts, segments, tableau.dense)
+    t = torch.tensor([0.0, _T_END], dtype=torch.float64)
+    options = {"max_num_evaluations": _BUDGET}
+    try:
+        return solve(f, y0, t, rtol=rtol, atol=atol, method=method, options=options, record=True)
+    except SolveError as error:
+        return error.solution
 
 
 def _drawn_times(ends: Tensor) -> Tensor:

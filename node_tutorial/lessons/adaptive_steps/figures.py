@@ -29,10 +29,10 @@ from ...plotting import (
     step_rug,
     work_precision,
 )
-from ...solvers.integrate import Attempt
 from ...solvers.runge_kutta import RungeKutta, interpolate
 from ...solvers.solution import Solution
 from ...solvers.stability import step_ends
+from ...solvers.statistics import Attempt
 
 Exact = Callable[[Tensor], Tensor]  # times (n,) -> states (n, D)
 

@@ -17,7 +17,7 @@ from ... import solve
 from ...course.controls import choice, log_slider, play
 from ...course.explorables import explorable
 from ...plotting import BLUE, EXACT, GRAY, REJECTED
-from ...solvers.integrate import Attempt
+from ...solvers.statistics import Attempt
 from ...solvers.solution import Solution
 
 FRAMES = 40
