@@ -273,11 +273,11 @@ class Explorable:
 
 def explorable(
     compute: Callable[..., Data],
-    draw: Any,
-    describe: Any = None,
+    draw: Callable[[Figure, Data], None],
+    describe: Callable[[Data], str],
     *,
-    question: str = "",
-    controls: Mapping[str, Control] = {},
+    question: str,
+    controls: Mapping[str, Control],
     size: tuple[float, float] = (8, 3.6),
     connect: Callable[["Explorable"], None] | None = None,
 ) -> Callable[..., "Explorable"]:
@@ -293,8 +293,6 @@ def explorable(
         connect: connect(panel) is called for each new panel, before it observes its controls; for
             those that move others.
     """
-    if isinstance(compute, str):  # TRANSITION: the old form, @explorable("15", "name")
-        return lambda build: lambda **start: build().start_at(**start)  # type: ignore
 
     def make(**start: Any) -> Explorable:
         panel = Explorable(compute, draw, describe, controls, question, size, connect)
