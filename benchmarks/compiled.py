@@ -19,75 +19,80 @@ import statistics
 import time
 
 import torch
-import torch._inductor.config
+import torch.compiler.config
 import torchdiffeq
 from libraries import compiled, drop_in
-from solvers import CASES, Field, machine, relative_error, seconds, task
+from solvers import CASES, Case, Field, machine, relative_error, seconds, task
 
 import node_tutorial
 
+COLUMNS = (
+    "case",
+    "mode",
+    "compile (s)",
+    "torchdiffeq (ms)",
+    "plain (ms)",
+    "compiled (ms)",
+    "over torchdiffeq",
+    "over plain",
+    "over torchdiffeq cold",
+    "difference",
+    "pays after",
+)
 
-def measure(name, case, rounds, repeats):
+
+def measure(name: str, case: Case, rounds: int, repeats: int) -> None:
+    """Print the rows of one case: the solve, and the solve with its gradient."""
     torch.manual_seed(0)
     f = Field(*case.widths)
-    y0, t = (
-        torch.randn(case.batch, case.widths[0], requires_grad=True),
-        torch.linspace(0, case.end, case.points),
-    )
+    y0 = torch.randn(case.batch, case.widths[0], requires_grad=True)
+    t = torch.linspace(0, case.end, case.points)
     makers = {
         "torchdiffeq": drop_in(torchdiffeq),
         "plain": drop_in(node_tutorial),
         "compiled": compiled,
     }
     solvers = {label: make("backprop", f, case) for label, make in makers.items()}
-    found, spent = {}, {}
+    spent = {}  # seconds to compile, by mode
     for mode in ("forward", "backprop"):
         runs = {label: task(mode, solver, f, y0, t) for label, solver in solvers.items()}
         spent[mode] = seconds(runs["compiled"])
         error = relative_error(runs["compiled"](), runs["plain"]())
         gc.collect()
         gc.freeze()
-        times, cold = {label: [] for label in runs}, {label: [] for label in runs}
+        times: dict[str, list[float]] = {label: [] for label in runs}
+        cold: dict[str, list[float]] = {label: [] for label in runs}
         for _ in range(rounds):
             for label, run in runs.items():
                 first, *others = (seconds(run, time.thread_time) for _ in range(1 + repeats))
                 cold[label].append(first)
                 times[label].append(statistics.median(others))
-        found[mode] = {label: statistics.median(values) for label, values in times.items()}
-        gain = found[mode]["plain"] - found[mode]["compiled"]
-        total = sum(spent.values())
-        cells = [
-            name,
-            mode,
-            f"{spent[mode]:.1f}",
-            *(f"{1e3 * x:.2f}" for x in found[mode].values()),
-        ]
-        cells += [
-            f"{ratio(values, label):.1f}"
-            for values, label in ((times, "torchdiffeq"), (times, "plain"), (cold, "torchdiffeq"))
-        ]
-        cells += [f"{error:.0e}"]
-        cells += [f"{total / gain:.0f}" if mode == "backprop" and gain > 0 else "-"]
+        found = {label: statistics.median(values) for label, values in times.items()}
+        ratios = (ratio(times, "torchdiffeq"), ratio(times, "plain"), ratio(cold, "torchdiffeq"))
+        gain = found["plain"] - found["compiled"]
+        pays_after = f"{sum(spent.values()) / gain:.0f}" if mode == "backprop" and gain > 0 else "-"
+        cells = [name, mode, f"{spent[mode]:.1f}"]
+        cells += [f"{1e3 * x:.2f}" for x in found.values()]
+        cells += [f"{x:.1f}" for x in ratios]
+        cells += [f"{error:.0e}", pays_after]
         print("|", " | ".join(cells), "|", flush=True)
 
 
-def ratio(times, label):
+def ratio(times: dict[str, list[float]], label: str) -> float:
     """How many times faster the compiled solve is."""
     return statistics.median(a / b for a, b in zip(times[label], times["compiled"]))
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--case", choices=CASES)
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--repeats", type=int, default=10)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    torch._inductor.config.force_disable_caches = True
+    torch.compiler.config.force_disable_caches = True
     print(machine() + "\n")
-    columns = "case, mode, compile (s), torchdiffeq (ms), plain (ms), compiled (ms), over torchdiffeq, over plain, "
-    columns += "over torchdiffeq cold, difference, pays after"
-    print("|", columns.replace(", ", " | "), "|\n|" + " --- |" * 11)
+    print("|", " | ".join(COLUMNS), "|\n|" + " --- |" * len(COLUMNS))
     for name in [arguments.case] if arguments.case else CASES:
         measure(name, CASES[name], arguments.rounds, arguments.repeats)
 

@@ -11,7 +11,7 @@ from torch import nn
 from node_tutorial import SolveError, odeint, solve
 from node_tutorial.gradients import GRADIENT_MODES
 from node_tutorial.models import MLP, NeuralODE, VectorField
-from node_tutorial.solvers.compiled import fields as compiled_fields
+from node_tutorial.solvers.compiled import compiler
 from node_tutorial.solvers.compiled import solve as compiled
 
 
@@ -174,9 +174,8 @@ def test_the_solver_is_the_one_asked_for():
 
 
 def test_a_compiled_model_gives_the_states_gradients_and_counts_of_odeint(monkeypatch):
-    monkeypatch.setattr(
-        compiled, "compiled", compiled_fields.traced
-    )  # the graph, as it is: no compiler needed
+    # The graph, as it is: no compiler needed.
+    monkeypatch.setattr(compiled, "compile_program", compiler.trace)
     f = field()
     model = NeuralODE(f, rtol=1e-6, atol=1e-6, compiled=True)
     solution = solve(f, Y0, T, rtol=1e-6, atol=1e-6)

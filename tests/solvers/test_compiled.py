@@ -1,8 +1,9 @@
 """The compiled solve: numbers, gradients, statistics and errors of the plain one; when it compiles,
 and when not.
 
-What the programs compute is tested on their graphs, which torch runs as they are: that needs no
-compiler, and a second instead of ten. A few cases are then compiled.
+The rules that stand in three loops are swept side by side. What the programs compute is tested on
+their graphs, which torch runs as they are: that needs no compiler, and a second instead of ten. A
+few cases are then compiled.
 """
 
 import math
@@ -16,10 +17,12 @@ from torch import nn
 
 from node_tutorial import SolveError, odeint, solve
 from node_tutorial.models import MLP, VectorField
-from node_tutorial.solvers.compiled import fields as compiled_fields
+from node_tutorial.solvers import batched, control
+from node_tutorial.solvers.compiled import compiler, fields, forward, kernels
 from node_tutorial.solvers.compiled import solve as compiled
 from node_tutorial.solvers.methods.registry import METHODS, register_method
-from node_tutorial.solvers.tableaus import Tableau
+from node_tutorial.solvers.runge_kutta import RungeKutta, interpolate
+from node_tutorial.solvers.tableaus import Tableau, hermite_dense
 
 F64 = torch.float64
 
@@ -45,11 +48,149 @@ def traced(monkeypatch):
 
     def keep(function, examples):
         made.append(function)
-        return compiled_fields.traced(function, examples)
+        return compiler.trace(function, examples)
 
-    monkeypatch.setattr(compiled, "compiled", keep)
-    monkeypatch.setattr(compiled_fields, "_programs", type(compiled_fields._programs)())
+    monkeypatch.setattr(compiled, "compile_program", keep)
+    monkeypatch.setattr(compiler, "_programs", type(compiler._programs)())
     return made
+
+
+# The rules that stand in three places, side by side: as floats (control.py), one number per row
+# (batched.py), and as tensors (forward.py).
+
+RATIOS = [0.0, 1e-300, 1e-12, 1e-10, 1e-3, 0.3, 1 - 1e-16, 1.0, 1 + 1e-15, 1.7, 50.0, 1e9, 1e300]
+RATIOS += [math.inf, math.nan]
+LIMITS = [{}, {"safety": 0.5, "ifactor": 2.0, "dfactor": 0.5}]
+
+
+def number(x):
+    return torch.tensor(x, dtype=F64)
+
+
+def settings(safety=0.9, ifactor=10.0, dfactor=0.2):
+    zero = number(0.0)
+    limits = (number(safety), number(ifactor), number(dfactor))
+    return forward.Settings(zero, zero, zero, *limits, zero, zero, zero)
+
+
+@pytest.mark.parametrize("limits", LIMITS, ids=["default limits", "other limits"])
+@pytest.mark.parametrize("order", [1, 3, 5, 8])
+def test_the_integral_controllers_of_the_three_loops_are_one(order, limits):
+    plain = control.integral(**limits)
+    rows = batched._decide(number(RATIOS), order, **limits)
+    for i, ratio in enumerate(RATIOS):
+        accept, factor = plain(ratio, 0.1, order)
+        found = forward.decide("I", order, settings(**limits), number(ratio), number(1.0))
+        for accept_c, factor_c in (found, (rows[0][i], rows[1][i])):
+            assert bool(accept_c) == accept
+            assert float(factor_c) == pytest.approx(factor, rel=1e-14)
+
+
+@pytest.mark.parametrize("limits", LIMITS, ids=["default limits", "other limits"])
+@pytest.mark.parametrize("order", [1, 3, 5, 8])
+def test_the_proportional_integral_controllers_of_both_loops_are_one(order, limits):
+    for last in RATIOS:  # every pair of ratios: the second decision remembers the first
+        for ratio in RATIOS:
+            plain = control.proportional_integral(**limits)
+            previous = number(1.0)
+            for now in (last, ratio):
+                accept, factor = plain(now, 0.1, order)
+                accept_c, factor_c = forward.decide(
+                    "PI", order, settings(**limits), number(now), previous
+                )
+                assert bool(accept_c) == accept
+                assert float(factor_c) == pytest.approx(factor, rel=1e-14)
+                if accept:
+                    previous = number(now).clamp(min=forward.LEAST_RATIO)
+
+
+def tolerance_of(rtol, atol):
+    return control.Tolerance(rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize(
+    "f, y0, stop",
+    [
+        (lambda t, y: torch.cos(t) * y, [1.0, -2.0], 3.0),
+        (lambda t, y: -1e4 * y, [1.0, -2.0], 3.0),
+        (lambda t, y: torch.cos(t) * y, [1.0, -2.0], 1e-9),  # a stop close by
+        (lambda t, y: 0 * y, [1.0, 1.0], 3.0),  # nothing moves
+        (lambda t, y: torch.ones_like(y), [0.0, 0.0], 3.0),  # from rest
+        (lambda t, y: y / torch.where(t > 0, t * 0, t + 1), [1.0, 1.0], 3.0),  # infinite beyond 0
+    ],
+    ids=["usual", "stiff", "close stop", "constant", "zero state", "infinite"],
+)
+@pytest.mark.parametrize("direction", [1, -1])
+def test_the_first_steps_of_the_three_loops_are_one(f, y0, stop, direction):
+    dopri5 = METHODS["dopri5"]
+    order = dopri5.order
+    rtol, atol = 1e-5, 1e-7
+    tol = tolerance_of(rtol, atol)
+    y = torch.tensor(y0, dtype=F64)
+    t = number(0.0)
+    f0 = f(t, y)
+    plain = control.initial_step(f, 0.0, y, f0, direction, order, tol, stop)
+    plan = plan_of(dopri5)
+    end = number(direction * stop)
+    tensors = (number(rtol), number(atol))
+    found = forward.initial_size(plan, f, t, y, f0, end, number(direction), tensors)
+    assert float(found) == pytest.approx(plain, rel=1e-13)
+    rows = batched._first_steps(
+        lambda t, y: f(t, y),
+        torch.zeros(2, dtype=F64),
+        torch.stack([y, y]),
+        torch.stack([f0, f0]),
+        direction,
+        order,
+        tol,
+        lambda x: x.reshape(-1, 1),
+        lambda x: torch.linalg.vector_norm(x, dim=1) / math.sqrt(x.shape[1]),
+        torch.full((2,), stop, dtype=F64),
+    )
+    assert rows.tolist() == pytest.approx([plain] * 2, rel=1e-13)
+
+
+def plan_of(tableau, dense=None):
+    return forward.Plan(
+        tableau=tableau,
+        adaptive=True,
+        controller="I",
+        parts=(),
+        dense=dense or tableau.dense,
+        inside=True,
+        wants_t=False,
+        points=3,
+        rows=16,
+    )
+
+
+@pytest.mark.parametrize(
+    "method, dense",
+    [("dopri5", None), ("dopri8", None), ("bosh3", "cubic"), ("bosh3", "linear")],
+)
+def test_dense_output_by_powers_is_that_of_the_plain_solve(method, dense):
+    tableau = METHODS[method]
+    plan = plan_of(tableau, dense)
+    h = number(0.3)
+    stepper = RungeKutta(tableau)
+    step = stepper.step(lambda t, y: torch.cos(3 * t) * y, number(0.2), Y0[0], h)
+    inner = forward.coefficients(plan, h, Y0[0], step)
+    assert len(inner) == plan.degree
+    theta = torch.linspace(0, 1, 7, dtype=F64)
+    found = Y0[0] + theta[:, None] * forward.polynomial(inner, theta[:, None])
+    assert torch.allclose(found, interpolate(step, theta, plan.dense), rtol=0, atol=1e-14)
+
+
+def test_hermites_cubic_is_one_in_the_tableaus_and_in_the_program():
+    bosh3 = METHODS["bosh3"]
+    step = RungeKutta(bosh3).step(lambda t, y: torch.cos(t) * y, number(0.2), Y0[0], number(0.3))
+    by_rows = plan_of(bosh3, hermite_dense(bosh3.b))
+    pairs = [
+        forward.coefficients(plan, number(0.3), Y0[0], step)
+        for plan in (by_rows, plan_of(bosh3, "cubic"))
+    ]
+    for a, b in zip(*pairs, strict=True):
+        assert torch.allclose(a, b, rtol=0, atol=1e-14)
 
 
 def field(time=True, dtype=F64, hidden=8):
@@ -203,22 +344,22 @@ def test_the_hyperbolic_tangent_of_single_precision_is_accurate_everywhere():
         ]
     )
     exact = torch.tanh(x.double())
-    assert ((compiled_fields._tanh(x) - exact).abs() <= 3e-7 * exact.abs()).all()
-    assert compiled_fields._tanh(torch.tensor(math.nan)).isnan()
+    assert ((kernels.tanh(x) - exact).abs() <= 3e-7 * exact.abs()).all()
+    assert kernels.tanh(torch.tensor(math.nan)).isnan()
 
 
 @pytest.mark.parametrize("m, k, n", [(20, 2, 50), (20, 50, 2), (2, 20, 50), (1, 2, 50), (3, 1, 1)])
 def test_small_narrow_products_are_sums_of_the_same_value(m, k, n):
     a, b = torch.randn(m, k), torch.randn(n, k).t()
-    (copy,) = compiled_fields.arranged([b])
+    (copy,) = kernels.arranged([b])
     assert torch.equal(copy, b)
-    assert torch.allclose(compiled_fields._product(a, copy), a @ b, rtol=1e-5, atol=1e-5)
-    assert compiled_fields._product(a.double(), b.double()) is NotImplemented
+    assert torch.allclose(kernels.product(a, copy), a @ b, rtol=1e-5, atol=1e-5)
+    assert kernels.product(a.double(), b.double()) is NotImplemented
 
 
 @pytest.mark.parametrize("m, k, n", [(1000, 4, 20), (20, 8, 8), (0, 2, 50), (20, 0, 50)])
 def test_other_products_are_left_to_the_library(m, k, n):
-    assert compiled_fields._product(torch.randn(m, k), torch.randn(k, n)) is NotImplemented
+    assert kernels.product(torch.randn(m, k), torch.randn(k, n)) is NotImplemented
 
 
 def test_only_what_needs_gradients_gets_them(traced):
@@ -323,11 +464,30 @@ def test_replayed_evaluations_are_counted_on_the_way_back(traced):
     assert solution.stats.nfe == forward + 6 * solution.stats.accepted + 1
 
 
+def test_more_readings_than_torch_remembers_are_forgotten_and_made_again(monkeypatch):
+    monkeypatch.setattr(fields, "READINGS", 3)
+    fields._reader.cache_clear()  # it has its limit from before
+    monkeypatch.setattr(fields.Reading, "made", 0)
+    t, y = torch.zeros((), dtype=F64), Y0.clone()
+    for k in range(2, 14):
+        read, used = fields.trace_field(lambda t, y, k=k: -k * y, None, t, y)
+        assert torch.equal(read(t, Y0, *used), -k * Y0)
+    fields._reader.cache_clear()
+
+
+def test_without_the_quick_way_a_field_is_found_as_it_was(traced, monkeypatch):
+    monkeypatch.setattr(compiler, "_results", None)
+    f = field()
+    agree(f, Y0, T, tuple(f.parameters()), rtol=1e-6)
+    read = [fields.trace_field(f, None, T[0].clone(), Y0.clone())[0] for _ in range(2)]
+    assert read[0] is read[1] and len(traced) == 2
+
+
 def test_the_programs_used_last_are_kept(traced, monkeypatch):
-    monkeypatch.setattr(compiled_fields, "KEPT", 2)
+    monkeypatch.setattr(compiler, "KEPT", 2)
     for n in (2, 3, 2, 4, 2):
         odeint(lambda t, y: -y, Y0, T[:n], options={"compile": True})
-    assert len(compiled_fields._programs) == 2 and len(traced) == 3
+    assert len(compiler._programs) == 2 and len(traced) == 3
 
 
 class Counter(VectorField):
@@ -366,6 +526,11 @@ def halving(ratio, h, order):
     return ratio < 1, 0.5 if ratio > 0.5 else 1.2
 
 
+def overwriting(t, y):
+    y[0].mul_(1.0)  # through a view
+    return -y
+
+
 REFUSED = [
     (field(), {"method": "kvaerno3"}, "'kvaerno3' is no explicit Runge-Kutta method"),
     (field(), {"method": "explicit_adams"}, "'explicit_adams' is no explicit"),
@@ -375,6 +540,7 @@ REFUSED = [
     (Watched(MLP(2, 4, 2).double()), {}, "callbacks"),
     (Layer(nn.Dropout(0.01)), {"method": "rk4"}, "is random"),
     (Layer(nn.BatchNorm1d(2)), {"method": "rk4"}, "writes into a tensor that it holds"),
+    (overwriting, {"method": "rk4"}, "writes into a tensor that it holds or is given"),
     (lambda t, y: -y if y.sum() > 0 else -2 * y, {}, "cannot be read by torch.compile"),
 ]
 
@@ -441,8 +607,19 @@ def test_compile_is_true_or_false(value):
 # With the compiler.
 
 
+def test_what_torch_lacks_is_named(monkeypatch):
+    assert compiler.missing() == []
+    monkeypatch.delattr(torch._inductor, "compile")
+    monkeypatch.setattr(torch, "compile", lambda model=None, *, fullgraph=False: model)
+    assert compiler.missing() == [
+        "torch._inductor.compile",
+        "torch.compile(recompile_limit=...)",
+        "torch.compile(isolate_recompiles=...)",
+    ]
+
+
 def test_a_torch_without_what_is_needed_solves_as_always(monkeypatch):
-    monkeypatch.setitem(sys.modules, "node_tutorial.solvers.compiled", None)
+    monkeypatch.setitem(sys.modules, "node_tutorial.solvers.compiled.solve", None)
     f = field()
     with pytest.warns(UserWarning, match="not compiled.* PyTorch .* lacks what it needs"):
         y = odeint(f, Y0, T, options={"compile": True})

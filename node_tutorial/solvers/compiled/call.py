@@ -1,4 +1,14 @@
-"""A solve by compiled programs: what they are called with, what comes of it, and the way back."""
+"""A solve by compiled programs: what they are called with, what comes of it, and the way back.
+
+A solve calls the forward program until it has passed the last stop; every call gets new buffers,
+the state and slope that the call before it ended with, and its clock. For a gradient the buffers
+are kept, and the backward program is called for each of them, from the last to the first. What is
+left to Python is what happens once per solve, or once per call: statistics, errors, and the
+gradient with respect to t, which is about single numbers.
+
+All of this runs at every step of a training, and is a third of the time of a small solve: that is
+why constant vectors are remembered (`_vector`), and buffers are not filled with zeros.
+"""
 
 import functools
 import math
@@ -12,13 +22,14 @@ from torch.autograd.function import once_differentiable
 from ..errors import check_finite, check_solution, too_many_steps, underflow
 from ..problem import Problem
 from ..runge_kutta import time_tensor
-from .forward import CLOCK, NOT_FINITE, UNDERFLOW, Plan
+from .backward import Recorded
+from .forward import NOT_FINITE, UNDERFLOW, Clock, Given, Plan, Result
 
 
 class Solver(NamedTuple):
     """A problem, and the programs that solve it."""
 
-    p: Problem
+    problem: Problem
     plan: Plan
     stops: list[float]
     wanted: tuple[bool, ...]  # which of the used tensors get gradients
@@ -31,28 +42,50 @@ class Call(NamedTuple):
 
     steps: int
     served: tuple[int, int]  # the output times inside its steps: from the first, before the second
-    row: Tensor  # (T,) the step that serves an output time,
-    theta: Tensor  # (T,) how far inside it that lies,
-    slopes: Tensor  # (T, *) and the slope there
-    ys: Tensor  # (rows + 1, *) states,
-    fs: Tensor  # (rows + 1, *) slopes
-    ts: Tensor  # (rows + 1,) and times
+    row: Tensor  # (T,) as in `Result`
+    theta: Tensor  # (T,)
+    output_slopes: Tensor  # (T, *)
+    states: Tensor  # (rows + 1, *)
+    slopes: Tensor  # (rows + 1, *)
+    times: Tensor  # (rows + 1,)
 
 
-def first_inputs(
-    p: Problem, plan: Plan, stops: list[float], y0: Tensor, used: Sequence[Tensor]
-) -> list[Tensor]:
-    """What the forward program is first called with; see `forward_program`."""
+def first_given(problem: Problem, plan: Plan, stops: list[float], y0: Tensor) -> Given:
+    """What the forward program is first called with, before the used tensors."""
     y = y0.contiguous()
-    o = p.options
+    # In the order of `Settings`.
+    o = problem.options
     limits = (o.min_step, o.max_step, o.safety, o.ifactor, o.dfactor)
-    numbers = (p.direction, *limits, float(p.max_steps))
-    settings = _vector((*numbers, *stops, *p.times))
-    size = (p.tol.first_step if p.tol else None) or 0.0
-    clock = _vector((0, 0, 0, 0, 0, 0, 1, 0, p.times[0], size, math.nan, 0.0, 1.0))
-    tolerances = (x if isinstance(x, Tensor) else _number(float(x)) for x in (p.rtol, p.atol))
-    outputs = y.new_empty(len(p.times), *y.shape)
-    return [y, y, outputs, *_buffers(plan, y), settings, clock, *tolerances, *used]
+    numbers = (problem.direction, *limits, float(problem.max_steps))
+    size = (problem.tol.first_step if problem.tol else None) or 0.0  # 0: it is to be found
+    return Given(
+        y,
+        y,
+        y.new_empty(len(problem.times), *y.shape),
+        *_buffers(plan, y),
+        _vector((*numbers, *stops, *problem.times)),
+        _vector(_first_clock(problem.times[0], size)),
+        _tensor(problem.rtol),
+        _tensor(problem.atol),
+    )
+
+
+def _first_clock(t: float, size: float) -> Clock:
+    return Clock(
+        accepted=0,
+        steps=0,
+        stop=0,
+        code=0,
+        attempts=0,
+        first_attempts=0,
+        served=1,  # the first output is y0
+        attempts_then=0,
+        t=t,
+        size=size,
+        ratio=math.nan,
+        h=0.0,
+        previous_ratio=1.0,
+    )
 
 
 @functools.lru_cache(maxsize=256)
@@ -65,15 +98,18 @@ def _number(number: float) -> Tensor:
     return torch.tensor(number, dtype=torch.float64)
 
 
-def _buffers(plan: Plan, y: Tensor) -> tuple[Tensor, ...]:
-    """ys, fs, ts, cs."""
-    rows, degree = plan.rows, plan.degree
-    ys, fs, ts = (
-        y.new_empty(rows + 1, *y.shape),
-        y.new_empty(rows + 1, *y.shape),
-        _vector(()).new_empty(rows + 1),
+def _tensor(tolerance: float | Tensor) -> Tensor:
+    return tolerance if isinstance(tolerance, Tensor) else _number(float(tolerance))
+
+
+def _buffers(plan: Plan, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """states, slopes, times, coefficients; not filled, for that would take longer than a step."""
+    return (
+        y.new_empty(plan.rows + 1, *y.shape),
+        y.new_empty(plan.rows + 1, *y.shape),
+        _vector(()).new_empty(plan.rows + 1),
+        y.new_empty(plan.rows * plan.degree, *y.shape),
     )
-    return ys, fs, ts, y.new_empty(rows * degree, *y.shape)
 
 
 def solve_compiled(solver: Solver, y0: Tensor, used: Sequence[Tensor]) -> tuple[Tensor, list[Call]]:
@@ -82,71 +118,86 @@ def solve_compiled(solver: Solver, y0: Tensor, used: Sequence[Tensor]) -> tuple[
     Raises:
         SolveError: as the plain solve.
     """
-    p, calls, served = solver.p, [], 1
-    inputs = first_inputs(p, solver.plan, solver.stops, y0, used)
+    problem, plan = solver.problem, solver.plan
+    given = first_given(problem, plan, solver.stops, y0)
+    calls: list[Call] = []
+    served = 1
     with torch.no_grad():
         while True:
-            outputs, row, theta, slopes, clock = solver.forward(*inputs)
-            c, (ys, fs, ts) = dict(zip(CLOCK, clock.tolist())), inputs[3:6]
-            steps, before, served = int(c["n"]), served, int(c["served"])
-            call = Call(steps, (before, served), row, theta, slopes, ys, fs, ts)
+            # The one call in which the time of a solve is spent.
+            result = Result(*solver.forward(*given, *used))
+            # One transfer for all thirteen numbers.
+            clock = Clock(*result.clock.tolist())
+            steps, before, served = int(clock.steps), served, int(clock.served)
+            recorded = (given.states, given.slopes, given.times)
+            call = Call(steps, (before, served), result.row, result.theta, result.slopes, *recorded)
             if solver.backward is not None:
                 calls.append(call)
-            if c["code"]:
-                _fail(solver, c, call)
-            if c["stop"] == len(solver.stops):
+            # An error of the solve: the program has stopped early, and says why.
+            if clock.code:
+                _fail(solver, clock, call)
+            if clock.stop == len(solver.stops):
                 break
-            f = fs[steps] if solver.plan.passes_slope else ys[steps]
-            inputs = [
-                ys[steps],
-                f,
-                outputs,
-                *_buffers(solver.plan, y0),
-                inputs[7],
-                clock,
-                *inputs[9:],
-            ]
-    _count(solver, int(c["accepted"] + c["n"]), int(c["attempts"]), int(c["first"]))
-    if p.tol is None:
-        check_solution(outputs, p.times, p.method)
-    return outputs, calls
+            # The buffers are full: on from their last row, with the clock as it stands.
+            y = given.states[steps]
+            slope = given.slopes[steps] if plan.passes_slope else y
+            given = Given(
+                y, slope, result.outputs, *_buffers(plan, y0), given.settings, result.clock,
+                given.rtol, given.atol,
+            )  # fmt: skip
+    _count(solver, clock)
+    if problem.tol is None:
+        check_solution(result.outputs, problem.times, problem.method)
+    return result.outputs, calls
 
 
-def _count(solver: Solver, accepted: int, attempts: int, first: int) -> None:
+def _count(solver: Solver, clock: Clock) -> None:
     """Fill in the statistics: those of the plain solve."""
-    stats, plan, evaluations = solver.p.log.stats, solver.plan, solver.plan.tableau.evaluations
-    stats.accepted = accepted
+    problem, plan = solver.problem, solver.plan
+    stats = problem.log.stats
+    evaluations = plan.tableau.evaluations
+    stats.accepted = int(clock.accepted + clock.steps)
     if plan.adaptive:
-        assert solver.p.tol is not None
-        stats.rejected = attempts - accepted
-        # The first slope, and one for the first size. Where none is passed on, the first serves
-        # until it is accepted.
-        stats.nfe += 1 + (solver.p.tol.first_step is None) + attempts * evaluations
-        stats.nfe -= 0 if plan.passes_slope else first
+        assert problem.tol is not None
+        # Every attempt evaluates the stages, also one that is rejected.
+        attempts = int(clock.attempts)
+        stats.rejected = attempts - stats.accepted
+        # The first slope, and one for the first size.
+        stats.nfe += 1 + (problem.tol.first_step is None) + attempts * evaluations
+        # Where no slope is passed on, the first serves until a step is accepted.
+        stats.nfe -= 0 if plan.passes_slope else int(clock.first_attempts)
         return
-    stats.nfe += accepted * evaluations + (plan.passes_slope and not plan.adds_slope)
+    stats.nfe += stats.accepted * evaluations + (plan.passes_slope and not plan.adds_slope)
     if plan.adds_slope:
-        begin, end = (*solver.p.times[:1], *solver.stops)[-2:]
-        stats.nfe += any(min(begin, end) < t < max(begin, end) for t in solver.p.times)
+        # The plain solve evaluates f(t1, y1) only where an output lies inside a step. Every step
+        # but the last passes it on; so one more is due if there is one inside the last.
+        begin, end = (*problem.times[:1], *solver.stops)[-2:]
+        stats.nfe += any(min(begin, end) < t < max(begin, end) for t in problem.times)
 
 
-def _fail(solver: Solver, c: dict[str, float], call: Call) -> None:
+def _fail(solver: Solver, clock: Clock, call: Call) -> None:
     """Raise what the plain solve raises."""
-    p, n = solver.p, call.steps
-    if c["code"] == NOT_FINITE:
-        t0 = p.times[0]
-        check_finite(p.f(time_tensor(t0, p.y0), p.y0), "the vector field func(t[0], y0)", t0)
-    if c["code"] == UNDERFLOW:
-        raise underflow(c["t"], c["h"], c["ratio"], call.ys[n])
-    t, t1 = call.ts[n - 1 : n + 1].tolist()
-    raise too_many_steps(p.max_steps, t1, p.times[int(c["served"])], t1 - t)
+    problem, steps = solver.problem, call.steps
+    if clock.code == NOT_FINITE:
+        t0 = problem.times[0]
+        # The program does not tell which entries; evaluated again, func does.
+        slope = problem.f(time_tensor(t0, problem.y0), problem.y0)
+        check_finite(slope, "the vector field func(t[0], y0)", t0)
+    if clock.code == UNDERFLOW:
+        raise underflow(clock.t, clock.h, clock.ratio, call.states[steps])
+    # What is left is too many steps. The message wants the step that was the last one.
+    t, t1 = call.times[steps - 1 : steps + 1].tolist()
+    raise too_many_steps(problem.max_steps, t1, problem.times[int(clock.served)], t1 - t)
 
 
 class Replayed(torch.autograd.Function):
+    """The solution as an operation of autograd, of y0, t and the used tensors."""
+
     @staticmethod
     def forward(ctx: Any, solver: Solver, y0: Tensor, t: Tensor, *used: Tensor) -> Tensor:
         y, calls = solve_compiled(solver, y0, used)
-        ctx.solver, ctx.calls = solver, [call[:2] for call in calls]
+        ctx.solver = solver
+        ctx.calls = [call[:2] for call in calls]
         # Through save_for_backward, so that torch sees the memory, and changes of what was used.
         ctx.save_for_backward(*used, *(x for call in calls for x in call[2:]))
         return y
@@ -154,42 +205,45 @@ class Replayed(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple:
-        solver, n = ctx.solver, len(ctx.solver.wanted)
+        # In the order of save_for_backward: the used tensors, then those of every call.
+        n = len(ctx.solver.wanted)
         used, saved = ctx.saved_tensors[:n], iter(ctx.saved_tensors[n:])
-        calls = [Call(*call, *(next(saved) for _ in range(6))) for call in ctx.calls]
-        return None, *_pull_back(solver, used, calls, grad.contiguous())
+        tensors = len(Call._fields) - 2
+        calls = [Call(*call, *(next(saved) for _ in range(tensors))) for call in ctx.calls]
+        return None, *_pull_back(ctx.solver, used, calls, grad.contiguous())
 
 
 def _pull_back(solver: Solver, used: Sequence[Tensor], calls: list[Call], grad: Tensor) -> tuple:
     """The gradients with respect to y0, t and the used tensors."""
-    plan, stats = solver.plan, solver.p.log.stats
+    plan, stats = solver.plan, solver.problem.log.stats
     assert solver.backward is not None
-    of_y, of_f = torch.zeros_like(grad[0]), torch.zeros_like(grad[0])
+    of_y = of_f = torch.zeros_like(grad[0])
     sums: list[Tensor] = []
     of_steps = []
+    # Each call hands the cotangents of its first state and slope to the call before it.
     for i, call in reversed(list(enumerate(calls))):
-        numbers = torch.tensor((call.steps, *call.served, i == 0))
         moments = grad.new_empty(plan.rows, plan.degree + 2, *grad.shape[1:])
         moments[: call.steps].zero_()  # no more: the rest of a large one takes longer than a step
-        of_times = call.ts.new_empty(plan.rows, 2)
-        inputs = (
-            numbers,
-            grad,
-            of_y,
-            of_f,
-            call.row,
-            call.theta,
-            moments,
-            call.ys,
-            call.fs,
-            call.ts,
-            of_times,
+        given = Recorded(
+            counts=torch.tensor((call.steps, *call.served, i == 0)),
+            grad=grad,
+            of_y=of_y,
+            of_f=of_f,
+            row=call.row,
+            theta=call.theta,
+            moments=moments,
+            states=call.states,
+            slopes=call.slopes,
+            times=call.times,
+            of_times=call.times.new_empty(plan.rows, 2),
         )
-        of_y, of_f, of_t0, *more = solver.backward(*inputs, *used)
+        of_y, of_f, of_t0, *more = solver.backward(*given, *used)
+        # The parameters are the same in all calls; their gradients add up.
         sums = [a + b for a, b in zip(sums, more)] if sums else more
-        of_steps.append(of_times)
+        of_steps.append(given.of_times)
         stats.nfe += call.steps * plan.tableau.evaluations
-    stats.nfe += plan.passes_slope
+    stats.nfe += plan.passes_slope  # the first slope
+    # One for each used tensor that is wanted; autograd takes None for the others.
     found = iter(sums)
     of_t = _of_times(solver, calls, grad, of_steps, float(of_t0)) if plan.wants_t else None
     return of_y, of_t, *(next(found) if w else None for w in solver.wanted)
@@ -201,26 +255,34 @@ def _of_times(
     """The gradient with respect to t; `Cotangents` of `gradients/recorded.py` takes the same way.
 
     The clock of a step moves with t[0], until it passes a stop at a constant time, or at an output
-    time t[i].
+    time t[i]. `of_steps` holds, from the last call to the first, the cotangents (of_t, of_h) of
+    every step.
     """
-    p, clock = solver.p, 0.0
-    of_t = [0.0] * len(p.times)
-    cut = set(p.times).intersection(solver.stops)
-    constant = set() if p.tol is None else set(solver.stops)
+    problem = solver.problem
+    of_t = [0.0] * len(problem.times)
+    cut = set(problem.times).intersection(solver.stops)  # output times on which a step ends
+    constant = set() if problem.tol is None else set(solver.stops)
+    clock = 0.0  # cotangent of the time at which the step after this one begins
     for call, pulled in zip(reversed(calls), (x.tolist() for x in of_steps)):
-        ts = call.ts.tolist()
+        times = call.times.tolist()
+        # An output inside a step lies at theta = (t[i] - t) / h, and moves with all three.
         for i in range(*call.served):
-            if p.times[i] not in cut:
-                moved, row = float((grad[i] * call.slopes[i]).sum()), int(call.row[i])
+            if problem.times[i] not in cut:
+                moved = float((grad[i] * call.output_slopes[i]).sum())
+                row = int(call.row[i])
                 of_t[i] += moved
                 pulled[row][0] -= moved
                 pulled[row][1] -= float(call.theta[i]) * moved
         for m in reversed(range(call.steps)):
-            of_begin, of_h = clock + pulled[m][0], clock + pulled[m][1]
-            if ts[m + 1] in cut:
-                of_t[p.times.index(ts[m + 1])] += of_h
-            if ts[m + 1] in cut or ts[m + 1] in constant:
+            # t1 = t + h: what comes back for t1 goes to both.
+            of_begin = clock + pulled[m][0]
+            of_h = clock + pulled[m][1]
+            if times[m + 1] in cut:
+                of_t[problem.times.index(times[m + 1])] += of_h
+            # Up to a stop, h = stop - t: it moves against t, and t1 not with it.
+            if times[m + 1] in cut or times[m + 1] in constant:
                 of_begin -= of_h
             clock = of_begin
+    # What is left moves with the start, at which also the first slope is evaluated.
     of_t[0] += clock + of_t0
-    return torch.tensor(of_t, dtype=p.t.dtype)
+    return torch.tensor(of_t, dtype=problem.t.dtype)
