@@ -157,9 +157,11 @@ def interpolate(step: Step, theta: Sequence[float] | Tensor, dense: Dense) -> Te
         if dense == "linear":
             return y0 + x * (step.y1 - y0)
         if isinstance(dense, str):
-            assert step.f1 is not None
-            bend = (1 - x) * step.stages[0] - x * step.f1
-            return y0 + x * x * (3 - 2 * x) * (step.y1 - y0) + h * (x * (1 - x) * bend)
+            f0 = step.stages[0]
+            f1 = step.f1
+            assert f1 is not None
+            chord = y0 + x * x * (3 - 2 * x) * (step.y1 - y0)
+            return chord + h * (x * (1 - x) * ((1 - x) * f0 - x * f1))
         rows = [sum(p * x ** (power + 1) for power, p in enumerate(row)) for row in dense]
         return y0 + h * sum(w * k for w, k in zip(rows, step.stages, strict=True))
     weights = [[x * polynomial(x, row) for row in dense] for x in theta]

@@ -261,3 +261,12 @@ def test_scipy_hands_over_the_times_it_reached():
     with pytest.raises(SolveError, match="max_num_evaluations exceeded") as caught:
         odeint(growing, y0, TIMES, method="scipy_solver", options=LIMIT)
     assert torch.equal(caught.value.solution.t, TIMES[:1])
+
+
+@pytest.mark.parametrize("name", sorted(GRADIENT_MODES.keys() - {"direct"}))
+def test_no_gradient_mode_returns_a_fixed_step_solution_that_overflowed(name):
+    method = "reversible_heun" if name == "reversible" else "rk4"
+    y0 = torch.ones(2, **f64, requires_grad=True)
+    t = torch.linspace(0, 5, 51, **f64)
+    with pytest.raises(SolveError, match="not finite from t"):
+        GRADIENT_MODES[name](growing, y0, t, method=method, adjoint_params=())
