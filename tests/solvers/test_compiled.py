@@ -21,6 +21,7 @@ from node_tutorial.solvers import batched, control
 from node_tutorial.solvers.compiled import compiler, fields, forward, kernels
 from node_tutorial.solvers.compiled import solve as compiled
 from node_tutorial.solvers.methods.registry import METHODS, register_method
+from node_tutorial.solvers.options import Options
 from node_tutorial.solvers.runge_kutta import RungeKutta, interpolate
 from node_tutorial.solvers.tableaus import Tableau, hermite_dense
 
@@ -77,7 +78,7 @@ def settings(safety=0.9, ifactor=10.0, dfactor=0.2):
 @pytest.mark.parametrize("order", [1, 3, 5, 8])
 def test_the_integral_controllers_of_the_three_loops_are_one(order, limits):
     plain = control.integral(**limits)
-    rows = batched._decide(number(RATIOS), order, **limits)
+    rows = batched._decide(number(RATIOS), order, Options(**limits))
     for i, ratio in enumerate(RATIOS):
         accept, factor = plain(ratio, 0.1, order)
         found = forward.decide("I", order, settings(**limits), number(ratio), number(1.0))
