@@ -333,8 +333,8 @@ def coefficients(plan: Plan, h: Tensor, y: Tensor, step: Step) -> list[Tensor]:
         first = h * step.stages[0]
         last = h * step.f1
         return [first, 3 * rise - 2 * first - last, first + last - 2 * rise]
-    # A row of `dense` holds the powers of one stage; a column, the stages of one power. Weights that
-    # are zero are left out of the program.
+    # A row of `dense` holds the powers of one stage; a column, the stages of one power. Weights
+    # that are zero are left out of the program.
     columns = itertools.zip_longest(*plan.dense, fillvalue=0.0)
     return [h * sum(w * k for w, k in zip(column, step.stages) if w) for column in columns]
 
