@@ -204,7 +204,8 @@ def replay(
         n, of_y1, of_f1, *sums = carried
         states, slopes, times, all_moments, *used = read
         m = n - 1
-        y0, t = row_of(states, m), row_of(times, m)
+        y0 = row_of(states, m)
+        t = row_of(times, m)
         moments = row_of(all_moments, m)
         # Where no slope is passed on, of_f1 is zero, and serves as a tensor of the right shape.
         f0 = row_of(slopes, m) if plan.passes_slope else of_f1

@@ -118,7 +118,8 @@ def solve_compiled(solver: Solver, y0: Tensor, used: Sequence[Tensor]) -> tuple[
     Raises:
         SolveError: as the plain solve.
     """
-    problem, plan = solver.problem, solver.plan
+    problem = solver.problem
+    plan = solver.plan
     given = first_given(problem, plan, solver.stops, y0)
     calls: list[Call] = []
     served = 1
@@ -128,9 +129,18 @@ def solve_compiled(solver: Solver, y0: Tensor, used: Sequence[Tensor]) -> tuple[
             result = Result(*solver.forward(*given, *used))
             # One transfer for all thirteen numbers.
             clock = Clock(*result.clock.tolist())
-            steps, before, served = int(clock.steps), served, int(clock.served)
-            recorded = (given.states, given.slopes, given.times)
-            call = Call(steps, (before, served), result.row, result.theta, result.slopes, *recorded)
+            steps = int(clock.steps)
+            call = Call(
+                steps,
+                (served, int(clock.served)),
+                result.row,
+                result.theta,
+                result.slopes,
+                given.states,
+                given.slopes,
+                given.times,
+            )
+            served = int(clock.served)
             if solver.backward is not None:
                 calls.append(call)
             # An error of the solve: the program has stopped early, and says why.
@@ -153,7 +163,8 @@ def solve_compiled(solver: Solver, y0: Tensor, used: Sequence[Tensor]) -> tuple[
 
 def _count(solver: Solver, clock: Clock) -> None:
     """Fill in the statistics: those of the plain solve."""
-    problem, plan = solver.problem, solver.plan
+    problem = solver.problem
+    plan = solver.plan
     stats = problem.log.stats
     evaluations = plan.tableau.evaluations
     stats.accepted = int(clock.accepted + clock.steps)
@@ -177,7 +188,8 @@ def _count(solver: Solver, clock: Clock) -> None:
 
 def _fail(solver: Solver, clock: Clock, call: Call) -> None:
     """Raise what the plain solve raises."""
-    problem, steps = solver.problem, call.steps
+    problem = solver.problem
+    steps = call.steps
     if clock.code == NOT_FINITE:
         t0 = problem.times[0]
         # The program does not tell which entries; evaluated again, func does.
@@ -207,7 +219,8 @@ class Replayed(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple:
         # In the order of save_for_backward: the used tensors, then those of every call.
         n = len(ctx.solver.wanted)
-        used, saved = ctx.saved_tensors[:n], iter(ctx.saved_tensors[n:])
+        used = ctx.saved_tensors[:n]
+        saved = iter(ctx.saved_tensors[n:])
         tensors = len(Call._fields) - 2
         calls = [Call(*call, *(next(saved) for _ in range(tensors))) for call in ctx.calls]
         return None, *_pull_back(ctx.solver, used, calls, grad.contiguous())
@@ -215,7 +228,8 @@ class Replayed(torch.autograd.Function):
 
 def _pull_back(solver: Solver, used: Sequence[Tensor], calls: list[Call], grad: Tensor) -> tuple:
     """The gradients with respect to y0, t and the used tensors."""
-    plan, stats = solver.plan, solver.problem.log.stats
+    plan = solver.plan
+    stats = solver.problem.log.stats
     assert solver.backward is not None
     of_y = of_f = torch.zeros_like(grad[0])
     sums: list[Tensor] = []

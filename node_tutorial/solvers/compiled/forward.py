@@ -198,7 +198,9 @@ def begin(plan: Plan, f: Callable, given: Given) -> Clock:
     clock = clock._replace(
         accepted=clock.accepted + clock.steps, steps=torch.zeros_like(clock.steps)
     )
-    t, y, slope = clock.t, given.y, given.slope
+    t = clock.t
+    y = given.y
+    slope = given.slope
     first = clock.accepted + clock.attempts == 0
     # One program serves the first call and the later ones, so that these evaluate a slope, too, and
     # do not use it. That is once in up to 128 steps.
@@ -247,7 +249,8 @@ def attempt(
     t1 = torch.where(lands, end, clock.t + h)
     write(buffers, n, t1, step, inner)
 
-    # Judge. The smallest step is taken whatever its error, if that is a number.
+    # Judge. No branch: everything is computed both for an accepted step and for a rejected one, and
+    # `where` takes one of them. The smallest step is taken whatever its error, if that is a number.
     assert step.error is not None
     ratio = norm(plan, step.error / scale(tolerances, y, step.y1))
     accept, factor = decide(
@@ -299,6 +302,7 @@ def advance(
     plan: Plan, method: RungeKutta, f: Callable, clock: Clock, settings: Settings, buffers: Buffers
 ) -> Clock:
     """Take a fixed step, to the next stop, and write it down; the clock after it."""
+    # The clock is float64 throughout, exact up to 2^53; an index has to be an integer.
     n = clock.steps.long()
     end = row_of(settings.stops, clock.stop.long())
     y = row_of(buffers.states, n)
@@ -329,7 +333,8 @@ def coefficients(plan: Plan, h: Tensor, y: Tensor, step: Step) -> list[Tensor]:
         first = h * step.stages[0]
         last = h * step.f1
         return [first, 3 * rise - 2 * first - last, first + last - 2 * rise]
-    # A row of `dense` holds the powers of one stage; a column, the stages of one power.
+    # A row of `dense` holds the powers of one stage; a column, the stages of one power. Weights
+    # that are zero are left out of the program.
     columns = itertools.zip_longest(*plan.dense, fillvalue=0.0)
     return [h * sum(w * k for w, k in zip(column, step.stages) if w) for column in columns]
 
@@ -350,7 +355,9 @@ def write(buffers: Buffers, n: Tensor, t1: Tensor, step: Step, inner: list[Tenso
 def serve(plan: Plan, given: Given, before: Clock, clock: Clock) -> Result:
     """The outputs inside the steps of a call, by the clocks before and after its loop."""
     settings = settings_of(given.settings, plan.points)
-    direction, output_times, times = settings.direction, settings.output_times, given.times
+    direction = settings.direction
+    output_times = settings.output_times
+    times = given.times
     # With fixed steps the loop has not counted them.
     served = (direction * (output_times - clock.t) <= 0).sum()
     clock = clock._replace(served=served)
@@ -363,13 +370,16 @@ def serve(plan: Plan, given: Given, before: Clock, clock: Clock) -> Result:
     theta = (output_times - times[row]) / h
 
     column = (-1, *[1] * given.y.dim())  # a number per output, shaped to broadcast against y
-    values, slopes = given.states[row + 1], given.y.new_zeros(())
+    values = given.states[row + 1]
+    slopes = given.y.new_zeros(())  # a program returns tensors only: here none is wanted
     if plan.inside:
         x = theta.to(given.y.dtype).view(column)
         inner = [given.coefficients[row * plan.degree + p] for p in range(plan.degree)]
+        # All outputs at once: a row of states and of coefficients is picked for each.
         within = given.states[row] + x * polynomial(inner, x)
         # At theta = 1 the polynomial is y1 to rounding; the output is y1 itself.
         values = torch.where(theta.view(column) < 1, within, values)
+        # With respect to t[i] the output moves as the polynomial does: dy/dt = (dy/dtheta) / h.
         if plan.wants_t:
             derivative = polynomial([(p + 1) * c_p for p, c_p in enumerate(inner)], x)
             slopes = derivative / h.to(given.y.dtype).view(column)
@@ -401,6 +411,7 @@ def packed(clock: Clock) -> Tensor:
     of 84; thirteen tensors carried apart, which are made anew in every step, 113 us.
     """
     numbers = clock[0]
+    # Also the counts are float64: one vector has one type.
     index = torch.arange(len(clock))
     for i, number in enumerate(clock[1:], 1):
         numbers = torch.where(index == i, number.double(), numbers)
@@ -435,6 +446,7 @@ def scale(tolerances: tuple[Tensor, Tensor], *states: Tensor) -> Tensor:
 def norm(plan: Plan, x: Tensor) -> Tensor:
     """As `make_norm`: root mean square; of a tuple state the largest of its parts."""
     parts = x.split(plan.parts) if plan.parts else [x]
+    # An empty part has no error; its mean would be 0 / 0.
     norms = [p.square().sum().sqrt().double() / math.sqrt(p.numel()) for p in parts if p.numel()]
     return torch.stack(norms).amax() if len(norms) > 1 else norms[0]
 
@@ -449,9 +461,11 @@ def decide(
         accepted = bounded ** (-0.7 / order) * previous ** (0.4 / order)
         ideal = settings.safety * torch.where(accept, accepted, bounded ** (-1 / order))
         factor = torch.minimum(settings.ifactor, torch.maximum(ideal, settings.dfactor))
+        # After a rejection the step does not grow, whatever the limits say.
         factor = torch.where(accept, factor, factor.clamp(max=1.0))
     else:
         ideal = settings.safety * ratio ** (-1 / order)  # infinite for 0
+        # After success it does not shrink.
         least = torch.where(ratio < 1, 1.0, settings.dfactor)
         factor = torch.minimum(settings.ifactor, torch.maximum(ideal, least))
     # NaN or infinity: f or the state overflowed. A shorter step may not.
@@ -477,6 +491,7 @@ def initial_size(
     h0 = torch.minimum(h0, direction * (stop - t))
     f1 = f((t + direction * h0).to(y.dtype), y + (direction * h0).to(y.dtype) * f0)
     d2 = norm(plan, (f1 - f0) / scale_here) / h0
+    # The size for which the leading error term of a method of this order would be a hundredth.
     steepest = torch.maximum(d1, d2)
     # Nothing moves at all: a step that is short, but not too short to see more.
     flat = torch.maximum(h0 * 1e-3, torch.full_like(h0, 1e-6))

@@ -84,7 +84,9 @@ def _known_refusal(owner: Any) -> str | None:
 
 def _refusal(problem: Problem, record: bool) -> str | None:
     """What the programs do not do, if the problem asks for it."""
-    method, y0, options = problem.method, problem.y0, problem.options
+    method = problem.method
+    y0 = problem.y0
+    options = problem.options
     if record:
         return "record=True keeps every step"
     if not isinstance(problem.stepper, RungeKutta):
@@ -202,7 +204,8 @@ def _make_backward(
     solver: Solver, field: FieldGraph, y0: Tensor, used: Sequence[Tensor]
 ) -> Callable:
     """The program of the gradient; `used` without gradients."""
-    plan, wanted = solver.plan, solver.wanted
+    plan = solver.plan
+    wanted = solver.wanted
     given = first_given(solver.problem, plan, solver.stops, y0)
     time = given.times[0]
     moments = y0.new_zeros(plan.rows, plan.degree + 2, *y0.shape)
