@@ -4,6 +4,7 @@
     node-tutorial reset 3       lesson 03 as it was; the learner's copy is kept beside it
     node-tutorial check         is everything here that the lessons need?
     node-tutorial run 3         execute lesson 03, write 03_adaptive_steps.html
+    node-tutorial train 7       make the long runs of lesson 07 that are not stored
     node-tutorial collect DIR   one table of the learners' reports in a folder
 
 Heavy imports stay inside the functions, so that ``--help`` answers at once.
@@ -301,6 +302,29 @@ def run(lesson: Path, output: Path) -> int:
     return 0
 
 
+# -------------------------------------------------------------------------------------- train
+
+
+def train(lesson: Path, only: str, again: bool, to: Path | None) -> int:
+    """Make the long runs of ``lesson`` that are not stored; 1 if some could not be made."""
+    from importlib import import_module
+
+    from .course.train import train as make
+
+    folder = PACKAGE / "lessons" / lesson.stem[3:]
+    runs = None
+    if (folder / "runs.py").exists():
+        module = import_module(f".lessons.{folder.name}.runs", __package__)
+        runs = getattr(module, "RUNS", None)  # another lesson's runs.py trains in the notebook
+    if runs is None:
+        having = {file.parent.name for file in folder.parent.glob("*/stored.json")}
+        names = [
+            file.stem for file in sorted(lesson.parent.glob("*.ipynb")) if file.stem[3:] in having
+        ]
+        raise SystemExit(f"{lesson.stem} has no long runs. Those have: {', '.join(names)}.")
+    return make(runs, only, again, to)
+
+
 # --------------------------------------------------------------------------------------- main
 
 
@@ -346,6 +370,21 @@ def main(argv: list[str] | None = None) -> int:
     running.add_argument("lesson", metavar="NN", help=number)
     running.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="default: here")
 
+    training = commands.add_parser(
+        "train",
+        help="make the long runs of a lesson that are not stored",
+        description="Make the long runs of a lesson that are not stored, on one thread. Each is "
+        "stored when it is made; after Ctrl-C the same command goes on.",
+    )
+    training.add_argument("lesson", metavar="NN", help=number)
+    training.add_argument(
+        "--only", default="", metavar="TEXT", help="the results with this text in their names"
+    )
+    training.add_argument("--again", action="store_true", help="those that are stored, too")
+    training.add_argument(
+        "--to", type=Path, metavar="DIR", help="where to store them (default: in the package)"
+    )
+
     collecting = commands.add_parser(
         "collect", help="one table of the learners' reports in a folder"
     )
@@ -369,6 +408,9 @@ def main(argv: list[str] | None = None) -> int:
         from .course.reports import collect
 
         return collect(arguments.folder, as_csv=arguments.csv)
+    if arguments.command == "train":
+        lesson = find_lesson(arguments.lesson)
+        return train(lesson, arguments.only, arguments.again, arguments.to)
     return run(find_lesson(arguments.lesson), arguments.output)
 
 

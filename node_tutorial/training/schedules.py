@@ -1,7 +1,9 @@
 """Schedules: what multiplies the learning rate, as functions of the place in a training.
 
-fit(model, loss, 300, schedule=cosine(300))          # the place is the step
-fit(model, loss, seconds=10, schedule=cosine())      # the place is the share of the seconds
+The place is the step, or with a budget of seconds the share of it that is used:
+
+    fit(model, loss, 300, schedule=cosine(300))
+    fit(model, loss, seconds=10, schedule=cosine())
 """
 
 import math

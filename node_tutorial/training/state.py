@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor, nn
@@ -171,22 +171,17 @@ class Run:
             self.best = snapshot
 
     def save(self, file: Path) -> None:
-        """Write everything to a new file and put that in the place of the old one: at no time is
-        there half a file.
-        """
+        """Write everything; at no time is there half a file."""
         stored = {
             "history": vars(self.history),
             "best": self.best,
             "settings": self.settings,
             "random": random_states(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
         }
-        stored |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        new = file.with_name(file.name + ".new")
-        with open(new, "wb") as out:
+        with whole_file(file) as out:
             torch.save(stored, out)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(new, file)
 
     def load(self, file: Path) -> None:
         """Go back to what was saved. Raises ValueError if it is not of this training."""
@@ -227,6 +222,17 @@ class Run:
         self.history = history
         self.best = stored["best"]
         set_random_states(stored["random"])
+
+
+@contextmanager
+def whole_file(file: Path) -> Iterator[BinaryIO]:
+    """A new file to write to, which takes the place of `file` when the block has ended well."""
+    new = file.with_name(file.name + ".new")
+    with open(new, "wb") as out:
+        yield out
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(new, file)
 
 
 def random_states() -> list[Tensor]:

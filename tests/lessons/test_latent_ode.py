@@ -1,10 +1,8 @@
-"""Facts that lesson 12's helpers rely on: data, losses, what is measured, the stored run, events,
-readable figures.
+"""Facts that lesson 12's helpers rely on: data, losses, what is measured, events, readable
+figures.
 """
 
-import importlib.util
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,15 +14,6 @@ from node_tutorial.lessons.latent_ode import figures, runs
 from node_tutorial.lessons.latent_ode import posterior_band as bands
 from node_tutorial.models import GRUWithGaps, LatentODE
 from node_tutorial.plotting import text_problems
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    file = Path(__file__).parents[2] / "benchmarks" / "latent_ode.py"
-    spec = importlib.util.spec_from_file_location("benchmark_latent_ode", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 # ---- Data ----
@@ -131,40 +120,6 @@ def test_training_depends_on_the_seed_alone():
         runs.train(runs.MODELS["latent ODE"], data, seed, steps=3)[1] for seed in (0, 0, 1)
     )
     assert first["loss"] == again["loss"] != other["loss"] and first.status == "finished"
-
-
-# ---- What is stored ----
-
-
-def test_the_stored_runs_are_of_this_protocol(benchmark):
-    stored = runs.results()
-    assert (stored["steps"], stored["noise"]) == (runs.STEPS, runs.NOISE)
-    assert (tuple(stored["counts"]), tuple(stored["seeds"])) == (runs.COUNTS, runs.SEEDS)
-    assert set(stored["runs"]) <= set(benchmark.jobs())
-    for name in ("RNN", "latent ODE"):
-        assert all(
-            len(runs.found(name, count, "beyond")) == len(runs.SEEDS) for count in runs.COUNTS
-        )
-
-
-@pytest.mark.parametrize("name", ["RNN", "ODE-RNN", "latent ODE"])
-def test_stored_nets_are_those_that_were_judged(name):
-    found, expected = (
-        runs.judge(runs.stored(name), runs.thinned(runs.TEST, 30, 10_000)),
-        runs.results()["runs"],
-    )
-    for what in ("beyond", "median", "wrong"):  # of half precision
-        assert found[what] == pytest.approx(expected[f"{name}/30/0"][what], rel=0.05, abs=0.02)
-
-
-@pytest.mark.parametrize("name", runs.ENCODERS)
-def test_stored_encoders_are_those_that_were_judged(name):
-    found, expected = (
-        runs.judge(runs.stored(name), runs.sparse(runs.TEST, 10_000)),
-        runs.results()["runs"][name],
-    )
-    assert found["within"] == pytest.approx(expected["within"], rel=0.05)
-    assert found["covers"] == pytest.approx(expected["covers"], abs=0.05)
 
 
 # ---- Bands ----
