@@ -1,4 +1,4 @@
-"""The digits: the split as documented; MNIST: through torchvision, with messages where it is not."""
+"""The digits: the split as documented; MNIST through torchvision, or a message without it."""
 
 import sys
 import types

@@ -1,34 +1,31 @@
-"""Lesson 15: the flows that are compared, how they are trained, and what is stored of the runs.
+"""Lesson 15: the long runs, a quarter of an hour on one core.
 
-The runs, in four groups, take a quarter of an hour on one core. All are in float32 on one thread,
-with batches of 256 new points, Adam, and a learning rate that falls linearly to 0.
+The flows and how they are trained stand in `trainings`, what is measured of them in `measures`.
 
 - data: maximum likelihood on four densities, `BUDGET` seconds of processor time for each model;
-- targets: KL(q || p) to the energies U1 to U3, without data, `TARGET_BUDGET` seconds each; U1 also
+- target: KL(q || p) to the energies U1 to U3, without data, `TARGET_BUDGET` seconds each; U1 also
   without annealing;
-- trap: a CNF on the moons, a fixed number of updates, through coarse fixed steps or an adaptive
-  solver;
-- variants: the latter again, with Hutchinson's estimate, or with Finlay's penalties.
+- trap: a CNF on the moons, `TRAP_STEPS` updates, through coarse fixed steps or an adaptive solver;
+  the latter also with Hutchinson's estimate, or with Finlay's penalties;
+- sweep: the first two of these under many solvers.
 
 Where the time is fixed, a faster machine makes more updates and gets smaller gaps; the lesson
 asserts relations.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 from torch.nn.utils import vector_to_parameters
 
 from ...course.runs import Check, Run, Runs
-from ...data.densities import Density, gaussians, kl_gap, pinwheel, two_circles, two_moons
+from ...data.densities import kl_gap, two_moons
 from ...data.targets import target
-from ...models import CNF, PlanarFlow, RealNVP, TimedMLP
-from ...training import fit, linear
+from ...models import CNF, TimedMLP
 from . import measures
 from .measures import (
     EULER,
@@ -43,163 +40,33 @@ from .measures import (
     solved,
     vector,
 )
+from .trainings import (
+    BATCH,
+    CLIP,
+    DENSITIES,
+    HONEST,
+    SIZES,
+    TOLERANCE,
+    TRAPPED,
+    VARIANTS,
+    Setting,
+    Trained,
+    field,
+    likelihood,
+    models,
+    penalized,
+    reverse_kl,
+    targeted,
+    train,
+)
 
 BUDGET = 30.0
 TARGET_BUDGET = 20.0
-BATCH = 256
-CLIP = 10.0
 TRAP_STEPS = 500
 TRAP_LR = 5e-3
 TARGET_LR = 1e-2
-TOLERANCE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-3}
-
-DENSITIES: dict[str, Callable[[], Density]] = {
-    "moons": two_moons,
-    "circles": two_circles,
-    "Gaussians": gaussians,
-    "pinwheel": pinwheel,
-}
 LR = {"planar": 1e-2, "RealNVP": 4e-3, "CNF": 1e-2}
-SIZES = (2, 8, 32)  # planar layers, or hidden units of the CNF, as in figure 4 of Chen et al.
 TARGETS = (1, 2, 3)
-
-
-def field(*hidden: int) -> TimedMLP:
-    """The field of the lesson's CNFs: tanh, and the time as one more entry of every layer."""
-    return TimedMLP(2, *(hidden or (64, 64)), 2)
-
-
-class Setting(NamedTuple):
-    """How a CNF is trained on the moons: Euler's steps (0: adaptive), the trace, weights of
-    penalties.
-    """
-
-    steps: int = 0
-    trace: str = "exact"
-    kinetic: float = 0.0
-    jacobian: float = 0.0
-
-    @property
-    def name(self) -> str:
-        return ",".join(f"{key}={value}" for key, value in self._asdict().items())
-
-    @property
-    def solver(self) -> dict[str, Any]:
-        return euler(self.steps) if self.steps else TOLERANCE
-
-
-HONEST, TRAPPED = Setting(), Setting(steps=5)
-VARIANTS = {
-    "exact trace": HONEST,
-    "Rademacher": Setting(trace="rademacher"),
-    "Gaussian": Setting(trace="gaussian"),
-    "penalties": Setting(kinetic=0.01, jacobian=0.01),
-}
-
-
-def models() -> dict[str, Callable[[], nn.Module]]:
-    """Name -> function that makes an untrained model, of those that are compared on data."""
-    return {
-        "planar": lambda: PlanarFlow(2, 64),
-        "RealNVP": lambda: RealNVP(2, 8, (64, 64)),
-        "CNF": lambda: CNF(field(), **TOLERANCE),
-    }
-
-
-def targeted(name: str, size: int) -> nn.Module:
-    """An untrained model of figure 4: so many planar layers, or a CNF with so many hidden units."""
-    if name == "planar":
-        return PlanarFlow(2, size, closed="sample")
-    return CNF(field(size), **TOLERANCE)
-
-
-class Trained(NamedTuple):
-    """A trained model, its loss and NFE at every update, and the processor's seconds that it took."""
-
-    model: Any
-    loss: list[float]
-    nfe: list[int]
-    seconds: float
-
-
-def train(
-    model: nn.Module,
-    loss: Callable[[Any, float], Tensor],
-    lr: float,
-    *,
-    seconds: float | None = None,
-    steps: int | None = None,
-) -> Trained:
-    """Minimize loss(model, share) until the processor's time or the updates are used up; share of
-    them is gone.
-    """
-    history = fit(
-        model,
-        loss,
-        steps,
-        seconds=seconds,
-        lr=lr,
-        schedule=linear(steps or 1.0),
-        batches=(lambda step: step / steps) if steps else None,
-        clip=CLIP,
-        progress=False,
-    )
-    nfe = [int(n) for n in history.columns.get("nfe", [0] * len(history))]
-    return Trained(model, history["loss"], nfe, history.spent)
-
-
-def likelihood(density: Density) -> Callable[[Any, float], Tensor]:
-    """The loss of maximum likelihood, with new points for every update."""
-    return lambda model, share: -model.log_prob(density.sample(BATCH)).mean()
-
-
-def reverse_kl(density: Density, annealed: bool = True) -> Callable[[Any, float], Tensor]:
-    """KL(q || p) = E_q[log q(x) - log p(x)], with new samples for every update.
-
-    annealed: let the weight of log p grow from 0.01 to 1 in the first half of the training, as
-    Rezende and Mohamed 2015 do it (section 6.1). Without that, both models settle on one of the two
-    crescents of U1.
-    """
-
-    def loss(model: Any, share: float) -> Tensor:
-        x, log_q = model.sample_with_log_prob(BATCH)
-        weight = min(1.0, 0.01 + 2 * share) if annealed else 1.0
-        return (log_q - weight * density.log_prob(x)).mean()
-
-    return loss
-
-
-def penalized(density: Density, setting: Setting) -> Callable[[Any, float], Tensor]:
-    """Maximum likelihood with Finlay's penalties on the paths."""
-    if not setting.kinetic and not setting.jacobian:
-        return likelihood(density)
-
-    def loss(model: Any, share: float) -> Tensor:
-        log_prob, kinetic, frobenius = model.penalized(density.sample(BATCH))
-        return (setting.kinetic * kinetic + setting.jacobian * frobenius - log_prob).mean()
-
-    return loss
-
-
-def restored(values: np.ndarray, *hidden: int) -> TimedMLP:
-    """A field with stored parameters, in float64, that needs no gradients."""
-    func = field(*hidden).double().requires_grad_(False)
-    vector_to_parameters(torch.from_numpy(values.astype(np.float64)), func.parameters())
-    return func
-
-
-def stored_field(density: str) -> TimedMLP:
-    """The stored field of one of DENSITIES, in float64."""
-    return restored(arrays()[f"data/{density}/CNF/0/parameters"])
-
-
-@lru_cache(maxsize=4)
-def stored_cnf(density: str) -> CNF:
-    """Its CNF."""
-    return CNF(stored_field(density), rtol=1e-5, atol=1e-5)
-
-
-# -- what is stored --------------------------------------------------------------------------------
 
 
 class Fit(NamedTuple):
@@ -228,9 +95,9 @@ def data_job(setting: Fit, seeds: tuple[int, ...]) -> dict[str, Any]:
     flow = trained.model
     x = held_out(density)
     numbers = _of_training(trained)
-    arrays = {}
+    weights = {}
     if setting.model == "CNF":
-        arrays["parameters"] = vector(flow.func)
+        weights["parameters"] = vector(flow.func)
         flow = solved(flow.func)
         numbers |= both_ways(flow.func, x[:1000])
     flow = flow.double()
@@ -242,7 +109,7 @@ def data_job(setting: Fit, seeds: tuple[int, ...]) -> dict[str, Any]:
         "entropy": gap.entropy,
     }
     p, numbers["mass"] = picture(flow.log_prob, density.bounds)
-    return {**_rounded(numbers), **arrays, "picture": as_bytes(p, density)}
+    return {**_rounded(numbers), **weights, "picture": as_bytes(p, density)}
 
 
 def target_job(setting: Target, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -279,9 +146,9 @@ def trap_job(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
     flow = CNF(field(), trace=setting.trace, **setting.solver)
     trained = train(flow, penalized(density, setting), TRAP_LR, steps=TRAP_STEPS)
     func = trained.model.func
-    arrays = {"losses": np.array(trained.loss, dtype=np.float16)}
+    columns = {"losses": np.array(trained.loss, dtype=np.float16)}
     if setting in (HONEST, TRAPPED):
-        arrays["parameters"] = vector(func)
+        columns["parameters"] = vector(func)
     numbers = _of_training(trained)
     x = held_out(density, 4000)
     own = solved(func, **setting.solver)
@@ -297,7 +164,7 @@ def trap_job(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
         cost = tight.penalized(x[:2000])
     numbers["kinetic"] = float(cost.kinetic.mean())
     numbers["frobenius"] = float(cost.frobenius.mean())
-    return _rounded(numbers) | arrays
+    return _rounded(numbers) | columns
 
 
 def sweep_job(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -352,6 +219,27 @@ def _runs() -> dict[str, Run]:
     variants = list(VARIANTS.values())[1:]
     others = {_trap(setting): Run(trap_job, setting) for setting in variants}
     return traps | sweeps | fits | targets | alone | others
+
+
+# -- what is stored --------------------------------------------------------------------------------
+
+
+def restored(values: np.ndarray, *hidden: int) -> TimedMLP:
+    """A field with stored parameters, in float64, that needs no gradients."""
+    func = field(*hidden).double().requires_grad_(False)
+    vector_to_parameters(torch.from_numpy(values.astype(np.float64)), func.parameters())
+    return func
+
+
+def stored_field(density: str) -> TimedMLP:
+    """The stored field of one of DENSITIES, in float64."""
+    return restored(arrays()[f"data/{density}/CNF/0/parameters"])
+
+
+@lru_cache(maxsize=4)
+def stored_cnf(density: str) -> CNF:
+    """Its CNF."""
+    return CNF(stored_field(density), rtol=1e-5, atol=1e-5)
 
 
 def verify() -> Iterator[Check]:
