@@ -337,7 +337,7 @@ def results() -> dict[str, dict[str, dict[str, float]]]:
 
 
 def found(name: str, count: int, what: str) -> list[float]:
-    """A number of `judge` of the stored runs of a model with `count` observations, over the seeds."""
+    """A number of `judge` of a stored model with `count` observations, of every seed."""
     return [RUNS.numbers()[Setting(name, count).name(seed)][what] for seed in SEEDS]
 
 

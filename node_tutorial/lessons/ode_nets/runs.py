@@ -154,7 +154,7 @@ def wrong(net: nn.Module, fold: int = 0) -> int:
 
 @torch.no_grad()
 def solve_with(net: Any, images: Tensor, **solver: Any) -> tuple[Tensor, int]:
-    """The scores (B, classes) of an ODE-Net with another solver, and the evaluations that it took."""
+    """The scores (B, classes) of an ODE-Net with another solver, and the evaluations it took."""
     block = NeuralODE(net.block.func, **solver)
     x = net.stem(images)
     scores = net.head(block(x, torch.tensor([0.0, 1.0], dtype=x.dtype))[-1])
