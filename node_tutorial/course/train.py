@@ -75,7 +75,7 @@ def _make(runs: Runs, names: list[str]) -> list[str]:
                 runs.store(name, run.make(run.settings, run.seeds))
             except (KeyboardInterrupt, Exception) as error:
                 if isinstance(error, KeyboardInterrupt) or str(error).startswith("interrupted"):
-                    bar.write("Interrupted; the same command goes on from here.")
+                    bar.write("Interrupted; what has been made is stored.")
                     break
                 failed.append(f"{name}: {type(error).__name__}: {error}")
                 bar.write(traceback.format_exc())

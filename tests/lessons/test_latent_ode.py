@@ -10,7 +10,7 @@ import torch
 from node_tutorial import explore
 from node_tutorial.data import Batch
 from node_tutorial.lessons.latent_ode import event_rate as events
-from node_tutorial.lessons.latent_ode import figures, runs
+from node_tutorial.lessons.latent_ode import figures, nets, runs
 from node_tutorial.lessons.latent_ode import posterior_band as bands
 from node_tutorial.models import GRUWithGaps, LatentODE
 from node_tutorial.plotting import text_problems
@@ -63,7 +63,7 @@ def test_one_solve_through_the_grid_gives_the_loss_of_solves_with_own_clocks():
     torch.manual_seed(1)
     own = model.loss(*data.batch)
     torch.manual_seed(1)
-    grid = runs.loss(model, (*data.batch, data.places), data.spirals.t)
+    grid = nets.loss(model, (*data.batch, data.places), data.spirals.t)
     assert grid.item() == pytest.approx(own.item(), rel=1e-4)
 
 
@@ -76,7 +76,7 @@ def test_hidden_values_change_no_loss_and_all_parameters_learn(name):
     for other in (0.0, 9.0):
         torch.manual_seed(1)
         losses.append(
-            runs.loss(model, (t, torch.where(mask, x, other), mask, data.places), data.spirals.t)
+            nets.loss(model, (t, torch.where(mask, x, other), mask, data.places), data.spirals.t)
         )
     assert losses[0].item() == losses[1].item()
     gradients = torch.autograd.grad(losses[1], list(model.parameters()))

@@ -1,192 +1,44 @@
-"""Lesson 12: the nets on spirals, how they are trained and judged, and the long runs.
+"""Lesson 12: how the nets are judged, and the long runs, half an hour on one core.
 
-The protocol is that of Chen et al. 2018, section 5.1, as far as they state it (see
-`data.two_spirals`): 1000 spirals of 100 points; 30, 50 or all 100 of them observed, with noise;
-judged by the error on the 100 points beyond, without noise. Here they are those of 200 other
-spirals. All nets have 25 hidden units and GRU cells, and the same 1000 updates.
-
-The long runs, half an hour on one core: three models on spirals with 30, 50 and 100 of 100
-observations, three seeds each; and latent ODEs with three encoders, for the explorables, trained
-with 2 to 40 observations and gaps. The weights of the nets that the lesson shows are stored in half
-precision.
+Three models on spirals with 30, 50 and 100 of 100 observations, three seeds each; and latent ODEs
+with three encoders, for the explorables, trained with 2 to 40 observations and gaps. The weights of
+the nets that the lesson shows are stored in half precision. `spirals` has the data, `nets` the nets
+and their training.
 """
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...course.runs import Check, Run, Runs
-from ...data import Batch, collate, thin, two_spirals
-from ...data.two_spirals import Spirals
-from ...models import ODERNN, GRUWithGaps, LatentODE
-from ...models.vae import GaussianHead, gaussian_kl, gaussian_log_prob, reparameterize
-from ...training import History, Minibatches, cosine, fit
+from ...models import LatentODE
+from .nets import (
+    BATCH,
+    CLIP,
+    ENCODERS,
+    HIDDEN,
+    LATENT,
+    MODELS,
+    RATE,
+    STEPS,
+    Forecaster,
+    Model,
+    predict,
+    train,
+)
+from .spirals import FEWEST, MOST, NOISE, Data, sparse, thinned
 
-HIDDEN = 25
-LATENT = 4
-NOISE = 0.3
 TRAIN = 1000  # spirals
 TEST = 200
-STEPS = 1000
-BATCH = 100
-RATE = 0.01
-CLIP = 10.0
 COUNTS = (30, 50, 100)
 SEEDS = (0, 1, 2)
 PAPER = {"RNN": (0.3937, 0.3202, 0.1813), "latent ODE": (0.1642, 0.1502, 0.1346)}  # Table 2
-FEWEST = 2  # observations of a series in `sparse`
-MOST = 40
 VERSIONS = 4  # of every series, for the nets with sparse observations
 DRAWS = 100  # of paths, for `coverage`
-
-
-class Data(NamedTuple):
-    """Spirals, and what is observed of them: `batch`, whose times are `spirals.t[places]` (where
-    the mask is True).
-    """
-
-    spirals: Spirals
-    batch: Batch
-    places: Tensor
-
-
-class ForwardEncoder(nn.Module):
-    """As `RecurrentEncoder`, but it reads the series from its first time to its last: to see what
-    that costs.
-    """
-
-    def __init__(self, net: GRUWithGaps, latent: int) -> None:
-        super().__init__()
-        self.net = net
-        self.head = GaussianHead(net.hidden, latent)
-        net.output = nn.Identity()
-
-    def forward(self, t: Tensor, x: Tensor, mask: Tensor | None, t0: float) -> Any:
-        return self.head(self.net(t, x, mask).state[:, -1])
-
-
-class Forecaster(nn.Module):
-    """A recurrent net that predicts each point from those before it, and the noise about its
-    predictions.
-    """
-
-    def __init__(self, net: GRUWithGaps) -> None:
-        super().__init__()
-        self.net = net
-        self.log_noise = nn.Parameter(torch.tensor(math.log(NOISE)))
-
-
-Model = LatentODE | Forecaster
-
-
-def _latent(net: GRUWithGaps, forward: bool = False) -> LatentODE:
-    model = LatentODE(2, LATENT, net, noise=NOISE)
-    if forward:
-        model.encoder = ForwardEncoder(net, LATENT)
-    return model
-
-
-def _ode_rnn() -> ODERNN:
-    return ODERNN(2, HIDDEN, method="midpoint")
-
-
-MODELS: dict[str, Callable[[], Model]] = {
-    "RNN": lambda: Forecaster(GRUWithGaps(2, HIDDEN)),
-    "latent ODE": lambda: _latent(GRUWithGaps(2, HIDDEN)),
-    "ODE-RNN": lambda: Forecaster(_ode_rnn()),
-}
-ENCODERS: dict[str, Callable[[], Model]] = {
-    "GRU, backward": lambda: _latent(GRUWithGaps(2, HIDDEN)),
-    "GRU, forward": lambda: _latent(GRUWithGaps(2, HIDDEN), forward=True),
-    "ODE-RNN, backward": lambda: _latent(_ode_rnn()),
-}
-
-
-def _data(spirals: Spirals, series: list[tuple[Tensor, Tensor]]) -> Data:
-    batch = collate(series)
-    places = torch.searchsorted(spirals.t, batch.t.contiguous())
-    return Data(spirals, batch, places.clamp(max=len(spirals.t) - 1))
-
-
-def thinned(n: int, keep: int, seed: int) -> Data:
-    """n spirals with `keep` of their 100 points observed."""
-    spirals = two_spirals(n, noise=NOISE, seed=seed)
-    return _data(spirals, thin(spirals.t, spirals.x, keep, seed=seed))
-
-
-def sparse(n: int, seed: int, versions: int = 1) -> Data:
-    """n spirals, each with 2 to 40 observations, and with a gap of up to half of the time;
-    `versions` of each.
-    """
-    spirals = two_spirals(n, noise=NOISE, seed=seed)
-    chance = torch.Generator().manual_seed(seed)
-    points = len(spirals.t)
-    series = []
-    for x in spirals.x.repeat(versions, 1, 1):
-        number = int(torch.randint(FEWEST, MOST + 1, (1,), generator=chance))
-        width, begin = (
-            (torch.rand(2, generator=chance) * torch.tensor([points / 2, points])).long().tolist()
-        )
-        order = torch.randperm(points, generator=chance)
-        kept = order[(order < begin) | (order >= begin + width)][:number].sort().values
-        series.append((spirals.t[kept], x[kept]))
-    return _data(spirals, series)
-
-
-def loss(model: Model, batch: tuple, grid: Tensor) -> Tensor:
-    """Minus the bound of a latent ODE, or minus the log-likelihood of a forecaster; per series, its
-    mean.
-
-    Every series has its own times, all from one grid: one solve through the grid, with one clock,
-    serves all of them.
-    """
-    t, x, mask, places = batch
-    if isinstance(model, Forecaster):
-        entries = gaussian_log_prob(x, model.net(t, x, mask).prediction, model.log_noise.exp())
-        return -torch.where(mask, entries, 0.0)[:, 1:].sum((1, 2)).mean()
-    mean, std = model.encode(t, x, mask)
-    z = model.latents(reparameterize(mean, std), grid)
-    z = z.gather(1, places[..., None].expand(-1, -1, z.shape[2]))
-    return (gaussian_kl(mean, std).sum(1) - model.log_prob(x, mask, z)).mean()
-
-
-def train(
-    make: Callable[[], Model],
-    data: Data,
-    seed: int = 0,
-    steps: int = STEPS,
-    on_step: Callable[[Any, History], Any] | None = None,
-) -> tuple[Model, History]:
-    """Make a model and train it: Adam, its rate falling from 0.01 to 0 along a cosine."""
-    torch.manual_seed(seed)
-    model = make()
-    history = fit(
-        model,
-        lambda model, batch: loss(model, batch, data.spirals.t),
-        steps,
-        lr=RATE,
-        schedule=cosine(steps),
-        batches=Minibatches(*data.batch, data.places, size=BATCH, seed=seed),
-        clip=CLIP,
-        on_step=on_step,
-        progress=False,
-    )
-    return model, history
-
-
-@torch.no_grad()
-def predict(model: Model, batch: Batch, times: Tensor) -> Tensor:
-    """The points (B, S, 2) at times (S,) from what is observed. A forecaster can do so after the
-    observations only.
-    """
-    return (
-        model.net.forecast(*batch, times) if isinstance(model, Forecaster) else model(*batch, times)
-    )
 
 
 def errors(x: Tensor, clean: Tensor) -> Tensor:

@@ -1,6 +1,4 @@
-"""Lesson 07: the nets on digits, their training, what is measured of them, and the long runs.
-
-The long runs, half an hour on one core:
+"""Lesson 07: the long runs, half an hour on one core.
 
 - table: every net on every fold with every seed: wrong answers, processor's seconds of training;
 - solvers: nets trained with few steps of Euler's method, and the ODE-Net, on all folds: wrong
@@ -9,215 +7,49 @@ The long runs, half an hour on one core:
   a tight tolerance;
 - three trained nets, in half precision, and what they answer under many solvers; the same answers
   of one Euler step; what a ResNet makes of the test images between its blocks.
+
+`nets` has the nets and their training, `measures` what is measured of them.
 """
 
-import copy
-import timeit
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
-from ... import MLP, History, Minibatches, NeuralODE, fit
 from ...course.runs import Check, Run, Runs
 from ...data.digits import FOLDS, digits
-from ...models import ConvField, ODENet, ResNet
-from ...models.resnet import downsampling
-from ...training import cosine
+from ...models import ODENet
+from .measures import (
+    FIXED,
+    METHODS,
+    TOLERANCES,
+    dial,
+    fixed,
+    flat_map,
+    solve_with,
+    test_set,
+)
+from .measures import costs as costs  # for the notebook
+from .nets import (
+    BATCH,
+    CHANNELS,
+    EPOCHS,
+    FIELDS,
+    NETS,
+    RK4,
+    STORED,
+    TOLERANCE,
+    count,
+    one_step,
+    train,
+)
+from .nets import wrong as wrong
 
-CHANNELS = 32
-EPOCHS = 8
-BATCH = 32
-TOLERANCE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-3}
-RK4: dict[str, Any] = {  # two steps of four evaluations
-    "method": "rk4_classic",
-    "options": {"step_size": 0.5},
-}
 SEEDS = (0, 1, 2)
 LONG = 24  # epochs of `growth`
 TIGHT = {"rtol": 1e-6, "atol": 1e-6}
-FIXED = (1, 2, 4, 8, 16, 32)  # steps of the dial
-TOLERANCES = [10 ** (-k / 2) for k in range(0, 13)]  # of the dial, 1 to 1e-6, two a decade
-METHODS = ("euler", "rk4_classic", "bosh3", "dopri5", "dopri8")  # of the dial
-
-
-def _linear() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-
-
-def _mlp() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), MLP(64, 256, 256, 10, activation=nn.SiLU))
-
-
-def _flat() -> nn.Module:
-    """No block, and a classifier that knows where in the image a feature is: no mean over the
-    positions.
-    """
-    return nn.Sequential(
-        downsampling(1, CHANNELS, 1), nn.SiLU(), nn.Flatten(), nn.Linear(CHANNELS * 16, 10)
-    )
-
-
-def one_step() -> ODENet:
-    """An ODE-Net's field as a single residual block: one step of Euler's method."""
-    return ODENet(CHANNELS, method="euler", options={"step_size": 1.0})
-
-
-def _field(**options: Any) -> Callable[[], ODENet]:
-    """An ODE-Net with another field."""
-    return lambda: ODENet(
-        CHANNELS, field=ConvField(CHANNELS, **options), gradient="adjoint", **TOLERANCE
-    )
-
-
-NETS = {
-    "linear": _linear,
-    "MLP": _mlp,
-    "no block": lambda: ResNet(CHANNELS, blocks=0),
-    "no block, flat head": _flat,
-    "one block": lambda: ResNet(CHANNELS, blocks=1),
-    "ResNet": lambda: ResNet(CHANNELS, blocks=6),
-    "RK-Net": lambda: ODENet(CHANNELS, **RK4),
-    "ODE-Net": lambda: ODENet(CHANNELS, gradient="adjoint", **TOLERANCE),
-}
-FIELDS = {
-    "norms, SiLU": NETS["ODE-Net"],
-    "no norms, SiLU": _field(normalize=False),
-    "no norms, ReLU": _field(normalize=False, activation=nn.ReLU),
-}
-STORED = {
-    "ODE-Net": NETS["ODE-Net"],
-    "ReLU": _field(activation=nn.ReLU),
-    "no norms": FIELDS["no norms, SiLU"],
-}
-
-
-class Trained(NamedTuple):
-    """A trained net, its `History`, the processor's seconds, and wrong answers among the test
-    images.
-    """
-
-    net: Any
-    history: History
-    seconds: float
-    wrong: int
-
-
-def train(
-    make: Callable[[], nn.Module],
-    fold: int = 0,
-    seed: int = 0,
-    epochs: int = EPOCHS,
-    evaluate: Callable[[Any], dict[str, float]] | None = None,
-) -> Trained:
-    """Make a net and train it on all digits but those of a fold: Adam, learning rate falling to 0
-    along a cosine.
-
-    The rate is 0.003, for the linear classifier 0.03, each the best of 0.001, 0.003, 0.01, 0.03 on
-    fold 0. evaluate: as for `fit`, after every epoch.
-    """
-    split = digits(fold)
-    torch.manual_seed(seed)
-    net = make()
-    batches = Minibatches(split.images, split.labels, size=BATCH, seed=seed)
-    steps = epochs * batches.per_epoch
-    history = fit(
-        net,
-        lambda net, batch: cross_entropy(net(batch[0]), batch[1]),
-        steps,
-        lr=0.03 if make is _linear else 0.003,
-        schedule=cosine(steps),
-        batches=batches,
-        evaluate=evaluate,
-        evaluate_every=batches.per_epoch if evaluate else None,
-        progress=False,
-    )
-    return Trained(net, history, history.spent, wrong(net, fold))
-
-
-def count(net: nn.Module) -> int:
-    """The number of parameters."""
-    return sum(p.numel() for p in net.parameters())
-
-
-@torch.no_grad()
-def wrong(net: nn.Module, fold: int = 0) -> int:
-    """How many test images of a fold a net takes for another digit."""
-    split = digits(fold)
-    return int((net(split.test_images).argmax(1) != split.test_labels).sum())
-
-
-@torch.no_grad()
-def solve_with(net: Any, images: Tensor, **solver: Any) -> tuple[Tensor, int]:
-    """The scores (B, classes) of an ODE-Net with another solver, and the evaluations it took."""
-    block = NeuralODE(net.block.func, **solver)
-    x = net.stem(images)
-    scores = net.head(block(x, torch.tensor([0.0, 1.0], dtype=x.dtype))[-1])
-    return scores, block.stats.nfe
-
-
-@torch.no_grad()
-def pooled(net: Any, features: Tensor) -> Tensor:
-    """What the classifier's linear layer sees of features (T, B, C, h, w): means over positions
-    (T, B, C).
-    """
-    return net.head[0](features).mean((-2, -1))
-
-
-def flat_map(net: Any, features: Tensor) -> Tensor:
-    """Two coordinates (T, B, 2) of what the classifier sees: the directions that best separate the
-    classes at the end.
-
-    (Linear discriminant analysis of the last `pooled` features, for the test set of fold 0.)
-    """
-    seen = pooled(net, features)
-    fitted = LinearDiscriminantAnalysis(n_components=2).fit(seen[-1].numpy(), test_set()[1].numpy())
-    flat = torch.from_numpy(fitted.transform(seen.flatten(0, 1).numpy()))
-    return flat.reshape(*seen.shape[:2], 2).float()
-
-
-def costs(net: Any, images: Tensor, labels: Tensor, tols: list[float]) -> dict[str, list[float]]:
-    """An ODE-Net with the adjoint, at tolerances (n,): what Figure 3 shows, from name to values
-    (n,).
-
-    "nfe", "backward": evaluations. "seconds": of the forward pass. "distance": root mean square of
-    the scores' errors.
-    """
-    double = copy.deepcopy(net).double()
-    exact, _ = solve_with(double, images.double(), method="dopri8", rtol=1e-10, atol=1e-10)
-    found: dict[str, list] = {"nfe": [], "backward": [], "seconds": [], "distance": []}
-    for tol in tols:
-        block = NeuralODE(net.block.func, rtol=tol, atol=tol, gradient="adjoint")
-        x = net.stem(images)
-        t = torch.tensor([0.0, 1.0])
-        with torch.no_grad():
-            found["seconds"].append(min(timeit.repeat(partial(block, x, t), number=1, repeat=7)))
-        scores = net.head(block(x, t)[-1])
-        torch.autograd.grad(cross_entropy(scores, labels), list(net.parameters()))
-        found["nfe"].append(block.stats.nfe)
-        found["backward"].append(block.stats.nfe_backward)
-        found["distance"].append(float((scores.detach() - exact).square().mean().sqrt()))
-    return found
-
-
-def fixed(method: str, steps: int) -> dict[str, Any]:
-    """Keyword arguments for a number of equal steps."""
-    return {"method": method, "options": {"step_size": 1 / steps}}
-
-
-@lru_cache(maxsize=1)
-def test_set() -> tuple[Tensor, Tensor]:
-    """Images (450, 1, 8, 8) and labels of fold 0."""
-    split = digits()
-    return split.test_images, split.test_labels
-
-
-# -- the long runs ---------------------------------------------------------------------------------
 
 
 def on_all_folds(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -290,28 +122,6 @@ def net_and_dial(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
 def one_step_and_dial(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     """The dial of a net that was trained with one Euler step."""
     return dial(train(one_step, seed=seeds[0]).net)
-
-
-def dial(net: ODENet) -> dict[str, dict[str, list]]:
-    """What a net says of the test images under many solvers: method -> evaluations, wrong answers,
-    and what differs from an accurate solve: how many answers, and the scores, root mean square.
-    """
-    images, labels = test_set()
-    exact, _ = solve_with(net, images, rtol=1e-7, atol=1e-7, method="dopri5")
-    rows = {}
-    for method in METHODS:
-        settings = [fixed(method, n) for n in FIXED]
-        if method not in ("euler", "rk4_classic"):
-            settings = [{"method": method, "rtol": tol, "atol": tol} for tol in TOLERANCES]
-        row: dict[str, list] = {"nfe": [], "wrong": [], "changed": [], "distance": []}
-        for setting in settings:
-            scores, nfe = solve_with(net, images, **setting)
-            row["nfe"].append(nfe)
-            row["wrong"].append(int((scores.argmax(1) != labels).sum()))
-            row["changed"].append(int((scores.argmax(1) != exact.argmax(1)).sum()))
-            row["distance"].append(float(f"{(scores - exact).square().mean().sqrt():.3g}"))
-        rows[method] = row
-    return rows
 
 
 @torch.no_grad()
