@@ -9,8 +9,8 @@ The runs.py of a lesson ends in a declaration of its results:
         verify=verify,
     )
 
-judged(settings, seeds) trains and returns {key: number, list, dict or array}. `node-tutorial train
-07` makes the results that are not stored yet, each stored when it is made. The lesson reads
+judged(settings, seeds) trains, and returns {key: number, list, dict or array}. What is not stored
+yet is made by `node-tutorial train 07`, and each result stored at once. The lesson reads
 RUNS.numbers()["net/8"]["wrong"] and RUNS.arrays()["net/8/parameters"].
 
 In the lesson's folder, stored.json holds {"protocol": constants, "results": {name: {"settings",
