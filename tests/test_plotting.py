@@ -12,7 +12,17 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 import node_tutorial.plotting as plotting
-from node_tutorial.plotting import Picture, drawn_texts, figure, label_line, show, text_problems
+from node_tutorial.plotting import (
+    ON_DARK,
+    ON_WHITE,
+    Picture,
+    drawn_texts,
+    empty_axes,
+    figure,
+    label_line,
+    show,
+    text_problems,
+)
 
 T = np.linspace(0, 6, 50)
 CIRCLE = np.stack([np.cos(T), np.sin(T)], axis=1)
@@ -45,6 +55,11 @@ def test_a_figure_displays_as_png_and_its_meaning():
         bundle["image/png"]
     ).startswith(b"\x89PNG")
     assert fig.png() == fig.png()
+
+
+def test_all_public_names_are_there_once():
+    assert len(plotting.__all__) == len(set(plotting.__all__))
+    assert all(hasattr(plotting, name) for name in plotting.__all__)
 
 
 @pytest.mark.parametrize("meaning", ["", "  ", "two\nlines"])
@@ -159,6 +174,67 @@ def test_the_stability_region_of_euler_is_the_disk_around_minus_one():
     ax = plotting.stability_region(np.abs(1 + x + 1j * y))
     edge = ax.collections[1].get_paths()[0].vertices
     assert np.abs(np.hypot(edge[:, 0] + 1, edge[:, 1]) - 1).max() < 1e-2
+
+
+def test_an_axes_without_visible_data_is_found():
+    fig, axes = figure(ncols=3, nrows=2)
+    axes[0, 0].plot(T, np.full(50, np.nan))
+    axes[0, 1].plot(T, T + 100)
+    axes[0, 1].set(ylim=(0, 1), title="outside")
+    axes[0, 2].set_axis_off()
+    axes[1, 0].plot(T, T)
+    axes[1, 1].imshow(np.eye(3))
+    axes[1, 2].hist(T)
+    assert empty_axes(fig) == ["axes 0", "outside"]
+    axes[0, 0].plot(T, T)
+    axes[0, 1].plot(T, T)
+    assert not empty_axes(fig)
+    assert all(line.get_visible() for ax in axes.flat for line in ax.lines)
+
+
+def test_labels_are_placed_anew_when_the_axes_are_cleared():
+    _, ax = figure()
+    for _ in range(2):
+        ax.clear()
+        (line,) = ax.plot(T, T)
+        label_line(line, "the same")
+    assert ax.texts[0].xyann == (5, 0)
+
+
+BUMP = np.exp(-np.add.outer(np.linspace(-2, 2, 30) ** 2, np.linspace(-2, 2, 40) ** 2))
+
+
+@pytest.mark.parametrize("shades", [ON_WHITE, ON_DARK])
+def test_the_colors_of_a_density_are_shares_of_its_largest_value(shades):
+    pictures = []
+    for scale in (1.0, 2.0):
+        fig, ax = figure()
+        assert plotting.draw_density(scale * BUMP, (-1, 1, -2, 2), ax=ax, shades=shades) is ax
+        assert ax.get_xlim() == (-1, 1) and ax.get_ylim() == (-2, 2) and not empty_axes(fig)
+        pictures.append(fig.png())
+    assert pictures[0] == pictures[1]
+
+
+def test_densities_with_one_top_have_equal_colors_where_they_are_equal():
+    def pixel(p, top):
+        fig, ax = figure(size=(3, 3))
+        plotting.no_ticks(plotting.draw_density(p, (-1, 1, -1, 1), ax=ax, top=top))
+        picture = Image.open(io.BytesIO(fig.png())).convert("RGB")
+        return picture.getpixel((picture.width // 2, picture.height // 2))
+
+    flat = np.ones((20, 20))
+    assert pixel(0.5 * flat, 1.0) == pixel(flat, 2.0) != pixel(flat, 1.0)
+    assert pixel(5 * flat, 1.0) == pixel(flat, 1.0)  # above the last level nothing changes
+    assert pixel(0.005 * flat, 1.0) == (255, 255, 255)
+
+
+def test_arrows_need_a_field_or_its_values():
+    points = plotting.mesh((-2, 2), (-2, 2), 20)
+    assert points.shape == (400, 2) and points[0].tolist() == [-2, -2] and points[1, 1] == -2
+    ax = plotting.vector_field(None, values=points)
+    assert len(ax.collections[0].U) == 400
+    with pytest.raises(ValueError, match="f and values are both None"):
+        plotting.vector_field(None)
 
 
 def test_cut_and_covered_texts_are_found():

@@ -220,12 +220,6 @@ class Runs:
             out.write(text.encode())
 
 
-def load(name: str) -> dict[str, np.ndarray]:
-    """The stored arrays of a lesson, of "ode_nets.npz" for example."""
-    with np.load(FOLDER / Path(name).stem / "stored.npz", allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
 def machine() -> str:
     """What results are measured on: "x86_64, torch 2.13.0, Python 3.12.3, 1 thread"."""
     threads = torch.get_num_threads()

@@ -1,5 +1,4 @@
-"""Densities in the plane that are known exactly, so that a model's distance to the truth can be
-told in nats.
+"""Densities in the plane that are known exactly: a model's distance to the truth, in nats.
 
     moons = two_moons()
     x = moons.sample(512)
@@ -26,7 +25,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Bounds = tuple[float, float, float, float]
+Bounds = tuple[float, float, float, float]  # left, right, bottom, top
+
+NOISE = 0.24  # standard deviation of the points about their ring or circle
+# Of the pinwheel:
+ARMS = 5
+RADIAL = 0.3  # standard deviation along an arm, before the doubling
+TANGENTIAL = 0.1  # across it
+TWIST = 0.25
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,12 @@ class Density:
     exact_entropy: float | None = None
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n independent draws (n, 2), in torch's default dtype; from torch's global generator if
-        None is given.
+        """n independent draws (n, 2), in torch's default dtype.
+
+        Without a generator they come from torch's global one.
+
+        Raises:
+            ValueError: unless n is an integer of zero or more.
         """
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise ValueError(f"n must be the number of points to draw, zero or more, got {n!r}")
@@ -71,45 +81,53 @@ class Density:
 
     def _rejection(self, n: int, generator: torch.Generator | None) -> Tensor:
         left, right, bottom, top = self.bounds
-        corner, sides = (
-            torch.tensor([left, bottom]).double(),
-            torch.tensor([right - left, top - bottom]).double(),
-        )
+        corner = torch.tensor([left, bottom]).double()
+        sides = torch.tensor([right - left, top - bottom]).double()
         kept = [torch.empty(0, 2, dtype=torch.float64)]
         while sum(map(len, kept)) < n:
-            x = corner + sides * torch.rand(
-                8 * n + 100, 2, generator=generator, dtype=torch.float64
-            )
+            share = torch.rand(8 * n + 100, 2, generator=generator, dtype=torch.float64)
+            x = corner + sides * share
             height = torch.rand(len(x), generator=generator, dtype=torch.float64)
             kept.append(x[height.log() < self.log_prob(x) - self._largest])
         return torch.cat(kept)[:n]
 
 
 def grid(bounds: Bounds, points: int = 200) -> tuple[Tensor, float]:
-    """The midpoints of points x points equal cells of the rectangle, (points^2, 2), in float64; and
-    a cell's area.
+    """The midpoints of points x points equal cells of a rectangle, and the area of a cell.
 
-    The first entry of x changes fastest: values (points^2,) reshaped to (points, points) are an
-    image's rows, from the bottom up. The sum of p over the points, times the area, is the integral
-    of p, by the midpoint rule; for a smooth p that vanishes at the edges it converges faster than
-    any power of the number of points.
+    The sum of p over the points, times the area, is the integral of p, by the midpoint rule; for a
+    smooth p that vanishes at the edges it converges faster than any power of the number of points.
+
+    Returns:
+        x (points^2, 2), float64; its first entry changes fastest, so that values (points^2,)
+        reshaped to (points, points) are the rows of an image, from the bottom up. And the area.
     """
     left, right, bottom, top = bounds
     step = (torch.arange(points, dtype=torch.float64) + 0.5) / points
-    b, a = torch.meshgrid(
-        bottom + (top - bottom) * step, left + (right - left) * step, indexing="ij"
-    )
-    return torch.stack([a.reshape(-1), b.reshape(-1)], dim=1), (right - left) * (
-        top - bottom
-    ) / points**2
+    across = left + (right - left) * step
+    up = bottom + (top - bottom) * step
+    x2, x1 = torch.meshgrid(up, across, indexing="ij")
+    area = (right - left) * (top - bottom) / points**2
+    return torch.stack([x1.reshape(-1), x2.reshape(-1)], dim=1), area
+
+
+@torch.no_grad()
+def on_grid(log_prob: Callable[[Tensor], Tensor], bounds: Bounds, points: int) -> Tensor:
+    """log p at the points of `grid`, (points, points), rows from the bottom up: for a picture.
+
+    Its `.exp()` is what `plotting.draw_density` draws.
+    """
+    x, _ = grid(bounds, points)
+    return log_prob(x).reshape(points, points)
 
 
 class Gap(NamedTuple):
-    """How far a model q is from p, in nats: KL(p || q), its standard error, and the two terms of
-    which it is the sum.
+    """How far a model q is from p, in nats: kl = KL(p || q) = cross_entropy - entropy.
 
-    cross_entropy = -E_p[log q], estimated from the same points, and entropy = -E_p[log p], which is
-    exact.
+    Attributes:
+        kl, standard_error: of the estimate from draws.
+        cross_entropy: -E_p[log q], estimated from the same points.
+        entropy: -E_p[log p], exact.
     """
 
     kl: float
@@ -130,7 +148,7 @@ def kl_gap(
     Args:
         density: p.
         log_prob: of q, x (B, 2) -> (B,).
-        x: (N, 2), draws from p that the model was not fitted to; some 10 000, for a standard error
+        x: (N, 2), draws from p that the model was not fitted to. Some 10 000, for a standard error
             near 0.01.
         batch: how many points log_prob is given at once.
 
@@ -177,40 +195,38 @@ def gaussians(
     return Density(f"{n} Gaussians", log_prob, (-edge, edge, -edge, edge), draw)
 
 
-def rings(radii: tuple[float, ...] = (0.75, 1.5, 2.25, 3.0), noise: float = 0.24) -> Density:
-    """Circles about the origin with equal weights: a point uniform on one of them, plus Gaussian
-    noise.
+def rings(radii: tuple[float, ...] = (0.75, 1.5, 2.25, 3.0)) -> Density:
+    """Circles about the origin, equally likely: a point uniform on one of them, plus `NOISE`.
 
-    The mean over a circle of radius R of the Gaussian exp(-|x - c|^2 / (2 s^2)) is known, exp(-(r -
-    R)^2 / (2 s^2)) times I_0(r R / s^2) exp(-r R / s^2), with r = |x| and the modified Bessel
-    function I_0.
+    The mean over the points c of a circle of radius R of the Gaussian exp(-|x - c|^2 / (2 s^2)) is
+
+        exp(-(r - R)^2 / (2 s^2)) I_0(r R / s^2) exp(-r R / s^2)
+
+    with r = |x| and the modified Bessel function I_0.
     """
     R = torch.tensor(radii, dtype=torch.float64)
+    variance = NOISE**2
 
     def log_prob(x: Tensor) -> Tensor:
         r = x.norm(dim=-1, keepdim=True)
         circles = R.to(x)
-        log_each = torch.special.i0e(r * circles / noise**2).log() - (r - circles).square() / (
-            2 * noise**2
-        )
-        return log_each.logsumexp(-1) - math.log(2 * math.pi * noise**2 * len(radii))
+        bessel = torch.special.i0e(r * circles / variance).log()  # of I_0(z) exp(-z)
+        log_each = bessel - (r - circles).square() / (2 * variance)
+        return log_each.logsumexp(-1) - math.log(2 * math.pi * variance * len(radii))
 
     def draw(n: int, generator: torch.Generator | None) -> Tensor:
         angle = 2 * math.pi * torch.rand(n, generator=generator, dtype=torch.float64)
         circle = R[torch.randint(len(radii), (n,), generator=generator)]
-        return circle[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1) + noise * _normal(
-            n, generator
-        )
+        on_circle = circle[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1)
+        return on_circle + NOISE * _normal(n, generator)
 
-    edge = max(radii) + 6 * noise
+    edge = max(radii) + 6 * NOISE
     return Density(f"{len(radii)} rings", log_prob, (-edge, edge, -edge, edge), draw)
 
 
-def two_circles(noise: float = 0.24) -> Density:
-    """Circles of radius 3 and 1.5: scikit-learn's make_circles(factor=0.5, noise=0.08), three times
-    as large.
-    """
-    circles = rings((1.5, 3.0), noise)
+def two_circles() -> Density:
+    """Circles of radius 3 and 1.5: make_circles(factor=0.5, noise=0.08) of scikit-learn, thrice."""
+    circles = rings((1.5, 3.0))
     return Density("two circles", circles.log_prob, circles.bounds, circles.draw)
 
 
@@ -223,22 +239,18 @@ def two_moons(noise: float = 0.2) -> Density:
     """
     nodes = math.ceil(24 / min(noise, 1.0))
     at, weights = map(torch.from_numpy, np.polynomial.legendre.leggauss(nodes))
-    on_arcs, log_weights = _arcs(math.pi * (at + 1) / 2), (weights / 4).log().repeat(2)
+    on_arcs = _arcs(math.pi * (at + 1) / 2)
+    log_weights = (weights / 4).log().repeat(2)
+
+    def log_mean(x: Tensor) -> Tensor:
+        """Of exp(-|x - c|^2 / (2 noise^2)) over the points c of the arcs, for x (n, 2)."""
+        # By a matrix product the distances would lose half of their digits.
+        far = torch.cdist(x, on_arcs.to(x), compute_mode="donot_use_mm_for_euclid_dist")
+        return (-far.square() / (2 * noise**2)).add(log_weights.to(x)).logsumexp(-1)
 
     def log_prob(x: Tensor) -> Tensor:
-        flat = x.reshape(-1, 2)
-        log_each = [
-            (
-                -torch.cdist(
-                    part, on_arcs.to(x), compute_mode="donot_use_mm_for_euclid_dist"
-                ).square()
-                / (2 * noise**2)
-            )
-            .add(log_weights.to(x))
-            .logsumexp(-1)
-            for part in flat.split(10_000)
-        ]
-        return torch.cat(log_each).view(x.shape[:-1]) - math.log(2 * math.pi * noise**2)
+        parts = [log_mean(part) for part in x.reshape(-1, 2).split(10_000)]
+        return torch.cat(parts).view(x.shape[:-1]) - math.log(2 * math.pi * noise**2)
 
     def draw(n: int, generator: torch.Generator | None) -> Tensor:
         angle = math.pi * torch.rand(n, generator=generator, dtype=torch.float64)
@@ -247,9 +259,8 @@ def two_moons(noise: float = 0.2) -> Density:
         return torch.where(upper[:, None], one, other) + noise * _normal(n, generator)
 
     margin = 6 * noise
-    return Density(
-        "two moons", log_prob, (-3 - margin, 3 + margin, -1.4 - margin, 1.8 + margin), draw
-    )
+    bounds = (-3 - margin, 3 + margin, -1.4 - margin, 1.8 + margin)
+    return Density("two moons", log_prob, bounds, draw)
 
 
 def _arcs(angle: Tensor) -> Tensor:
@@ -259,39 +270,34 @@ def _arcs(angle: Tensor) -> Tensor:
     return 2 * torch.cat([upper, lower]) + upper.new_tensor([-1.0, -0.2])
 
 
-def pinwheel(
-    arms: int = 5, radial: float = 0.3, tangential: float = 0.1, twist: float = 0.25
-) -> Density:
-    """Gaussians at distance 1 from the origin, long in the radial direction, twisted by an angle
-    that grows with r.
+def pinwheel() -> Density:
+    """Gaussians about the origin, long in the radial direction, twisted: a wheel of five arms.
 
-    A point q from N((1, 0), diag(radial^2, tangential^2)) is turned to a random arm, and by twist *
+    A point q from N((1, 0), diag(RADIAL^2, TANGENTIAL^2)) is turned to a random arm, and by TWIST
     exp(|q|), and doubled. Turning each circle about the origin by its own angle changes no area, so
     that the density is known. (In FFJORD's code the angle grows with q_1 instead of |q|: almost the
     same picture, without this property.)
     """
-    stds = torch.tensor([radial, tangential], dtype=torch.float64)
-    starts = 2 * math.pi * torch.arange(arms, dtype=torch.float64) / arms
+    stds = torch.tensor([RADIAL, TANGENTIAL], dtype=torch.float64)
+    starts = 2 * math.pi * torch.arange(ARMS, dtype=torch.float64) / ARMS
 
     def log_prob(x: Tensor) -> Tensor:
         x = x / 2
         r = x.norm(dim=-1)
-        back = (
-            torch.atan2(x[..., 1], x[..., 0]).unsqueeze(-1)
-            - (twist * r.exp()).unsqueeze(-1)
-            - starts.to(x)
-        )
+        angle = torch.atan2(x[..., 1], x[..., 0])
+        back = angle.unsqueeze(-1) - (TWIST * r.exp()).unsqueeze(-1) - starts.to(x)
         q = r[..., None, None] * torch.stack([back.cos(), back.sin()], dim=-1)  # (..., arms, 2)
         squares = ((q - q.new_tensor([1.0, 0.0])) / stds.to(x)).square().sum(-1)
-        return (-squares / 2).logsumexp(-1) - math.log(4 * 2 * math.pi * radial * tangential * arms)
+        return (-squares / 2).logsumexp(-1) - math.log(4 * 2 * math.pi * RADIAL * TANGENTIAL * ARMS)
 
     def draw(n: int, generator: torch.Generator | None) -> Tensor:
         q = _normal(n, generator) * stds + torch.tensor([1.0, 0.0])
-        angle = starts[torch.randint(arms, (n,), generator=generator)] + twist * q.norm(dim=1).exp()
+        arm = starts[torch.randint(ARMS, (n,), generator=generator)]
+        angle = arm + TWIST * q.norm(dim=1).exp()
         c, s = angle.cos(), angle.sin()
         return 2 * torch.stack([c * q[:, 0] - s * q[:, 1], s * q[:, 0] + c * q[:, 1]], dim=1)
 
-    edge = 2 * (1 + 6 * max(radial, tangential))
+    edge = 2 * (1 + 6 * max(RADIAL, TANGENTIAL))
     return Density("pinwheel", log_prob, (-edge, edge, -edge, edge), draw)
 
 

@@ -1,6 +1,4 @@
-"""Images of handwritten digits: scikit-learn's, small and shipped with it, and MNIST, where
-torchvision has it.
-"""
+"""Images of handwritten digits: scikit-learn's, small and shipped with it, and MNIST."""
 
 from importlib import import_module
 from pathlib import Path
@@ -13,9 +11,7 @@ FOLDS = 4  # parts of the digits, each of which can be the test set
 
 
 class Split(NamedTuple):
-    """Images (N, 1, height, width) and their labels (N,), integers from 0 to 9, to train with and
-    to test with.
-    """
+    """Images (N, 1, height, width), to train and to test with, and labels (N,) from 0 to 9."""
 
     images: Tensor
     labels: Tensor
@@ -24,11 +20,10 @@ class Split(NamedTuple):
 
 
 def digits(fold: int = 0, normalize: bool = True) -> Split:
-    """scikit-learn's 1797 digits of 8 by 8 pixels, split at random into 1347 or 1348 to train and
-    450 or 449 to test.
+    """scikit-learn's 1797 digits of 8 by 8 pixels, three quarters to train with, one to test with.
 
-    One random order, the same for ever, is dealt out in four parts; `fold` says which of them is
-    the test set. Over the four folds every image is tested once.
+    One random order, the same for ever, is dealt out in four parts of 449 or 450; `fold` says which
+    of them is the test set. Over the four folds every image is tested once.
 
     The pixels count dark dots, 0 to 16. They are divided by 16; with `normalize`, the mean of all
     training pixels is then subtracted and the result divided by their standard deviation.
@@ -64,13 +59,13 @@ def digits(fold: int = 0, normalize: bool = True) -> Split:
     labels = torch.tensor(data.target, dtype=torch.int64)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     part = torch.arange(len(labels)) % FOLDS
-    train, test = order[part != fold], order[part == fold]
+    train = order[part != fold]
+    test = order[part == fold]
     return _normalized(Split(images[train], labels[train], images[test], labels[test]), normalize)
 
 
 def mnist(folder: str | Path, download: bool = False, normalize: bool = True) -> Split:
-    """MNIST, 60 000 digits of 28 by 28 pixels to train with and 10 000 to test with, through
-    torchvision.
+    """MNIST through torchvision: digits of 28 by 28 pixels, 60 000 to train with, 10 000 to test.
 
     Args:
         folder: where torchvision keeps it, or puts it.
@@ -92,8 +87,7 @@ def mnist(folder: str | Path, download: bool = False, normalize: bool = True) ->
     except ImportError as error:
         raise ImportError(
             "mnist needs torchvision, which is not installed: `pip install torchvision`; or use "
-            "digits(), "
-            "smaller images that need no download"
+            "digits(), smaller images that need no download"
         ) from error
     try:
         parts = [make(str(folder), train=train, download=download) for train in (True, False)]
@@ -102,8 +96,7 @@ def mnist(folder: str | Path, download: bool = False, normalize: bool = True) ->
             raise
         raise FileNotFoundError(
             f"there is no MNIST in {str(folder)!r} ({error}); call mnist({str(folder)!r}, "
-            "download=True) once, "
-            "with a network, or use digits()"
+            "download=True) once, with a network, or use digits()"
         ) from error
     tensors = [x for part in parts for x in (part.data.unsqueeze(1).float() / 255, part.targets)]
     return _normalized(Split(*tensors), normalize)
@@ -122,7 +115,8 @@ def _normalized(split: Split, normalize: bool) -> Split:
     """The split with the training images' mean and standard deviation taken out of all images."""
     if not normalize:
         return split
-    mean, std = split.images.mean(), split.images.std()
+    mean = split.images.mean()
+    std = split.images.std()
     return split._replace(
         images=(split.images - mean) / std, test_images=(split.test_images - mean) / std
     )

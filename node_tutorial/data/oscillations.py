@@ -1,18 +1,17 @@
-"""Harmonic oscillations, damped or not, as noisy series at irregular times, with their exact
-solution.
-"""
+"""Harmonic oscillations as noisy series at irregular times, with their exact solution."""
 
 import math
 
 import torch
 from torch import Tensor
 
+OMEGA = 1.7  # radians per unit of time, of the oscillations without damping
+
 
 def oscillations(
     n: int = 200,
     keep: int = 30,
     *,
-    omega: float = 1.7,
     damping: float = 0.0,
     end: float = 10.0,
     noise: float = 0.1,
@@ -22,16 +21,16 @@ def oscillations(
 
     Args:
         n: how many.
-        keep: observations of each, at times uniform from 0 to end, no gap below 1e-5 end; the first
-            is at 0.
-        omega, damping: of d2q/dt2 = -omega^2 q - 2 damping dq/dt, with 0 <= damping < omega.
+        keep: observations of each, the first at 0, the others at times uniform from 0 to end, no
+            gap below 1e-5 end.
+        damping: of d2q/dt2 = -OMEGA^2 q - 2 damping dq/dt, with 0 <= damping < OMEGA.
         end: the last possible time.
         noise: standard deviation of the noise.
         seed: of a generator of its own.
 
     Returns:
-        n pairs of times (keep,) and values (keep, 1), for `collate`; and the starts (q, dq/dt) (n,
-        2), from N(0, I).
+        n pairs of times (keep,) and values (keep, 1), for `collate`; and the starts (q, dq/dt),
+        (n, 2), from N(0, I).
 
     Raises:
         ValueError: for a damping outside of its bounds.
@@ -46,36 +45,41 @@ def oscillations(
     least = 1e-5 * end  # gaps that single precision can tell from none
     drawn = (end - keep * least) * torch.rand(n, keep - 1, generator=chance, dtype=torch.float64)
     t = torch.cat([torch.zeros(n, 1), drawn], 1).sort(1).values + least * torch.arange(keep)
-    q = exact_oscillation(t, start, omega, damping)[..., :1]
+    q = exact_oscillation(t, start, OMEGA, damping)[..., :1]
     q = q + noise * torch.randn(q.shape, generator=chance, dtype=torch.float64)
     dtype = torch.get_default_dtype()
     return list(zip(t.to(dtype), q.to(dtype), strict=True)), start.to(dtype)
 
 
 def exact_oscillation(t: Tensor, start: Tensor, omega: float, damping: float = 0.0) -> Tensor:
-    """(q, v) (..., T, 2) at times t (T,) or (..., T) of the oscillator of `oscillations` from start
-    (..., 2) at t = 0:
+    """The oscillator d2q/dt2 = -omega^2 q - 2 d dq/dt from a start (q, v), with d = damping:
 
-        q(t) = exp(-d t) (q cos(w t) + (v + d q) sin(w t) / w),     w = sqrt(omega^2 - d^2),  d =
-        damping
+        q(t) = exp(-d t) (q cos(w t) + (v + d q) sin(w t) / w),     w = sqrt(omega^2 - d^2)
 
-    Source: Landau, Lifshitz, Mechanics, section 25.
+    Args:
+        t: times (T,) or (..., T).
+        start: (..., 2), at t = 0.
+        omega, damping: see above.
+
+    Returns:
+        q and dq/dt, (..., T, 2).
 
     Raises:
         ValueError: unless 0 <= damping < omega.
+
+    Source: Landau, Lifshitz, Mechanics, section 25.
     """
     if not 0 <= damping < omega:
         raise ValueError(
             f"damping must be from 0 to less than omega = {omega:g}, so that it oscillates, got "
             f"{damping}"
         )
-    q, v = start[..., :1], start[..., 1:]
+    q = start[..., :1]
+    v = start[..., 1:]
     w = math.sqrt(omega**2 - damping**2)
-    decay, cos, sin = torch.exp(-damping * t), torch.cos(w * t), torch.sin(w * t) / w
-    return torch.stack(
-        [
-            decay * (q * cos + (v + damping * q) * sin),
-            decay * (v * cos - (damping * v + omega**2 * q) * sin),
-        ],
-        dim=-1,
-    )
+    decay = torch.exp(-damping * t)
+    cos = torch.cos(w * t)
+    sin = torch.sin(w * t) / w
+    position = decay * (q * cos + (v + damping * q) * sin)
+    velocity = decay * (v * cos - (damping * v + omega**2 * q) * sin)
+    return torch.stack([position, velocity], dim=-1)

@@ -1,6 +1,4 @@
-"""Points in the plane and on the line whose classes, or targets, no flow in the same space can
-separate, or reach.
-"""
+"""Points whose classes no flow in the same space can separate, or whose targets none can reach."""
 
 import math
 
@@ -9,8 +7,7 @@ from torch import Tensor
 
 
 def disk_in_annulus(disk: int = 500, annulus: int = 1500, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """A disk |x| <= 0.5, label -1, inside an annulus 1 <= |x| <= 1.5, label 1; both uniform in
-    area.
+    """A disk |x| <= 0.5, label -1, in an annulus 1 <= |x| <= 1.5, label 1; both uniform in area.
 
     Numbers and radii of Dupont, Doucet, Teh 2019, arXiv 1904.01681 (config.json of their code,
     where the density of the annulus is a little different: radius 1 + sqrt(u) / 2 for uniform u).
@@ -31,14 +28,12 @@ def disk_in_annulus(disk: int = 500, annulus: int = 1500, seed: int = 0) -> tupl
     angle = 2 * math.pi * angle
     radius = torch.cat([0.5 * radius[:disk].sqrt(), (1 + (1.5**2 - 1) * radius[disk:]).sqrt()])
     x = radius[:, None] * torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
-    return x.to(torch.get_default_dtype()), torch.cat(
-        [-torch.ones(disk, 1), torch.ones(annulus, 1)]
-    )
+    label = torch.cat([-torch.ones(disk, 1), torch.ones(annulus, 1)])
+    return x.to(torch.get_default_dtype()), label
 
 
 def reflection() -> tuple[Tensor, Tensor]:
-    """The points -1 and 1 (2, 1), and their targets 1 and -1 (2, 1): no flow on the line maps one
-    to the other.
+    """The points -1 and 1 and their targets 1 and -1, (2, 1): out of reach of flows on the line.
 
     Source: Dupont, Doucet, Teh 2019, arXiv 1904.01681, figure 3.
 

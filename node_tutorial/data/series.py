@@ -1,5 +1,4 @@
-"""Series with irregular times: from a list of them to tensors with a mask, and real ones with real
-gaps.
+"""Series with irregular times: a list of them as tensors with a mask, and real ones.
 
 A series is a pair: times (n,), increasing, and values (n,) or (n, D). A value that is NaN was not
 observed; that is the one way to say so, and the mask is made of it. A batch holds t (B, T), x (B,
@@ -16,8 +15,12 @@ from ..solvers.inputs import check_times
 
 
 class Batch(NamedTuple):
-    """Series as tensors: t (B, T) or, on one grid, (T,); x (B, T, D); mask (B, T, D), True where x
-    was observed.
+    """Series as tensors.
+
+    Attributes:
+        t: times (B, T) or, on one grid, (T,).
+        x: values (B, T, D).
+        mask: (B, T, D), True where x was observed.
     """
 
     t: Tensor
@@ -39,7 +42,7 @@ def collate(series: Sequence[tuple[Tensor, Tensor]]) -> Batch:
     Raises:
         ValueError: for no series; for times that do not increase strictly or are not finite; for
             values of another length than their times, or another D than the first series has.
-            TypeError: unless all are floating point.
+        TypeError: unless all are floating point.
 
         >>> short = torch.tensor([0.0, 1.0]), torch.tensor([3.0, 4.0])
         >>> long = torch.tensor([0.5, 2.0, 2.5]), torch.tensor([5.0, float("nan"), 6.0])
@@ -54,8 +57,8 @@ def collate(series: Sequence[tuple[Tensor, Tensor]]) -> Batch:
     for i, (_, x) in enumerate(rows):
         if x.shape[1] != width:
             raise ValueError(
-                f"series[{i}] has {x.shape[1]} values at each time, series[0] has {width}; use as "
-                "many"
+                f"series[{i}] has {x.shape[1]} values at each time, series[0] has {width}; "
+                "use as many"
             )
     longest = max(len(t) for t, _ in rows)
     times = torch.stack([_pad_times(t, longest) for t, _ in rows])
@@ -93,29 +96,24 @@ def _check(i: int, t: Any, x: Any) -> tuple[Tensor, Tensor]:
 
 
 def _pad_times(t: Tensor, longest: int) -> Tensor:
-    step = (
-        4
-        * torch.finfo(t.dtype).eps
-        * float(t.abs().max().clamp(min=torch.finfo(t.dtype).tiny ** 0.5))
-    )
-    return torch.cat(
-        [t, t[-1] + step * torch.arange(1, longest - len(t) + 1, dtype=t.dtype, device=t.device)]
-    )
+    """The times (n,), and after them more, a few rounding errors apart, up to `longest`."""
+    limits = torch.finfo(t.dtype)
+    step = 4 * limits.eps * float(t.abs().max().clamp(min=limits.tiny**0.5))
+    more = torch.arange(1, longest - len(t) + 1, dtype=t.dtype, device=t.device)
+    return torch.cat([t, t[-1] + step * more])
 
 
 def union_grid(batch: Batch) -> Batch:
-    """The same observations on one grid t (T,) for all series: every time at which any of them was
-    observed.
+    """The same observations on one grid t (T,): every time at which any series was observed.
 
-    For solves with one clock. Best where the series share most of their times; else the grid is
-    long.
+    For solves with one clock. Best where the series share most times; else the grid is long.
 
     Raises:
         ValueError: if nothing at all was observed.
 
-        >>> batch = collate([(torch.tensor([0.0, 2.0]), torch.ones(2)), (torch.tensor([1.0, 2.0]),
-        torch.ones(2))])
-        >>> t, x, mask = union_grid(batch)
+        >>> one = torch.tensor([0.0, 2.0]), torch.ones(2)
+        >>> other = torch.tensor([1.0, 2.0]), torch.ones(2)
+        >>> t, x, mask = union_grid(collate([one, other]))
         >>> t.tolist(), mask[..., 0].int().tolist()
         ([0.0, 1.0, 2.0], [[1, 0, 1], [0, 1, 1]])
     """
@@ -127,7 +125,8 @@ def union_grid(batch: Batch) -> Batch:
     grid, place = torch.unique(t[row, column], return_inverse=True)
     new_x = x.new_zeros(len(x), len(grid), x.shape[2])
     new_mask = torch.zeros_like(new_x, dtype=torch.bool)
-    new_x[row, place], new_mask[row, place] = x[row, column], mask[row, column]
+    new_x[row, place] = x[row, column]
+    new_mask[row, place] = mask[row, column]
     return Batch(grid, new_x, new_mask)
 
 
@@ -153,20 +152,17 @@ def thin(t: Tensor, x: Tensor, keep: int, seed: int = 0) -> list[tuple[Tensor, T
     if not 1 <= keep <= len(t):
         raise ValueError(f"keep must be from 1 to {len(t)}, the number of times, got {keep}")
     chance = torch.Generator().manual_seed(seed)
-    kept = (
-        torch.rand(len(x), len(t), generator=chance)
-        .argsort(1)[:, :keep]
-        .sort(1)
-        .values.to(t.device)
-    )
+    drawn = torch.rand(len(x), len(t), generator=chance).argsort(1)[:, :keep]
+    kept = drawn.sort(1).values.to(t.device)
     return [(t[places], row[places]) for places, row in zip(kept, x, strict=True)]
 
 
 def co2() -> tuple[Tensor, Tensor]:
-    """Weekly carbon dioxide in the air at Mauna Loa, 1958 to 2001: times (2284,) in years, values
-    (2284,) in ppm.
+    """Weekly carbon dioxide in the air at Mauna Loa, 1958 to 2001.
 
-    Both float64. 59 weeks are missing, NaN; the longest gap is 18 weeks, in 1964.
+    Returns:
+        Times (2284,) in years and values (2284,) in ppm, both float64. 59 weeks are missing, NaN;
+        the longest gap is 18 weeks, in 1964.
 
     Source: Keeling, Whorf 2004, as shipped with statsmodels (`statsmodels.datasets.co2`).
     """
@@ -180,8 +176,10 @@ def co2() -> tuple[Tensor, Tensor]:
 
 
 def sunspots() -> tuple[Tensor, Tensor]:
-    """Yearly sunspot numbers, 1700 to 2008: times (309,) in years, values (309,), both float64,
-    none missing.
+    """Yearly sunspot numbers, 1700 to 2008.
+
+    Returns:
+        Times (309,) in years and values (309,), both float64, none missing.
 
     Source: National Geophysical Data Center, as shipped with statsmodels
     (`statsmodels.datasets.sunspots`).
@@ -189,7 +187,5 @@ def sunspots() -> tuple[Tensor, Tensor]:
     from statsmodels.datasets import sunspots as source
 
     table = source.load_pandas().data
-    t, x = (
-        torch.tensor(table[name].to_list(), dtype=torch.float64) for name in ("YEAR", "SUNACTIVITY")
-    )
-    return t, x
+    t = torch.tensor(table["YEAR"].to_list(), dtype=torch.float64)
+    return t, torch.tensor(table["SUNACTIVITY"].to_list(), dtype=torch.float64)

@@ -1,6 +1,4 @@
-"""Spirals in the plane: vector fields that a lesson learns, an exact solution, and noisy
-observations at odd times.
-"""
+"""Spirals in the plane: fields to be learned, an exact solution, and noisy observations."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,15 +8,14 @@ from torch import Tensor
 
 
 def spiral(t: Any, y: Tensor, growth: float = 0.2, frequency: float = 2.0) -> Tensor:
-    """The field growth (1 - |y|^2) y + frequency (-y_2, y_1), whose solutions wind onto the unit
-    circle.
+    """The field growth (1 - |y|^2) y + frequency (-y_2, y_1), which winds onto the unit circle.
 
     (The normal form of a Hopf bifurcation: Strogatz, Nonlinear dynamics and chaos, section 8.2.)
 
     Args:
         t: not used.
         y: states (..., 2).
-        growth: how fast a small circle grows; the distance from the unit circle decays at the rate
+        growth: how fast a small circle grows. The distance from the unit circle decays at the rate
             2 growth.
         frequency: radians per unit of time.
 
@@ -32,8 +29,8 @@ def spiral(t: Any, y: Tensor, growth: float = 0.2, frequency: float = 2.0) -> Te
 def exact_spiral(t: Tensor, y0: Tensor, growth: float = 0.2, frequency: float = 2.0) -> Tensor:
     """The solution of `spiral` with y(0) = y0:
 
-        |y(t)| = |y0| / sqrt(|y0|^2 + (1 - |y0|^2) exp(-2 growth t)),     angle(t) = angle(0) +
-        frequency t
+        |y(t)| = |y0| / sqrt(|y0|^2 + (1 - |y0|^2) exp(-2 growth t))
+        angle(t) = angle(0) + frequency t
 
     Args:
         t: times (T,).
@@ -54,10 +51,9 @@ def exact_spiral(t: Tensor, y0: Tensor, growth: float = 0.2, frequency: float = 
 
 
 def cubic_spiral(t: Any, y: Tensor) -> Tensor:
-    """The field y^3 A, with A = [[-0.1, 2], [-2, -0.1]] and the cube taken of each component; it
-    winds into the origin.
+    """The field y^3 A with A = [[-0.1, 2], [-2, -0.1]], which winds into the origin.
 
-    Source: torchdiffeq, examples/ode_demo.py, from y0 = (2, 0) over 0 <= t <= 25.
+    The cube is that of each component.
 
     Args:
         t: not used.
@@ -65,6 +61,8 @@ def cubic_spiral(t: Any, y: Tensor) -> Tensor:
 
     Returns:
         dy/dt (..., 2).
+
+    Source: torchdiffeq, examples/ode_demo.py, from y0 = (2, 0) over 0 <= t <= 25.
     """
     return y**3 @ torch.tensor([[-0.1, 2.0], [-2.0, -0.1]], dtype=y.dtype, device=y.device)
 

@@ -1,18 +1,20 @@
-"""The energies of Rezende & Mohamed: densities to which a flow is fitted by KL(q || p), without any
-data.
+"""The energies of Rezende & Mohamed: targets of a fit by KL(q || p), without any data.
 
-    w1(z) = sin(2 pi z_1 / 4),   w2(z) = 3 exp(-((z_1 - 1) / 0.6)^2 / 2),   w3(z) = 3 sigmoid((z_1 -
-    1) / 0.3)
+    U1 = q(|z| - 2, 0.4) - log(exp(-q(z_1 - 2, 0.6)) + exp(-q(z_1 + 2, 0.6)))
+    U2 = q(z_2 - w1, 0.4)
+    U3 = -log(exp(-q(z_2 - w1, 0.35)) + exp(-q(z_2 - w1 + w2, 0.35)))
+    U4 = -log(exp(-q(z_2 - w1, 0.4)) + exp(-q(z_2 - w1 + w3, 0.35)))
 
-    U1 = ((|z| - 2) / 0.4)^2 / 2 - log(exp(-((z_1 - 2) / 0.6)^2 / 2) + exp(-((z_1 + 2) / 0.6)^2 /
-    2)) U2 = ((z_2 - w1) / 0.4)^2 / 2 U3 = -log(exp(-((z_2 - w1) / 0.35)^2 / 2) + exp(-((z_2 - w1 +
-    w2) / 0.35)^2 / 2)) U4 = -log(exp(-((z_2 - w1) / 0.4)^2 / 2) + exp(-((z_2 - w1 + w3) / 0.35)^2 /
-    2))
+with q(x, s) = (x / s)^2 / 2 and
+
+    w1 = sin(2 pi z_1 / 4)
+    w2 = 3 exp(-q(z_1 - 1, 0.6))
+    w3 = 3 sigmoid((z_1 - 1) / 0.3)
 
 The density is p(z) = exp(-U(z)) / Z. U2, U3 and U4 do not grow with |z_1|, so that Z would be
 infinite; the paper shows the square [-4, 4]^2 and does not say what holds the mass there. Here it
-is an addition of our own, E(z_1) = (max(|z_1| - 3.5, 0) / 0.25)^2 / 2, to these three. Z is found
-by quadrature on a grid, to six digits.
+is an addition of our own, E(z_1) = q(max(|z_1| - 3.5, 0), 0.25), to these three. Z is found by
+quadrature on a grid, to six digits.
 
 Sources: Rezende, Mohamed 2015, arXiv 1505.05770, table 1 and figure 3; three of them are the
 targets of Chen et al. 2018, arXiv 1806.07366, figure 4.

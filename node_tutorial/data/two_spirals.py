@@ -6,12 +6,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+TURNS = 3.0  # of a whole spiral
+
 
 class Spirals(NamedTuple):
     """Pieces of spirals on one grid of times.
 
-    t (T,) times of the observations; x (N, T, 2), noisy; later (S,), times beyond; clean (N, T + S,
-    2), the paths without noise at t and later; counterclockwise (N,), True for that half.
+    Attributes:
+        t: (T,), times of the observations.
+        x: (N, T, 2), noisy.
+        later: (S,), times beyond.
+        clean: (N, T + S, 2), the paths without noise at t and later.
+        counterclockwise: (N,), True for that half.
     """
 
     t: Tensor
@@ -27,13 +33,11 @@ def two_spirals(
     later: int = 100,
     *,
     noise: float = 0.3,
-    turns: float = 3.0,
     total: int = 1000,
     inward: bool = False,
     seed: int = 0,
 ) -> Spirals:
-    """Pieces of the Archimedean spiral r = 0.3 theta and of its mirror image, half each, from
-    different starts.
+    """Pieces of the Archimedean spiral r = 0.3 theta and of its mirror image, half each.
 
     The protocol of Chen et al. 2018, arXiv 1806.07366, section 5.1: 1000 spirals in the plane, half
     of them clockwise, different starting points, 100 equally spaced steps, Gaussian noise; from
@@ -47,8 +51,8 @@ def two_spirals(
         points: T, observations of each.
         later: S, steps beyond them.
         noise: standard deviation of the noise on every number of x.
-        turns, total: the whole spiral has so many turns, and so many steps, of equal angle; a piece
-            has T + S of them. Time is the angle: t is from 0 to 2 pi turns (T - 1) / (total - 1).
+        total: the whole spiral has so many steps, of equal angle; a piece has T + S of them. Time
+            is the angle: t is from 0 to 2 pi TURNS (T - 1) / (total - 1).
         inward: run towards the center; by default away from it.
         seed: of a generator of its own.
 
@@ -68,15 +72,13 @@ def two_spirals(
     steps = torch.arange(points + later)
     begin = torch.randint(points, total - points - later + 1, (n, 1), generator=chance)
     place = begin + (steps.flip(0) if inward else steps)
-    step = 2 * math.pi * turns / (total - 1)
+    step = 2 * math.pi * TURNS / (total - 1)
     theta = step * place
-    # Inward, an angle that increases is run through backwards: the mirror image turns the other
-    # way.
+    # Inward, a growing angle is run through backwards: the mirror image turns the other way.
     counterclockwise = torch.randperm(n, generator=chance) < n // 2
     sign = torch.where(counterclockwise, 1.0, -1.0)[:, None] * (-1 if inward else 1)
-    clean = (
-        0.3 * theta[..., None] * torch.stack([torch.cos(theta), sign * torch.sin(theta)], dim=-1)
-    )
+    direction = torch.stack([torch.cos(theta), sign * torch.sin(theta)], dim=-1)
+    clean = 0.3 * theta[..., None] * direction
     x = clean[:, :points] + noise * torch.randn(n, points, 2, generator=chance)
     t = step * steps.to(torch.get_default_dtype())
     return Spirals(t[:points], x, t[points:], clean, counterclockwise)

@@ -8,10 +8,11 @@ Data are numpy arrays, torch tensors or plain sequences. This package imports no
 node_tutorial.
 """
 
-from .errors import fitted_slope, loglog_slope, step_rug, work_precision
-from .fields import grid, stability_region, vector_field
-from .legibility import drawn_texts, text_problems
+from .convergence import fitted_slope, loglog_slope, step_rug, work_precision
+from .densities import ON_DARK, ON_WHITE, draw_density, draw_levels, draw_samples, no_ticks
+from .legibility import drawn_texts, empty_axes, text_problems
 from .lines import exact_line, label_line, room_for_labels, running_mean, trajectory
+from .plane import mesh, stability_region, vector_field
 from .style import (
     BLUE,
     EXACT,
@@ -30,3 +31,43 @@ from .style import (
     figure,
     show,
 )
+
+__all__ = [
+    "BLUE",
+    "EXACT",
+    "GRAY",
+    "GREEN",
+    "ON_DARK",
+    "ON_WHITE",
+    "ORANGE",
+    "PALETTE",
+    "PURPLE",
+    "REJECTED",
+    "SKY",
+    "STYLE",
+    "TEN",
+    "VERMILLION",
+    "Picture",
+    "blank",
+    "draw_density",
+    "draw_levels",
+    "draw_samples",
+    "drawn_texts",
+    "empty_axes",
+    "exact_line",
+    "figure",
+    "fitted_slope",
+    "label_line",
+    "loglog_slope",
+    "mesh",
+    "no_ticks",
+    "room_for_labels",
+    "running_mean",
+    "show",
+    "stability_region",
+    "step_rug",
+    "text_problems",
+    "trajectory",
+    "vector_field",
+    "work_precision",
+]

@@ -1,4 +1,4 @@
-"""One look for every figure of the course, and figures that a notebook can show without pyplot.
+"""One look for every figure of the course, and figures that notebooks show without pyplot.
 
 pyplot keeps a global list of figures; when widget callbacks run on another thread it draws into the
 wrong one. So the course uses `Figure` objects only. A `Figure` made outside pyplot has no display
@@ -16,27 +16,28 @@ from typing import Any
 import matplotlib
 import numpy as np
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
-PURPLE, ORANGE, SKY, GRAY = "#CC79A7", "#E69F00", "#56B4E9", "#6B6B6B"
+BLUE = "#0072B2"
+VERMILLION = "#D55E00"
+GREEN = "#009E73"
+PURPLE = "#CC79A7"
+ORANGE = "#E69F00"
+SKY = "#56B4E9"
+GRAY = "#6B6B6B"
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, GRAY)
 EXACT = "#222222"  # exact solutions and true values, in every lesson
-TEN = (
-    *PALETTE,
-    EXACT,
-    "#8C510A",
-    "#7B7B00",
-)  # of ten classes, whose names must stand beside their points
 REJECTED = "#C1121F"  # rejected steps and failures, in every lesson
+# Of ten classes, whose names must stand beside their points:
+TEN = (*PALETTE, EXACT, "#8C510A", "#7B7B00")
 
-DPI = (
-    96  # a figure inch is then 96 screen pixels: what is 11 points here reads as 11 points at 100 %
-)
+# An inch of a figure is 96 screen pixels: what is 11 points here reads as 11 points at 100 %.
+DPI = 96
 
 STYLE: dict[Any, Any] = {
     "figure.dpi": DPI,
@@ -72,69 +73,83 @@ class Picture(Figure):
 
     meaning = ""
 
-    def add_subplot(self, *args, **keywords):
-        """As in `Figure`, with fewer ticks: easier to read, and a third of the time of a picture
-        goes into ticks.
-        """
+    def add_subplot(self, *args: Any, **keywords: Any) -> Axes:
+        """As in `Figure`, with fewer ticks: they are a third of the time of a picture."""
         ax = super().add_subplot(*args, **keywords)
         if ax.name == "rectilinear":
             for axis in (ax.xaxis, ax.yaxis):
-                if isinstance(axis.get_major_locator(), MaxNLocator):
-                    axis.get_major_locator().set_params(nbins=6)
+                locator = axis.get_major_locator()
+                if isinstance(locator, MaxNLocator):
+                    locator.set_params(nbins=6)
         return ax
 
-    def png(self):
-        """Return the picture as PNG bytes, always the same bytes for the same picture.
+    def png(self) -> bytes:
+        """The picture as a PNG, always the same bytes for the same picture.
 
-        Not `savefig`, which draws everything twice. Line drawings are stored with a palette of 256
-        colors: 4 times smaller and quicker to write; images and color meshes, which would show
+        Not by `savefig`, which draws everything twice. Line drawings are stored with a palette of
+        256 colors: 4 times smaller and quicker to write; images and color meshes, which would show
         bands, in full color.
         """
         canvas = FigureCanvasAgg(self)
         canvas.draw()
         image = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
-        if not any(
-            ax.images or any(isinstance(c, QuadMesh) for c in ax.collections) for ax in self.axes
-        ):
+        if not any(map(_has_many_colors, self.axes)):
             image = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
             palette = np.array(image.getpalette() or [], dtype=int).reshape(-1, 3)
-            palette[(palette >= 250).all(axis=1)] = (
-                255  # the octree's white is 254, and would show as a gray box
-            )
+            # The octree's white is 254, and would show as a gray box.
+            palette[(palette >= 250).all(axis=1)] = 255
             image.putpalette(palette.ravel().tolist())
         buffer = io.BytesIO()
         image.save(buffer, format="png", dpi=(DPI, DPI), compress_level=6)
         return buffer.getvalue()
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         text = self.meaning or f"Figure with {len(self.axes)} axes"
         return {"image/png": base64.b64encode(self.png()).decode(), "text/plain": text}
 
 
-def blank(size=(7.2, 3.4)):
-    """Return an empty `Picture` of `size` inches (width, height) in the style of the course."""
+def _has_many_colors(ax: Axes) -> bool:
+    return bool(ax.images) or any(isinstance(artist, QuadMesh) for artist in ax.collections)
+
+
+def blank(size: tuple[float, float] = (7.2, 3.4)) -> Picture:
+    """An empty `Picture` of `size` inches (width, height) in the style of the course."""
     # rcParams are read when an artist is made, long after this call: a context manager here would
     # end too early.
     matplotlib.rcParams.update(STYLE)
     return Picture(figsize=size, dpi=DPI, layout="constrained")
 
 
-def figure(ncols=1, nrows=1, size=None, **subplots):
-    """Return `(fig, axes)`: a styled `Picture` and its axes, a single `Axes` or an array as from
-    `Figure.subplots`.
+def figure(
+    ncols: int = 1,
+    nrows: int = 1,
+    size: tuple[float, float] | None = None,
+    **subplots: Any,
+) -> tuple[Picture, Any]:
+    """A styled `Picture` and its axes: a single `Axes`, or an array as from `Figure.subplots`.
 
-    `size` is (width, height) in inches, by default 7.2 wide (8.6 for several columns) and 3.4 high
-    per row. Other keywords (`sharex`, `width_ratios`, `subplot_kw`, ...) go to `Figure.subplots`.
+    Args:
+        ncols, nrows: numbers of axes.
+        size: (width, height) in inches; by default 7.2 wide (8.6 for several columns) and 3.4 high
+            (2.7 per row for several rows).
+        subplots: of `Figure.subplots`, such as `sharex`, `width_ratios`, `subplot_kw`.
     """
-    fig = blank(size or (7.2 if ncols == 1 else 8.6, 3.4 if nrows == 1 else 2.7 * nrows))
+    if size is None:
+        size = (7.2 if ncols == 1 else 8.6, 3.4 if nrows == 1 else 2.7 * nrows)
+    fig = blank(size)
     return fig, fig.subplots(nrows, ncols, **subplots)
 
 
-def show(fig, meaning):
-    """Give `fig` the sentence that says what it shows and return it, to be the last line of a cell.
+def show(fig: Picture, meaning: str) -> Picture:
+    """The figure with the sentence that says what it shows, to be the last line of a cell.
 
-    `meaning` is one line with rounded numbers: it is stored in the notebook and compared when the
-    notebook is tested.
+    Args:
+        fig: as from `figure`.
+        meaning: one line with rounded numbers: it is stored in the notebook and compared when the
+            notebook is tested.
+
+    Raises:
+        ValueError: if `meaning` is empty, or has several lines.
     """
     if "\n" in meaning or not meaning.strip():
         raise ValueError(

@@ -14,6 +14,7 @@ from node_tutorial.data import (
     gaussians,
     grid,
     kl_gap,
+    on_grid,
     pinwheel,
     rings,
     target,
@@ -178,6 +179,14 @@ def test_the_grid_runs_along_x_first_and_its_cells_fill_the_rectangle():
         and x[1, 0] > x[0, 0]
         and x[1, 1] == x[0, 1]
     )
+
+
+def test_a_picture_of_a_density_has_the_values_of_its_grid_from_the_bottom_up():
+    moons = two_moons()
+    values = on_grid(moons.log_prob, moons.bounds, 40)
+    x, _ = grid(moons.bounds, 40)
+    assert torch.equal(values[0], moons.log_prob(x[:40]))
+    assert torch.equal(values.reshape(-1), moons.log_prob(x))
 
 
 def test_the_kl_gap_is_the_closed_form_between_gaussians():

@@ -1,4 +1,4 @@
-"""The digits: the split as documented; MNIST through torchvision, or a message without it."""
+"""The digits: the split as documented. MNIST: through torchvision, with messages without it."""
 
 import sys
 import types

@@ -1,6 +1,4 @@
-"""Facts that lesson 15's helpers rely on: stored runs, the Jacobian by a formula, estimates,
-readable figures.
-"""
+"""Facts that lesson 15's helpers rely on: stored runs, the Jacobian by a formula, estimates."""
 
 import itertools
 import math
@@ -11,11 +9,11 @@ import torch
 
 from node_tutorial import CNF
 from node_tutorial.data.densities import two_moons
-from node_tutorial.lessons.continuous_flows import density_in_time as times
-from node_tutorial.lessons.continuous_flows import figures, runs
-from node_tutorial.lessons.continuous_flows import trace_probes as probes
+from node_tutorial.lessons.continuous_flows import runs
+from node_tutorial.lessons.continuous_flows.density_in_time import paths, stored_flow
+from node_tutorial.lessons.continuous_flows.trace_probes import estimated
+from node_tutorial.lessons.continuous_flows.traces import jacobian, spread
 from node_tutorial.models import PlanarFlow, RealNVP, exact_trace
-from node_tutorial.plotting import text_problems
 from node_tutorial.training import loop
 
 f64 = torch.float64
@@ -130,7 +128,7 @@ def test_the_jacobian_by_a_formula_is_that_of_autograd():
     torch.manual_seed(0)
     func, t = runs.field(5, 7).double(), torch.tensor(0.3, dtype=f64)
     y = torch.randn(6, 2, dtype=f64)
-    dy, J = probes.jacobian(func, t, y)
+    dy, J = jacobian(func, t, y)
     expected = torch.stack(
         [torch.autograd.functional.jacobian(lambda row: func(t, row), row) for row in y]
     )
@@ -142,28 +140,26 @@ def test_the_jacobian_by_a_formula_is_that_of_autograd():
 def test_errors_of_log_p_have_the_spread_of_the_formula():
     for noise in ("rademacher", "gaussian"):
         for number in (1, 16):
-            errors, *_ = probes._solve(noise, number, False, 1e-4)
-            assert np.sqrt(np.mean(errors**2)) == pytest.approx(
-                probes._formula(noise, number), rel=0.5
-            )
-    assert probes._formula("gaussian", 1) > probes._formula("rademacher", 1)
+            errors = estimated(noise, number, False, 1e-4).errors
+            assert np.sqrt(np.mean(errors**2)) == pytest.approx(spread(noise, number), rel=0.5)
+    assert spread("gaussian", 1) > spread("rademacher", 1)
 
 
 def test_a_panel_leaves_the_random_numbers_alone():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    probes._solve("gaussian", 2, True, 1e-1)
+    estimated("gaussian", 2, True, 1e-1)
     assert torch.equal(torch.rand(2), expected)
 
 
 def test_every_way_the_points_have_the_density_of_their_time():
-    flow = times.stored_flow("moons")
+    flow = stored_flow("moons")
     for forward in (True, False):
-        paths, log_p, _ = times._paths("moons", forward)
-        middle = torch.from_numpy(paths[10][:5])
+        moved = paths("moons", forward)
+        middle = torch.from_numpy(moved.points[10][:5])
         with torch.no_grad():
-            assert np.allclose(flow.log_prob(middle, time=0.5), log_p[10], atol=0.02)
+            assert np.allclose(flow.log_prob(middle, time=0.5), moved.log_p[10], atol=0.02)
 
 
 def test_models_of_a_setting_are_what_they_are_called():
@@ -171,25 +167,3 @@ def test_models_of_a_setting_are_what_they_are_called():
     assert isinstance(made["planar"], PlanarFlow) and isinstance(made["RealNVP"], RealNVP)
     assert runs.targeted("planar", 8).closed == "sample" and made["planar"].closed == "log_prob"
     assert len({setting.name for setting in runs.VARIANTS.values()}) == len(runs.VARIANTS)
-
-
-def test_figures_are_readable():
-    density = two_moons()
-    flow = times.stored_flow("moons")
-    A = torch.tensor([[1.2, -0.6], [0.4, 0.1]], dtype=f64)
-    losses = np.linspace(4, 2.5, 500)
-    made = [
-        figures.film(flow),
-        figures.area_figure(A),
-        figures.redrawn_figure(
-            {"exact": ([1e-2, 1e-5], [20, 60]), "kept": ([1e-2, 1e-5], [26, 90])}
-        ),
-        figures.likelihood_figure(
-            density, losses, density.log_prob, density.log_prob, before=losses - 3
-        ),
-        figures.densities_figure(),
-        figures.targets_figure(),
-    ]
-    for figure in made:
-        figure.draw_without_rendering()
-        assert not text_problems(figure)

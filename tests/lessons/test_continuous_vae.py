@@ -1,5 +1,5 @@
-"""Facts that lesson 11's helpers rely on: closed forms, the exact posterior, the landscape, stored
-runs, figures.
+"""Facts that lesson 11's helpers rely on: closed forms, the exact posterior, the landscape,
+trainings, figures.
 """
 
 import math
@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from node_tutorial import explore
 from node_tutorial.data import collate, exact_oscillation, oscillations
-from node_tutorial.lessons.continuous_vae import figures, physics, runs
+from node_tutorial.lessons.continuous_vae import figures, frequency_landscape, physics, runs
 from node_tutorial.lessons.continuous_vae import series as real
-from node_tutorial.lessons.continuous_vae.frequency_landscape import GAP, downhill
-from node_tutorial.models import Oscillator
+from node_tutorial.lessons.continuous_vae.misfits import FREQUENCIES, GAP, downhill
+from node_tutorial.models import ContinuousVAE, Oscillator
 from node_tutorial.plotting import text_problems
 
 float64 = torch.float64
@@ -25,9 +24,8 @@ ALIAS = 2 * math.pi / GAP - physics.TRUE  # it has the same values at times GAP 
 def test_weights_of_the_start_give_the_exact_oscillation(omega, damping):
     start = torch.tensor([0.7, -1.2], dtype=float64)
     exact = exact_oscillation(torch.from_numpy(T), start, omega, damping)[:, 0]
-    assert np.allclose(
-        physics.position_weights(T, omega, damping) @ start.numpy(), exact, atol=1e-12
-    )
+    weights = physics.position_weights(T, omega, damping)
+    assert np.allclose(weights @ start.numpy(), exact, atol=1e-12)
 
 
 @pytest.mark.parametrize("damping", [0.999999, 1.0, 1.000001])
@@ -45,33 +43,32 @@ def test_weights_solve_the_equation_beyond_the_critical_damping():
 
 
 def test_best_starts_are_those_of_numpy():
-    chance, omegas = np.random.default_rng(0), np.array([0.4, 1.7, 3.3])
-    t, x = np.sort(chance.uniform(0, 9, 14)), chance.standard_normal(14)
+    omegas = np.array([0.4, 1.7, 3.3])
+    chance = np.random.default_rng(0)
+    t = np.sort(chance.uniform(0, 9, 14))
+    x = chance.standard_normal(14)
     start, misfit = physics.best_starts(physics.position_weights(t, omegas[:, None]), x)
     for i, omega in enumerate(omegas):
         best, residual, *_ = np.linalg.lstsq(physics.position_weights(t, omega), x, rcond=None)
-        assert np.allclose(start[i], best, atol=1e-6) and misfit[i] == pytest.approx(
-            residual[0] / 14, abs=1e-8
-        )
+        assert np.allclose(start[i], best, atol=1e-6)
+        assert misfit[i] == pytest.approx(residual[0] / 14, abs=1e-8)
 
 
 def test_the_grid_of_frequencies_finds_a_damped_one_too():
     series, _ = oscillations(12, 20, damping=0.2, noise=0.02)
     grid = np.arange(0.5, 3.0, 0.01)
-    assert physics.least_squares_frequency(series, grid, damping=0.2) == pytest.approx(
-        1.7, abs=0.02
-    )
+    found = physics.least_squares_frequency(series, grid, damping=0.2)
+    assert found == pytest.approx(1.7, abs=0.02)
 
 
 def series_and_model(damping=None):
     torch.manual_seed(0)
+    model = physics.LinearVAE(Oscillator(1.7, damping), rtol=1e-7, atol=1e-8).double()
     series = [
         (t[: 4 + i].double(), x[: 4 + i].double())
         for i, (t, x) in enumerate(oscillations(3, 12, end=5.0)[0])
     ]
-    return collate(series), physics.LinearVAE(
-        Oscillator(1.7, damping), rtol=1e-7, atol=1e-8
-    ).double()
+    return collate(series), model
 
 
 @pytest.mark.parametrize("damping", [None, 0.2])
@@ -90,9 +87,7 @@ def test_the_posterior_is_the_one_of_a_linear_regression(damping):
 
 
 def test_no_other_independent_gaussian_gives_a_higher_bound():
-    """The bound of q is log p(x) - KL(q || posterior); the formula's q must be the best of its
-    kind.
-    """
+    """The bound of q is log p(x) - KL(q || posterior): the formula's q must be the best of all."""
     (t, x, mask), model = series_and_model()
     mean, covariance = physics.linear_posterior(model, t, x, mask)
     q_mean, q_std = model.encode(t, x, mask)
@@ -105,9 +100,8 @@ def test_no_other_independent_gaussian_gives_a_higher_bound():
     best = gap(q_mean, q_std)
     assert torch.equal(q_mean, mean) and (best >= 0).all()
     for factor in (0.95, 1.05):
-        assert (gap(q_mean, q_std * factor) > best).all() and (
-            gap(q_mean + (factor - 1), q_std) > best
-        ).all()
+        assert (gap(q_mean, q_std * factor) > best).all()
+        assert (gap(q_mean + (factor - 1), q_std) > best).all()
 
 
 def test_one_grid_for_all_gives_the_posterior_of_clocks_of_their_own():
@@ -120,22 +114,27 @@ def test_one_grid_for_all_gives_the_posterior_of_clocks_of_their_own():
 
 def test_the_early_encoder_does_not_look_beyond_its_window():
     torch.manual_seed(0)
-    encoder, (t, x, mask) = runs.EarlyEncoder(window=3.0), collate(oscillations(4, 20)[0])
+    encoder = runs.EarlyEncoder(window=3.0)
+    t, x, mask = collate(oscillations(4, 20)[0])
     changed = torch.where((t > 3.0)[..., None], x + 1, x)
     assert torch.equal(encoder(t, x, mask, 0.0).mean, encoder(t, changed, None, 0.0).mean)
     assert not torch.equal(encoder(t, x, mask, 0.0).mean, encoder(t, x + 1, mask, 0.0).mean)
+
+
+def test_a_decoder_that_is_not_linear_is_refused():
+    (t, x, mask), _ = series_and_model()
+    model = ContinuousVAE(1, 2, Oscillator(1.7)).double()
+    with pytest.raises(TypeError, match=r"must be an nn\.Linear, got MLP"):
+        physics.linear_posterior(model, t, x, mask)
 
 
 def test_training_changes_omega_and_leaves_the_noise_alone():
     model = runs.new_model(1.5)
     before = model.log_noise.item()
     omegas = runs.train(model, oscillations(8, 10)[0], ((2.0, 3), (10.0, 3)))
-    assert (
-        len(omegas) == 6
-        and omegas[0] == 1.5
-        and omegas[-1] != 1.5
-        and model.log_noise.item() == before
-    )
+    assert len(omegas) == 6
+    assert omegas[0] == 1.5 != omegas[-1]
+    assert model.log_noise.item() == before
 
 
 def test_downhill_stops_in_the_valley_of_the_start():
@@ -144,20 +143,17 @@ def test_downhill_stops_in_the_valley_of_the_start():
 
 
 def test_the_landscape_has_its_alias_at_regular_times_only():
-    panel = explore.frequency_landscape()
     for times, low, high in (("regular", 0.0, 0.03), ("irregular", 0.3, 1.0)):
-        omegas, misfit = panel.compute(20.0, 3.0, 0.1, times)["curve"]
-        assert low < misfit[np.abs(omegas - ALIAS).argmin()] < high
-        assert misfit[np.abs(omegas - 1.7).argmin()] < 0.03
+        misfit = frequency_landscape.compute(20.0, 3.0, 0.1, times).misfit
+        assert low < misfit[np.abs(FREQUENCIES - ALIAS).argmin()] < high
+        assert misfit[np.abs(FREQUENCIES - 1.7).argmin()] < 0.03
 
 
 def test_a_short_horizon_leads_where_a_long_one_is_stuck():
-    panel = explore.frequency_landscape()
-    assert panel.compute(3.0, 3.0, 0.1, "irregular")["found"]
-    assert not panel.compute(20.0, 3.0, 0.1, "irregular")["found"]
-    assert (
-        abs(panel.compute(2.0, 1.7, 0.6, "irregular")["end"][0] - 1.7) > 0.3
-    )  # wide, and at the wrong place
+    assert frequency_landscape.compute(3.0, 3.0, 0.1, "irregular").found
+    assert not frequency_landscape.compute(20.0, 3.0, 0.1, "irregular").found
+    shortest = frequency_landscape.compute(2.0, 1.7, 0.6, "irregular")
+    assert abs(shortest.end.omega - 1.7) > 0.3  # the valley is wide, and at the wrong place
 
 
 def test_windows_hold_all_values_of_their_time_and_count_from_their_beginning():
@@ -190,7 +186,7 @@ def test_figures_are_readable():
     flat = torch.zeros(3, 101)
     grid = np.linspace(0.1, 7.6, 50)
     line = (np.linspace(1960, 2000, 50), np.zeros(50))
-    panel = {"seen": line, "unseen": line, "curve": line, "end": 1980.0}
+    panel = figures.Forecast(line, line, line, 1980.0)
     drawn = [
         figures.series_figure(series, starts),
         figures.series_figure(

@@ -1,6 +1,4 @@
-"""Facts that lesson 06's helpers rely on: the exact gradients, the meters, the adjoint's jumps,
-readable figures.
-"""
+"""Facts of lesson 06: the exact gradients, the meters, the adjoint's jumps; readable figures."""
 
 import math
 
@@ -9,10 +7,10 @@ import torch
 
 from node_tutorial import explore, odeint
 from node_tutorial.gradients import GRADIENT_MODES
+from node_tutorial.gradients.checkpoint import best_split
 from node_tutorial.gradients.memory import PeakBytes
-from node_tutorial.lessons.gradients import adjoint_jumps as adjoints
-from node_tutorial.lessons.gradients import figures
-from node_tutorial.lessons.gradients import gradient_price as costs
+from node_tutorial.lessons.gradients import adjoint as adjoints
+from node_tutorial.lessons.gradients import costs, figures
 from node_tutorial.lessons.gradients.exercises import fewest_snapshots, gradient_of_decay, pull_back
 from node_tutorial.plotting import text_problems
 
@@ -30,18 +28,15 @@ def prices():
 
 @pytest.mark.parametrize("leak", [0.0, 2.0])
 def test_the_exact_gradient_agrees_with_finite_differences(leak):
-    field, y0, t = (
-        costs.Neurons(leak),
-        costs.start(),
-        torch.tensor([0.0, costs.T_END], dtype=float64),
-    )
-    exact, h = costs.exact_gradient(leak), 1e-5
+    field = costs.Neurons(leak)
+    y0 = costs.start()
+    exact = costs.exact_gradient(leak)
+    h = 1e-5
 
     def loss():
         with torch.no_grad():
-            return (
-                odeint(field, y0, t, method="dopri8", rtol=1e-12, atol=1e-13)[-1].square().sum() / 2
-            )
+            y = odeint(field, y0, costs.SPAN, method="dopri8", rtol=1e-12, atol=1e-13)
+            return y[-1].square().sum() / 2
 
     for tensor, place, index in (
         (y0, (3, 5), 3 * 16 + 5),
@@ -59,21 +54,19 @@ def test_the_exact_gradient_agrees_with_finite_differences(leak):
 
 
 def test_exact_modes_equal_backprop_through_their_steps_and_the_others_do_not(prices):
-    exact = {mode for mode, row in prices.items() if row["own_error"] < 1e-8}
+    exact = {mode for mode, row in prices.items() if row.own_error < 1e-8}
     assert exact == {"direct", "replay", "checkpoint", "reversible"}
     assert set(prices) == set(GRADIENT_MODES)
 
 
 def test_on_a_contracting_flow_adjoint_and_reversible_are_wrong_and_the_others_right(prices):
-    assert prices["adjoint"]["error"] > 0.1 and prices["reversible"]["error"] > 0.5
-    assert (
-        max(prices[mode]["error"] for mode in ("direct", "interpolated", "replay", "checkpoint"))
-        < 2e-3
-    )
+    assert prices["adjoint"].error > 0.1 and prices["reversible"].error > 0.5
+    others = ("direct", "interpolated", "replay", "checkpoint")
+    assert max(prices[mode].error for mode in others) < 2e-3
 
 
 def test_bytes_and_evaluations_are_those_of_the_theory(prices):
-    kept = {mode: row["kept"] // STATE for mode, row in prices.items()}
+    kept = {mode: row.price.kept // STATE for mode, row in prices.items()}
     assert kept == {
         "direct": 130,
         "adjoint": 3,
@@ -82,10 +75,10 @@ def test_bytes_and_evaluations_are_those_of_the_theory(prices):
         "checkpoint": 1,
         "reversible": 4,
     }
-    assert (prices["direct"]["forward"], prices["direct"]["backward"]) == (64, 0)
-    assert (prices["adjoint"]["forward"], prices["adjoint"]["backward"]) == (64, 64)
-    assert prices["replay"]["backward"] == 64
-    assert (prices["reversible"]["forward"], prices["reversible"]["backward"]) == (17, 32)
+    paid = {mode: (row.price.forward, row.price.backward) for mode, row in prices.items()}
+    assert paid["direct"] == (64, 0)
+    assert paid["adjoint"] == paid["replay"] == (64, 64)
+    assert paid["reversible"] == (17, 32)
 
 
 def test_the_peak_is_flat_or_grows_as_the_theory_says():
@@ -108,12 +101,12 @@ def test_the_peak_meter_counts_what_is_alive_at_one_time():
 
 
 def test_counts_do_not_depend_on_the_number_of_threads():
-    before, found = torch.get_num_threads(), []
+    before = torch.get_num_threads()
+    found = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        t = torch.tensor([0.0, costs.T_END], dtype=float64)
         paid = [
-            costs.price(m, costs.Neurons(), costs.start(), t, rtol=1e-5, atol=1e-5)
+            costs.price(m, costs.Neurons(), costs.start(), costs.SPAN, rtol=1e-5, atol=1e-5)
             for m in ("direct", "adjoint")
         ]
         found.append([(p.kept, p.forward, p.backward) for p in paid])
@@ -131,35 +124,31 @@ def test_the_adjoint_with_jumps_is_the_gradient_of_the_loss():
     loss = (x - torch.tensor([adjoints.target(s) for s in times], dtype=float64)).square().sum() / 2
     (autograd,) = torch.autograd.grad(loss, x0)
     data = adjoints.adjoint_data(-0.8, times)
-    assert data["gradient"] == pytest.approx(float(autograd), abs=1e-6)
-    assert data["exact_gradient"] == pytest.approx(float(autograd), abs=1e-12)
-    assert adjoints.adjoint_data(-0.8, times, adds=False)["gradient"] != pytest.approx(
-        float(autograd), abs=0.05
-    )
+    assert data.gradient == pytest.approx(float(autograd), abs=1e-6)
+    assert data.exact_gradient == pytest.approx(float(autograd), abs=1e-12)
+    wrong = adjoints.adjoint_data(-0.8, times, adds=False).gradient
+    assert wrong != pytest.approx(float(autograd), abs=0.05)
 
 
 def test_with_one_observation_overwriting_goes_unnoticed():
     good, bad = (adjoints.adjoint_data(-0.8, [2.0], adds) for adds in (True, False))
-    assert good["gradient"] == bad["gradient"]
+    assert good.gradient == bad.gradient
 
 
 def test_the_drawn_exact_adjoint_jumps_by_the_derivative_of_the_loss():
     data = adjoints.adjoint_data(-0.5, [0.6, 1.3, 2.0])
-    for (_, before), (_, after), x, d in zip(
-        data["exact"], data["exact"][1:], data["x_at"], data["targets"]
-    ):
+    pairs = zip(data.exact, data.exact[1:], data.x_at, data.targets)
+    for (_, before), (_, after), x, d in pairs:
         assert float(before[-1] - after[0]) == pytest.approx(x - d, abs=1e-12)
 
 
 def test_what_comes_back_is_off_by_the_error_at_the_end_times_its_growth():
     for lam in (10, 15, 20, 25):
         data = adjoints.reverse_data(lam, 1e-6)
-        assert 0.1 < abs(data["x0"] - 1) / float(data["growth"][0]) < 10
-    assert (
-        abs(adjoints.reverse_data(10, 1e-6)["x0"] - 1) < 0.05
-        and adjoints.reverse_data(20, 1e-6)["x0"] > 1e7
-    )
-    assert abs(adjoints.reverse_data(20, 1e-6, dense=True)["x0"] - 1) < 1e-12
+        assert 0.1 < abs(data.x0 - 1) / float(data.growth[0]) < 10
+    assert abs(adjoints.reverse_data(10, 1e-6).x0 - 1) < 0.05
+    assert adjoints.reverse_data(20, 1e-6).x0 > 1e7
+    assert abs(adjoints.reverse_data(20, 1e-6, dense=True).x0 - 1) < 1e-12
 
 
 def test_torchdiffeq_comes_back_to_the_numbers_that_the_course_knows():
@@ -167,14 +156,15 @@ def test_torchdiffeq_comes_back_to_the_numbers_that_the_course_knows():
     t = torch.tensor([0.0, 2.0], dtype=float64)
 
     def back(lam):
-        end = torchdiffeq.odeint(
-            lambda t, x: -lam * x, torch.ones(1, dtype=float64), t, rtol=1e-6, atol=1e-9
-        )[-1]
-        return torchdiffeq.odeint(lambda t, x: -lam * x, end, t.flip(0), rtol=1e-6, atol=1e-9)[
-            -1
-        ].item()
+        def f(t, x):
+            return -lam * x
 
-    assert back(10) == pytest.approx(1.0076, abs=1e-4) and back(20) == pytest.approx(2e8, rel=0.1)
+        start = torch.ones(1, dtype=float64)
+        end = torchdiffeq.odeint(f, start, t, rtol=1e-6, atol=1e-9)[-1]
+        return torchdiffeq.odeint(f, end, t.flip(0), rtol=1e-6, atol=1e-9)[-1].item()
+
+    assert back(10) == pytest.approx(1.0076, abs=1e-4)
+    assert back(20) == pytest.approx(2e8, rel=0.1)
 
 
 # ---- Exercises ----
@@ -183,7 +173,9 @@ def test_torchdiffeq_comes_back_to_the_numbers_that_the_course_knows():
 def test_the_reference_solutions_equal_the_closed_forms():
     end = 1.5 * math.exp(-1.4)
     assert gradient_of_decay().tolist() == pytest.approx([2 * end**2, end**2 / 1.5], rel=1e-7)
-    theta, t, g = 0.4, [0.0, 0.3, 1.0], [1.0, -2.0, 0.5]
+    theta = 0.4
+    t = [0.0, 0.3, 1.0]
+    g = [1.0, -2.0, 0.5]
     assert pull_back(theta, t, g) == pytest.approx(
         sum(w * math.exp(theta * s) for s, w in zip(t, g)), rel=1e-12
     )
@@ -200,12 +192,11 @@ def test_the_fewest_snapshots_are_the_first_that_are_enough():
         {1: 0} for _ in range(5)
     ]
     assert cost(40, 5) == sum_of_best(40, 5)
-    assert sum_of_best(1000, fewest_snapshots()) <= 2000 < sum_of_best(1000, fewest_snapshots() - 1)
+    fewest = fewest_snapshots()
+    assert sum_of_best(1000, fewest) <= 2000 < sum_of_best(1000, fewest - 1)
 
 
 def sum_of_best(n, s):
-    from node_tutorial.gradients.checkpoint import best_split
-
     if s == 1 or n <= 1:
         return n * (n - 1) // 2
     k = best_split(n, s)
@@ -222,7 +213,8 @@ def test_the_explorable_says_which_gradients_are_exact_for_their_steps():
 
 
 def test_figures_are_readable():
-    steps, tols = [8, 32, 128], [10.0**-k for k in range(2, 9)]
+    steps = [8, 32, 128]
+    tols = [10.0**-k for k in range(2, 9)]
     kept = {
         mode: [2048 * n * (i + 1) for n in (8, 32, 128)] for i, mode in enumerate(GRADIENT_MODES)
     }

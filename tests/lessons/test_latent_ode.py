@@ -8,13 +8,10 @@ import pytest
 import torch
 
 from node_tutorial import explore
-from node_tutorial.data import Batch
-from node_tutorial.lessons.latent_ode import event_rate as events
-from node_tutorial.lessons.latent_ode import figures, nets, runs
-from node_tutorial.lessons.latent_ode import posterior_band as bands
+from node_tutorial.data import Batch, two_spirals
+from node_tutorial.lessons.latent_ode import bands, event_rate, events, figures, nets, runs
 from node_tutorial.models import GRUWithGaps, LatentODE
 from node_tutorial.plotting import text_problems
-
 
 # ---- Data ----
 
@@ -133,31 +130,31 @@ def test_more_points_are_the_same_points_and_others():
 
 
 def test_a_band_is_the_same_each_time_and_leaves_random_numbers_alone():
-    model, spirals = runs.stored("GRU, backward"), bands._spirals()
+    model = runs.stored("GRU, backward")
+    t, x, *_ = two_spirals(1, noise=runs.NOISE)
     state = torch.random.get_rng_state()
-    first, again = (
-        bands.band(model, spirals.t[:5], spirals.x[0, :5], spirals.t, draws=7) for _ in range(2)
-    )
-    assert torch.equal(first, again) and first.shape == (7, 100, 2)
+    first, again = (bands.band(model, t[:5], x[0, :5], t) for _ in range(2))
+    assert torch.equal(first, again) and first.shape == (bands.DRAWS, 100, 2)
     assert torch.equal(state, torch.random.get_rng_state())
 
 
 def test_the_horizon_ends_the_picture_and_what_is_said_of_it():
     panel = explore.posterior_band()
     short, long = panel.evaluate(horizon=1.0), panel.evaluate(horizon=2.0)
-    assert short.data["beyond"] is None and "beyond" not in short.text
-    assert len(short.data["times"]) == 100 and len(long.data["times"]) == 200
+    assert short.data.beyond is None and "beyond" not in short.text
+    assert len(short.data.times) == 100 and len(long.data.times) == 200
 
 
 def test_half_widths_are_those_of_the_paths():
     width, covered = bands.by_number(runs.stored("GRU, backward"), (10,), rows=5)
-    spirals, places = bands.two_spirals(5, noise=runs.NOISE, seed=30_000), bands.kept(10, 0)
+    spirals = two_spirals(5, noise=runs.NOISE, seed=30_000)
+    places = bands.kept(10, 0)
     batch = Batch(spirals.t[places], spirals.x[:, places], torch.ones(5, 10, 2, dtype=torch.bool))
     torch.manual_seed(0)
     paths = runs.stored("GRU, backward").paths(*batch, spirals.t, bands.DRAWS)
     low, high = paths.quantile(torch.tensor([0.05, 0.95]), dim=0)
-    assert width["between"][0] == pytest.approx(float((high - low).mean() / 2), rel=1e-3)
-    assert 0 <= covered["beyond"][0] <= covered["between"][0] <= 1
+    assert width.between[0] == pytest.approx(float((high - low).mean() / 2), rel=1e-3)
+    assert 0 <= covered.beyond[0] <= covered.between[0] <= 1
 
 
 # ---- Events ----
@@ -177,26 +174,21 @@ def test_events_come_as_often_as_the_rate_says():
 
 
 def test_the_integral_of_a_line():
-    rate, integral = events.line(0.7, 0.3)
-    t = torch.linspace(0, events.END, 1001, dtype=torch.float64)
-    assert integral == pytest.approx(float(torch.trapezoid(rate(t), t)), rel=1e-9)
+    rate = events.Line(0.7, 0.3)
+    t = torch.linspace(0, 10, 1001, dtype=torch.float64)
+    assert rate.integral(10.0) == pytest.approx(float(torch.trapezoid(rate.at(t), t)), rel=1e-9)
 
 
 def test_the_best_constant_rate_is_the_number_of_events_by_the_time():
-    panel = explore.event_rate()
     for sequence in (0, 3):
-        data = panel.compute(level=1.0, slope=0.0, sequence=sequence)
-        n = len(data["events"])
-        assert data["total"] == pytest.approx(
-            -events.END, abs=1e-9
-        )  # log 1 = 0, and the integral is the time
-        best = panel.compute(level=n / events.END, slope=0.0, sequence=sequence)
-        assert best["total"] == pytest.approx(data["flat"], abs=1e-9)
-        for other in (0.9, 1.1):
-            assert (
-                panel.compute(level=other * n / events.END, slope=0.0, sequence=sequence)["total"]
-                < best["total"]
-            )
+        one = event_rate.compute(1.0, 0.0, sequence)
+        # log 1 = 0, and the integral is the time.
+        assert one.total == pytest.approx(-event_rate.END, abs=1e-9)
+        constant = len(one.events) / event_rate.END
+        best = event_rate.compute(constant, 0.0, sequence)
+        assert best.total == pytest.approx(one.flat, abs=1e-9)
+        for other in (0.9 * constant, 1.1 * constant):
+            assert event_rate.compute(other, 0.0, sequence).total < best.total
 
 
 # ---- Pictures ----
@@ -206,8 +198,8 @@ def test_figures_are_readable():
     test = runs.thinned(8, 30, seed=10_000)
     beyond, rows = test.spirals.clean[:, 100:] + 0.2, [0, 1, 2, 3]
     times, counts = torch.cat([test.spirals.t, test.spirals.later]), (3, 5, 10, 20, 40)
-    falling = {"between": [0.8, 0.6, 0.4, 0.3, 0.2], "beyond": [1.2, 1.0, 0.8, 0.6, 0.5]}
-    covered = {"between": [0.8, 0.8, 0.7, 0.7, 0.6], "beyond": [0.7, 0.6, 0.6, 0.5, 0.4]}
+    falling = bands.Parts([0.8, 0.6, 0.4, 0.3, 0.2], [1.2, 1.0, 0.8, 0.6, 0.5])
+    covered = bands.Parts([0.8, 0.8, 0.7, 0.7, 0.6], [0.7, 0.6, 0.6, 0.5, 0.4])
     t, x = test.batch.t[1], test.batch.x[1, :, 0]
     path, fine = test.spirals.clean[1, :, 0], torch.linspace(0, 7, 50)
     drawn = [

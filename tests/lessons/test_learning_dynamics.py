@@ -1,21 +1,17 @@
-"""Lesson 05: the formulas hold, the trainings are what the lesson says, and the figures can be
-read.
-"""
+"""Lesson 05: the formulas hold, the trainings do what it says, and the figures can be read."""
 
 import copy
 import io
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from node_tutorial import explore, odeint, solve
+from node_tutorial import History, odeint, solve
 from node_tutorial.course.live import Live
 from node_tutorial.data import spiral
-from node_tutorial.lessons.learning_dynamics import field_over_training as lesson
-from node_tutorial.lessons.learning_dynamics import figures
+from node_tutorial.lessons.learning_dynamics import figures, observations, recipes
 from node_tutorial.lessons.learning_dynamics import loss_over_horizon as horizon
 from node_tutorial.lessons.learning_dynamics import solver_swap as solvers
 from node_tutorial.plotting import text_problems
@@ -48,9 +44,9 @@ def test_the_truth_is_reached_from_within_the_valley_only():
 
 
 def test_a_window_loss_is_that_of_each_window_alone():
-    t, y = lesson.observations()
-    field = lesson.new_model().ode.func
-    value, others = lesson.window_loss(t, y, 5)(field, 0)
+    t, y = observations.observations()
+    field = recipes.new_model().ode.func
+    value, others = recipes.window_loss(t, y, 5)(field, 0)
     alone = []
     for i in range(len(t) - 4):
         states = solve(field, y[i], t[i : i + 5], rtol=1e-9, atol=1e-9).y
@@ -65,12 +61,12 @@ def test_a_new_model_is_the_same_under_every_default_and_leaves_torch_alone():
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    models = [lesson.new_model()]
+    models = [recipes.new_model()]
     assert torch.equal(torch.rand(1), expected)
     before = torch.get_default_dtype()
     try:
         torch.set_default_dtype(torch.float64)
-        models.append(lesson.new_model())
+        models.append(recipes.new_model())
     finally:
         torch.set_default_dtype(before)
     one, two = (model.state_dict() for model in models)
@@ -80,20 +76,23 @@ def test_a_new_model_is_the_same_under_every_default_and_leaves_torch_alone():
 
 
 def test_windows_learn_the_field_and_the_whole_alone_does_not():
-    (learned, good), (_, bad) = lesson.trained("windows"), lesson.trained("whole")
+    learned, good = recipes.trained(recipes.WINDOWS)
+    _, bad = recipes.trained(recipes.WHOLE)
     assert len(good) == len(bad) == 21
-    assert good[0]["field_error"] == bad[0]["field_error"] > 0.5
-    assert good[-1]["field_error"] < 0.15 < 0.5 < bad[-1]["field_error"]
-    assert good[-1]["off"] < 0.15 < 0.5 < bad[-1]["off"]
-    assert lesson.field_error(learned.ode.func) == good[-1]["field_error"]
+    assert good[0].field_error == bad[0].field_error > 0.5
+    assert good[-1].field_error < 0.15 < 0.5 < bad[-1].field_error
+    assert good[-1].path_error < 0.15 < 0.5 < bad[-1].path_error
+    assert observations.field_error(learned.ode.func) == good[-1].field_error
 
 
 def test_the_errors_of_a_path_and_a_field_are_measured():
     t = torch.linspace(0, 24, 25, **f64)
-    inside, beyond = lesson.path_errors(t, lesson.truth(t) + torch.tensor([0.3, 0.4], **f64))
+    inside, beyond = observations.path_errors(
+        t, observations.truth(t) + torch.tensor([0.3, 0.4], **f64)
+    )
     assert (inside, beyond) == pytest.approx((0.5, 0.5))
-    assert lesson.path_errors(t[:5], lesson.truth(t[:5])) == (0.0, 0.0)
-    assert lesson.field_error(lambda t, y: 1.1 * spiral(t, y)) == pytest.approx(0.1)
+    assert observations.path_errors(t[:5], observations.truth(t[:5])) == (0.0, 0.0)
+    assert observations.field_error(lambda t, y: 1.1 * spiral(t, y)) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("w, h", [(2.0, 0.1), (1.0, 0.5)])
@@ -123,11 +122,12 @@ def test_a_field_learned_through_euler_pulls_inward_as_predicted():
 
 
 def test_the_table_of_the_explorable_is_what_solves_give():
-    view = explore.solver_swap().evaluate(learned="Euler, h = 0.2", solver="dopri5, rtol 1e-6")
-    model, t = solvers.trained_through("Euler, h = 0.2"), torch.linspace(0, 12, 121, **f64)
+    data = solvers.compute(learned="Euler, h = 0.2", solver="dopri5, rtol 1e-6")
+    model = solvers.trained_through("Euler, h = 0.2")
+    t = torch.linspace(0, 12, 121, **f64)
     y = odeint(model.ode.func, model.start, t, rtol=1e-8, atol=1e-8)
-    assert view.data["error"] == pytest.approx(lesson.path_errors(t, y)[0], abs=1e-3)
-    assert view.data["table"][0][5] == view.data["error"] > 0.3
+    assert data.solved.error == pytest.approx(observations.path_errors(t, y)[0], abs=1e-3)
+    assert data.table[0][5] == data.solved.error > 0.3
 
 
 def test_agreement_is_no_proof():
@@ -141,36 +141,25 @@ def test_agreement_is_no_proof():
 def test_a_live_picture_is_drawn_at_its_pace_and_at_the_end(capsys):
     drawn = []
     live = Live(lambda fig, model, history: drawn.append(len(history)), every=1e9)
-    losses = {"loss": []}
-
-    class History(SimpleNamespace):
-        def __len__(self):
-            return len(losses["loss"])
-
-        def __getitem__(self, name):
-            return losses[name]
-
+    history = History(5)
     for _ in range(5):
-        losses["loss"].append(0.5)
-        live(None, History(steps=5))
+        history.append({"loss": 0.5})
+        live(None, history)
     assert drawn == [1, 5] and live.figure.meaning == "Step 5 of 5: the loss is 0.5."
 
 
 def test_figures_are_readable():
-    t, y = lesson.observations()
-    model, _ = lesson.trained("windows")
+    t, y = observations.observations()
+    model = recipes.trained(recipes.WINDOWS).model
     fine = torch.linspace(0, 24, 121, **f64)
-    path = lesson.truth(fine) + 0.1
-    history = SimpleNamespace(steps=9)
+    path = observations.truth(fine) + 0.1
     live = Live(
         lambda fig, model, history: figures.draw_training(fig, model, history, t, y),
         size=(8.6, 3.6),
     )
-    history = type(
-        "History",
-        (),
-        {"steps": 9, "__len__": lambda s: 3, "__getitem__": lambda s, n: [1.0, 0.5, 0.1]},
-    )()
+    history = History(9)
+    for loss in (1.0, 0.5, 0.1):
+        history.append({"loss": loss})
     live.draw(live.figure, model.ode.func, history)
     other = copy.deepcopy(model).ode.func
     figs = [

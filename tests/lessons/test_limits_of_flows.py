@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from node_tutorial import History, explore
+from node_tutorial import History
 from node_tutorial.data import disk_in_annulus
-from node_tutorial.lessons.limits_of_flows import figures, runs
+from node_tutorial.lessons.limits_of_flows import crossing, figures, runs, tunnel
 from node_tutorial.models import MLP, AugmentedODE, NeuralODE, VectorField
 from node_tutorial.plotting import text_problems
 
@@ -125,19 +125,19 @@ def test_the_walk_around_the_ring_finds_a_slit_far_thinner_than_its_steps(monkey
 
 
 def test_the_explorable_of_steps_is_eulers_method():
-    data = explore.crossing().evaluate(k=3.0, n=5).data
+    data = crossing.compute(k=3.0, n=5)
     model = NeuralODE(torch.nn.Module(), method="euler", options={"step_size": 0.2})
     model.func.forward = lambda t, y: -3 * y
-    y = model(data["paths"][0], data["t"])
-    assert torch.allclose(y, data["paths"])
+    y = model(data.paths[0], data.t)
+    assert torch.allclose(y, data.paths)
 
 
 def test_the_tunnel_shows_what_its_model_says():
-    data = explore.tunnel().evaluate(extra=1, frame=5, t=1.0).data
+    data = tunnel.compute(extra=1, frame=5, t=1.0)
     x, label = figures.shown_points()
     output = runs.model_of(runs.Setting(1), 5)(x)
-    assert data["wrong"] == int(((output > 0) != (label > 0)).sum())
-    assert data["updates"] == runs.FRAMES[5]
+    assert data.flow.wrong == int(((output > 0) != (label > 0)).sum())
+    assert data.updates == runs.FRAMES[5]
 
 
 def test_figures_are_readable():

@@ -5,10 +5,10 @@ readable figures.
 import pytest
 import torch
 
-from node_tutorial import explore
 from node_tutorial.lessons.ode_nets import digits_on_their_way as depth
 from node_tutorial.lessons.ode_nets import figures
 from node_tutorial.lessons.ode_nets import runs as lesson
+from node_tutorial.lessons.ode_nets import tolerance_dial as dial
 from node_tutorial.plotting import text_problems
 
 
@@ -92,7 +92,8 @@ def test_longer_runs_have_an_entry_for_every_epoch(results):
 
 def test_the_way_of_a_digit_begins_at_the_stem_and_ends_at_the_scores():
     images, _ = lesson.test_set()
-    net, path = lesson.stored("ODE-Net"), depth.way("ODE-Net")
+    net = lesson.stored("ODE-Net")
+    path = depth.way("ODE-Net")
     with torch.no_grad():
         assert torch.allclose(path.scores[0], net.head(net.stem(images)), atol=1e-5)
         assert torch.allclose(path.scores[-1], net(images), atol=0.05)
@@ -101,22 +102,23 @@ def test_the_way_of_a_digit_begins_at_the_stem_and_ends_at_the_scores():
 
 
 def test_the_images_to_look_at_are_right_at_first_and_wrong_at_last():
-    labels, scores = lesson.test_set()[1], depth.way("ODE-Net").scores[-1]
+    labels = lesson.test_set()[1]
+    scores = depth.way("ODE-Net").scores[-1]
     right = [bool(scores[i].argmax() == labels[i]) for i in depth.chosen()]
     assert right == [True] * 8 + [False] * 4 and len(set(depth.chosen())) == 12
 
 
 @pytest.mark.parametrize("frame, block", [(0, 0), (3, 0), (4, 1), (23, 5), (24, 6)])
 def test_a_resnet_shows_the_last_block_that_is_finished(frame, block):
-    assert explore.digits_on_their_way().evaluate(net="ResNet", depth=frame).data["place"] == block
+    assert depth.compute(depth=frame, net="ResNet", image=1).place == block
 
 
 def test_the_dial_shows_the_setting_that_it_says():
-    panel, rows = explore.tolerance_dial(), lesson.results()["dial"]
+    rows = lesson.results()["dial"]
     for tolerance in (1.0, 10**-0.5, 1e-3, 1e-6):
-        data = panel.evaluate(tolerance=tolerance, method="bosh3").data
+        data = dial.compute(tolerance=tolerance, method="bosh3", net="dopri5 at 1e-3")
         place = min(range(13), key=lambda i: abs(rows["tolerances"][i] - tolerance))
-        assert data["nfe"] == rows["nets"]["ODE-Net"]["bosh3"]["nfe"][place]
+        assert data.now.nfe == rows["nets"]["ODE-Net"]["bosh3"]["nfe"][place]
 
 
 # ---- Pictures ----

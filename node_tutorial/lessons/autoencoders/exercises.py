@@ -1,8 +1,10 @@
-"""Exercises of lesson 10."""
+"""Exercises of lesson 10. A solution that is a function has the signature of the lesson's stub."""
 
 import math
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from ...course.answers import array, function, number
@@ -63,13 +65,15 @@ register(
         ],
         hints=[
             "Write both logarithms of densities, and subtract: log q(z) - log p(z).",
-            "Take the mean over q of each square: the mean of (z - mean)² is std², that of z² is "
-            "mean² + std².",
+            "Take the mean over q of each square: the mean of (z - mean)² is std², "
+            "that of z² is mean² + std².",
             "It is half of (mean² + std² - 1), less one more term that is 0 for std = 1.",
         ],
         otherwise="Check it: 0 for mean 0 and std 1, never negative, and equal for mean and -mean.",
-        meaning="kl(1, 0.5) is 0.818147 nats. `torch.distributions.kl_divergence` says the same, and "
-        "`gaussian_kl` of the package is this line for tensors.",
+        meaning=(
+            "kl(1, 0.5) is 0.818147 nats. `torch.distributions.kl_divergence` says the same, and "
+            "`gaussian_kl` of the package is this line for tensors."
+        ),
     )
 )
 
@@ -81,17 +85,17 @@ def gradient(mean, std, noise):
     return torch.autograd.grad(z.square().mean(), (mean, std))
 
 
-def _gradient_score(mean, std, noise):
+def _gradient_score(mean: float, std: float, noise: Tensor) -> list[Tensor]:
     square = (mean + std * noise) ** 2
     return [(square * noise / std).mean(), (square * (noise**2 - 1) / std).mean()]
 
 
-def _gradient_variance(mean, std, noise):
+def _gradient_variance(mean: float, std: float, noise: Tensor) -> list[Tensor]:
     z = mean + std**2 * noise
     return [(2 * z).mean(), (2 * z * 2 * std * noise).mean()]
 
 
-def _gradient_of_the_mean(mean, std, noise):
+def _gradient_of_the_mean(mean: float, std: float, noise: Tensor) -> list[Tensor]:
     z = (mean + std * noise).mean()
     return [2 * z, 2 * z * noise.mean()]
 
@@ -114,8 +118,7 @@ register(
                 "score function",
                 _gradient_score,
                 "That is the estimate by the score function: right in the mean, but far noisier. "
-                "Let the gradient go "
-                "through z.",
+                "Let the gradient go through z.",
             ),
             Mistake(
                 "exact",
@@ -157,18 +160,23 @@ register(
         hints=[
             "Make tensors of mean and std that require gradients, then z from them and from noise.",
             "`torch.autograd.grad(z.square().mean(), (mean, std))`",
-            "If autograd says that nothing requires a gradient, z was drawn (`.sample()`) and not "
-            "computed.",
+            "If autograd says that nothing requires a gradient, "
+            "z was drawn (`.sample()`) and not computed.",
         ],
-        otherwise="Use the given noise, one z for each of its entries, and return the two gradients of the mean of z².",
-        meaning="With more and more draws they tend to (2 mean, 2 std): by the chain rule they are the means of "
-        "2 z and of 2 z e. In torch.distributions, `.rsample()` keeps this path and `.sample()` "
-        "cuts it.",
+        otherwise=(
+            "Use the given noise, one z for each of its entries, "
+            "and return the two gradients of the mean of z²."
+        ),
+        meaning=(
+            "With more and more draws they tend to (2 mean, 2 std): by the chain rule they are the "
+            "means of 2 z and of 2 z e. In torch.distributions, `.rsample()` keeps this path and "
+            "`.sample()` cuts it."
+        ),
     )
 )
 
 
-def causes():
+def causes() -> Tensor:
     return torch.tensor([3, 1, 2])
 
 
@@ -187,20 +195,20 @@ register(
             Mistake(
                 "learning rate",
                 [4, 1, 2],
-                "B and C are right. A learning rate spoils encoder and decoder alike. Look at the "
-                "codes of A.",
+                "B and C are right. A learning rate spoils encoder and decoder alike. "
+                "Look at the codes of A.",
             ),
             Mistake(
                 "A and B swapped",
                 [1, 3, 2],
-                "C is right. B decodes its codes well, so its decoder was compared with the "
-                "images.",
+                "C is right. B decodes its codes well, so its decoder was compared "
+                "with the images.",
             ),
             Mistake(
                 "A and C swapped",
                 [2, 1, 3],
-                "B is right. C decodes its codes well, so its decoder was compared with the "
-                "images.",
+                "B is right. C decodes its codes well, so its decoder was compared "
+                "with the images.",
             ),
             Mistake(
                 "rotated",
@@ -210,8 +218,8 @@ register(
             Mistake(
                 "rotated the other way",
                 [2, 3, 1],
-                "Not one is right. In which nets does the decoder work? Those were compared with "
-                "the images.",
+                "Not one is right. In which nets does the decoder work? "
+                "Those were compared with the images.",
             ),
         ],
         hints=[
@@ -221,8 +229,10 @@ register(
             "has never seen a draw.",
         ],
         otherwise="Compare the second row, the third row, and the spread of the codes, net by net.",
-        meaning="Each mistake has its own symptom, and no loss curve alone would have told: two of the three end lower "
-        "than the right net's.",
+        meaning=(
+            "Each mistake has its own symptom, and no loss curve alone would have told: two of the "
+            "three end lower than the right net's."
+        ),
     )
 )
 
@@ -233,20 +243,21 @@ def loss(x, logits, mean, log_var):
     return (kl - reconstruction).mean()
 
 
-def _of(combine):
+def _of(combine: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
     """A wrong loss, combine(cross-entropies (B, 64), KLs (B, L))."""
 
-    def loss(x, logits, mean, log_var):
+    def loss(x: Tensor, logits: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
         entries = cross_entropy(logits, x, reduction="none")
         return combine(entries, -0.5 * (1 + log_var - mean**2 - log_var.exp()))
 
     return loss
 
 
-def _batch(seed, rows, pixels, latent):
+def _batch(seed: int, rows: int, pixels: int, latent: int) -> tuple[Tensor, ...]:
+    """Pixels (rows, pixels) and logits for them, means and log-variances (rows, latent)."""
     chance = torch.Generator().manual_seed(seed)
 
-    def draw(width):
+    def draw(width: int) -> Tensor:
         return torch.randn(rows, width, generator=chance, dtype=torch.float64)
 
     return (draw(pixels) > 0).double(), draw(pixels), draw(latent), draw(latent)
@@ -270,8 +281,7 @@ register(
                 "mean over pixels",
                 _of(lambda entries, kl: entries.mean() + kl.sum(-1).mean()),
                 "One bug is left. The cross-entropy is a mean over pixels, the KL a sum over "
-                "latents: the KL weighs 64 "
-                "times too much.",
+                "latents: the KL weighs 64 times too much.",
             ),
             Mistake(
                 "sign",
@@ -291,8 +301,8 @@ register(
             Mistake(
                 "both as means",
                 _of(lambda entries, kl: entries.mean() + kl.mean()),
-                "Now both are means, over 64 pixels and over a few latents. Neither is in nats "
-                "per image.",
+                "Now both are means, over 64 pixels and over a few latents. "
+                "Neither is in nats per image.",
             ),
             Mistake(
                 "the bound",
@@ -312,8 +322,13 @@ register(
             'Use `reduction="none"` and `.sum(-1)` for pixels and latents, then one `.mean()` '
             "over the images.",
         ],
-        otherwise="Minus the ELBO in nats per image: sums over pixels and over latents, one mean over images.",
-        meaning="A mean over pixels instead of a sum is a beta of 64 in disguise. You saw what beta = 10 does: "
-        "the code says nothing, and every draw is the mean image.",
+        otherwise=(
+            "Minus the ELBO in nats per image: sums over pixels and over latents, "
+            "one mean over images."
+        ),
+        meaning=(
+            "A mean over pixels instead of a sum is a beta of 64 in disguise. You saw what beta = "
+            "10 does: the code says nothing, and every draw is the mean image."
+        ),
     )
 )

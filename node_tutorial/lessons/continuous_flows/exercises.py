@@ -1,8 +1,10 @@
 """Exercises of lesson 15."""
 
 import math
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from ...course.answers import array, function
 from ...course.exercises import Exercise, Mistake, register
@@ -26,14 +28,14 @@ register(
             Mistake(
                 "determinant of A",
                 lambda A, T: T * torch.linalg.det(A),
-                "That is the determinant of A, the field. The volume is changed by the map, exp(T "
-                "A).",
+                "That is the determinant of A, the field. "
+                "The volume is changed by the map, exp(T A).",
             ),
             Mistake(
                 "log of the determinant of A",
                 lambda A, T: T * torch.linalg.slogdet(A).logabsdet,
-                "You took log |det A|, as for one layer y = A x. Here A y is a velocity, and the "
-                "map is exp(T A).",
+                "You took log |det A|, as for one layer y = A x. "
+                "Here A y is a velocity, and the map is exp(T A).",
             ),
             Mistake(
                 "exponential left in",
@@ -60,31 +62,34 @@ register(
             Mistake(
                 "all entries",
                 lambda A, T: T * A.sum(),
-                "You summed all entries of A. Only those on the diagonal spread points apart; a "
-                "rotation has others.",
+                "You summed all entries of A. "
+                "Only those on the diagonal spread points apart; a rotation has others.",
             ),
         ],
         hints=[
             "For a diagonal A the axes are stretched by exp(T a_11), exp(T a_22), ...",
-            "The determinant is the product of the stretchings, its logarithm the sum of their "
-            "logarithms.",
+            "The determinant is the product of the stretchings, "
+            "its logarithm the sum of their logarithms.",
             "The trace is the same in every basis; so what holds for a diagonal A holds for all.",
         ],
         otherwise="Compare with `torch.linalg.slogdet(torch.linalg.matrix_exp(T * A)).logabsdet`.",
         rtol=1e-6,
-        meaning="det exp(T A) = exp(T tr A). No determinant had to be computed: D entries instead of D**3 operations. "
-        "A rotation has the trace 0, and keeps every volume.",
+        meaning=(
+            "det exp(T A) = exp(T tr A). No determinant had to be computed: D entries instead of "
+            "D**3 operations. A rotation has the trace 0, and keeps every volume."
+        ),
     )
 )
 
 
 def log_density(log_start, integral, backward):
-    # Backward the solver goes from data to noise: its integral of tr(df/dy), from 1 to 0, is log
-    # |det dz/dx| already.
+    # Backward the solver goes from data to noise: its integral of tr(df/dy), from 1 to 0, is
+    # log |det dz/dx| already.
     return log_start + integral if backward else log_start - integral
 
 
-def _keyed(when_forward, when_backward):
+def _keyed(when_forward: float, when_backward: float) -> Callable[[float, float, bool], float]:
+    """A wrong answer, log_start plus a multiple of the integral."""
     return lambda log_start, integral, backward: (
         log_start + (when_backward if backward else when_forward) * integral
     )
@@ -102,26 +107,26 @@ register(
             Mistake(
                 "minus both ways",
                 _keyed(-1, -1),
-                "Right for the forward solve. Backward, the integral runs from 1 to 0: it has the "
-                "other sign already.",
+                "Right for the forward solve. "
+                "Backward, the integral runs from 1 to 0: it has the other sign already.",
             ),
             Mistake(
                 "plus both ways",
                 _keyed(1, 1),
-                "Right for the backward solve. Forward: where the field spreads points apart, "
-                "what happens to p?",
+                "Right for the backward solve. "
+                "Forward: where the field spreads points apart, what happens to p?",
             ),
             Mistake(
                 "both reversed",
                 _keyed(1, -1),
-                "Both are reversed. Take y' = y: forward the points spread, the trace is 1, the "
-                "density falls.",
+                "Both are reversed. Take y' = y: "
+                "forward the points spread, the trace is 1, the density falls.",
             ),
             Mistake(
                 "integral forgotten",
                 _keyed(0, 0),
-                "That is the density of the noise alone. How much have the points been spread on "
-                "the way?",
+                "That is the density of the noise alone. "
+                "How much have the points been spread on the way?",
             ),
             Mistake(
                 "sizes instead of signs",
@@ -130,12 +135,15 @@ register(
             ),
         ],
         hints=[
-            "In both cases log p(x) = log N(z) - (integral of the trace from 0 to 1, along the "
-            "path).",
+            "In both cases log p(x) = log N(z) - (integral of the trace "
+            "from 0 to 1, along the path).",
             "An integral from 1 to 0 is minus the integral from 0 to 1.",
         ],
         otherwise="Take y' = y in one dimension: x = e z, and x has the standard deviation e.",
-        meaning="Forward log N(z) - I, backward log N(z) + I', with I' = -I. In the package I' is log_det of a flow.",
+        meaning=(
+            "Forward log N(z) - I, backward log N(z) + I', with I' = -I. "
+            "In the package I' is log_det of a flow."
+        ),
     )
 )
 
@@ -147,11 +155,14 @@ def variances(A):
     return torch.stack([2 * (norm - diagonal), 2 * norm])
 
 
-def _of(signs, gaussian):
+def _of(
+    signs: Callable[[Tensor], Tensor], gaussian: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor], Tensor]:
+    """A wrong answer, from formulas for the two variances."""
     return lambda A: torch.stack([signs(A), gaussian(A)])
 
 
-def _S(A):
+def _S(A: Tensor) -> Tensor:
     return (A + A.T) / 2
 
 
@@ -168,8 +179,8 @@ register(
                     lambda A: 2 * ((A**2).sum() - (A.diagonal() ** 2).sum()),
                     lambda A: 2 * (A**2).sum(),
                 ),
-                "e^T A e does not see the part of A that turns: it is e^T S e, with S = (A + A^T) "
-                "/ 2. Use S.",
+                "e^T A e does not see the part of A that turns: "
+                "it is e^T S e, with S = (A + A^T) / 2. Use S.",
             ),
             Mistake(
                 "diagonal kept for signs",
@@ -200,26 +211,32 @@ register(
                     lambda A: 2 * ((_S(A) ** 2).sum() - A.trace() ** 2),
                     lambda A: 2 * (_S(A) ** 2).sum(),
                 ),
-                "You subtract the square of the trace. Subtract the sum of the squares of the "
-                "diagonal.",
+                "You subtract the square of the trace. "
+                "Subtract the sum of the squares of the diagonal.",
             ),
         ],
         hints=[
-            "e^T A e = e^T S e with the symmetric part S. Write it as a sum over i and j of S_ij "
-            "e_i e_j.",
-            "Signs: the terms with i = j are constant; those with i < j are 2 S_ij e_i e_j, with "
-            "variance 4 S_ij**2.",
-            "Gaussian noise has the same terms with i < j, and S_ii e_i**2 besides, of variance 2 "
-            "S_ii**2.",
+            "e^T A e = e^T S e with the symmetric part S. "
+            "Write it as a sum over i and j of S_ij e_i e_j.",
+            "Signs: the terms with i = j are constant; "
+            "those with i < j are 2 S_ij e_i e_j, with variance 4 S_ij**2.",
+            "Gaussian noise has the same terms with i < j, "
+            "and S_ii e_i**2 besides, of variance 2 S_ii**2.",
         ],
-        otherwise="Estimate them: `e = torch.randn(100_000, len(A)).double()`, then `((e @ A) * e).sum(1).var()`.",
+        otherwise=(
+            "Estimate them: `e = torch.randn(100_000, len(A)).double()`, "
+            "then `((e @ A) * e).sum(1).var()`."
+        ),
         rtol=1e-6,
-        meaning="Signs are never worse, and exact for a diagonal Jacobian. P probes divide the variance by P.",
+        meaning=(
+            "Signs are never worse, and exact for a diagonal Jacobian. "
+            "P probes divide the variance by P."
+        ),
     )
 )
 
 
-def impossible():
+def impossible() -> list[float]:
     # A mean NLL cannot be below the entropy, but for chance: compare in standard errors.
     entropy = math.log(32)
     reported = [(3.52, 0.01), (3.30, 0.01), (3.45, 0.02), (2.10, 0.03)]
@@ -236,8 +253,8 @@ register(
             Mistake(
                 "all below the entropy",
                 [0, 1, 1, 1],
-                "One of those is below by less than its standard error: a finite sample of points "
-                "does that by chance.",
+                "One of those is below by less than its standard error: "
+                "a finite sample of points does that by chance.",
             ),
             Mistake(
                 "only the gross one",
@@ -257,14 +274,20 @@ register(
             ),
         ],
         hints=[
-            "Uniform on an area of 32: p = 1/32, so that -log p is the same everywhere. That is "
-            "the entropy.",
-            "The mean of -log q over the data is at least the entropy, but for the chance of "
-            "which points were drawn.",
-            "Subtract the entropy, divide by the standard error. Below -3 it is no chance any "
-            "more.",
+            "Uniform on an area of 32: "
+            "p = 1/32, so that -log p is the same everywhere. That is the entropy.",
+            "The mean of -log q over the data is at least the entropy, "
+            "but for the chance of which points were drawn.",
+            "Subtract the entropy, divide by the standard error. "
+            "Below -3 it is no chance any more.",
         ],
-        otherwise="The bound is the entropy, in nats; below it by more than about three standard errors is impossible.",
-        meaning="Two cannot be densities. Look at their mass, and at a tight solver, before anything else.",
+        otherwise=(
+            "The bound is the entropy, in nats; "
+            "below it by more than about three standard errors is impossible."
+        ),
+        meaning=(
+            "Two cannot be densities. "
+            "Look at their mass, and at a tight solver, before anything else."
+        ),
     )
 )

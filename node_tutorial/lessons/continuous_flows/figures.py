@@ -1,76 +1,71 @@
 """Lesson 15: figures."""
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 import torch
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.axes import Axes
+from torch import Tensor
 
-from ...data.densities import grid
+from ...data import Density, grid, on_grid
 from ...data.targets import target
+from ...models import CNF
 from ...plotting import (
     BLUE,
     GRAY,
+    ON_DARK,
     ORANGE,
     REJECTED,
     VERMILLION,
+    Picture,
+    draw_density,
+    draw_samples,
     exact_line,
     figure,
     label_line,
+    no_ticks,
     running_mean,
 )
-from .runs import DENSITIES, PICTURE, SIZES, TARGETS, arrays, models, picture, table
+from .runs import (
+    DENSITIES,
+    PICTURE,
+    SIZES,
+    TARGETS,
+    arrays,
+    models,
+    picture,
+    stored_cnf,
+    table,
+)
 
-DENSE = LinearSegmentedColormap.from_list(
-    "dense", ["#0B1E3F", BLUE, "#F7E9B0"]
-)  # of no, some, most probability
-
-
-def draw_density(p, bounds, *, ax, top=None):
-    """A density (n, n) as colors over a rectangle; `top` has the lightest color, its largest value
-    if None.
-
-    By filled contours and not as an image: such a picture is a tenth of the size.
-    """
-    left, right, bottom, high = bounds
-    top = max(float(np.max(p)) if top is None else top, 1e-9)
-    rows, columns = np.shape(p)
-    x = left + (right - left) * (np.arange(columns) + 0.5) / columns
-    y = bottom + (high - bottom) * (np.arange(rows) + 0.5) / rows
-    levels = np.linspace(0.03, 1, 12) * top
-    ax.set_facecolor(DENSE(0.0))
-    ax.contourf(x, y, np.minimum(p, top), levels=levels, cmap=DENSE, vmin=0, vmax=top)
-    ax.set(xlim=(left, right), ylim=(bottom, high), aspect="equal")
-    ax.grid(False)
-    return ax
-
-
-def no_ticks(ax):
-    """Leave the ticks out, where only the shape matters."""
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
-    return ax
+TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the film
+HALF = 3.6  # half the side of its pictures
+LAYERS = (1, 4, 16)  # of the linear flow
 
 
 @torch.no_grad()
-def film(flow, times=(0.0, 0.25, 0.5, 0.75, 1.0), n=400, half=3.6):
-    """A figure: densities of a flow at some times, and the same n points on their way from the
-    noise.
-    """
-    fig, axes = figure(ncols=len(times), size=(8.8, 2.15))
+def film(flow: CNF) -> Picture:
+    """A figure: densities of a flow at some times, and the same 400 points on their way."""
+    fig, axes = figure(ncols=len(TIMES), size=(8.8, 2.15))
     torch.manual_seed(0)
-    paths = flow.push(flow.noise(n), torch.tensor(times).to(next(flow.parameters()))).y
-    bounds = (-half, half, -half, half)
+    paths = flow.push(flow.noise(400), torch.tensor(TIMES).to(next(flow.parameters()))).y
+    bounds = (-HALF, HALF, -HALF, HALF)
     x, _ = grid(bounds, 56)
-    for ax, t, y in zip(axes, times, paths):
+    for ax, t, y in zip(axes, TIMES, paths):
         p = flow.log_prob(x.to(y), time=t).exp().reshape(56, 56)
-        no_ticks(draw_density(p.numpy(), bounds, ax=ax))
-        ax.scatter(*y.T, s=2, color="white", alpha=0.8, linewidths=0)
-        ax.set(title=f"t = {t:g}", xlim=(-half, half), ylim=(-half, half))
+        no_ticks(draw_density(p, bounds, ax=ax, shades=ON_DARK))
+        draw_samples(y, ax=ax)
+        ax.set(title=f"t = {t:g}", xlim=(-HALF, HALF), ylim=(-HALF, HALF))
     return fig
 
 
-def area_figure(A, layers=(1, 4, 16)):
-    """A figure: the unit square carried by y' = A y, and the logarithm of its area, also for so
-    many Euler layers.
+def area_figure(A: Tensor) -> Picture:
+    """A figure: the unit square carried by y' = A y, and the logarithm of its area.
+
+    Also by a few Euler layers, which tend to t tr A as they get thinner.
+
+    Args:
+        A: (2, 2).
     """
     fig, (left, right) = figure(ncols=2, size=(8.4, 3.2))
     corners = torch.tensor([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]], dtype=A.dtype)
@@ -90,7 +85,7 @@ def area_figure(A, layers=(1, 4, 16)):
         xticks=[0, 0.25, 0.5, 0.75, 1],
     )
     exact_line(times, times * A.trace(), ax=right, label="t tr A")
-    for n, color in zip(layers, (VERMILLION, ORANGE, BLUE)):
+    for n, color in zip(LAYERS, (VERMILLION, ORANGE, BLUE)):
         step = float(torch.linalg.slogdet(torch.eye(2, dtype=A.dtype) + A / n).logabsdet)
         (line,) = right.plot(
             np.arange(n + 1) / n, step * np.arange(n + 1), "o-", color=color, markersize=4
@@ -100,8 +95,8 @@ def area_figure(A, layers=(1, 4, 16)):
     return fig
 
 
-def redrawn_figure(rows):
-    """A figure: NFE over the tolerance, for rows {label: (tolerances, NFE)}."""
+def redrawn_figure(rows: Mapping[str, tuple[Sequence[float], Sequence[int]]]) -> Picture:
+    """A figure: NFE over the tolerance, for rows label -> (tolerances, NFE), three at most."""
     fig, ax = figure(size=(7.2, 3.2))
     ax.set(xscale="log", yscale="log", ylim=(10, 1000), xlabel="tolerance", ylabel="NFE of a solve")
     lines = [
@@ -115,22 +110,29 @@ def redrawn_figure(rows):
     return fig
 
 
-def likelihood_figure(density, losses, own, tight, before=None):
-    """A figure of three: the loss in training beside the entropy; the density as solved in
-    training; solved tightly.
+def likelihood_figure(
+    density: Density,
+    losses: Sequence[float],
+    own: Callable[[Tensor], Tensor],
+    tight: Callable[[Tensor], Tensor],
+    before: Sequence[float] | None = None,
+) -> Picture:
+    """A figure of three: the loss in training, the density as solved in training, and tightly.
 
-    density: the true one. own, tight: log_prob of the two solves, x (B, 2) -> (B,). before: losses
-    of another training.
+    Args:
+        density: the true one.
+        losses: of every update, in nats; shown beside the entropy.
+        own, tight: log_prob of the two solves, x (B, 2) -> (B,).
+        before: losses of another training, to compare with.
     """
-    fig, axes = figure(ncols=3, size=(9.0, 3.0), width_ratios=[1.25, 1, 1])
-    ax = axes[0]
-    ax.axhspan(-3, density.entropy, color=REJECTED, alpha=0.09, linewidth=0)
-    exact_line([0, len(losses)], [density.entropy] * 2, ax=ax, label=None)
-    if before is not None:
-        ax.plot(running_mean(before, 21), color=GRAY, linewidth=1.2)
+    fig, (left, *others) = figure(ncols=3, size=(9.0, 3.0), width_ratios=[1.25, 1, 1])
     smooth = running_mean(losses, 21)
-    ax.plot(smooth, color=VERMILLION if min(smooth) < density.entropy else BLUE)
-    ax.text(
+    left.axhspan(-3, density.entropy, color=REJECTED, alpha=0.09, linewidth=0)
+    exact_line([0, len(losses)], [density.entropy] * 2, ax=left, label=None)
+    if before is not None:
+        left.plot(running_mean(before, 21), color=GRAY, linewidth=1.2)
+    left.plot(smooth, color=VERMILLION if min(smooth) < density.entropy else BLUE)
+    left.text(
         len(losses),
         density.entropy - 0.12,
         "below the entropy",
@@ -139,61 +141,75 @@ def likelihood_figure(density, losses, own, tight, before=None):
         color=REJECTED,
         fontsize=9.5,
     )
-    ax.set(xlim=(0, len(losses)), ylim=(0.9, 4.5), xlabel="update", ylabel="NLL, in nats")
-    ax.set_title(f"reported in training:\n{smooth[-1]:.2f} nats, entropy {density.entropy:.2f}")
-    top = float(density.log_prob(grid(density.bounds, PICTURE)[0]).exp().max())
-    for ax, log_prob, name in (
-        (axes[1], own, "the solver of the training"),
-        (axes[2], tight, "a tight solver"),
-    ):
+    left.set(xlim=(0, len(losses)), ylim=(0.9, 4.5), xlabel="update", ylabel="NLL, in nats")
+    left.set_title(f"reported in training:\n{smooth[-1]:.2f} nats, entropy {density.entropy:.2f}")
+    top = float(_truth(density).max())
+    solvers = {"the solver of the training": own, "a tight solver": tight}
+    for ax, (name, log_prob) in zip(others, solvers.items()):
         p, mass = picture(log_prob, density.bounds)
-        no_ticks(draw_density(p, density.bounds, ax=ax, top=top))
+        draw_density(np.minimum(p, top), density.bounds, ax=ax, shades=ON_DARK, top=top)
+        no_ticks(ax)
         ax.set_title(f"{name}:\nmass {mass:.2f}")
     return fig
 
 
-def densities_figure():
+def densities_figure() -> Picture:
     """A figure: four densities, and what each model made of them in the same time."""
     names = list(models())
     fig, axes = figure(ncols=len(DENSITIES), nrows=1 + len(names), size=(8.4, 7.6))
-    for column, (name, make) in zip(axes.T, DENSITIES.items()):
+    for (first, *others), (name, make) in zip(axes.T, DENSITIES.items()):
         density = make()
-        p = (
-            density.log_prob(grid(density.bounds, PICTURE)[0])
-            .exp()
-            .reshape(PICTURE, PICTURE)
-            .numpy()
-        )
-        draw_density(p, density.bounds, ax=column[0])
-        column[0].set_title(f"{name}: exact")
-        for ax, model in zip(column[1:], names):
-            row = table()[f"data/{name}/{model}/0"]
-            draw_density(
-                arrays()[f"data/{name}/{model}/0/picture"] / 255, density.bounds, ax=ax, top=1
-            )
-            ax.set_title(f"{model}: {row['kl']:.3f}")
+        draw_density(_truth(density), density.bounds, ax=first, shades=ON_DARK)
+        first.set_title(f"{name}: exact")
+        for ax, model in zip(others, names):
+            _draw_stored(f"data/{name}/{model}/0", model, density, ax)
     for ax in axes.flat:
         no_ticks(ax)
     return fig
 
 
-def targets_figure():
+def targets_figure() -> Picture:
     """A figure: three energies, and what planar flow and CNF made of them without data."""
     fig, axes = figure(ncols=3, nrows=len(TARGETS), size=(6.2, 6.2))
-    for row, number in zip(axes, TARGETS):
+    for (first, *others), number in zip(axes, TARGETS):
         density = target(number)
-        p = (
-            density.log_prob(grid(density.bounds, PICTURE)[0])
-            .exp()
-            .reshape(PICTURE, PICTURE)
-            .numpy()
-        )
-        draw_density(p, density.bounds, ax=row[0])
-        row[0].set_title(f"U{number}: exact")
-        for ax, model in zip(row[1:], ("planar", "CNF")):
-            name = f"target/{number}/{model}/{SIZES[-1]}"
-            draw_density(arrays()[f"{name}/picture"] / 255, density.bounds, ax=ax, top=1)
-            ax.set_title(f"{model}: {table()[name]['kl']:.3f}")
+        draw_density(_truth(density), density.bounds, ax=first, shades=ON_DARK)
+        first.set_title(f"U{number}: exact")
+        for ax, model in zip(others, ("planar", "CNF")):
+            _draw_stored(f"target/{number}/{model}/{SIZES[-1]}", model, density, ax)
     for ax in axes.flat:
         no_ticks(ax)
     return fig
+
+
+def _truth(density: Density) -> Tensor:
+    """A density (PICTURE, PICTURE)."""
+    return on_grid(density.log_prob, density.bounds, PICTURE).exp()
+
+
+def _draw_stored(job: str, model: str, density: Density, ax: Axes) -> None:
+    """The stored picture of what a model made of a density; in the title, how far it is off."""
+    p = arrays()[f"{job}/picture"] / 255
+    draw_density(p, density.bounds, ax=ax, shades=ON_DARK, top=1)
+    ax.set_title(f"{model}: {table()[job]['kl']:.3f}")
+
+
+def _likelihood() -> Picture:
+    density = DENSITIES["moons"]()
+    losses = np.linspace(4, 2.5, 500)
+    return likelihood_figure(
+        density, losses.tolist(), density.log_prob, density.log_prob, (losses - 3).tolist()
+    )
+
+
+# A picture of each kind, for the test that all of them can be read.
+EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "film": lambda: film(stored_cnf("moons").float()),
+    "area_figure": lambda: area_figure(torch.tensor([[1.2, -0.6], [0.4, 0.1]]).double()),
+    "redrawn_figure": lambda: redrawn_figure(
+        {"exact": ([1e-2, 1e-5], [20, 60]), "kept": ([1e-2, 1e-5], [26, 90])}
+    ),
+    "likelihood_figure": _likelihood,
+    "densities_figure": densities_figure,
+    "targets_figure": targets_figure,
+}

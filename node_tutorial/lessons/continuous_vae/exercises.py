@@ -1,27 +1,31 @@
-"""Exercises of lesson 11."""
+"""Exercises of lesson 11. A solution that is a function has the signature of the lesson's stub."""
 
 import math
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from ...course.answers import array, function, number
+from ...course.answers import Behavior, array, function, number
 from ...course.exercises import Exercise, Mistake, register
 
 
 def flow(omega, t):
-    c, s = math.cos(omega * t), math.sin(omega * t)
+    c = math.cos(omega * t)
+    s = math.sin(omega * t)
     return torch.tensor([[c, s / omega], [-omega * s, c]])
 
 
-def _matrix(omega, t, upper, lower):
-    c, s = math.cos(omega * t), math.sin(omega * t)
+def _matrix(omega: float, t: float, upper: float, lower: float) -> Tensor:
+    c = math.cos(omega * t)
+    s = math.sin(omega * t)
     return torch.tensor([[c, upper * s], [lower * s, c]], dtype=torch.float64)
 
 
-def _flow_problem(answer):
+def _flow_problem(answer: Behavior) -> str | None:
     """What is wrong with the matrices of a flow, or None."""
 
-    def phi(omega, t):
+    def phi(omega: float, t: float) -> Tensor:
         return torch.as_tensor(answer.returns(answer(omega, t)))
 
     one = torch.eye(2, dtype=torch.float64)
@@ -31,9 +35,15 @@ def _flow_problem(answer):
         slope = (phi(omega, 1e-3) - phi(omega, -1e-3)) / 2e-3
         field = torch.tensor([[0.0, 1.0], [-(omega**2), 0.0]], dtype=torch.float64)
         if not torch.allclose(slope, field, rtol=1e-3, atol=2e-3):
-            return "At t = 0 the rows of its derivative should be q' = v and v' = -omega^2 q; they are not."
+            return (
+                "At t = 0 the rows of its derivative should be q' = v and v' = -omega^2 q; "
+                "they are not."
+            )
         if not torch.allclose(phi(omega, 0.4) @ phi(omega, 0.9), phi(omega, 1.3), atol=1e-5):
-            return "0.9 units of time and then 0.4 should be the same as 1.3 at once; with your matrices it is not."
+            return (
+                "0.9 units of time and then 0.4 should be the same as 1.3 at once; "
+                "with your matrices it is not."
+            )
     return None
 
 
@@ -57,8 +67,7 @@ register(
                 "plain rotation",
                 lambda omega, t: _matrix(omega, t, 1.0, -1.0),
                 "That is a rotation, right for omega = 1 only. In the plane of (q, v) the orbits "
-                "are ellipses: compare "
-                "units, v is q per time.",
+                "are ellipses: compare units, v is q per time.",
             ),
             Mistake(
                 "transposed",
@@ -69,8 +78,7 @@ register(
                 "omega at the wrong places",
                 lambda omega, t: _matrix(omega, t, omega, -1 / omega),
                 "The two factors omega are at each other's place. A start with q = 0, v = 1 "
-                "swings farther if omega is "
-                "small.",
+                "swings farther if omega is small.",
             ),
             Mistake(
                 "angle t",
@@ -82,18 +90,22 @@ register(
             ),
         ],
         hints=[
-            "Start from q(t) = a cos(omega t) + b sin(omega t). What are a and b, if q(0) = q and "
-            "q'(0) = v?",
-            "The first row is q(t): the factor of q, then that of v. The second row is its "
-            "derivative.",
+            "Start from q(t) = a cos(omega t) + b sin(omega t). What are a and b, "
+            "if q(0) = q and q'(0) = v?",
+            "The first row is q(t): the factor of q, then that of v. "
+            "The second row is its derivative.",
             "Two of the entries are cos(omega t). The two others hold sin(omega t), once divided "
-            "by omega and once "
-            "times -omega.",
+            "by omega and once times -omega.",
         ],
-        otherwise="Test your matrix: multiplied by (q, v) it should give the position and velocity at time t.",
-        meaning="Its determinant is 1: areas of the latent plane keep their size, so undamped motion forgets nothing. "
-        "With a formula like this one needs no solver; with a damping that depends on v, or a "
-        "net, one does.",
+        otherwise=(
+            "Test your matrix: multiplied by (q, v) it should give the position and "
+            "velocity at time t."
+        ),
+        meaning=(
+            "Its determinant is 1: areas of the latent plane keep their size, so undamped motion "
+            "forgets nothing. With a formula like this one needs no solver; with a damping that "
+            "depends on v, or a net, one does."
+        ),
     )
 )
 
@@ -103,11 +115,12 @@ def log_likelihood(x, mean, mask, noise):
     return torch.where(mask, entries, 0.0).sum((1, 2))
 
 
-def _entries(x, mean, noise):
+def _entries(x: Tensor, mean: Tensor, noise: float) -> Tensor:
     return -(((x - mean) / noise) ** 2) / 2 - math.log(noise) - math.log(2 * math.pi) / 2
 
 
-def _series():
+def _series() -> tuple[Tensor, Tensor, Tensor]:
+    """x, mean and mask (2, 4, 1) of two series, the second padded by two times."""
     x = torch.tensor([[0.3, -1.0, 0.5, 0.0], [1.2, 0.8, 0.0, 0.0]], dtype=torch.float64)[..., None]
     mean = torch.tensor([[0.1, -0.7, 0.9, 0.6], [1.0, 1.1, 0.4, -0.8]], dtype=torch.float64)[
         ..., None
@@ -118,18 +131,20 @@ def _series():
 
 _NAN_HINT = (
     "With NaN at a place that is not observed your result is NaN: NaN times 0 is NaN. Choose with "
-    "torch.where, "
-    "do not multiply."
+    "torch.where, do not multiply."
 )
 
 
-def _likelihood_problem(answer):
+def _likelihood_problem(answer: Behavior) -> str | None:
     """What is wrong with a masked likelihood, or None."""
     x, mean, mask = _series()
     full = torch.ones_like(mask)
     complete = torch.as_tensor(answer(x, mean, full, 0.3), dtype=torch.float64)
     if not torch.allclose(complete, _entries(x, mean, 0.3).sum((1, 2))):
-        return "Where all is observed, it should be the sum over times of log N(x; mean, noise^2), one number a series."
+        return (
+            "Where all is observed, it should be the sum over times of log N(x; mean, noise^2), "
+            "one number a series."
+        )
     padded = torch.as_tensor(answer(x, mean, mask, 0.3), dtype=torch.float64)
     alone = torch.as_tensor(answer(x[1:, :2], mean[1:, :2], full[1:, :2], 0.3), dtype=torch.float64)
     if not torch.allclose(padded[1:], alone):
@@ -162,8 +177,7 @@ register(
                     torch.where(mask, x, 0.0), torch.where(mask, mean, 0.0), noise
                 ).sum((1, 2)),
                 "You mask x and mean, but a place that is not observed still adds the constant of "
-                "its Gaussian. Mask "
-                "the entries, after the logarithm.",
+                "its Gaussian. Mask the entries, after the logarithm.",
             ),
             Mistake(
                 "mean instead of sum",
@@ -171,8 +185,7 @@ register(
                     torch.where(mask, _entries(x, mean, noise), 0.0).sum((1, 2)) / mask.sum((1, 2))
                 ),
                 "A mean makes a series of thirty points weigh as much as one of three, against "
-                "the same KL. Log "
-                "probabilities of independent observations add up.",
+                "the same KL. Log probabilities of independent observations add up.",
             ),
             Mistake(
                 "one number for all",
@@ -200,25 +213,32 @@ register(
             "First all entries, (B, T, D): log N(x; mean, noise^2).",
             "Then torch.where(mask, entries, 0.0), and a sum over times and features.",
         ],
-        otherwise="log N is -((x - mean) / noise)^2 / 2 - log(noise) - log(2 pi) / 2, summed where the mask is True.",
-        meaning="This is the first term of the ELBO for irregular series; nothing else in it has to know about gaps.",
+        otherwise=(
+            "log N is -((x - mean) / noise)^2 / 2 - log(noise) - log(2 pi) / 2, "
+            "summed where the mask is True."
+        ),
+        meaning=(
+            "This is the first term of the ELBO for irregular series; nothing else in it has to "
+            "know about gaps."
+        ),
     )
 )
 
 
-def alias():
-    omega, dt = 2.0, 0.5
+def alias() -> float:
+    omega = 2.0
+    dt = 0.5
     return 2 * math.pi / dt - omega
 
 
-def _alias_problem(value):
-    omega, dt = 2.0, 0.5
+def _alias_problem(value: float) -> str | None:
+    omega = 2.0
+    dt = 0.5
     times = torch.arange(20, dtype=torch.float64) * dt
     if not math.pi / dt < value < 2 * math.pi / dt:
         return "Look between pi / dt and 2 pi / dt."
-    if not torch.allclose(
-        torch.cos(value * times), torch.cos(omega * times), atol=0.05
-    ):  # four digits are enough
+    asked, given = (torch.cos(w * times) for w in (omega, value))
+    if not torch.allclose(given, asked, atol=0.05):  # four digits are enough
         return (
             "cos of your frequency differs from cos(2 t) at the times 0, 0.5, 1, ...: print both."
         )
@@ -241,8 +261,8 @@ register(
             Mistake(
                 "mirrored at the wrong place",
                 math.pi / 0.5 - 2.0,
-                "You mirrored about half of pi / dt. cos(w t) has the same values if w dt changes "
-                "by a full turn.",
+                "You mirrored about half of pi / dt. cos(w t) has the same values if w dt "
+                "changes by a full turn.",
             ),
             Mistake(
                 "cycles for radians",
@@ -261,34 +281,42 @@ register(
             "cos(-a) = cos(a): a turn by w dt and a turn by 2 pi - w dt look the same to cos.",
             "So (w dt) and (2 pi - w dt) are partners; divide by dt.",
         ],
-        otherwise="Find w with cos(w k dt) = cos(2 k dt) for all whole k, between pi / dt and 2 pi / dt.",
-        meaning="On an equally spaced grid only frequencies below pi / dt (Nyquist's) can be told apart. The sine "
-        "changes its sign from one partner to the other: the start (q, v) becomes another, and "
-        "the fit stays as good.",
+        otherwise=(
+            "Find w with cos(w k dt) = cos(2 k dt) for all whole k, between pi / dt and 2 pi / dt."
+        ),
+        meaning=(
+            "On an equally spaced grid only frequencies below pi / dt (Nyquist's) can be told "
+            "apart. The sine changes its sign from one partner to the other: the start (q, v) "
+            "becomes another, and the fit stays as good."
+        ),
     )
 )
 
 
-def read_off():
-    period, ratio = 4.0, 0.6
+def read_off() -> tuple[float, float]:
+    period = 4.0
+    ratio = 0.6
     damping = -math.log(ratio) / period
     turning = 2 * math.pi / period
     return math.sqrt(turning**2 + damping**2), damping
 
 
-_D, _W = -math.log(0.6) / 4.0, 2 * math.pi / 4.0
+_D = -math.log(0.6) / 4.0  # the damping
+_W = 2 * math.pi / 4.0  # the frequency of the damped swing
 
 
-def _read_off_problem(answer):
+def _read_off_problem(answer: np.ndarray) -> str | None:
     omega, damping = answer
     if not 0 < damping < omega:
-        return "It does oscillate: the damping lies between 0 and omega. The order is (omega, damping)."
+        return (
+            "It does oscillate: the damping lies between 0 and omega. "
+            "The order is (omega, damping)."
+        )
     turning = math.sqrt(omega**2 - damping**2)
     if abs(math.exp(-damping * 2 * math.pi / turning) - 0.6) > 2e-3:
         return "With your numbers a peak is not 0.6 times the peak before it."
-    if (
-        abs(2 * math.pi / turning - 4) > 0.011
-    ):  # three digits give 3.990, omega = 2 pi / 4 gives 4.013
+    # Three digits give 3.990, omega = 2 pi / 4 gives 4.013.
+    if abs(2 * math.pi / turning - 4) > 0.011:
         return "With your numbers the peaks are not 4 units of time apart."
     return None
 
@@ -305,14 +333,13 @@ register(
                 "frequency of the damped swing",
                 (_W, _D),
                 "The damping is right. But a damped oscillator swings with w = sqrt(omega^2 - "
-                "damping^2): omega is not "
-                "2 pi over the period.",
+                "damping^2): omega is not 2 pi over the period.",
             ),
             Mistake(
                 "sign under the root",
                 (math.sqrt(_W**2 - _D**2), _D),
-                "The sign under the root: friction makes the swing slower than omega, so omega is "
-                "larger than w.",
+                "The sign under the root: friction makes the swing slower than omega, "
+                "so omega is larger than w.",
             ),
             Mistake(
                 "factor of two",
@@ -342,8 +369,10 @@ register(
             "w^2 = omega^2 - damping^2; solve for omega.",
         ],
         otherwise="First the damping from the ratio, then w from the period, then omega from both.",
-        meaning="Two numbers from three peaks, without any training. The two are nearly independent: a weak damping "
-        "hardly changes the period. From damping = omega on (critical) there are no peaks left to "
-        "read.",
+        meaning=(
+            "Two numbers from three peaks, without any training. The two are nearly independent: a "
+            "weak damping hardly changes the period. From damping = omega on (critical) there are "
+            "no peaks left to read."
+        ),
     )
 )

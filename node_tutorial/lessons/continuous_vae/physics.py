@@ -6,18 +6,23 @@ noise the best start is a least-squares problem with two unknowns, and the poste
 a Gaussian that has a formula.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 from ...data import exact_oscillation
 from ...models import ContinuousVAE
 from ...models.vae import Posterior
 
 TRUE = 1.7  # the angular frequency behind the lesson's data
+END = 10.0  # they are observed from time 0 until then
 
 
-def position_weights(t, omega, damping=0.0):
+def position_weights(t: ArrayLike, omega: ArrayLike, damping: float = 0.0) -> np.ndarray:
     """The two columns (.., 2) by which the start (q, v) gives the position at times t, for any
     damping >= 0.
 
@@ -26,65 +31,84 @@ def position_weights(t, omega, damping=0.0):
     t and omega broadcast.
     Source: Landau, Lifshitz, Mechanics, section 25.
     """
-    t, w = np.asarray(t, float), np.sqrt(np.asarray(omega, complex) ** 2 - damping**2)
-    cos, sin = np.cos(w * t).real, (t * np.sinc(w * t / np.pi)).real
+    t = np.asarray(t, float)
+    w = np.sqrt(np.asarray(omega, complex) ** 2 - damping**2)
+    cos = np.cos(w * t).real
+    sin = (t * np.sinc(w * t / np.pi)).real
     return np.exp(-damping * t)[..., None] * np.stack([cos + damping * sin, sin], axis=-1)
 
 
-def best_starts(a, x):
+def best_starts(a: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Least squares over the start, for many frequencies: starts (W, 2) and mean squared misfits
     (W,).
 
     a: `position_weights` (W, T, 2) of the frequencies; x (T,).
     """
-    c, s = a[..., 0], a[..., 1]
-    cc, cs, ss, cx, sx = (c * c).sum(1) + 1e-9, (c * s).sum(1), (s * s).sum(1) + 1e-9, c @ x, s @ x
-    det = cc * ss - cs * cs  # the 1e-9: two points half a period apart leave one direction open
+    c = a[..., 0]
+    s = a[..., 1]
+    # The normal equations. The 1e-9: two points half a period apart leave one direction open.
+    cc = (c * c).sum(1) + 1e-9
+    ss = (s * s).sum(1) + 1e-9
+    cs = (c * s).sum(1)
+    cx = c @ x
+    sx = s @ x
+    det = cc * ss - cs * cs
     start = np.stack([ss * cx - cs * sx, cc * sx - cs * cx], axis=-1) / det[:, None]
     return start, np.square(x - c * start[:, :1] - s * start[:, 1:]).mean(1)
 
 
-def least_squares_frequency(series, grid, damping=0.0):
-    """The frequency of `grid` with the smallest misfit, all series (t, x) together, each with its
-    own best start.
+def least_squares_frequency(
+    series: Iterable[tuple[Tensor, Tensor]], grid: np.ndarray, damping: float = 0.0
+) -> float:
+    """The frequency of grid (W,) with the smallest misfit, all series, pairs of times (T,) and
+    values (T, 1), together, each with its own best start.
     """
     total = np.zeros(len(grid))
     for t, x in series:
-        a = position_weights(np.asarray(t, float), np.asarray(grid)[:, None], damping)
-        total += len(t) * best_starts(a, np.asarray(x, float).ravel())[1]
+        a = position_weights(t, grid[:, None], damping)
+        _, misfit = best_starts(a, np.asarray(x, float).ravel())
+        total += len(t) * misfit
     return float(grid[np.argmin(total)])
 
 
-def start_posterior(t, x, omega, noise):
-    """Mean (2,) and covariance (2, 2) of the start, for q observed at t (T,) with noise, under z0 ~
-    N(0, I).
+def start_posterior(
+    t: np.ndarray, x: np.ndarray, omega: float, noise: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (2,) and covariance (2, 2) of the start, for positions x (T,) observed at t (T,) with
+    noise, under z0 ~ N(0, I).
     """
     a = position_weights(t, omega)
     covariance = np.linalg.inv(np.eye(2) + a.T @ a / noise**2)
-    return covariance @ a.T @ np.asarray(x, float) / noise**2, covariance
+    return covariance @ a.T @ x / noise**2, covariance
 
 
-def linear_posterior(model, t, x, mask):
+def linear_posterior(
+    model: ContinuousVAE, t: Tensor, x: Tensor, mask: Tensor
+) -> tuple[Tensor, Tensor]:
     """Means (B, 2) and covariances (B, 2, 2) of z(t0) given the series x (B, T, 1), for a
     ContinuousVAE that is linear.
 
     Its field must be linear, a free Oscillator for instance, and its decoder an nn.Linear. The
-    decoded series is then A z(t0) + bias, whose columns are the series of the starts (1, 0) and (0,
-    1), and the posterior is that of a linear regression: covariance (I + A^T A / noise^2)^-1, mean
-    covariance A^T (x - bias) / noise^2.
+    decoded series is then A z(t0) + bias, whose columns are the series of the starts (1, 0) and
+    (0, 1), and the posterior is that of a linear regression: covariance (I + A^T A / noise^2)^-1,
+    mean covariance A^T (x - bias) / noise^2.
     Source: Bishop, "Pattern recognition and machine learning", (2.116), (2.117).
+
+    Raises:
+        TypeError: for another decoder.
     """
+    if not isinstance(model.decoder, nn.Linear):
+        raise TypeError(
+            f"model.decoder must be an nn.Linear, got {type(model.decoder).__name__}; "
+            "of other models the posterior has no formula"
+        )
     units = torch.eye(2, dtype=x.dtype)
-    starts, times = (
-        units.repeat_interleave(len(x), 0),
-        t if t.dim() == 1 else t.repeat(2, 1),
-    )  # one solve for both
-    a = (
-        (model.latents(starts, times) @ model.decoder.weight.mT)
-        .unflatten(0, (2, len(x)))[..., 0]
-        .movedim(0, -1)
-    )
-    a, value = torch.where(mask, a, 0.0), torch.where(mask, x - model.decoder.bias, 0.0)
+    starts = units.repeat_interleave(len(x), 0)  # one solve for both
+    times = t if t.dim() == 1 else t.repeat(2, 1)
+    columns = model.latents(starts, times) @ model.decoder.weight.mT
+    a = columns.unflatten(0, (2, len(x)))[..., 0].movedim(0, -1)
+    a = torch.where(mask, a, 0.0)
+    value = torch.where(mask, x - model.decoder.bias, 0.0)
     precision = model.log_noise.exp() ** -2
     covariance = torch.linalg.inv(units + precision * a.mT @ a)
     return precision * (covariance @ a.mT @ value)[..., 0], covariance
@@ -98,25 +122,25 @@ class LinearVAE(ContinuousVAE):
     one nearest to the posterior has its mean, and the diagonal of its precision.
     """
 
-    def __init__(self, func, noise=0.3, **solver):
+    def __init__(self, func: nn.Module, noise: float = 0.3, **solver: Any) -> None:
         super().__init__(
             1, 2, func, encoder=nn.Identity(), decoder=nn.Linear(2, 1), noise=noise, **solver
         )
 
-    def encode(self, t, x, mask=None):
+    def encode(self, t: Tensor, x: Tensor, mask: Tensor | None = None) -> Posterior:
         mask = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
         mean, covariance = linear_posterior(self, t, x, mask)
         return Posterior(mean, torch.linalg.inv(covariance).diagonal(dim1=1, dim2=2) ** -0.5)
 
 
-def path_errors(t, paths, starts, end=10.0, damping=0.0):
-    """Root mean square errors of series (B, S) at times t (S,) against the exact ones: up to `end`,
-    and beyond.
+def path_errors(
+    t: Tensor, paths: Tensor, starts: Tensor, damping: float = 0.0
+) -> tuple[float, float]:
+    """Root mean square errors of series (B, S) at times t (S,) against the exact ones from starts
+    (B, 2): up to END, and beyond.
     """
-    error = (
-        paths.detach().double()
-        - exact_oscillation(t.double(), starts[: len(paths)].double(), TRUE, damping)[..., 0]
-    )
-    return float(error[:, t <= end].square().mean().sqrt()), float(
-        error[:, t > end].square().mean().sqrt()
-    )
+    some = starts[: len(paths)].double()
+    exact = exact_oscillation(t.double(), some, TRUE, damping)[..., 0]
+    square = (paths.detach().double() - exact).square()
+    inside, beyond = (float(square[:, part].mean().sqrt()) for part in (t <= END, t > END))
+    return inside, beyond

@@ -1,9 +1,11 @@
-"""Exercises of lesson 06."""
+"""Exercises of lesson 06. What learners write is not annotated, as in the lesson."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
+from torch import Tensor
 
 from ... import odeint_adjoint
 from ...course.answers import array, function, number, one_of
@@ -11,7 +13,7 @@ from ...course.exercises import Exercise, Mistake, register
 from ...gradients.checkpoint import best_split
 
 
-def gradient_of_decay():
+def gradient_of_decay() -> Tensor:
     theta = torch.tensor(-0.7, dtype=torch.float64, requires_grad=True)
     x0 = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
     t = torch.tensor([0.0, 2.0], dtype=torch.float64)
@@ -36,8 +38,7 @@ register(
                 "sign of dL/dtheta",
                 [-2 * _END**2, _END**2 / 1.5],
                 "The first has the wrong sign: a larger θ lets less decay, so x(2) and the loss "
-                "grow. "
-                "From T back to 0 the integral carries a minus sign.",
+                "grow. From T back to 0 the integral carries a minus sign.",
             ),
             Mistake(
                 "the other order",
@@ -65,15 +66,14 @@ register(
             "The adjoint: a' = -θ a with a(2) = x(2). Solve it back to t = 0 by hand, or let your "
             "code do it.",
             "By code: `odeint_adjoint(f, x0, t, adjoint_params=(theta,))`, with theta and x0 "
-            "tensors that require "
-            "gradients; then `torch.autograd.grad`.",
+            "tensors that require gradients; then `torch.autograd.grad`.",
             "By hand: x(2) = 1.5 exp(2θ), and L = x(2)**2 / 2. Differentiate L with respect to θ "
             "and to x0.",
         ],
-        otherwise="Check the problem: θ = -0.7, x0 = 1.5, T = 2, L = x(2)**2 / 2, and the order (dL/dtheta, dL/dx0). "
-        "Four digits are needed: lower the tolerances.",
-        meaning="In closed form T x(T)² and x(T)² / x0. Note that a(t) x(t) is the same at all t here, so that "
-        "dL/dtheta, its integral, is T times that number.",
+        otherwise="Check the problem: θ = -0.7, x0 = 1.5, T = 2, L = x(2)**2 / 2, and the order "
+        "(dL/dtheta, dL/dx0). Four digits are needed: lower the tolerances.",
+        meaning="In closed form T x(T)² and x(T)² / x0. Note that a(t) x(t) is the same at all t "
+        "here, so that dL/dtheta, its integral, is T times that number.",
     )
 )
 
@@ -86,7 +86,7 @@ def pull_back(theta, t, g):
     return a + g[0]
 
 
-def _overwrites(theta, t, g):
+def _overwrites(theta: float, t: Sequence[float], g: Sequence[float]) -> float:
     a = 0.0
     for i in range(len(t) - 1, 0, -1):
         a = g[i]
@@ -94,22 +94,22 @@ def _overwrites(theta, t, g):
     return a
 
 
-def _overwrites_but_for_the_first(theta, t, g):
+def _overwrites_but_for_the_first(theta: float, t: Sequence[float], g: Sequence[float]) -> float:
     return _overwrites(theta, t, g) + g[0]
 
 
-def _without_the_first(theta, t, g):
+def _without_the_first(theta: float, t: Sequence[float], g: Sequence[float]) -> float:
     return pull_back(theta, t, g) - g[0]
 
 
-def _jumps_late(theta, t, g):
+def _jumps_late(theta: float, t: Sequence[float], g: Sequence[float]) -> float:
     a = 0.0
     for i in range(len(t) - 1, 0, -1):
         a = a * math.exp(theta * (t[i] - t[i - 1])) + g[i]
     return a + g[0]
 
 
-def _wrong_way(theta, t, g):
+def _wrong_way(theta: float, t: Sequence[float], g: Sequence[float]) -> float:
     return pull_back(-theta, t, g)
 
 
@@ -152,8 +152,7 @@ register(
                 "wrong way",
                 _wrong_way,
                 "The sign of the exponent: a' = -theta a, followed from t[i] down to t[i - 1], "
-                "multiplies a by "
-                "exp(+theta (t[i] - t[i - 1])).",
+                "multiplies a by exp(+theta (t[i] - t[i - 1])).",
             ),
         ],
         hints=[
@@ -162,15 +161,16 @@ register(
             "Which line forgets what a was before?",
             "Two repairs: `a = a + g[i]` in the loop, and g[0] added at the end.",
         ],
-        otherwise="The answer is the sum of g[i] exp(theta (t[i] - t[0])) over all i. Compare yours with it.",
-        meaning="The gradient is linear in g: every observation sends its own share back, and the shares add up. "
-        "The package's line is `a = a + grad_y[i]`.",
+        otherwise="The answer is the sum of g[i] exp(theta (t[i] - t[0])) over all i. Compare "
+        "yours with it.",
+        meaning="The gradient is linear in g: every observation sends its own share back, and the "
+        "shares add up. The package's line is `a = a + grad_y[i]`.",
     )
 )
 
 
-def fewest_snapshots():
-    def cost(steps, snapshots):
+def fewest_snapshots() -> int:
+    def cost(steps: int, snapshots: int) -> int:
         if snapshots == 1 or steps <= 1:
             return steps * (steps - 1) // 2
         k = best_split(steps, snapshots)
@@ -183,7 +183,7 @@ def fewest_snapshots():
 
 
 @lru_cache(maxsize=1)
-def _answer():
+def _answer() -> int:
     return fewest_snapshots()
 
 
@@ -225,13 +225,13 @@ register(
             "Loop upward from s = 1 and stop at the first s with cost(1000, s) <= 2000.",
         ],
         otherwise="Print cost(1000, s) for s = 10, 20, 30, 40, 50 first.",
-        meaning="A few dozen states instead of a thousand, for two more forward solves. Half as many "
-        "snapshots cost less than one solve more: few states buy much.",
+        meaning="A few dozen states instead of a thousand, for two more forward solves. Half as "
+        "many snapshots cost less than one solve more: few states buy much.",
     )
 )
 
 
-def the_gradient_to_use():
+def the_gradient_to_use() -> str:
     return "checkpoint"
 
 
@@ -260,8 +260,8 @@ register(
             Mistake(
                 "interpolated",
                 "interpolated",
-                "It survives contraction, but keeps a polynomial for each of the 10 000 steps, "
-                "and it is not exact.",
+                "It survives contraction, but keeps a polynomial for each of the 10 000 steps, and "
+                "it is not exact.",
             ),
             Mistake(
                 "reversible",
@@ -275,7 +275,8 @@ register(
             "Of the three that are left, strike out what cannot stand contraction.",
         ],
         otherwise="Compare the table above, row by row.",
-        meaning="With `snapshots=300` no step is computed again more than twice, for C(302, 2) = 45 451 steps would "
-        "be reachable so; and the gradient is that of the computed solution, to rounding.",
+        meaning="With `snapshots=300` no step is computed again more than twice, for C(302, 2) = "
+        "45 451 steps would be reachable so; and the gradient is that of the computed solution, to "
+        "rounding.",
     )
 )

@@ -1,5 +1,9 @@
 """Lesson 06: figures."""
 
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ...plotting import (
@@ -11,11 +15,14 @@ from ...plotting import (
     PURPLE,
     SKY,
     VERMILLION,
+    Picture,
     exact_line,
     figure,
     label_line,
     room_for_labels,
 )
+from .adjoint import Adjoint, Reverse
+from .costs import Row
 
 COLORS = {
     "direct": BLUE,
@@ -27,16 +34,21 @@ COLORS = {
 }
 
 
-def memory_figure(steps, kept, peak=None):
+def memory_figure(
+    steps: Sequence[int],
+    kept: Mapping[str, Sequence[int]],
+    peak: Mapping[str, Sequence[int]] | None = None,
+) -> Picture:
     """A figure: bytes over steps (n,), one line per mode, logarithmic.
 
-    kept, peak: from the name of a mode to its bytes (n,): after the forward pass, and the most at
-    any time.
+    kept, peak: mode -> bytes (n,), after the forward pass, and the most at any time.
     """
-    panels = [("kept for the backward pass (KB)", kept), ("peak of both passes (KB)", peak)]
-    panels = [panel for panel in panels if panel[1]]
-    fig, axes = figure(ncols=len(panels), size=(6.6 if len(panels) == 1 else 9.0, 3.4), sharey=True)
-    for ax, (what, table) in zip([axes] if len(panels) == 1 else axes, panels):
+    panels = {"kept for the backward pass (KB)": kept}
+    if peak:
+        panels["peak of both passes (KB)"] = peak
+    size = (9.0, 3.4) if peak else (6.6, 3.4)
+    fig, _ = figure(ncols=len(panels), size=size, sharey=True)
+    for ax, (what, table) in zip(fig.axes, panels.items()):
         lines = {}
         for mode, values in table.items():
             (lines[mode],) = ax.loglog(steps, [v / 1024 for v in values], "o-", color=COLORS[mode])
@@ -51,30 +63,22 @@ def memory_figure(steps, kept, peak=None):
     return fig
 
 
-def draw_costs(fig, rows, chosen):
+def draw_costs(fig: Figure, rows: Mapping[str, Row], chosen: str) -> None:
     """Bytes, evaluations and errors of every mode, one row each, the chosen one in color."""
-    names = list(rows)
     left, middle, right = fig.subplots(1, 3, sharey=True, width_ratios=[1, 1, 1.15])
-    for i, name in enumerate(names):
-        row, picked = rows[name], name == chosen
-        color, alpha = (COLORS[name], 1.0) if picked else (GRAY, 0.45)
-        left.barh(i, row["kept"] / 1024, 0.6, left=0.1, color=color, alpha=alpha)
-        middle.barh(i - 0.17, row["forward"], 0.26, left=1, color=color, alpha=alpha)
-        if row["backward"]:
-            middle.barh(
-                i + 0.17,
-                row["backward"],
-                0.26,
-                left=1,
-                color=color,
-                alpha=alpha,
-                hatch="////",
-                edgecolor="w",
-            )
-        own, error = (min(max(row[key], 1e-17), 1e4) for key in ("own_error", "error"))
-        right.plot(own, i, "o", color=color, markerfacecolor="none", markersize=8, alpha=alpha)
-        right.plot(error, i, "o", color=color, markersize=6, alpha=alpha)
-    left.set_yticks(range(len(names)), names)
+    for i, (mode, row) in enumerate(rows.items()):
+        color = COLORS[mode] if mode == chosen else GRAY
+        alpha = 1.0 if mode == chosen else 0.45
+        style = {"color": color, "alpha": alpha}
+        left.barh(i, row.price.kept / 1024, 0.6, left=0.1, **style)
+        middle.barh(i - 0.17, row.price.forward, 0.26, left=1, **style)
+        if row.price.backward:
+            hatched = {**style, "hatch": "////", "edgecolor": "w"}
+            middle.barh(i + 0.17, row.price.backward, 0.26, left=1, **hatched)
+        own, error = (min(max(value, 1e-17), 1e4) for value in (row.own_error, row.error))
+        right.plot(own, i, "o", markerfacecolor="none", markersize=8, **style)
+        right.plot(error, i, "o", markersize=6, **style)
+    left.set_yticks(range(len(rows)), list(rows))
     left.set(xscale="log", xlim=(1, 4e3), xlabel="KB kept")
     left.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
     middle.set_xscale("log")
@@ -85,9 +89,8 @@ def draw_costs(fig, rows, chosen):
         xlim=(1e-18, 1e5),
         xlabel="error: of the gradient (dot),\nagainst its own steps (ring)",
     )
-    right.set_xticks(
-        [1e-16, 1e-12, 1e-8, 1e-4, 1], ["1e-16", "1e-12", "1e-8", "1e-4", "1"]
-    )  # quicker than powers
+    # Words are drawn quicker than powers.
+    right.set_xticks([1e-16, 1e-12, 1e-8, 1e-4, 1], ["1e-16", "1e-12", "1e-8", "1e-4", "1"])
     left.invert_yaxis()
     for ax in (left, middle, right):
         ax.grid(axis="y", visible=False)
@@ -95,69 +98,65 @@ def draw_costs(fig, rows, chosen):
         ax.tick_params(axis="y", length=0)
 
 
-def draw_adjoint(axes, data):
+def draw_adjoint(top: Axes, bottom: Axes, data: Adjoint) -> None:
     """The solution with its data above, the adjoint with its jumps below."""
-    top, bottom = axes
-    t, observed = data["t"], data["times"]
-    top.plot(t, data["x"], color=BLUE)
-    top.vlines(observed, data["x_at"], data["targets"], color=GRAY, linewidth=1)
-    top.plot(observed, data["targets"], "o", color=EXACT, markersize=5)
+    top.plot(data.t, data.x, color=BLUE)
+    top.vlines(data.times, data.x_at, data.targets, color=GRAY, linewidth=1)
+    top.plot(data.times, data.targets, "o", color=EXACT, markersize=5)
     top.set(ylabel="x, and data")
-    color = BLUE if data["adds"] else VERMILLION
-    for piece_t, piece_a in data["pieces"]:
-        bottom.plot(piece_t, piece_a, color=color)
-    for time, before, after in data["jumps"]:
-        bottom.plot([time, time], [before, after], ":", color=color, linewidth=1.4)
-        bottom.plot(time, after, "o", color=color, markersize=4)
-    for piece_t, piece_a in data["exact"]:
-        exact_line(piece_t, piece_a, ax=bottom, label=None, zorder=3, linewidth=1.4)
+    color = _color_of(data)
+    for t, a in data.pieces:
+        bottom.plot(t, a, color=color)
+    for jump in data.jumps:
+        bottom.plot(2 * [jump.time], jump[1:], ":", color=color, linewidth=1.4)
+        bottom.plot(jump.time, jump.after, "o", color=color, markersize=4)
+    for t, a in data.exact:
+        exact_line(t, a, ax=bottom, label=None, zorder=3, linewidth=1.4)
     bottom.axhline(0, color=GRAY, linewidth=0.7)
     bottom.set(xlabel="t", ylabel="adjoint a")
 
 
-def jumps_figure(good, bad):
-    """A figure: solution and adjoint, by adding and by overwriting; `draw_adjoint`'s data for both."""
+def _color_of(data: Adjoint) -> str:
+    return BLUE if data.adds else VERMILLION
+
+
+def jumps_figure(good: Adjoint, bad: Adjoint) -> Picture:
+    """A figure: solution and adjoint, by adding and by overwriting."""
     fig, axes = figure(nrows=2, ncols=2, size=(8.6, 4.2), sharex=True, sharey="row")
-    for column, (data, title) in enumerate(((good, "add"), (bad, "overwrite"))):
-        draw_adjoint(axes[:, column], data)
-        axes[0, column].set_title(title, color=BLUE if data["adds"] else VERMILLION)
+    for (top, bottom), data, title in zip(axes.T, (good, bad), ("add", "overwrite")):
+        draw_adjoint(top, bottom, data)
+        top.set_title(title, color=_color_of(data))
     for ax in axes[:, 1]:
         ax.set_ylabel("")
     return fig
 
 
-def draw_reverse(axes, data):
+def draw_reverse(left: Axes, right: Axes, data: Reverse) -> None:
     """x(t), exact and as it comes back, and the distance between the two."""
-    left, right = axes
-    exact_line(data["t"], data["exact"], ax=left, label=None)
-    left.plot(data["t"], data["back"].clamp(-10, 10), color=VERMILLION)
-    left.set(
-        xlim=(0, 2), ylim=(-0.35, 1.6), xlabel="t  (the way back goes to the left)", ylabel="x"
-    )
+    exact_line(data.t, data.exact, ax=left, label=None)
+    left.plot(data.t, data.back.clamp(-10, 10), color=VERMILLION)
+    left.set(xlim=(0, 2), ylim=(-0.35, 1.6), ylabel="x")
+    left.set_xlabel("t  (the way back goes to the left)")
     left.text(0.05, -0.25, "x on the way back", color=VERMILLION)
     left.text(1.95, -0.25, "exact (dashed)", color=EXACT, ha="right")
-    error = (data["back"] - data["exact"]).abs().clamp(1e-17, 1e17)
-    right.semilogy(data["t"], error, color=VERMILLION)
-    right.semilogy(data["t"], data["growth"].clamp(1e-17, 1e17), ":", color=GRAY)
+    error = (data.back - data.exact).abs()
+    right.semilogy(data.t, error.clamp(1e-17, 1e17), color=VERMILLION)
+    right.semilogy(data.t, data.growth.clamp(1e-17, 1e17), ":", color=GRAY)
     right.set(xlim=(0, 2), ylim=(1e-16, 1e17), xlabel="t", ylabel="error of x")
-    right.set_yticks(
-        [1e-16, 1e-8, 1, 1e8, 1e16], ["1e-16", "1e-8", "1", "1e8", "1e16"]
-    )  # quicker than powers
+    # Words are drawn quicker than powers.
+    right.set_yticks([1e-16, 1e-8, 1, 1e8, 1e16], ["1e-16", "1e-8", "1", "1e8", "1e16"])
     right.yaxis.set_minor_locator(NullLocator())
-    right.text(
-        1.97, 1e15, "dotted: error at T, times exp(λ(T - t))", color=GRAY, ha="right", fontsize=9.5
-    )
+    words = "dotted: error at T, times exp(λ(T - t))"
+    right.text(1.97, 1e15, words, color=GRAY, ha="right", fontsize=9.5)
 
 
-def reverse_figure(data_of):
-    """A figure: errors of x on the way back, one line per rate; `data_of` maps lambda to
-    `draw_reverse`'s data.
-    """
+def reverse_figure(data_of: Mapping[float, Reverse]) -> Picture:
+    """A figure: errors of x on the way back, one line per rate lambda."""
     fig, ax = figure(size=(7.2, 3.4))
     lines = {}
     for (lam, data), color in zip(data_of.items(), (SKY, BLUE, ORANGE, VERMILLION)):
-        error = (data["back"] - data["exact"]).abs().clamp(min=1e-17)
-        (lines[lam],) = ax.semilogy(data["t"].flip(0), error.flip(0), color=color)
+        error = (data.back - data.exact).abs().clamp(min=1e-17)
+        (lines[lam],) = ax.semilogy(data.t.flip(0), error.flip(0), color=color)
     ax.axhline(1, color=EXACT, linewidth=0.8, linestyle=(0, (5, 3)))
     ax.set(
         xlabel="t, from T = 2 back to 0", ylabel="error of x", xlim=(2, -0.35), ylim=(1e-12, 1e10)
@@ -170,9 +169,12 @@ def reverse_figure(data_of):
     return fig
 
 
-def tolerance_figure(tols, errors):
-    """A figure: error of the gradient over tolerance (n,). `errors`: panel's title -> mode ->
-    errors (n,).
+def tolerance_figure(
+    tols: Sequence[float], errors: Mapping[str, Mapping[str, Sequence[float]]]
+) -> Picture:
+    """A figure: errors of gradients over tolerances (n,).
+
+    errors: title of a panel -> mode -> errors (n,).
     """
     fig, axes = figure(ncols=len(errors), size=(9.0, 3.5), sharey=True)
     for ax, (title, table) in zip(axes, errors.items()):
@@ -193,9 +195,10 @@ def tolerance_figure(tols, errors):
     return fig
 
 
-def ratio_figure(tols, ratios):
-    """A figure: evaluations backward / forward over tolerance (n,), one line per problem, and the
-    paper's half.
+def ratio_figure(tols: Sequence[float], ratios: Mapping[str, Sequence[float]]) -> Picture:
+    """A figure: evaluations backward / forward over tolerances (n,), and the paper's half.
+
+    ratios: name of a problem -> ratios (n,).
     """
     fig, ax = figure(size=(7.2, 3.3))
     lines = {}

@@ -1,9 +1,11 @@
-"""Exercises of lesson 12."""
+"""Exercises of lesson 12. A solution that is a function has the signature of the lesson's stub."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ... import odeint
 from ...course.answers import array, function
@@ -15,13 +17,16 @@ def masked_log_prob(x, mask, mean, sigma):
     return torch.where(mask, entries, 0.0).sum()
 
 
-def _entries(x, mean, sigma):
+def _entries(x: Tensor, mean: Tensor, sigma: float) -> Tensor:
     return -(((x - mean) / sigma) ** 2) / 2 - math.log(sigma) - math.log(2 * math.pi) / 2
 
 
-def _case(x, mask, mean, sigma):
-    x, mean = (torch.tensor(values, dtype=torch.float64) for values in (x, mean))
-    return x, torch.tensor(mask), mean, sigma
+def _case(
+    x: Sequence, mask: Sequence, mean: Sequence, sigma: float
+) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Arguments of `masked_log_prob`, from lists."""
+    observed = torch.tensor(x, dtype=torch.float64)
+    return observed, torch.tensor(mask), torch.tensor(mean, dtype=torch.float64), sigma
 
 
 register(
@@ -61,8 +66,8 @@ register(
             Mistake(
                 "a mean",
                 lambda x, mask, mean, sigma: _entries(x, mean, sigma)[mask].mean(),
-                "You take a mean over the observed entries. Log-likelihoods of independent "
-                "entries add up.",
+                "You take a mean over the observed entries. "
+                "Log-likelihoods of independent entries add up.",
             ),
             Mistake(
                 "constant forgotten",
@@ -76,30 +81,31 @@ register(
                 lambda x, mask, mean, sigma: (_entries(x, mean, sigma) + math.log(sigma))[
                     mask
                 ].sum(),
-                "The density of a Gaussian has the factor 1 / σ. Without it, a large σ would cost "
-                "nothing.",
+                "The density of a Gaussian has the factor 1 / σ. Without it, "
+                "a large σ would cost nothing.",
             ),
         ],
         hints=[
-            "First write the logarithm of the density for every entry, as if all had been "
-            "observed.",
+            "First write the logarithm of the density for every entry, "
+            "as if all had been observed.",
             "log N(x; m, σ²) = -(x - m)² / (2σ²) - log σ - log(2π) / 2.",
             "`torch.where(mask, entries, 0.0).sum()` leaves out what is hidden.",
         ],
         otherwise="Write the log-density for each entry, and add up those that are observed.",
-        meaning="The mask decides which terms exist. `torch.where` is safer than `entries * mask`: where x is NaN, "
-        "NaN * 0 is still NaN. A series with few observations has a short sum, and the KL term "
-        "then weighs more: the "
-        "posterior stays near the prior, and the band is wide.",
+        meaning=(
+            "The mask decides which terms exist. `torch.where` is safer than `entries * mask`: "
+            "where x is NaN, NaN * 0 is still NaN. A series with few observations has a short "
+            "sum, and the KL term then weighs more: the posterior stays near the prior, and "
+            "the band is wide."
+        ),
     )
 )
 
 
-def first_weights():
-    forward, backward = 0.0, 0.0
-    for place in range(
-        10
-    ):  # observation 0 is read first when reading forward, last when reading backward
+def first_weights() -> list[float]:
+    forward = backward = 0.0
+    # Observation 0 is read first when reading forward, last when reading backward.
+    for place in range(10):
         forward = 0.8 * forward + 0.2 * (place == 0)
         backward = 0.8 * backward + 0.2 * (place == 9)
     return [forward, backward]
@@ -133,21 +139,26 @@ register(
             Mistake(
                 "no forgetting",
                 [0.2, 0.2],
-                "Each later observation multiplies what is there by 0.8. How many are later, in "
-                "each direction?",
+                "Each later observation multiplies what is there by 0.8. How many are later, "
+                "in each direction?",
             ),
         ],
         hints=[
             "Write the rule down for three observations, and multiply out.",
-            "The observation that was read k steps before the end has been multiplied by 0.8 k "
-            "times.",
+            "The observation that was read k steps before the end has been "
+            "multiplied by 0.8 k times.",
             "Going forward, nine observations are read after the first one. Going backward, none.",
         ],
-        otherwise="Follow one observation: it enters with 0.2, and each one read after it multiplies by 0.8.",
-        meaning="Near t = 0 the backward reader knows seven times as much, and z(0) is what we ask for. A GRU "
-        "can learn to forget less, so that this is a head start and no law. An encoder that reads "
-        "forward is natural "
-        "where the latent of the *last* time is asked for.",
+        otherwise=(
+            "Follow one observation: it enters with 0.2, "
+            "and each one read after it multiplies by 0.8."
+        ),
+        meaning=(
+            "Near t = 0 the backward reader knows seven times as much, and z(0) is what we "
+            "ask for. A GRU can learn to forget less, so that this is a head start and no "
+            "law. An encoder that reads forward is natural where the latent of the *last* "
+            "time is asked for."
+        ),
     )
 )
 
@@ -159,19 +170,18 @@ def log_prob(rate, t, end):
     return rate(t).log().sum() - integral
 
 
-def _integral(rate, end):
+def _integral(rate: Callable[[Tensor], Tensor], end: float) -> Tensor:
     s = torch.linspace(0, end, 2001, dtype=torch.float64)
     return torch.trapezoid(rate(s), s)
 
 
-def _growing(t):
+def _growing(t: Tensor) -> Tensor:
     return 0.5 + 0.4 * t
 
 
-def _waving(t):
-    t = (
-        t if isinstance(t, torch.Tensor) else torch.tensor(t, dtype=torch.float64)
-    )  # a tensor keeps its precision
+def _waving(t: Tensor | float) -> Tensor:
+    if not isinstance(t, Tensor):  # one keeps its precision
+        t = torch.tensor(t, dtype=torch.float64)
     return 2.0 + 1.5 * torch.sin(t)
 
 
@@ -206,8 +216,8 @@ register(
             Mistake(
                 "no logarithm",
                 lambda rate, t, end: rate(t).sum() - _integral(rate, end),
-                "It is a log-density: the rates at the events are multiplied, so their logarithms "
-                "add up.",
+                "It is a log-density: the rates at the events are multiplied, "
+                "so their logarithms add up.",
             ),
             Mistake(
                 "rate at the end times the time",
@@ -216,26 +226,31 @@ register(
             ),
         ],
         hints=[
-            "Two parts: something about the events, and something about all the time in which "
-            "there was none.",
+            "Two parts: something about the events, and something about all the time in "
+            "which there was none.",
             "The second part is an integral from 0 to end: an ODE with the right-hand side "
             "rate(t), from 0.",
             "`odeint(lambda s, y: rate(s), torch.zeros((), dtype=torch.float64), "
             "torch.tensor([0.0, end]))[-1]`",
         ],
         otherwise="log p = sum of log rate(t_i) minus the integral of the rate from 0 to end.",
-        meaning="The solver finds the integral at the accuracy that you ask for. In a latent ODE the rate depends on "
-        "z, and the integral is one more entry of the same state: one solve gives both.",
+        meaning=(
+            "The solver finds the integral at the accuracy that you ask for. In a latent ODE "
+            "the rate depends on z, and the integral is one more entry of the same state: "
+            "one solve gives both."
+        ),
     )
 )
 
 
-def table_ratios():
-    rnn, latent_ode = [0.3937, 0.3202, 0.1813], [0.1642, 0.1502, 0.1346]
+def table_ratios() -> list[float]:
+    rnn = [0.3937, 0.3202, 0.1813]
+    latent_ode = [0.1642, 0.1502, 0.1346]
     return [a / b for a, b in zip(rnn, latent_ode)]
 
 
-_RNN, _LATENT = np.array([0.3937, 0.3202, 0.1813]), np.array([0.1642, 0.1502, 0.1346])
+_RNN = np.array([0.3937, 0.3202, 0.1813])
+_LATENT = np.array([0.1642, 0.1502, 0.1346])
 
 register(
     Exercise(
@@ -275,9 +290,13 @@ register(
             "Divide the RNN's row of the table by the latent ODE's.",
             "`torch.tensor([0.3937, ...]) / torch.tensor([0.1642, ...])`",
         ],
-        otherwise="For each of the three columns: the RNN's error divided by that of the latent ODE.",
-        meaning="The fewer the observations, the more the prior knowledge helps that the points lie on one smooth path "
-        "of one autonomous field. With 100 of 100 the advantage is a third. Compare the factors "
-        "measured here.",
+        otherwise=(
+            "For each of the three columns: the RNN's error divided by that of the latent ODE."
+        ),
+        meaning=(
+            "The fewer the observations, the more the prior knowledge helps that the points lie on "
+            "one smooth path of one autonomous field. With 100 of 100 the advantage is a third. "
+            "Compare the factors measured here."
+        ),
     )
 )

@@ -1,9 +1,12 @@
 """Lesson 12: figures."""
 
 import statistics
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
+from torch import Tensor
 
 from ...plotting import (
     BLUE,
@@ -13,65 +16,59 @@ from ...plotting import (
     ORANGE,
     PURPLE,
     VERMILLION,
+    Picture,
     exact_line,
     figure,
     label_line,
 )
+from .bands import Parts
+from .runs import Data
 
 COLORS = {"RNN": VERMILLION, "latent ODE": BLUE, "ODE-RNN": GREEN}
 REACH = 5.9  # of the plane that is shown
 
 
-def plane(ax):
+def plane(ax: Axes) -> None:
     """Make axes a piece of the plane that holds every spiral."""
-    ax.set(
-        xlim=(-REACH, REACH),
-        ylim=(-REACH, REACH),
-        aspect="equal",
-        xticks=(-4, 0, 4),
-        yticks=(-4, 0, 4),
-    )
+    ends = (-REACH, REACH)
+    ticks = (-4, 0, 4)
+    ax.set(xlim=ends, ylim=ends, xticks=ticks, yticks=ticks, aspect="equal")
 
 
-def spirals_figure(data, rows, paths=None, beyond=True):
+def spirals_figure(
+    data: Data, rows: Sequence[int], paths: Mapping[str, Tensor] = {}, beyond: bool = True
+) -> Picture:
     """A figure: in the plane, what is observed of some spirals, the truth, and what is predicted.
 
-    data: `Data`; rows: which series; paths: None, or name -> predictions (B, S, 2); beyond: show
-    the truth there.
+    rows: which of the series; paths: name -> predictions (B, S, 2); beyond: show the truth.
     """
     fig, axes = figure(ncols=len(rows), size=(9.4, 2.75 if paths else 2.55))
     points = len(data.spirals.t)
     for ax, row in zip(axes, rows):
-        clean, seen = data.spirals.clean[row], data.batch.x[row][data.batch.mask[row, :, 0]]
+        clean = data.spirals.clean[row]
+        seen = data.batch.x[row][data.batch.mask[row, :, 0]]
         plane(ax)
         if beyond:
             exact_line(*clean.T, ax=ax, label=None)
         ax.plot(*seen.T, ".", color=ORANGE, markersize=5)
         errors = []
-        for name, x in (paths or {}).items():
-            x = x[row]
+        for name, predicted in paths.items():
+            x = predicted[row]
             ax.plot(*x.T.clamp(-REACH, REACH), color=COLORS[name], linewidth=1.8)
             error = (x[-(len(clean) - points) :] - clean[points:]).square().mean().sqrt()
             errors.append(f"{name}: off by {error:.2f}")
         if errors:
-            ax.set_title(
-                "\n".join(errors), fontsize=10, color=COLORS[name] if len(errors) == 1 else EXACT
-            )
+            color = COLORS[name] if len(errors) == 1 else EXACT
+            ax.set_title("\n".join(errors), fontsize=10, color=color)
     return fig
 
 
-def clocks_figure(t, mask):
+def clocks_figure(t: Tensor, mask: Tensor) -> Picture:
     """A figure: the times of some series, each a line; t (B, T), mask (B, T, D)."""
     fig, ax = figure(size=(7.4, 2.1))
     for i, (times, seen) in enumerate(zip(t, mask[..., 0])):
-        ax.plot(
-            times[seen],
-            torch.full_like(times[seen], i),
-            "|",
-            color=ORANGE,
-            markersize=13,
-            markeredgewidth=1.6,
-        )
+        height = torch.full_like(times[seen], i)
+        ax.plot(times[seen], height, "|", color=ORANGE, markersize=13, markeredgewidth=1.6)
     ax.set(xlabel="t", yticks=range(len(t)), ylim=(-0.7, len(t) - 0.3))
     ax.set_yticklabels([f"series {i}" for i in range(len(t))])
     ax.invert_yaxis()
@@ -79,57 +76,47 @@ def clocks_figure(t, mask):
     return fig
 
 
-def errors_figure(errors):
-    """A figure: which share of the spirals is continued with at most what error. errors: name ->
-    (B,).
-    """
+def errors_figure(errors: Mapping[str, Tensor]) -> Picture:
+    """A figure: which share of the spirals is continued with at most what error; name -> (B,)."""
     fig, ax = figure(size=(7.4, 3.1))
-    for name, each in errors.items():
-        each = each.sort().values
+    for name, values in errors.items():
+        each = values.sort().values
         share = torch.arange(1, len(each) + 1) / len(each)
-        (line,) = ax.plot(each, 100 * share, color=COLORS.get(name, GRAY), drawstyle="steps-post")
-        middle = len(each) // 2
-        ax.plot(each[middle], 50, "o", color=line.get_color())
-        label_line((float(each[middle]), 50), name, ax=ax, color=line.get_color(), dx=8, dy=-8)
-    ax.set(
-        xscale="log",
-        xlim=(0.05, 12),
-        ylim=(0, 101),
-        xlabel="error of a spiral's continuation (root mean square)",
-    )
+        ax.plot(each, 100 * share, color=COLORS[name], drawstyle="steps-post")
+        middle = float(each[len(each) // 2])
+        ax.plot(middle, 50, "o", color=COLORS[name])
+        label_line((middle, 50), name, ax=ax, color=COLORS[name], dx=8, dy=-8)
+    ax.set(xscale="log", xlim=(0.05, 12), ylim=(0, 101))
+    ax.set_xlabel("error of a spiral's continuation (root mean square)")
     ax.set_xticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_ylabel("% of the spirals")
     return fig
 
 
-def bands_figure(counts, width, covered):
+def bands_figure(counts: Sequence[int], width: Parts, covered: Parts) -> Picture:
     """A figure: mean half width of the band, and the share of the truth in it, over the number of
     observations.
-
-    width, covered: {"between": (n,), "beyond": (n,)}.
     """
-    fig, axes = figure(ncols=2, size=(9.4, 3.0))
-    places = {"between": ("observed time", BLUE), "beyond": ("beyond", PURPLE)}
-    for ax, values, scale in zip(axes, (width, covered), (1, 100)):
-        lines = [
-            ax.plot(counts, [scale * v for v in values[key]], "o-", color=c)[0]
-            for key, (_, c) in places.items()
-        ]
-        ax.set(
-            xlabel="observations", ylim=(0, 105 if scale == 100 else 1.15 * max(width["beyond"]))
-        )
-        ax.set_xlim(0, 1.62 * counts[-1])
+    fig, (left, right) = figure(ncols=2, size=(9.4, 3.0))
+    left.set(ylim=(0, 1.15 * max(width.beyond)), ylabel="mean half width of the band")
+    right.set(ylim=(0, 105), ylabel="% of the truth in the band")
+    for ax, parts, scale in ((left, width, 1), (right, covered, 100)):
+        between, beyond = ([scale * value for value in part] for part in parts)
+        ax.set(xlabel="observations", xlim=(0, 1.62 * counts[-1]))
         ax.set_xticks(counts[1:])
-        for line, (name, _) in zip(lines, places.values()):
-            label_line(line, name)
-    exact_line([0, 1.05 * counts[-1]], [90, 90], ax=axes[1], label="promised: 90 %")
-    axes[0].set_ylabel("mean half width of the band")
-    axes[1].set_ylabel("% of the truth in the band")
+        label_line(ax.plot(counts, between, "o-", color=BLUE)[0], "observed time")
+        label_line(ax.plot(counts, beyond, "o-", color=PURPLE)[0], "beyond")
+    exact_line([0, 1.05 * counts[-1]], [90, 90], ax=right, label="promised: 90 %")
     return fig
 
 
-def between_figure(clean, seen, series, after):
+def between_figure(
+    clean: tuple[Tensor, Tensor],
+    seen: tuple[Tensor, Tensor],
+    series: Mapping[str, Tensor],
+    after: float,
+) -> Picture:
     """A figure: what recurrent nets predict at every time, from what they have read until then.
 
     clean: times (S,) and the truth (S,); seen: times (n,) and values (n,); series: name ->
@@ -147,7 +134,11 @@ def between_figure(clean, seen, series, after):
     return fig
 
 
-def table_figure(found, counts, paper):
+def table_figure(
+    found: Callable[[str, int, str], list[float]],
+    counts: Sequence[int],
+    paper: Mapping[str, Sequence[float]],
+) -> Picture:
     """A figure: errors beyond the observations, a dot for each seed; beside them the paper's
     numbers.
 
@@ -160,20 +151,13 @@ def table_figure(found, counts, paper):
         for i, count in enumerate(counts):
             row = found(name, count, "beyond")
             left.plot([i + shift] * len(row), row, "o", color=color, markersize=5)
-            middle.append((i + shift, statistics.median(row)) if row else (i + shift, float("nan")))
+            middle.append((i + shift, statistics.median(row) if row else float("nan")))
         left.plot(*zip(*middle), color=color, alpha=0.5)
-        label_line(
-            middle[0],
-            name,
-            ax=left,
-            color=color,
-            dx=-9,
-            dy=-14 if name == "latent ODE" else 0,
-            ha="right",
-        )
-    for name, row in paper.items():
-        right.plot(range(len(counts)), row, "o-", color=COLORS[name])
-        right.text(0.05, row[0] + 0.015, name, color=COLORS[name], va="bottom")
+        dy = -14 if name == "latent ODE" else 0
+        label_line(middle[0], name, ax=left, color=color, dx=-9, dy=dy, ha="right")
+    for name, errors in paper.items():
+        right.plot(range(len(counts)), errors, "o-", color=COLORS[name])
+        right.text(0.05, errors[0] + 0.015, name, color=COLORS[name], va="bottom")
     for ax, title in (
         (left, "here: a dot for each seed, lines through the medians"),
         (right, "Chen et al., Table 2"),
@@ -186,22 +170,22 @@ def table_figure(found, counts, paper):
     return fig
 
 
-def events_figure(sequences, times, true, learned=None):
-    """A figure: events of some sequences as ticks, and their rate: the true one (S,) at times (S,),
-    the learned one.
+def events_figure(
+    sequences: Sequence[Tensor], times: Tensor, true: Tensor, learned: Tensor
+) -> Picture:
+    """A figure: events of some sequences as ticks, and their rate, the true one (S,) and the
+    learned one (S,), at times (S,).
     """
     fig, (upper, lower) = figure(nrows=2, size=(7.6, 3.7), sharex=True, height_ratios=(1, 2))
     for i, events in enumerate(sequences):
-        upper.plot(
-            events, torch.full_like(events, i), "|", color=ORANGE, markersize=6, markeredgewidth=1.4
-        )
+        height = torch.full_like(events, i)
+        upper.plot(events, height, "|", color=ORANGE, markersize=6, markeredgewidth=1.4)
     upper.set(yticks=[], ylabel="events", ylim=(-1, len(sequences)))
     upper.grid(visible=False)
     exact_line(times, true, ax=lower, label=None)
     lower.text(0.02, 0.9, "dashed: the true rate", transform=lower.transAxes, color=EXACT)
-    if learned is not None:
-        lower.plot(times, learned, color=BLUE)
-        lower.text(0.36, 0.9, "solid: the learned rate", transform=lower.transAxes, color=BLUE)
+    lower.plot(times, learned, color=BLUE)
+    lower.text(0.36, 0.9, "solid: the learned rate", transform=lower.transAxes, color=BLUE)
     lower.set(xlabel="t", ylabel="events per unit of time", ylim=(0, 1.45 * float(true.max())))
     lower.set_xlim(float(times[0]), float(times[-1]))
     return fig

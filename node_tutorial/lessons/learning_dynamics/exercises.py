@@ -1,8 +1,11 @@
-"""Exercises of lesson 05."""
+"""Exercises of lesson 05. What learners write is not annotated, as in the lesson."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ... import odeint
 from ...course.answers import function, number
@@ -10,9 +13,9 @@ from ...course.exercises import Exercise, Mistake, register
 from ...data import exact_spiral, observe, spiral
 
 
-def longest_horizon():
-    # The loss 2 - 2 sin(x) / x has its first maximum beside the truth where its slope is zero: x
-    # cos(x) = sin(x).
+def longest_horizon() -> float:
+    # The loss 2 - 2 sin(x) / x has its first maximum beside the truth where its slope is zero:
+    # x cos(x) = sin(x).
     low, high = math.pi, 1.5 * math.pi
     while high - low > 1e-9:
         x = (low + high) / 2
@@ -68,10 +71,11 @@ register(
             "The first maximum is where the slope of sin(x) / x vanishes, that is tan(x) = x, "
             "between π and 1.5 π.",
         ],
-        otherwise="Use the formula of the loss: for which T does the start lie exactly on the edge of the valley?",
-        meaning="Beyond it, the start lies on a slope that leads away from the truth. Horizon times frequency error "
-        "must stay below 4.49: so a rough fit through short windows comes first, and then a long "
-        "horizon.",
+        otherwise="Use the formula of the loss: for which T does the start lie exactly on the edge "
+        "of the valley?",
+        meaning="Beyond it, the start lies on a slope that leads away from the truth. Horizon "
+        "times frequency error must stay below 4.49: so a rough fit through short windows comes "
+        "first, and then a long horizon.",
     )
 )
 
@@ -101,8 +105,8 @@ register(
             Mistake(
                 "the factor",
                 lambda lam, h: math.exp(lam * h),
-                "That is the factor by which the data grow in one step. Which θ gives Euler's "
-                "step the same factor?",
+                "That is the factor by which the data grow in one step. Which θ gives Euler's step "
+                "the same factor?",
             ),
             Mistake(
                 "sign",
@@ -117,8 +121,8 @@ register(
             Mistake(
                 "backward Euler",
                 lambda lam, h: (1 - math.exp(-lam * h)) / h,
-                "That is what the implicit Euler method would learn, whose step is x_new = x + h "
-                "θ x_new.",
+                "That is what the implicit Euler method would learn, whose step is x_new = x + h θ "
+                "x_new.",
             ),
         ],
         hints=[
@@ -127,23 +131,25 @@ register(
             "Solve 1 + h θ = exp(λ h) for θ.",
         ],
         otherwise="The loss is zero where 1 + h θ = exp(λ h).",
-        meaning="For λ = -1 and h = 0.5 it learns -0.787, wrong by a fifth, at a loss of zero. No test with these "
-        "steps can show it; a test with other steps does. The error is about λ²h / 2: it vanishes "
-        "only with h.",
+        meaning="For λ = -1 and h = 0.5 it learns -0.787, wrong by a fifth, at a loss of zero. No "
+        "test with these steps can show it; a test with other steps does. The error is about λ²h / "
+        "2: it vanishes only with h.",
     )
 )
 
 
-def largest_tolerance():
-    def truth(t):
+def largest_tolerance() -> float:
+    def truth(t: Tensor) -> Tensor:
         return exact_spiral(t, torch.tensor([2.0, 0.0]).double())
 
     t, y = observe(truth, 60, end=12.0, noise=0.1)
     right = (truth(t) - y).square().mean()
-    for tol in [10.0**-k for k in range(1, 9)]:
+
+    def error(tol: float) -> float:
         solution = odeint(spiral, truth(t[:1])[0], t, rtol=tol, atol=tol)
-        if abs((solution - y).square().mean() / right - 1) < 0.01:
-            return tol
+        return abs(float((solution - y).square().mean() / right) - 1)
+
+    return max(tol for tol in [10.0**-k for k in range(1, 9)] if error(tol) < 0.01)
 
 
 register(
@@ -182,11 +188,11 @@ register(
             "then the same mean.",
             "Print |loss / right loss - 1| for each, and look for the first below 0.01.",
         ],
-        otherwise="Print the relative error of the loss for every tolerance, and look for the first below 0.01.",
-        meaning="The solver has to be better than the noise, and not by much. With ten times less noise the answer is "
-        "ten times smaller: repeat with `noise=0.01`. What the solver does worse than the noise "
-        "is learned as if it "
-        "belonged to the law.",
+        otherwise="Print the relative error of the loss for every tolerance, and look for the "
+        "first below 0.01.",
+        meaning="The solver has to be better than the noise, and not by much. With ten times less "
+        "noise the answer is ten times smaller: repeat with `noise=0.01`. What the solver does "
+        "worse than the noise is learned as if it belonged to the law.",
     )
 )
 
@@ -206,15 +212,17 @@ def recover(t, x):
     return theta.item()
 
 
-def _faulty(grid=False, keep=False, uphill=False):
+def _faulty(
+    grid: bool = False, keep: bool = False, uphill: bool = False
+) -> Callable[[Tensor, Tensor], float]:
     """The loop of exercise 05.4 with some of its faults."""
 
-    def recover(t, x):
+    def recover(t: Tensor, x: Tensor) -> float:
         theta = torch.tensor(0.0, dtype=x.dtype, requires_grad=True)
         optimizer = torch.optim.SGD([theta], lr=0.3, maximize=uphill)
         times = torch.linspace(float(t[0]), float(t[-1]), len(t), dtype=t.dtype) if grid else t
 
-        def field(s, z):
+        def field(s: Any, z: Tensor) -> Tensor:
             return theta * z
 
         for _ in range(100):
@@ -229,7 +237,8 @@ def _faulty(grid=False, keep=False, uphill=False):
     return recover
 
 
-def _decay(theta, times):
+def _decay(theta: float, times: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """The arguments of `recover`: times, and the decay at them."""
     t = torch.tensor(times, dtype=torch.float64)
     return t, torch.exp(theta * t)
 
@@ -267,15 +276,16 @@ register(
             ),
         ],
         hints=[
-            "Print theta and the loss in every step. Does it converge? To what, for data made "
-            "with θ = -0.5?",
+            "Print theta and the loss in every step. Does it converge? To what, for data made with "
+            "θ = -0.5?",
             "One bug is in the line that makes the grid, the other one is a line that is missing.",
             "`odeint` takes the observation times themselves. `backward()` adds to the gradient "
-            "that is there already: "
-            "call `optimizer.zero_grad()` before it.",
+            "that is there already: call `optimizer.zero_grad()` before it.",
         ],
-        otherwise="Without noise, it returns the θ that the data were made with. Print θ and the loss in every step.",
-        meaning="With either bug the loss falls for a while, which is why such bugs survive. A test with data of a "
-        "known law finds them at once: make one for each training loop of your own.",
+        otherwise="Without noise, it returns the θ that the data were made with. Print θ and the "
+        "loss in every step.",
+        meaning="With either bug the loss falls for a while, which is why such bugs survive. A "
+        "test with data of a known law finds them at once: make one for each training loop of your "
+        "own.",
     )
 )

@@ -1,6 +1,12 @@
 """Lesson 05: figures."""
 
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, nn
 
 from ... import odeint
 from ...course.live import draw_loss
@@ -11,21 +17,31 @@ from ...plotting import (
     GRAY,
     ORANGE,
     VERMILLION,
+    Picture,
     exact_line,
     figure,
-    grid,
+    mesh,
     vector_field,
 )
-from .field_over_training import BOX, END, NOISE, truth
+from ...training import History
+from .observations import BOX, END, NOISE, TIMES, Field, truth
+
+LONG = torch.linspace(0, 2 * END, 481, dtype=torch.float64)  # the observations' time, twice
+LEVELS = [0, 10, 20, 40, 80, 160]  # of errors, in percent
+SLOWEST = 0.2  # errors of a field are relative to its length, or to this where it is shorter
 
 
-def forecast_figure(t, y, curves=None):
-    """A figure: observations in the plane and over time; `curves` maps names to (times, states up
-    to t = 24).
+def forecast_figure(
+    t: Tensor, y: Tensor, curves: Mapping[str, tuple[Tensor, Tensor]] | None = None
+) -> Picture:
+    """A figure: observations in the plane and over time, and up to two curves up to t = 24.
+
+    t, y: times (n,) and states (n, 2); curves: name -> times (T,) and states (T, 2).
     """
     fig, (left, right) = figure(ncols=2, size=(8.6, 3.5), width_ratios=(1, 1.5))
-    for ax, x in ((left, y[:, 0]), (right, t)):
-        ax.plot(x, y[:, 1] if ax is left else y[:, 0], ".", color=ORANGE, markersize=5, zorder=2.5)
+    dots = {"color": ORANGE, "markersize": 5, "zorder": 2.5}
+    left.plot(*y.T, ".", **dots)
+    right.plot(t, y[:, 0], ".", **dots)
     right.axvspan(END, 2 * END, color="#ECECEC", zorder=0)
     right.text(1.5 * END, -2.35, "no observations", color=GRAY, ha="center")
     for (name, (times, path)), color, side in zip(
@@ -34,23 +50,28 @@ def forecast_figure(t, y, curves=None):
         width = 1.6 if color == BLUE else 1.1
         left.plot(*path.detach().T.clamp(-4, 4), color=color, linewidth=width)
         right.plot(times, path.detach()[:, 0].clamp(-4, 4), color=color, linewidth=width)
-        right.text(
-            float(side == "right"), 1.02, name, color=color, ha=side, transform=right.transAxes
-        )
+        place = float(side == "right")
+        right.text(place, 1.02, name, color=color, ha=side, transform=right.transAxes)
     if curves:
-        fine = torch.linspace(0, 2 * END, 481, dtype=torch.float64)
-        exact_line(*truth(fine)[:241].T, ax=left, label=None)
-        exact_line(fine, truth(fine)[:, 0], ax=right, label=None)
+        exact_line(*truth(LONG)[:241].T, ax=left, label=None)
+        exact_line(LONG, truth(LONG)[:, 0], ax=right, label=None)
     left.set(xlim=BOX, ylim=BOX, xlabel="y₁", ylabel="y₂", aspect="equal")
-    right.set(xlim=(0, 2 * END), ylim=(-2.6, 2.6), xlabel="t", ylabel="y₁", xticks=range(0, 25, 4))
+    _over_time(right)
     return fig
 
 
-def slopes_figure(t, y, path):
-    """A figure: errors of slopes from differences, over the gap between observations; a path (T, 2)
-    up to t = 24.
+def _over_time(ax: Axes) -> None:
+    """The limits and labels of y₁ over a time twice as long as that of the observations."""
+    ax.set(xlim=(0, 2 * END), ylim=(-2.6, 2.6), xlabel="t", ylabel="y₁", xticks=range(0, 25, 4))
+
+
+def slopes_figure(t: Tensor, y: Tensor, path: Tensor) -> Picture:
+    """A figure: errors of slopes from differences over the gaps between observations; a path.
+
+    t, y: times (n,) and states (n, 2) of the observations; path: states (T, 2) up to t = 24.
     """
-    gaps, slopes = t.diff(), y.diff(dim=0) / t.diff()[:, None]
+    gaps = t.diff()
+    slopes = y.diff(dim=0) / gaps[:, None]
     errors = (slopes - spiral(0.0, truth((t[1:] + t[:-1]) / 2))).norm(dim=1)
     fig, (left, right) = figure(ncols=2, size=(8.6, 3.4), width_ratios=(1, 1.2))
     left.loglog(gaps, errors, "o", color=VERMILLION, markersize=4)
@@ -70,14 +91,14 @@ def slopes_figure(t, y, path):
     right.plot(t, y[:, 0], ".", color=ORANGE, markersize=5)
     right.plot(fine, path.detach()[:, 0].clamp(-4, 4), color=BLUE, linewidth=1.4)
     exact_line(fine, truth(fine)[:, 0], ax=right, label=None)
-    right.set(xlim=(0, 2 * END), ylim=(-2.6, 2.6), xlabel="t", ylabel="y₁", xticks=range(0, 25, 4))
+    _over_time(right)
     return fig
 
 
-def draw_training(fig, field, history, t, y):
+def draw_training(fig: Figure, field: nn.Module, history: History, t: Tensor, y: Tensor) -> None:
     """What a live picture shows: the field so far, with the observations; the loss."""
     left, right = fig.subplots(1, 2, width_ratios=(1, 1.4))
-    points = torch.as_tensor(grid(BOX, BOX, 15))
+    points = torch.as_tensor(mesh(BOX, BOX, 15))
     vector_field(None, ax=left, xlim=BOX, ylim=BOX, n=15, values=field(0.0, points), color=BLUE)
     left.plot(*y.T, ".", color=ORANGE, markersize=5)
     left.set(aspect="equal", xlabel="y₁", ylabel="y₂")
@@ -85,7 +106,7 @@ def draw_training(fig, field, history, t, y):
     right.set_ylim(0.005, 3)
 
 
-def length_figure(lengths, errors):
+def length_figure(lengths: Sequence[int], errors: Sequence[float]) -> Picture:
     """A figure: the error of the forecast over the number of observations in a window."""
     fig, ax = figure(size=(6.6, 3.1))
     ax.loglog(lengths, errors, "o-", color=BLUE)
@@ -103,62 +124,70 @@ def length_figure(lengths, errors):
     return fig
 
 
-def disagreement(fields, points):
-    """The spread of the values of several fields at points (N, 2), over the length of their mean
-    (or 0.2).
-    """
+def disagreement(fields: Sequence[Field], points: Tensor) -> Tensor:
+    """The spread (N,) of several fields at points (N, 2), relative to their mean's length."""
     values = torch.stack([field(0.0, points).detach() for field in fields])
-    return (values - values.mean(0)).square().sum(2).mean(0).sqrt() / values.mean(0).norm(
-        dim=1
-    ).clamp(min=0.2)
+    mean = values.mean(0)
+    spread = (values - mean).square().sum(2).mean(0).sqrt()
+    return spread / mean.norm(dim=1).clamp(min=SLOWEST)
 
 
-def relative_error(field, points):
-    """The error of a field at points (N, 2), over the length of the true one (or 0.2, where that is
-    shorter).
-    """
+def relative_error(field: Field, points: Tensor) -> Tensor:
+    """The error (N,) of a field at points (N, 2), relative to the true field's length."""
     true = spiral(0.0, points)
-    return (field(0.0, points).detach() - true).norm(dim=1) / true.norm(dim=1).clamp(min=0.2)
+    return (field(0.0, points).detach() - true).norm(dim=1) / true.norm(dim=1).clamp(min=SLOWEST)
 
 
-def trust_figure(fields, y, n=51):
-    """A figure: where fields disagree, and where the first of them is wrong, in percent; its paths
-    from odd starts.
+class Trust(NamedTuple):
+    """The first field's error on the spiral (mean) and in the corners (least); the spread there.
 
-    And a dict of what it says: the error on the spiral (mean), and at the corners (least) beside
-    the spread there (largest).
+    The spread of all fields in the corners is the largest.
     """
-    points = torch.as_tensor(grid(BOX, BOX, n))
+
+    error_on_the_data: float
+    error_in_the_corners: float
+    spread_in_the_corners: float
+
+
+def trust(fields: Sequence[Field]) -> Trust:
+    """How far the spread of fields can be trusted, with data and without."""
+    corners = torch.cartesian_prod(*2 * [torch.tensor([-2.4, 2.4], dtype=torch.float64)])
+    return Trust(
+        float(relative_error(fields[0], truth(TIMES)).mean()),
+        float(relative_error(fields[0], corners).min()),
+        float(disagreement(fields, corners).max()),
+    )
+
+
+def trust_figure(fields: Sequence[Field], y: Tensor, n: int = 51) -> tuple[Picture, Trust]:
+    """A figure: where fields disagree, and where the first is wrong; its paths from odd starts.
+
+    y: the observed states (60, 2); n: points per side of the plane. Beside the figure, what it
+    says in numbers.
+    """
+    points = torch.as_tensor(mesh(BOX, BOX, n))
     fig, axes = figure(ncols=2, size=(8.6, 4.0))
-    levels = [0, 10, 20, 40, 80, 160]
     for ax, values in zip(axes, (disagreement(fields, points), relative_error(fields[0], points))):
         shown = 100 * values.reshape(n, n).clamp(max=1.59)
-        colors = ax.contourf(*points.T.reshape(2, n, n), shown, levels=levels, cmap="Purples")
+        colors = ax.contourf(*points.T.reshape(2, n, n), shown, levels=LEVELS, cmap="Purples")
         ax.plot(*y.T, ".", color=ORANGE, markersize=5)
         ax.set(xlim=BOX, ylim=BOX, xlabel="y₁", aspect="equal")
     starts = torch.tensor([[0.5, 0.0], [-2.2, 2.2]], dtype=torch.float64)
     t = torch.linspace(0, 6, 121, dtype=torch.float64)
-    learned, exact = odeint(fields[0], starts, t).detach(), exact_spiral(t, starts)
+    learned = odeint(fields[0], starts, t).detach()
+    exact = exact_spiral(t, starts)
     for i in range(len(starts)):
         axes[1].plot(*learned[:, i].T, color=BLUE, linewidth=1.6)
         axes[1].plot(*starts[i], "o", color=BLUE)
         exact_line(*exact[:, i].T, ax=axes[1], label=None)
     axes[0].set(ylabel="y₂", title="spread of three learned fields")
     axes[1].set_title("error of the first of them")
-    fig.colorbar(colors, ax=axes, ticks=levels, format="%d %%", fraction=0.04)
-    corners = torch.cartesian_prod(*2 * [torch.tensor([-2.4, 2.4], dtype=torch.float64)])
-    on_data = relative_error(fields[0], truth(torch.linspace(0, END, 241, dtype=torch.float64)))
-    return fig, {
-        "error on the data": float(on_data.mean()),
-        "error in the corners": float(relative_error(fields[0], corners).min()),
-        "spread in the corners": float(disagreement(fields, corners).max()),
-    }
+    fig.colorbar(colors, ax=axes, ticks=LEVELS, format="%d %%", fraction=0.04)
+    return fig, trust(fields)
 
 
-def demo_figure(true, learned, errors):
-    """A figure: the demo's spiral (T, 2), true and learned, in the plane; the error of the path,
-    every 100 steps.
-    """
+def demo_figure(true: Tensor, learned: Tensor, errors: Sequence[float]) -> Picture:
+    """A figure: the demo's spiral (T, 2), true and learned; the path's error every 100 steps."""
     fig, (left, right) = figure(ncols=2, size=(8.6, 3.5), width_ratios=(1, 1.3))
     left.plot(*learned.T, color=BLUE, linewidth=1.3)
     exact_line(*true.T, ax=left, label=None)

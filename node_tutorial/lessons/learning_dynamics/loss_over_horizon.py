@@ -1,109 +1,129 @@
-"""Lesson 05: the loss of one frequency, over a short and a long horizon."""
+"""Lesson 05: the loss of one frequency over a short or long horizon, and where descent on it ends.
+
+The data turn with the frequency 2, the model with ω; both are observed up to the horizon T.
+"""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from ...course.controls import slider
-from ...course.explorables import Explorable, explorable
+from ...course.explorables import explorable
 from ...plotting import BLUE, GRAY, ORANGE, VERMILLION, exact_line
 
 TRUE = 2.0  # the frequency behind the data
-_SPAN = (-3.0, 7.0)
+STEPS = 3000  # of a descent, at most
+SPAN = (-3.0, 7.0)  # of frequencies that are drawn
 
 
-def rotation_loss(frequency, horizon):
-    """The mean of |exp(i w t) - exp(2 i t)|^2 over 0 < t < horizon: 2 - 2 sin(x) / x, with x = (w -
-    2) horizon.
+class Descent(NamedTuple):
+    """Where a descent on the loss went: `path` is at most 25 frequencies on the way."""
+
+    horizon: float
+    start: float
+    end: float
+    steps: int
+    found: bool
+    path: np.ndarray
+    loss: float
+
+
+def rotation_loss(frequency: ArrayLike, horizon: float) -> np.ndarray:
+    """The mean of |exp(i w t) - exp(2 i t)|^2 over 0 < t < horizon, for frequencies w (...).
+
+    It is 2 - 2 sin(x) / x with x = (w - 2) horizon.
     """
     return 2 - 2 * np.sinc((np.asarray(frequency) - TRUE) * horizon / np.pi)
 
 
-def descend(start, horizon, steps=3000):
-    """Gradient descent on `rotation_loss`, in steps too short to leave a valley: the frequencies on
-    the way.
+def descend(start: float, horizon: float) -> np.ndarray:
+    """The frequencies (n,) on the way of gradient descent on `rotation_loss`.
+
+    Its steps are too short to leave a valley.
     """
     path = [start]
-    for _ in range(steps):
+    for _ in range(STEPS):
         w = path[-1]
-        x = (w - TRUE) * horizon
-        slope = (
-            2 * horizon * x / 3
-            if abs(x) < 1e-3
-            else 2 * horizon * (math.sin(x) / x - math.cos(x)) / x
-        )
-        w = w - slope / horizon**2
+        w = w - _slope((w - TRUE) * horizon) / horizon
         path.append(w)
         if abs(w - path[-2]) * horizon < 1e-7:
             break
     return np.array(path)
 
 
-@explorable("05", "loss_over_horizon")
-def loss_over_horizon():
-    """The loss as a function of one frequency, and where gradient descent on it ends."""
+def _slope(x: float) -> float:
+    """The derivative of 2 - 2 sin(x) / x."""
+    return 2 * x / 3 if abs(x) < 1e-3 else 2 * (math.sin(x) / x - math.cos(x)) / x
 
-    def compute(horizon, start):
-        path, w = descend(start, horizon), np.linspace(*_SPAN, 401)
-        every = np.unique(np.linspace(0, len(path) - 1, 25).astype(int))
-        return {
-            "horizon": horizon,
-            "start": start,
-            "end": float(path[-1]),
-            "steps": len(path) - 1,
-            "found": bool(abs(path[-1] - TRUE) < 0.05),
-            "curve": (w, rotation_loss(w, horizon)),
-            "path": (path[every], rotation_loss(path[every], horizon)),
-            "loss": float(rotation_loss(path[-1], horizon)),
-        }
 
-    def draw(fig, data):
-        left, right = fig.subplots(1, 2)
-        color = BLUE if data["found"] else VERMILLION
-        left.plot(*data["curve"], color=GRAY, linewidth=1.3)
-        left.axvline(TRUE, color="#BBBBBB", linewidth=0.8)
-        left.plot(*data["path"], ".", color=color, markersize=7)
-        left.plot(
-            data["path"][0][0],
-            data["path"][1][0],
-            "o",
-            color=color,
-            markersize=9,
-            markerfacecolor="white",
-        )
-        left.plot(data["path"][0][-1], data["path"][1][-1], "o", color=color, markersize=9)
-        left.set(xlim=_SPAN, ylim=(-0.1, 2.7), xlabel="frequency ω of the model", ylabel="loss")
-        left.set_title(
-            f"T = {data['horizon']:.1f}: from ω = {data['start']:.1f} to ω = {data['end']:.2f}"
-        )
-        t = np.linspace(0, data["horizon"], 300)
-        right.plot(t, np.cos(data["end"] * t), color=color)
-        exact_line(t, np.cos(TRUE * t), ax=right, label=None)
-        dots = np.linspace(0, data["horizon"], 2 + int(4 * data["horizon"]))
-        right.plot(dots, np.cos(TRUE * dots), ".", color=ORANGE, markersize=5)
-        right.set(xlim=(0, 20), ylim=(-1.3, 1.3), xlabel="t", ylabel="first component")
-        right.set_title(f"after {data['steps']} gradient steps: loss {data['loss']:.2f}")
-
-    def describe(data):
-        verdict = (
-            "the true one"
-            if data["found"]
-            else "a wrong one, where every small change makes it worse"
-        )
-        return (
-            f"T = {data['horizon']:.1f}: from ω = {data['start']:.1f} gradient descent ends at ω "
-            f"= {data['end']:.2f}, "
-            f"{verdict}; the loss there is {data['loss']:.2f}."
-        )
-
-    return Explorable(
-        compute,
-        draw,
-        describe,
-        size=(8.6, 3.7),
-        question="Predict first: more data, over a longer time. Is the true frequency easier to find, or harder?",
-        controls={
-            "horizon": slider("horizon T", 0.5, 20.0, value=12.0, step=0.5, format=".1f"),
-            "start": slider("ω at the start", -2.0, 6.0, value=0.5, step=0.1, format=".1f"),
-        },
+def compute(horizon: float, start: float) -> Descent:
+    path = descend(start, horizon)
+    end = float(path[-1])
+    shown = np.unique(np.linspace(0, len(path) - 1, 25).astype(int))
+    return Descent(
+        horizon,
+        start,
+        end,
+        steps=len(path) - 1,
+        found=abs(end - TRUE) < 0.05,
+        path=path[shown],
+        loss=float(rotation_loss(end, horizon)),
     )
+
+
+def draw(fig: Figure, data: Descent) -> None:
+    left, right = fig.subplots(1, 2)
+    _draw_loss(left, data)
+    _draw_rotation(right, data)
+
+
+def _draw_loss(ax: Axes, data: Descent) -> None:
+    """The loss over the frequency, and the descent as dots: the first empty, the last large."""
+    color = BLUE if data.found else VERMILLION
+    w = np.linspace(*SPAN, 401)
+    heights = rotation_loss(data.path, data.horizon)
+    ax.plot(w, rotation_loss(w, data.horizon), color=GRAY, linewidth=1.3)
+    ax.axvline(TRUE, color="#BBBBBB", linewidth=0.8)
+    ax.plot(data.path, heights, ".", color=color, markersize=7)
+    ax.plot(data.path[0], heights[0], "o", color=color, markersize=9, markerfacecolor="white")
+    ax.plot(data.path[-1], heights[-1], "o", color=color, markersize=9)
+    ax.set(xlim=SPAN, ylim=(-0.1, 2.7), xlabel="frequency ω of the model", ylabel="loss")
+    ax.set_title(f"T = {data.horizon:.1f}: from ω = {data.start:.1f} to ω = {data.end:.2f}")
+
+
+def _draw_rotation(ax: Axes, data: Descent) -> None:
+    """The first component over time: data, truth, and the model at the end of the descent."""
+    t = np.linspace(0, data.horizon, 300)
+    observed = np.linspace(0, data.horizon, 2 + int(4 * data.horizon))
+    ax.plot(t, np.cos(data.end * t), color=BLUE if data.found else VERMILLION)
+    exact_line(t, np.cos(TRUE * t), ax=ax, label=None)
+    ax.plot(observed, np.cos(TRUE * observed), ".", color=ORANGE, markersize=5)
+    ax.set(xlim=(0, 20), ylim=(-1.3, 1.3), xlabel="t", ylabel="first component")
+    ax.set_title(f"after {data.steps} gradient steps: loss {data.loss:.2f}")
+
+
+def describe(data: Descent) -> str:
+    wrong = "a wrong one, where every small change makes it worse"
+    return (
+        f"T = {data.horizon:.1f}: from ω = {data.start:.1f} gradient descent ends at "
+        f"ω = {data.end:.2f}, {'the true one' if data.found else wrong}; "
+        f"the loss there is {data.loss:.2f}."
+    )
+
+
+loss_over_horizon = explorable(
+    compute,
+    draw,
+    describe,
+    question="Predict first: more data, over a longer time. "
+    "Is the true frequency easier to find, or harder?",
+    size=(8.6, 3.7),
+    controls={
+        "horizon": slider("horizon T", 0.5, 20.0, value=12.0, step=0.5, format=".1f"),
+        "start": slider("ω at the start", -2.0, 6.0, value=0.5, step=0.1, format=".1f"),
+    },
+)

@@ -1,8 +1,9 @@
-"""Exercises of lesson 08."""
+"""Exercises of lesson 08. What learners write is not annotated, as in the lesson."""
 
 import math
 
 import torch
+from torch import Tensor
 
 from ...course.answers import array, function, number
 from ...course.exercises import Exercise, Mistake, register
@@ -31,8 +32,8 @@ register(
             Mistake(
                 "meeting at zero",
                 lambda a, b: 0.0 if a <= b else (a**2 + b**2) / 2,
-                "You let both points end near 0. That is best for 1 and -1; where is it best for "
-                "5 and 2?",
+                "You let both points end near 0. That is best for 1 and -1; where is it best for 5 "
+                "and 2?",
             ),
             Mistake(
                 "sum instead of mean",
@@ -42,9 +43,8 @@ register(
             Mistake(
                 "one point reaches its target",
                 lambda a, b: 0.0 if a <= b else (a - b) ** 2,
-                "You let one point reach its target and the other one pay for both. Squares "
-                "prefer to share, "
-                "and a mean divides by two.",
+                "You let one point reach its target and the other one pay for both. Squares prefer "
+                "to share, and a mean divides by two.",
             ),
             Mistake(
                 "the reflection's bound",
@@ -59,13 +59,13 @@ register(
             "b)**2 is least?",
         ],
         otherwise="Try (1, -1), which gives 1, and (2, 5), where a flow reaches both targets.",
-        meaning="For a > b it is (a - b)**2 / 4: approached, never reached. For many points it is the isotonic "
-        "regression of their targets, the best fit that goes up only.",
+        meaning="For a > b it is (a - b)**2 / 4: approached, never reached. For many points it is "
+        "the isotonic regression of their targets, the best fit that goes up only.",
     )
 )
 
 
-def least_cross_entropy():
+def least_cross_entropy() -> float:
     # Outputs must not fall from left to right. Right: as high as we like, which costs nothing.
     # Left (wants a high output) and middle (a low one) end up equal, best at 0: each costs log 2.
     return 2 * math.log(2) / 3
@@ -107,19 +107,19 @@ register(
             "Take rising.",
             "The right point can have an output as high as you like. Left and middle then want to "
             "pass each other.",
-            "With both outputs equal to s the two cost log(1 + exp(-s)) + log(1 + exp(s)). Which "
-            "s is best?",
+            "With both outputs equal to s the two cost log(1 + exp(-s)) + log(1 + exp(s)). Which s "
+            "is best?",
         ],
-        otherwise="Let the outputs be s1 <= s2 <= s3 with classes +, -, +; a point of class + costs "
-        "log(1 + exp(-s)), one of class - costs log(1 + exp(s)).",
-        meaning="On the line a flow is stuck at 0.46. In the plane three points can walk around each other, and "
-        "the loss falls to 0: what cannot be separated there are not points, but a disk from a "
-        "closed ring.",
+        otherwise="Let the outputs be s1 <= s2 <= s3 with classes +, -, +; a point of class + "
+        "costs log(1 + exp(-s)), one of class - costs log(1 + exp(s)).",
+        meaning="On the line a flow is stuck at 0.46. In the plane three points can walk around "
+        "each other, and the loss falls to 0: what cannot be separated there are not points, but a "
+        "disk from a closed ring.",
     )
 )
 
 
-def fewest_dimensions():
+def fewest_dimensions() -> Tensor:
     return torch.tensor([1, 2, 2, 3, 3])
 
 
@@ -167,18 +167,19 @@ register(
         hints=[
             "Paths never cross, and an image never becomes its mirror image. One more dimension "
             "helps with both.",
-            "A mirror image of the line is a half turn in the plane. What is a mirror image of "
-            "the plane?",
+            "A mirror image of the line is a half turn in the plane. What is a mirror image of the "
+            "plane?",
         ],
-        otherwise="Find a flow that does it (a stretching, a turn, a lift), or say what cannot pass what.",
-        meaning="One extra dimension was enough each time. D extra ones always are: a flow in 2 D dimensions can "
-        "approximate any homeomorphism of D dimensions (Zhang, Gao, Unterman, Arodz 2020, arXiv "
-        "1907.12998).",
+        otherwise="Find a flow that does it (a stretching, a turn, a lift), or say what cannot "
+        "pass what.",
+        meaning="One extra dimension was enough each time. D extra ones always are: a flow in 2 D "
+        "dimensions can approximate any homeomorphism of D dimensions (Zhang, Gao, Unterman, Arodz "
+        "2020, arXiv 1907.12998).",
     )
 )
 
 
-def energy_ratio():
+def energy_ratio() -> float:
     path = (1 - math.exp(-4)) * 4 / 4  # the integral of (2 exp(-2 t))**2 from 0 to 1
     straight = (1 - math.exp(-2)) ** 2  # distance squared, over the time 1
     return path / straight
@@ -226,8 +227,9 @@ register(
             "Or let the machine do it: `RegularizedODE` returns the kinetic energy of the first, "
             "in float64.",
         ],
-        otherwise="Kinetic energy: the integral of the squared speed. Compute it for both paths, then divide.",
-        meaning="It is coth(1); for y' = -k y it is (k / 2) coth(k / 2), about k / 2 for a fast decay. Hurrying at the "
-        "start and resting at the end is what costs.",
+        otherwise="Kinetic energy: the integral of the squared speed. Compute it for both paths, "
+        "then divide.",
+        meaning="It is coth(1); for y' = -k y it is (k / 2) coth(k / 2), about k / 2 for a fast "
+        "decay. Hurrying at the start and resting at the end is what costs.",
     )
 )

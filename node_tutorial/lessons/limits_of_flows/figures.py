@@ -1,14 +1,18 @@
 """Lesson 08: figures, and how states of two and more dimensions are drawn in the plane."""
 
 import math
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from torch import Tensor, nn
+from torch.nn.functional import smooth_l1_loss
 
-from ... import odeint
+from ... import History, odeint
 from ...data import disk_in_annulus
 from ...plotting import (
     BLUE,
@@ -16,43 +20,53 @@ from ...plotting import (
     GRAY,
     ORANGE,
     VERMILLION,
+    Picture,
     blank,
     exact_line,
     figure,
     label_line,
     running_mean,
 )
-from .runs import EPOCHS, PENALTIES, SPAN, Setting, measures, stored
+from .runs import EPOCHS, PENALTIES, SPAN, Classifier, Setting, measures, stored
 
-CLASSES = LinearSegmentedColormap.from_list(
-    "classes", ["#7FB8D8", "#FFFFFF", "#F3C98B"]
-)  # of BLUE and ORANGE
+# From a light BLUE to a light ORANGE.
+CLASSES = LinearSegmentedColormap.from_list("classes", ["#7FB8D8", "#FFFFFF", "#F3C98B"])
 REACH = 1.7  # half the width of a decision map
+RADIUS = 1.25  # of a circle in the middle of the annulus
+
+Limits = tuple[tuple[float, float], tuple[float, float]]  # (left, right), (low, high)
 
 
-def color_of(label):
-    """Blue for the disk, orange for the annulus: a list for labels (N, 1)."""
+def color_of(label: Tensor) -> list[str]:
+    """Blue for the disk, orange for the annulus, for labels (N, 1)."""
     return [BLUE if value < 0 else ORANGE for value in label[:, 0].tolist()]
 
 
 @lru_cache(maxsize=1)
-def shown_points():
-    """The points (400, 2) that the explorables show, 100 of the disk and 300 of the annulus, and
-    their labels.
+def shown_points() -> tuple[Tensor, Tensor]:
+    """The points (400, 2) that the explorables show, and their labels (400, 1).
+
+    100 are of the disk, 300 of the annulus.
     """
     x, label = disk_in_annulus(100, 300, seed=7)
     return x.double(), label.double()
 
 
-def verdict(output, label):
-    """The Huber loss of outputs (N, 1), and how many of them have the wrong sign."""
+class Verdict(NamedTuple):
+    """The Huber loss of a classifier's outputs, and how many of them have the wrong sign."""
+
+    loss: float
+    wrong: int
+
+
+def verdict(output: Tensor, label: Tensor) -> Verdict:
+    """Judge outputs (N, 1) by labels (N, 1)."""
     wrong = int(((output > 0) != (label > 0)).sum())
-    return {"loss": float(torch.nn.functional.smooth_l1_loss(output, label)), "wrong": wrong}
+    return Verdict(float(smooth_l1_loss(output, label)), wrong)
 
 
-def view(states, weight):
-    """States (..., 2 + p) as points of a picture (..., 2), seen obliquely where there are extra
-    dimensions.
+def view(states: Tensor, weight: Tensor) -> Tensor:
+    """States (..., 2 + p) as points of a picture (..., 2), obliquely if there are extra dimensions.
 
     Their height is then the extra coordinate in which the readout, of `weight` (1, 2 + p), rises.
     """
@@ -64,112 +78,99 @@ def view(states, weight):
     return torch.stack([across + 0.45 * deep, height + 0.3 * deep], dim=-1)
 
 
-def limits_of(states, weight):
-    """Limits ((left, right), (low, high)) of a square picture of states (..., 2 + p), with a
-    margin.
-    """
-    points = view(states, weight).reshape(-1, 2)
+def limits_of(points: Tensor) -> Limits:
+    """Limits of a square picture of points (..., 2), with a margin."""
+    points = points.reshape(-1, 2)
     low, high = points.amin(0), points.amax(0)
     half = 0.55 * float((high - low).max())
-    return [(float(middle) - half, float(middle) + half) for middle in (low + high) / 2]
+    x, y = ((low + high) / 2).tolist()
+    return (x - half, x + half), (y - half, y + half)
 
 
 @torch.no_grad()
-def decision_map(model, n=56):
-    """The output on a grid (n, n) over the plane of inputs."""
-    side = torch.linspace(-REACH, REACH, n, dtype=model.readout.weight.dtype)
+def decision_map(model: Callable[[Tensor], Tensor], n: int) -> Tensor:
+    """The output of a model in float64 on a grid (n, n) over the plane of inputs."""
+    side = torch.linspace(-REACH, REACH, n, dtype=torch.float64)
     points = torch.stack(torch.meshgrid(side, side, indexing="xy"), dim=-1).reshape(-1, 2)
     return model(points).reshape(n, n)
 
 
-def draw_map(output, *, ax):
-    """The inputs colored by the output (n, n): blue is called disk, orange annulus, the line is
-    where it is 0.
+def draw_map(output: Tensor, *, ax: Axes) -> None:
+    """The inputs colored by the output (n, n): blue is called disk, orange annulus.
+
+    The line is where the output is 0.
     """
     side = np.linspace(-REACH, REACH, len(output))
     levels = np.linspace(-1.2, 1.2, 9)
     ax.contourf(side, side, output.clamp(-1.1, 1.1).numpy(), levels=levels, cmap=CLASSES)
     if output.min() < 0 < output.max():
         ax.contour(side, side, output.numpy(), levels=[0], colors=[EXACT], linewidths=1.2)
+    angle = np.linspace(0, 2 * math.pi, 100)
     for radius in (0.5, 1, 1.5):
-        circle = np.linspace(0, 2 * math.pi, 100)
-        ax.plot(
-            radius * np.cos(circle),
-            radius * np.sin(circle),
-            color=GRAY,
-            linewidth=0.8,
-            linestyle=":",
-        )
+        circle = (radius * np.cos(angle), radius * np.sin(angle))
+        ax.plot(*circle, color=GRAY, linewidth=0.8, linestyle=":")
     ax.set(xlabel="x₁", ylabel="x₂", xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
     ax.grid(False)
-    return ax
 
 
-def draw_paths(states, label, weight, *, ax, limits, every=1):
-    """Points (N, 2 + p) = states[-1] colored by their class; the states (T, N, 2 + p) of every so
-    many lead there.
+def draw_paths(
+    states: Tensor, label: Tensor, weight: Tensor, *, ax: Axes, limits: Limits, every: int
+) -> None:
+    """The points states[-1] of states (T, N, 2 + p), colored by their class.
+
+    The paths of every so many lead there. label (N, 1); weight: see `view`.
     """
     paths = view(states, weight)
     lines = paths[:, ::every]
     if len(lines) > 1:  # one line with gaps is much quicker than many lines
         gap = torch.full_like(lines[:1], math.nan)
-        ax.plot(
-            *torch.cat([lines, gap]).transpose(0, 1).reshape(-1, 2).T,
-            color=GRAY,
-            linewidth=0.5,
-            alpha=0.6,
-        )
-    ax.scatter(*paths[-1].T, c=color_of(label), s=6, linewidths=0, zorder=2)
-    flat = states.shape[-1] == 2
-    ax.set(
-        xlabel="y₁" if flat else "y₁, y₂ (seen obliquely)",
-        ylabel="y₂" if flat else "extra dimension",
-    )
+        x, y = torch.cat([lines, gap]).transpose(0, 1).reshape(-1, 2).T
+        ax.plot(x, y, color=GRAY, linewidth=0.5, alpha=0.6)
+    x, y = paths[-1].T
+    ax.scatter(x, y, c=color_of(label), s=6, linewidths=0, zorder=2)
+    if states.shape[-1] == 2:
+        ax.set(xlabel="y₁", ylabel="y₂")
+    else:
+        ax.set(xlabel="y₁, y₂ (seen obliquely)", ylabel="extra dimension")
     ax.set(xlim=limits[0], ylim=limits[1])
-    return ax
 
 
-def draw_output(states, label, readout, *, ax):
-    """Final states (N, D): upward the output of `readout`, across the direction in which they
-    spread most otherwise.
+def draw_output(states: Tensor, label: Tensor, readout: nn.Linear, *, ax: Axes) -> None:
+    """Final states (N, D): upward the output of `readout`, across where they spread most otherwise.
+
+    label (N, 1).
     """
-    output, normal = readout(states), readout.weight / readout.weight.norm()
+    output = readout(states)
+    normal = readout.weight / readout.weight.norm()
     rest = states - states.mean(0)
     rest = rest - (rest @ normal.T) * normal
     across = rest @ torch.linalg.svd(rest, full_matrices=False).Vh[0]
     ax.scatter(across, output[:, 0], c=color_of(label), s=5, linewidths=0, zorder=2)
     ax.axhline(0, color=EXACT, linewidth=1.2)
     ax.set(xlabel="across", ylabel="output", ylim=(-1.9, 1.9))
-    return ax
 
 
 @torch.no_grad()
-def reflection_figure(model, history):
-    """A figure: the paths of -1 and 1 among others, with their targets; in the plane, if there is
-    one; the loss.
+def reflection_figure(model: nn.Module, history: History) -> Picture:
+    """A figure: the paths of -1 and 1 among others, with their targets; the loss in training.
+
+    model(starts (N, 1), t (T,)) -> states (T, N, 1 + p); if there are extra dimensions, the paths
+    are shown in the plane, too.
     """
-    starts = torch.linspace(-2, 2, 17)[:, None]
     t = torch.linspace(0, 1, 101)
-    y, two = model(starts, t), model(torch.tensor([[-1.0], [1.0]]), t)
+    y = model(torch.linspace(-2, 2, 17)[:, None], t)
+    two = model(torch.tensor([[-1.0], [1.0]]), t)
     plane = y.shape[-1] > 1
     fig, axes = figure(ncols=2 + plane, size=(8.6, 3.0))
     axes[0].plot(t, y[..., 0], color=GRAY, linewidth=0.7, alpha=0.6)
     for i, color in enumerate((BLUE, VERMILLION)):
         axes[0].plot(t, two[:, i, 0], color=color, linewidth=2.2)
-        axes[0].plot(
-            1,
-            1 - 2 * i,
-            "x",
-            color=color,
-            markersize=9,
-            markeredgewidth=2.2,
-            clip_on=False,
-            zorder=3,
-        )
+        cross = {"color": color, "markersize": 9, "markeredgewidth": 2.2}
+        axes[0].plot(1, 1 - 2 * i, "x", **cross, clip_on=False, zorder=3)
         if plane:
             axes[1].plot(*two[:, i].T, color=color, linewidth=2.2)
             axes[1].plot(*two[0, i], "o", color=color)
-            axes[1].plot(1 - 2 * i, 0, "x", color=color, markersize=9, markeredgewidth=2.2)
+            axes[1].plot(1 - 2 * i, 0, "x", **cross)
             axes[1].set(xlabel="y₁", ylabel="y₂", xlim=(-2, 2), ylim=(-2, 2))
     axes[0].set(xlabel="t", ylabel="y₁" if plane else "y", xlim=(0, 1), ylim=(-2.1, 2.1))
     axes[-1].semilogy(history["loss"], color=GRAY)
@@ -181,9 +182,17 @@ def reflection_figure(model, history):
 
 
 @torch.no_grad()
-def five_figures(model, history, x, label, before=None):
-    """A figure of five: paths, final states, decision map; loss and NFE in training, also of a
-    model `before`.
+def five_figures(
+    model: Classifier,
+    history: History,
+    x: Tensor,
+    label: Tensor,
+    before: History | None = None,
+) -> Picture:
+    """A figure of five: paths, final states, decision map; loss and NFE in training.
+
+    x (N, 2), label (N, 1): points, of which every fourth is drawn. before: the training of another
+    model, to compare.
     """
     fig = blank((8.8, 5.4))
     top, bottom = fig.add_gridspec(2, 1, height_ratios=[3, 2])
@@ -191,7 +200,7 @@ def five_figures(model, history, x, label, before=None):
     loss, nfe = bottom.subgridspec(1, 2).subplots()
     some = slice(None, None, 4)
     states = model.ode(x[some], torch.linspace(0, 1, 31))
-    limits = limits_of(states, model.readout.weight)
+    limits = limits_of(view(states, model.readout.weight))
     draw_paths(states, label[some], model.readout.weight, ax=paths, limits=limits, every=9)
     draw_output(states[-1], label[some], model.readout, ax=final)
     draw_map(decision_map(model, 100), ax=plane)
@@ -201,9 +210,8 @@ def five_figures(model, history, x, label, before=None):
     for ax, name in ((loss, "loss"), (nfe, "nfe")):
         for run, color, words in ((before, GRAY, "before"), (history, BLUE, "now")):
             if run is not None:
-                (line,) = ax.plot(
-                    range(15, len(run) - 15), running_mean(run[name], 31), color=color
-                )
+                steps = range(15, len(run) - 15)
+                (line,) = ax.plot(steps, running_mean(run[name], 31), color=color)
                 if before is not None:
                     ax.set_xlim(0, 1.14 * len(run))
                     label_line(line, words)
@@ -214,27 +222,27 @@ def five_figures(model, history, x, label, before=None):
 
 
 @torch.no_grad()
-def accurate(model, x):
-    """The outputs (N,) of a classifier whose flow is solved accurately, whatever tolerance it was
-    trained with.
+def accurate(model: Classifier, x: Tensor) -> Tensor:
+    """The outputs (N,) of a classifier at points (N, 2), solved accurately.
+
+    That is at 1e-6, whatever tolerance it was trained with.
     """
-    x = x.to(model.readout.weight.dtype)
-    return model.readout(
-        odeint(model.ode.func, model.ode.augment(x), SPAN, rtol=1e-6, atol=1e-6)[-1]
-    )[:, 0]
+    start = model.ode.augment(x.to(model.readout.weight.dtype))
+    return model.readout(odeint(model.ode.func, start, SPAN, rtol=1e-6, atol=1e-6)[-1])[:, 0]
 
 
-def around(model, n=3001, radius=1.25):
-    """Angles and outputs on a circle in the middle of the annulus, twice refined where the outputs
-    are least.
+def around(model: Classifier, n: int = 3001) -> tuple[Tensor, Tensor]:
+    """Angles, rising, and outputs on a circle in the middle of the annulus.
+
+    First at n angles, then twice at n angles around the place where the outputs are least.
     """
 
-    def walk(angle):
-        return angle, accurate(
-            model, radius * torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
-        )
+    def walk(angle: Tensor) -> tuple[Tensor, Tensor]:
+        circle = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
+        return angle, accurate(model, RADIUS * circle)
 
-    walks, reach = [walk(torch.linspace(-math.pi, math.pi, n, dtype=torch.float64))], math.pi
+    walks = [walk(torch.linspace(-math.pi, math.pi, n, dtype=torch.float64))]
+    reach = math.pi
     for _ in range(2):
         angle, output = walks[-1]
         reach *= 6 / n
@@ -244,10 +252,8 @@ def around(model, n=3001, radius=1.25):
     return angle, torch.cat([output for _, output in walks])[order]
 
 
-def ring_figure(models):
-    """A figure: outputs on a walk around the ring, and around the lowest place of the first model;
-    name -> model.
-    """
+def ring_figure(models: Mapping[str, Classifier]) -> Picture:
+    """A figure: outputs on a walk around the ring, and close to the first model's lowest place."""
     fig, (whole, close) = figure(ncols=2, size=(8.6, 3.0), sharey=True, width_ratios=[5, 3])
     colors = dict(zip(models, (VERMILLION, BLUE)))
     walks = {name: around(model) for name, model in models.items()}
@@ -267,31 +273,28 @@ def ring_figure(models):
     return fig
 
 
-def seeds_figure(runs=None):
-    """A figure: loss and NFE over the epochs with the paper's settings, medians and ranges of ten
-    seeds.
+def seeds_figure(runs: dict[str, np.ndarray] | None = None) -> Picture:
+    """A figure: loss and NFE over the epochs with the paper's settings.
+
+    Shown are medians and ranges of ten seeds. runs: instead of those that are stored.
     """
     fig, axes = figure(ncols=2, size=(8.6, 3.2))
     epochs = np.arange(1, EPOCHS + 1)
-    for ax, name in zip(axes, ("loss", "nfe")):
-        ax.set(
-            xlim=(0, 1.3 * EPOCHS),
-            xlabel="epoch",
-            ylabel={"loss": "loss (Huber)", "nfe": "NFE of a solve"}[name],
-        )
+    labels = {"loss": "loss (Huber)", "nfe": "NFE of a solve"}
+    for ax, (name, label) in zip(axes, labels.items()):
+        ax.set(xlim=(0, 1.3 * EPOCHS), xlabel="epoch", ylabel=label)
         ax.set_yscale("log" if name == "loss" else "linear")
         ax.minorticks_off()
         for extra, color in ((0, VERMILLION), (5, BLUE)):
             values = (runs or stored())[f"{Setting(extra, paper=True).name}/{name}"]
-            ax.fill_between(
-                epochs, values.min(0), values.max(0), color=color, alpha=0.15, linewidth=0
-            )
+            ends = (values.min(0), values.max(0))
+            ax.fill_between(epochs, *ends, color=color, alpha=0.15, linewidth=0)
             (line,) = ax.plot(epochs, np.median(values, axis=0), color=color)
             label_line(line, f"{extra} extra")
     return fig
 
 
-# Where the name of a penalty stands beside its last point, by extra dimensions: offset in points,
+# Where the names of penalties stand beside the last points, by extra dimensions: offset in points,
 # alignment.
 _PLACES: dict[tuple[str, int], dict[str, Any]] = {
     ("kinetic energy", 0): {"dx": -9, "ha": "right"},
@@ -300,9 +303,10 @@ _PLACES: dict[tuple[str, int], dict[str, Any]] = {
 }
 
 
-def penalty_figure(runs=None):
-    """A figure: loss over NFE at a tight tolerance, for each penalty as its weight grows; 0 and 1
-    extra dimensions.
+def penalty_figure(runs: dict[str, np.ndarray] | None = None) -> Picture:
+    """A figure: loss over NFE at a tight tolerance, for each penalty as its weight grows.
+
+    Without and with an extra dimension. runs: instead of those that are stored.
     """
     fig, axes = figure(ncols=2, size=(8.8, 3.6), sharey=True)
     for ax, extra in zip(axes, (0, 1)):
@@ -311,18 +315,12 @@ def penalty_figure(runs=None):
         ax.set_title(f"extra dimensions: {extra}")
         for (name, settings), color in zip(PENALTIES.items(), (BLUE, VERMILLION, GRAY)):
             tables = [measures(row._replace(extra=extra), runs) for row in (Setting(), *settings)]
-            nfe, loss = (
-                [np.median(table[key]) for table in tables] for key in ("nfe_tight", "test_loss")
-            )
+            nfe = [np.median(table["nfe_tight"]) for table in tables]
+            loss = [np.median(table["test_loss"]) for table in tables]
             ax.plot(nfe, loss, "-", color=color, linewidth=1.2)
             ax.scatter(nfe[1:], loss[1:], s=(20, 45, 80), color=color, zorder=2)
-            label_line(
-                (nfe[-1], loss[-1]),
-                name,
-                ax=ax,
-                color=color,
-                **{"dx": 9, **_PLACES.get((name, extra), {})},
-            )
+            place = {"dx": 9, **_PLACES.get((name, extra), {})}
+            label_line((nfe[-1], loss[-1]), name, ax=ax, color=color, **place)
         ax.plot(nfe[0], loss[0], "s", color=EXACT, markersize=7, zorder=3)
     axes[0].set_ylabel("loss on new points")
     return fig

@@ -1,11 +1,15 @@
 """Exercises of lesson 14."""
 
 import math
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from ...course.answers import array, function
 from ...course.exercises import Exercise, Mistake, register
+
+Net = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 _X = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.95], dtype=torch.float64)
 
@@ -16,7 +20,7 @@ def density(x):
     return p_z / (2 * x * (1 - x))  # |dz/dx| = 1 / (2 x (1 - x)); dz/dx itself is negative
 
 
-def _altered(factor):
+def _altered(factor: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """density(x) with another factor than |dz/dx|."""
     return lambda x: density(x) * 2 * x * (1 - x) * factor(x)
 
@@ -38,8 +42,8 @@ register(
             Mistake(
                 "direction",
                 _altered(lambda x: 2 * x * (1 - x)),
-                "Your factor is |dx/dz|. Where x changes slowly with z, many z crowd into a short "
-                "interval of x.",
+                "Your factor is |dx/dz|. Where x changes slowly with z, "
+                "many z crowd into a short interval of x.",
             ),
             Mistake(
                 "sign",
@@ -54,20 +58,25 @@ register(
             Mistake(
                 "sigmoid only half differentiated",
                 _altered(lambda x: 1 / (2 * x)),
-                "The derivative of sigmoid(s) is sigmoid(s) (1 - sigmoid(s)): two factors, x and "
-                "1 - x.",
+                "The derivative of sigmoid(s) is sigmoid(s) (1 - sigmoid(s)): "
+                "two factors, x and 1 - x.",
             ),
             Mistake("logarithm", lambda x: density(x).log(), "You return log p(x). Asked is p(x)."),
         ],
         hints=[
             "First z as a function of x: log(x / (1 - x)) undoes the sigmoid.",
-            "Then dx/dz = -2 x (1 - x), by the chain rule. Which of |dx/dz| and 1 / |dx/dz| "
-            "belongs to p(x)?",
+            "Then dx/dz = -2 x (1 - x), by the chain rule. "
+            "Which of |dx/dz| and 1 / |dx/dz| belongs to p(x)?",
             "Test: `torch.trapezoid(density(x), x)` over a fine grid of x in (0, 1) must be 1.",
         ],
-        otherwise="Two parts: N(z; 0, 1) at the z that belongs to x, and |dz/dx|. Does yours integrate to 1?",
-        meaning="The logit-normal density. RealNVP treats pixels in this way: it models logit(x), and adds the "
-        "log of this factor.",
+        otherwise=(
+            "Two parts: N(z; 0, 1) at the z that belongs to x, and |dz/dx|. "
+            "Does yours integrate to 1?"
+        ),
+        meaning=(
+            "The logit-normal density. RealNVP treats pixels in this way: "
+            "it models logit(x), and adds the log of this factor."
+        ),
     )
 )
 
@@ -111,18 +120,22 @@ register(
         ],
         hints=[
             "Along w the layer is a -> a + (w.u) tanh(c (a + b)). When does that never fall?",
-            "Its slope is 1 + (w.u) c (1 - tanh^2). For negative w.u it is least where the tanh "
-            "is steepest.",
+            "Its slope is 1 + (w.u) c (1 - tanh^2). "
+            "For negative w.u it is least where the tanh is steepest.",
         ],
-        otherwise="Find the least slope of a + (w.u) tanh(c (a + b)), and ask that it is not negative.",
-        meaning="In general w.u times the largest slope must be at least -1. Invertible residual nets "
-        "(Behrmann et al. 2019) ask the same of a whole net: with slopes below 1, x + net(x) has "
-        "an inverse.",
+        otherwise=(
+            "Find the least slope of a + (w.u) tanh(c (a + b)), and ask that it is not negative."
+        ),
+        meaning=(
+            "In general w.u times the largest slope must be at least -1. "
+            "Invertible residual nets (Behrmann et al. 2019) ask the same of a whole net: "
+            "with slopes below 1, x + net(x) has an inverse."
+        ),
     )
 )
 
 
-def _net(x1):
+def _net(x1: Tensor) -> tuple[Tensor, Tensor]:
     """s and r of a coupling."""
     return torch.sin(3 * x1), x1.square() - 1
 
@@ -133,7 +146,9 @@ def undo(y, net):
     return torch.cat([y1, (y2 - r) * torch.exp(-s)], dim=1)
 
 
-def _undone(second):
+def _undone(
+    second: Callable[[Tensor, Tensor, Net], Tensor],
+) -> Callable[[Tensor, Net], Tensor]:
     """An inverse whose second coordinate is second(y1, y2, net)."""
     return lambda y, net: torch.cat([y[:, :1], second(y[:, :1], y[:, 1:], net)], dim=1)
 
@@ -175,11 +190,16 @@ register(
         ],
         hints=[
             "y1 is x1, unchanged. So `net(y1)` gives the same s and r as on the way there.",
-            "Solve y2 = x2 exp(s) + r for x2, and put both halves together with torch.cat([..., "
-            "...], dim=1).",
+            "Solve y2 = x2 exp(s) + r for x2, "
+            "and put both halves together with torch.cat([..., ...], dim=1).",
         ],
-        otherwise="Try it: push points through the coupling, then through yours. They must come back.",
-        meaning="The net itself is never inverted, so it may be as wild as you like: any depth, any width.",
+        otherwise=(
+            "Try it: push points through the coupling, then through yours. They must come back."
+        ),
+        meaning=(
+            "The net itself is never inverted, "
+            "so it may be as wild as you like: any depth, any width."
+        ),
     )
 )
 
@@ -192,7 +212,7 @@ def radial_log_det(x):
     return (D - 1) * torch.log(1 + r2) + torch.log(1 + 3 * r2)
 
 
-def _of(formula):
+def _of(formula: Callable[[Tensor, int], Tensor]) -> Callable[[Tensor], Tensor]:
     """A wrong answer, formula(r2, D)."""
     return lambda x: formula(x.square().sum(1), x.shape[1])
 
@@ -213,14 +233,14 @@ register(
             Mistake(
                 "every direction alike",
                 _of(lambda r2, D: D * torch.log(1 + r2)),
-                "So it would be if the factor 1 + |x|^2 did not change with x. Along the ray it "
-                "does.",
+                "So it would be if the factor 1 + |x|^2 did not change with "
+                "x. Along the ray it does.",
             ),
             Mistake(
                 "only along the ray",
                 _of(lambda r2, D: torch.log(1 + 3 * r2)),
-                "That is the stretch along the ray. A volume also grows in the directions across "
-                "it.",
+                "That is the stretch along the ray. "
+                "A volume also grows in the directions across it.",
             ),
             Mistake(
                 "only in the plane",
@@ -235,20 +255,24 @@ register(
             Mistake(
                 "of the inverse",
                 _of(lambda r2, D: -(D - 1) * torch.log(1 + r2) - torch.log(1 + 3 * r2)),
-                "That is the log-det of the way back. This map stretches, so its log-det is "
-                "positive.",
+                "That is the log-det of the way back. "
+                "This map stretches, so its log-det is positive.",
             ),
         ],
         hints=[
-            "The map turns nothing: a point moves along its ray, from r to r + r^3. How much "
-            "longer is a short piece "
-            "of the ray then?",
-            "A short arrow across the ray becomes longer as the circle on which it lies, by (r + "
-            "r^3) / r.",
+            "The map turns nothing: a point moves along its ray, from r to r + r^3. "
+            "How much longer is a short piece of the ray then?",
+            "A short arrow across the ray becomes longer as the circle on which "
+            "it lies, by (r + r^3) / r.",
             "Multiply: one direction along the ray, D - 1 across. The logarithm makes a sum of it.",
         ],
-        otherwise="Compare with autograd: torch.func.jacrev of the map at one point, then torch.linalg.slogdet.",
-        meaning="Autograd says the same, for the price of D^3. A layer is worth having when its log-det costs about D, "
-        "as this one does.",
+        otherwise=(
+            "Compare with autograd: torch.func.jacrev of the map at one point, "
+            "then torch.linalg.slogdet."
+        ),
+        meaning=(
+            "Autograd says the same, for the price of D^3. "
+            "A layer is worth having when its log-det costs about D, as this one does."
+        ),
     )
 )

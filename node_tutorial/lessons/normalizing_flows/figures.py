@@ -1,112 +1,58 @@
-"""Lesson 14: figures, and how grids and densities of a flow are drawn."""
+"""Lesson 14: figures."""
+
+import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgba
+from torch import Tensor
 
-from ...data import grid
-from ...plotting import BLUE, EXACT, REJECTED, VERMILLION, blank, exact_line, figure, label_line
-from .runs import Setting, density_of, flow_of, measures
+from ...data import Density, on_grid, two_moons
+from ...models.flows import Flow
+from ...plotting import (
+    BLUE,
+    EXACT,
+    VERMILLION,
+    Picture,
+    blank,
+    draw_density,
+    draw_levels,
+    exact_line,
+    figure,
+    label_line,
+)
+from .grids import draw_grid, log_det_key, square_grid
+from .runs import ISLANDS, Setting, density_of, flow_of, measures
 
-LOG_DET = LinearSegmentedColormap.from_list(
-    "log-det", [BLUE, "#C9C9C9", VERMILLION]
-)  # shrinks, keeps, grows
-LOG_DET_RANGE = Normalize(-3, 3)
-
-
-def square_grid(reach=3.0, lines=21, points=81):
-    """Vertical, then horizontal lines of a square grid, (2 lines, points, 2), in float64."""
-    place, along = (torch.linspace(-reach, reach, n, dtype=torch.float64) for n in (lines, points))
-    fixed, free = torch.meshgrid(place, along, indexing="ij")
-    return torch.cat([torch.stack([fixed, free], -1), torch.stack([free, fixed], -1)])
-
-
-def draw_grid(lines, log_det, *, ax, limits, turned=None, linewidth=1.1):
-    """Lines (L, P, 2), colored by log_det (L, P): blue where the map shrinks areas, vermillion
-    where it stretches them.
-
-    Red where the map has `turned` (L, P) the plane over.
-    """
-    segments = torch.stack([lines[:, :-1], lines[:, 1:]], dim=2).reshape(-1, 2, 2).numpy()
-    colors = LOG_DET(LOG_DET_RANGE(((log_det[:, :-1] + log_det[:, 1:]) / 2).reshape(-1).numpy()))
-    if turned is not None:
-        colors[turned[:, :-1].reshape(-1).numpy()] = to_rgba(REJECTED)
-    ax.add_collection(LineCollection(list(segments), colors=colors, linewidths=linewidth))
-    left, right, bottom, top = limits
-    ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
-    ax.grid(False)
-    return ax
+POINTS = 90  # a side of the picture of a density
+BARS = "#C9DDEA"
+ENERGIES = ("U1", "U2", "U3", "U4")
+LAYERS = (2, 8, 32)  # of the planar flows that are fitted to them
 
 
-def log_det_key(ax):
-    """What the colors of `draw_grid` mean, written under the axes' title (a color bar would cost
-    half of an update).
-    """
-    steps = (
-        (0.02, "left", BLUE, "log |det| −3"),
-        (0.5, "center", "#909090", "0"),
-        (0.98, "right", VERMILLION, "+3"),
-    )
-    style = {"transform": ax.transAxes, "va": "top", "fontsize": 9.5}
-    for x, side, color, text in steps:
-        behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
-        ax.text(x, 0.985, text, color=color, ha=side, bbox=behind, **style)
+def stretched_figure(samples: Tensor, curves: Mapping[str, tuple[Tensor, Tensor]]) -> Picture:
+    """A figure: samples (N,) as a histogram of area 1, and curves that claim to be their density.
 
-
-@torch.no_grad()
-def density_image(log_prob, bounds, points=90):
-    """log p on a grid over bounds (points, points), rows from the bottom up."""
-    x, _ = grid(bounds, points)
-    return log_prob(x).reshape(points, points)
-
-
-def draw_density(image, *, ax, bounds, highest):
-    """The density exp(image) as steps of color, up to `highest`; white below a hundredth of that."""
-    draw_levels(
-        image.exp(),
-        highest * np.array([0.01, 0.05, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9]),
-        ax,
-        bounds,
-        "Blues",
-    )
-    ax.set(xlabel="x₁", ylabel="x₂")
-    return ax
-
-
-def draw_levels(values, levels, ax, bounds, cmap):
-    """Values (n, n) at the midpoints of the cells of bounds, as steps of color. (Small, unlike an
-    image.)
-    """
-    left, right, bottom, top = bounds
-    middle = (np.arange(len(values)) + 0.5) / len(values)
-    across, up = left + (right - left) * middle, bottom + (top - bottom) * middle
-    ax.contourf(across, up, values.numpy(), levels=levels, cmap=cmap, extend="max")
-    ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
-    ax.grid(False)
-
-
-def stretched_figure(samples, curves):
-    """A figure: samples (N,) as a histogram of area 1, and curves {label: (x, p)} that claim to be
-    their density.
+    Args:
+        samples: between 0 and 6, or not shown.
+        curves: label -> x and p, both (n,); one or two.
     """
     fig, ax = figure(size=(7.2, 3.2))
-    ax.hist(
-        samples.numpy(),
-        bins=np.linspace(0, 6, 61),
-        weights=np.full(len(samples), 10 / len(samples)),
-        color="#C9DDEA",
-    )
+    weights = np.full(len(samples), 10 / len(samples))  # over bins of width 0.1
+    ax.hist(samples.numpy(), bins=np.linspace(0, 6, 61), weights=weights, color=BARS)
     ax.set(xlim=(0, 6), ylim=(0, 0.8), xlabel="x", ylabel="density")
-    for (label, (x, p)), color in zip(curves.items(), (VERMILLION, BLUE)):
+    for (label, (x, p)), color, place in zip(curves.items(), (VERMILLION, BLUE), (1.6, 0.85)):
         (line,) = ax.plot(x, p, color=color)
-        label_line(line, label, x=1.6 if color == VERMILLION else 0.85, dy=6)
+        label_line(line, label, x=place, dy=6)
     return fig
 
 
-def deformed_figure(map, log_det):
-    """A figure: a square grid, and what map (..., 2) -> (..., 2) makes of it, colored by log_det
-    (..., 2) -> (...).
+def deformed_figure(
+    map: Callable[[Tensor], Tensor], log_det: Callable[[Tensor], Tensor]
+) -> Picture:
+    """A figure: a square grid, and what a map (..., 2) -> (..., 2) makes of it.
+
+    Its color is log_det (..., 2) -> (...), of the map's Jacobian.
     """
     fig, (before, after) = figure(ncols=2, size=(8.4, 3.7))
     lines = square_grid(2.0)
@@ -118,91 +64,110 @@ def deformed_figure(map, log_det):
     return fig
 
 
-def fits_figure(density, flows):
-    """A figure: the density, and those of flows {title: flow} fitted to it, in the same colors."""
+def fits_figure(density: Density, flows: Mapping[str, Flow]) -> Picture:
+    """A figure: the density, and those of flows (by title) fitted to it, in the same colors."""
     fig = blank((2.9 * (1 + len(flows)), 2.9))
     axes = fig.subplots(1, 1 + len(flows), sharey=True)
-    images = {"truth": density_image(density.log_prob, density.bounds)}
-    images |= {title: density_image(flow.log_prob, density.bounds) for title, flow in flows.items()}
-    highest = float(images["truth"].exp().max())
-    for ax, (title, image) in zip(axes, images.items()):
-        draw_density(image, ax=ax, bounds=density.bounds, highest=highest)
-        ax.set(title=title, ylabel="x₂" if ax is axes[0] else "")
+    shown = {"truth": density.log_prob, **{title: flow.log_prob for title, flow in flows.items()}}
+    top = float(on_grid(density.log_prob, density.bounds, POINTS).exp().max())
+    for ax, (title, log_prob) in zip(axes, shown.items()):
+        p = on_grid(log_prob, density.bounds, POINTS).exp()
+        draw_density(p, density.bounds, ax=ax, top=top)
+        ax.set(title=title, xlabel="x₁", ylabel="x₂" if ax is axes[0] else "")
     return fig
 
 
-def bridge_path(flow, start, end, points=301, rounds=8):
-    """The curve (points, 2) that the flow makes of the straight line from the noise of `start` to
-    that of `end`.
+def bridge_path(flow: Flow, start: Tensor, end: Tensor) -> Tensor:
+    """The curve (301, 2) that the flow makes of the straight line between the noise of two points.
 
-    Its points are about equally far from each other: where a bridge is thin, the line is stretched
-    a hundredfold.
+    Its points are about equally far from each other, found in eight rounds: where a bridge is thin,
+    the line is stretched a hundredfold.
+
+    Args:
+        flow: from the data to the noise.
+        start, end: (2,), in the space of the data.
     """
-    ends = flow(torch.stack([start, end])).y
-    share = torch.linspace(0, 1, points, dtype=ends.dtype)
-    for _ in range(rounds):
-        path = flow.inverse(ends[0] + share[:, None] * (ends[1] - ends[0])).y
+    points = 301
+    noise = flow(torch.stack([start, end])).y
+    share = torch.linspace(0, 1, points, dtype=noise.dtype)
+    for _ in range(8):
+        path = flow.inverse(noise[0] + share[:, None] * (noise[1] - noise[0])).y
         length = torch.cat([torch.zeros(1), path.diff(dim=0).norm(dim=1).cumsum(0)]).numpy()
-        share = torch.from_numpy(
-            np.interp(np.linspace(0, length[-1], points), length, share.numpy())
-        )
+        even = np.linspace(0, length[-1], points)
+        share = torch.from_numpy(np.interp(even, length, share.numpy()))
     return path
 
 
-def bridge_figure(density, flow, path):
+def bridge_figure(density: Density, flow: Flow, path: Tensor) -> Picture:
     """A figure: log p and log q in gray, and along a path (n, 2) from mode to mode."""
     fig = blank((9, 3.1))
-    axes = fig.subplots(1, 3, width_ratios=[1, 1, 1.25])
-    for ax, log_prob, title in zip(
-        axes, (density.log_prob, flow.log_prob), ("log p, truth", "log q, the flow")
+    first, second, last = fig.subplots(1, 3, width_ratios=[1, 1, 1.25])
+    for ax, log_prob, title in (
+        (first, density.log_prob, "log p, truth"),
+        (second, flow.log_prob, "log q, the flow"),
     ):
-        image = density_image(log_prob, density.bounds, 120)
-        draw_levels(image.clamp(min=-99), np.arange(-14.0, 0.0, 2.0), ax, density.bounds, "Greys")
+        values = on_grid(log_prob, density.bounds, 120).clamp(min=-99)
+        levels = np.arange(-14.0, 0.0, 2.0)
+        draw_levels(values, density.bounds, ax=ax, levels=levels, colors="Greys")
         ax.plot(*path.T, color=VERMILLION, linewidth=1.4)
-        ax.set(title=title, xlabel="x₁", ylabel="x₂" if ax is axes[0] else "")
+        ax.set(title=title, xlabel="x₁", ylabel="x₂" if ax is first else "")
     share = np.linspace(0, 1, len(path))
-    (line,) = axes[2].plot(share, flow.log_prob(path), color=VERMILLION)
-    axes[2].set(xlim=(0, 1), ylim=(-18, 1), xlabel="along the path", title="log-density")
-    exact_line(share, density.log_prob(path), ax=axes[2], label=None)
+    (line,) = last.plot(share, flow.log_prob(path), color=VERMILLION)
+    last.set(xlim=(0, 1), ylim=(-18, 1), xlabel="along the path", title="log-density")
+    exact_line(share, density.log_prob(path), ax=last, label=None)
     label_line(line, "q", x=0.5, dx=-4, dy=10)
-    label_line((0.5, -16.5), "p", ax=axes[2], color=EXACT, dx=-4)
+    label_line((0.5, -16.5), "p", ax=last, color=EXACT, dx=-4)
     return fig
 
 
-ENERGIES = ("U1", "U2", "U3", "U4")
-
-
-def energies_figure(layers=(2, 8, 32)):
-    """A figure: the four energies' densities in a row each, and the stored planar flows with more
-    and more layers.
-    """
+def energies_figure() -> Picture:
+    """A figure: the four energies' densities in rows, and stored planar flows beside them."""
     fig = blank((8.2, 8.0))
-    axes = fig.subplots(len(ENERGIES), 1 + len(layers))
+    axes = fig.subplots(len(ENERGIES), 1 + len(LAYERS))
     for row, name in zip(axes, ENERGIES):
         density = density_of(name)
-        images = {"truth": density_image(density.log_prob, density.bounds)}
-        for k in layers:
+        truth = on_grid(density.log_prob, density.bounds, POINTS).exp()
+        shown = {f"{name}, truth": truth}
+        for k in LAYERS:
             setting = Setting(name, "planar", k)
-            images[f"{k} layers: {measures(setting)['kl']:.2f}"] = density_image(
-                flow_of(setting).log_prob, density.bounds, 70
-            )
-        for ax, (title, image) in zip(row, images.items()):
-            draw_density(
-                image,
-                ax=ax,
-                bounds=density.bounds,
-                highest=1.1 * float(images["truth"].exp().max()),
-            )
-            ax.set(
-                title=f"{name}, {title}" if title == "truth" else title,
-                xlabel="",
-                ylabel="",
-                xticks=[],
-                yticks=[],
-            )
+            image = on_grid(flow_of(setting).log_prob, density.bounds, 70)
+            shown[f"{k} layers: {measures(setting)['kl']:.2f}"] = image.exp()
+        for ax, (title, p) in zip(row, shown.items()):
+            draw_density(p, density.bounds, ax=ax, top=1.1 * float(truth.max()))
+            ax.set(title=title, xticks=[], yticks=[])
     return fig
 
 
-def share_far_from(centers, x, distance):
+def share_far_from(centers: Tensor, x: Tensor, distance: float) -> float:
     """Which part of the points x (N, 2) is farther than `distance` from all centers (n, 2)."""
     return float((torch.cdist(x, centers).amin(1) > distance).double().mean())
+
+
+def _stretched(curves: int) -> Picture:
+    x = torch.linspace(-6, 6, 200, dtype=torch.float64).exp()
+    p = torch.exp(-x)
+    draws = -torch.log((torch.arange(500) + 0.5) / 500)
+    return stretched_figure(
+        draws, dict([("p(ln x)", (x, p / 2)), ("p(ln x) / x", (x, p))][:curves])
+    )
+
+
+def _bridge() -> Picture:
+    flow = flow_of(ISLANDS)
+    left, right = torch.tensor([[-3.0, 0.0], [3.0, 0.0]], dtype=torch.float64)
+    return bridge_figure(density_of(ISLANDS.density), flow, bridge_path(flow, left, right))
+
+
+# A picture of each kind, for the test that all of them can be read.
+EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "stretched_figure": lambda: _stretched(1),
+    "stretched_figure, two curves": lambda: _stretched(2),
+    "deformed_figure": lambda: deformed_figure(
+        lambda z: 2 * z, lambda z: torch.full(z.shape[:-1], math.log(4))
+    ),
+    "fits_figure": lambda: fits_figure(
+        two_moons(), {"planar: 0.22 ± 0.01 nats": flow_of(Setting("two moons"))}
+    ),
+    "bridge_figure": _bridge,
+    "energies_figure": energies_figure,
+}

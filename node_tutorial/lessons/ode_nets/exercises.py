@@ -1,4 +1,4 @@
-"""Exercises of lesson 07."""
+"""Exercises of lesson 07. What learners write is not annotated, as in the lesson."""
 
 import math
 from functools import lru_cache
@@ -12,32 +12,34 @@ from ...models import ResNet
 
 
 def parameters(channels, blocks):
-    convolution, norm = 9 * channels * channels + channels, 2 * channels
+    convolution = 9 * channels * channels + channels
+    norm = 2 * channels
     residual = blocks * (2 * convolution + 3 * norm)
     with_time = 9 * channels * (channels + 1) + channels
     return residual, 2 * with_time + 3 * norm
 
 
-def _no_biases(channels, blocks):
-    return blocks * (18 * channels**2 + 6 * channels), 18 * channels * (channels + 1) + 6 * channels
+def _no_biases(channels: int, blocks: int) -> tuple[int, int]:
+    residual = blocks * (18 * channels**2 + 6 * channels)
+    return residual, 18 * channels * (channels + 1) + 6 * channels
 
 
-def _no_norms(channels, blocks):
+def _no_norms(channels: int, blocks: int) -> tuple[int, int]:
     residual, ode = parameters(channels, blocks)
     return residual - 6 * blocks * channels, ode - 6 * channels
 
 
-def _no_time(channels, blocks):
+def _no_time(channels: int, blocks: int) -> tuple[int, float]:
     residual, _ = parameters(channels, blocks)
     return residual, residual / blocks
 
 
-def _time_for_all(channels, blocks):
+def _time_for_all(channels: int, blocks: int) -> tuple[int, int]:
     _, ode = parameters(channels, blocks)
     return blocks * ode, ode
 
 
-def _ode_times_blocks(channels, blocks):
+def _ode_times_blocks(channels: int, blocks: int) -> tuple[int, int]:
     residual, ode = parameters(channels, blocks)
     return residual, blocks * ode
 
@@ -86,21 +88,24 @@ register(
             "A residual block has two convolutions from c to c and three norms; the ODE block two "
             "from c + 1 to c.",
         ],
-        otherwise="Compare with `sum(p.numel() for p in net.parameters())`, of `ResNet(c, blocks=n).blocks` and of "
-        "`ODENet(c).block`.",
-        meaning="One grows with the number of blocks, the other does not. But any net that uses one block again and "
-        "again has as few: what saves the parameters is sharing them, not the ODE.",
+        otherwise="Compare with `sum(p.numel() for p in net.parameters())`, of `ResNet(c, "
+        "blocks=n).blocks` and of `ODENet(c).block`.",
+        meaning="One grows with the number of blocks, the other does not. But any net that uses "
+        "one block again and again has as few: what saves the parameters is sharing them, not the "
+        "ODE.",
     )
 )
 
 
-def standard_errors():
-    n, resnet, rk_net = 10_000, 0.0041, 0.0047
+def standard_errors() -> float:
+    n = 10_000
+    resnet = 0.0041
+    rk_net = 0.0047
     variance = resnet * (1 - resnet) / n + rk_net * (1 - rk_net) / n
     return (rk_net - resnet) / math.sqrt(variance)
 
 
-def _off_by(scale):
+def _off_by(scale: float) -> float:
     return scale * standard_errors()
 
 
@@ -150,18 +155,20 @@ register(
             "(0.0047 - 0.0041) / sqrt(variance of the one + variance of the other), with n = 10 "
             "000.",
         ],
-        otherwise="p is 0.0041 for the one and 0.0047 for the other, n is 10 000; divide the difference by its "
-        "standard error.",
-        meaning="Less than one standard error: nothing. Two nets of equal quality differ by more than that in half of "
-        "all tables. ODE-Net and ResNet differ by a single image in ten thousand.",
+        otherwise="p is 0.0041 for the one and 0.0047 for the other, n is 10 000; divide the "
+        "difference by its standard error.",
+        meaning="Less than one standard error: nothing. Two nets of equal quality differ by more "
+        "than that in half of all tables. ODE-Net and ResNet differ by a single image in ten "
+        "thousand.",
     )
 )
 
 
 @lru_cache(maxsize=1)
-def _kept():
+def _kept() -> list[int]:
     """Bytes that a ResNet keeps for 32 images without blocks, and with one."""
-    images, found = torch.zeros(32, 1, 8, 8), []
+    images = torch.zeros(32, 1, 8, 8)
+    found = []
     for blocks in (0, 1):
         net = ResNet(32, blocks=blocks)
         with bytes_kept(exclude=[images, *net.parameters()]) as kept, torch.enable_grad():
@@ -170,7 +177,7 @@ def _kept():
     return found
 
 
-def blocks_that_fit():
+def blocks_that_fit() -> int:
     without, with_one = _kept()
     return (10**9 - without) // (with_one - without)
 
@@ -212,9 +219,10 @@ register(
             "`kept(ResNet(32, blocks=0))` is a; with one block it is a + b.",
             "Solve a + b * blocks <= 10**9, and round down.",
         ],
-        otherwise="Measure with `kept`, for the same 32 images: no block, one block, two blocks. What does each add?",
-        meaning="For the ODE-Net with the adjoint the answer is: any number of evaluations. That is O(1), and for "
-        "nets this small nobody needs it.",
+        otherwise="Measure with `kept`, for the same 32 images: no block, one block, two blocks. "
+        "What does each add?",
+        meaning="For the ODE-Net with the adjoint the answer is: any number of evaluations. That "
+        "is O(1), and for nets this small nobody needs it.",
     )
 )
 
@@ -223,19 +231,19 @@ def evaluations(before, between, after):
     return between - before, after - between
 
 
-def _nothing_reset(before, between, after):
+def _nothing_reset(before: int, between: int, after: int) -> tuple[int, int]:
     return between, after
 
 
-def _forward_not_reset(before, between, after):
+def _forward_not_reset(before: int, between: int, after: int) -> tuple[int, int]:
     return between, after - between
 
 
-def _backward_with_forward(before, between, after):
+def _backward_with_forward(before: int, between: int, after: int) -> tuple[int, int]:
     return between - before, after - before
 
 
-def _swapped(before, between, after):
+def _swapped(before: int, between: int, after: int) -> tuple[int, int]:
     return after - between, between - before
 
 
@@ -277,8 +285,10 @@ register(
             "What did the counter read when the forward pass began?",
             "Each pass costs the difference of two readings.",
         ],
-        otherwise="Try it on the readings 28, 42, 62: the forward pass took 14 evaluations, the backward pass 20.",
-        meaning="Without the differences the numbers rise in a straight line, which looks like Figure 3d and is a bug. "
-        "`NeuralODE.stats` begins anew at each solve, and `fit` writes it down at each step.",
+        otherwise="Try it on the readings 28, 42, 62: the forward pass took 14 evaluations, the "
+        "backward pass 20.",
+        meaning="Without the differences the numbers rise in a straight line, which looks like "
+        "Figure 3d and is a bug. `NeuralODE.stats` begins anew at each solve, and `fit` writes it "
+        "down at each step.",
     )
 )

@@ -1,7 +1,11 @@
 """Lesson 07: figures."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 from matplotlib.ticker import NullLocator
+from torch import Tensor
 
 from ...plotting import (
     BLUE,
@@ -10,6 +14,7 @@ from ...plotting import (
     ORANGE,
     SKY,
     VERMILLION,
+    Picture,
     exact_line,
     figure,
     label_line,
@@ -17,29 +22,26 @@ from ...plotting import (
 )
 
 TESTED = 1797  # all folds together
+COLORS = {"RK-Net": VERMILLION, "ODE-Net": VERMILLION, "ResNet": BLUE}  # others are gray
 
 
-def error_figure(table):
-    """A figure: test errors of every net, one dot per seed, over all folds; and one standard error
-    to both sides.
+def error_figure(table: Mapping[str, Mapping[str, Any]]) -> Picture:
+    """A figure: test errors of every net, and one standard error to both sides.
+
+    There is one dot per seed, over all folds. table: name -> "parameters", a number, and "wrong",
+    for each seed a list over folds.
     """
     fig, ax = figure(size=(8.4, 3.6))
     for i, (name, row) in enumerate(table.items()):
+        color = COLORS.get(name, GRAY)
         shares = np.sum(row["wrong"], axis=1) / TESTED
         mean = shares.mean()
-        color = VERMILLION if name in ("RK-Net", "ODE-Net") else BLUE if name == "ResNet" else GRAY
         error = np.sqrt(mean * (1 - mean) / TESTED)
-        ax.plot(
-            [100 * (mean - error), 100 * (mean + error)],
-            [i, i],
-            color=color,
-            linewidth=6,
-            alpha=0.3,
-        )
+        ends = [100 * (mean - error), 100 * (mean + error)]
+        ax.plot(ends, [i, i], color=color, linewidth=6, alpha=0.3)
         ax.plot(100 * shares, [i] * len(shares), "o", color=color, markersize=5)
-        ax.text(
-            7.5, i, f"{row['parameters']:,}".replace(",", " "), ha="right", va="center", color=color
-        )
+        parameters = f"{row['parameters']:,}".replace(",", " ")
+        ax.text(7.5, i, parameters, ha="right", va="center", color=color)
     ax.set_yticks(range(len(table)), list(table))
     ax.invert_yaxis()
     ax.set(xlim=(0, 7.6), xticks=range(7), xlabel="test error (%)")
@@ -48,26 +50,27 @@ def error_figure(table):
     return fig
 
 
-def memory_figure(kept):
-    """A figure: bytes kept over evaluations of f. `kept`: name -> {evaluations: bytes}."""
+def memory_figure(kept: Mapping[str, Mapping[int, float]]) -> Picture:
+    """A figure: bytes kept over evaluations of f; kept: name -> evaluations -> bytes."""
     fig, ax = figure(size=(7.4, 3.3))
     lines = {}
     for (name, row), color in zip(kept.items(), (BLUE, ORANGE, VERMILLION)):
         (lines[name],) = ax.plot(list(row), [v / 1e6 for v in row.values()], "o-", color=color)
-    ax.set(
-        xlabel="evaluations of f in the forward pass", ylabel="MB kept", xlim=(0, 34), ylim=(0, 17)
-    )
+    ax.set(xlabel="evaluations of f in the forward pass", ylabel="MB kept")
+    ax.set(xlim=(0, 34), ylim=(0, 17))
     room_for_labels(ax, 0.32)
     for name, line in lines.items():
         label_line(line, name)
     return fig
 
 
-def steps_figure(wrong, exact):
+def steps_figure(
+    wrong: Mapping[int | str, Mapping[int, int]], exact: Mapping[int | str, int]
+) -> Picture:
     """A figure: wrong answers over Euler steps in the test, for nets trained with a number of them.
 
-    wrong: {steps in training: {steps in the test: wrong answers}}; exact: {steps in training: with
-    the exact solution}.
+    wrong: steps in training, or the name of a solver -> steps in the test -> wrong answers.
+    exact: steps in training -> wrong answers of the exact solution.
     """
     fig, ax = figure(size=(7.4, 3.4))
     colors = dict(zip(wrong, (VERMILLION, ORANGE, BLUE)))
@@ -75,32 +78,33 @@ def steps_figure(wrong, exact):
     end = 2 * steps[-1]
     lines = {}
     for trained, row in wrong.items():
-        (lines[trained],) = ax.plot(
-            [*steps, end], [*row.values(), exact[trained]], "o-", color=colors[trained]
-        )
-        if trained in row:
-            ax.plot(trained, row[trained], "o", color=colors[trained], markersize=11)
+        color = colors[trained]
+        values = [*row.values(), exact[trained]]
+        (lines[trained],) = ax.plot([*steps, end], values, "o-", color=color)
+        if isinstance(trained, int) and trained in row:
+            ax.plot(trained, row[trained], "o", color=color, markersize=11)
     ax.set_xscale("log")
     ax.set_xticks([*steps, end], [*map(str, steps), "exact"])
     ax.xaxis.set_minor_locator(NullLocator())
     top = max(20, *(max(row.values()) for row in wrong.values()), *exact.values()) + 4
-    ax.set(
-        xlabel="Euler steps in the test (large dot: in training)",
-        ylabel="wrong, of 450",
-        ylim=(0, top),
-    )
-    ax.set_xlim(0.8, 5 * end)
+    ax.set(xlabel="Euler steps in the test (large dot: in training)", ylabel="wrong, of 450")
+    ax.set(xlim=(0.8, 5 * end), ylim=(0, top))
     for trained, line in lines.items():
-        unit = {1: " step"}.get(trained, " steps") if isinstance(trained, int) else ""
-        label_line(line, f"trained with {trained}{unit}", gap=1.4)
+        label_line(line, f"trained with {_solver(trained)}", gap=1.4)
     return fig
 
 
-def growth_figure(growth):
-    """A figure: evaluations over epochs for three fields, each seed a line: forward, backward, and
-    at 1e-6.
+def _solver(trained: int | str) -> str:
+    if isinstance(trained, str):
+        return trained
+    return "1 step" if trained == 1 else f"{trained} steps"
 
-    growth: field -> {"forward", "backward", "tight"} -> per seed a list over epochs.
+
+def growth_figure(growth: Mapping[str, Mapping[str, Sequence[Sequence[float]]]]) -> Picture:
+    """A figure: evaluations over epochs for three fields: forward, backward, and at 1e-6.
+
+    Each seed is a line. growth: field -> "forward", "backward", "tight" -> for each seed a list
+    over epochs.
     """
     fig, axes = figure(ncols=3, size=(9.4, 3.2))
     titles = {
@@ -113,9 +117,8 @@ def growth_figure(growth):
             for seed in row[what]:
                 ax.plot(range(1, len(seed) + 1), seed, color=color, linewidth=1.1)
             if what == "tight":
-                label_line(
-                    (len(seed), np.mean([s[-1] for s in row[what]])), name, ax=ax, color=color
-                )
+                end = (len(seed), np.mean([seed[-1] for seed in row[what]]))
+                label_line(end, name, ax=ax, color=color)
         top = 160 if what == "tight" else 40
         ax.set(xlabel="epoch", xlim=(0, len(seed)), ylim=(0, top))
         ax.set_title(title)
@@ -125,27 +128,27 @@ def growth_figure(growth):
     return fig
 
 
-def own_clock_figure(steps, lead):
-    """A figure: how many images take how many steps (B,), and the mean lead of the right answer
-    (B,) among them.
+def own_clock_figure(steps: Tensor, lead: Tensor) -> Picture:
+    """A figure: how many images take how many steps, and the mean steps from unsure to sure.
+
+    steps, lead (B,): of every image, lead of the right answer over the next.
     """
     fig, (left, right) = figure(ncols=2, size=(8.4, 3.0))
-    counts = np.unique(np.asarray(steps), return_counts=True)
-    left.bar(*counts, 0.6, color=BLUE)
-    left.set(xlabel="steps that an image takes", ylabel="images", xticks=counts[0])
-    order = np.argsort(np.asarray(lead))
-    groups = np.array_split(np.asarray(steps)[order], 10)
-    right.plot(range(1, 11), [group.mean() for group in groups], "o-", color=VERMILLION)
+    numbers, images = np.unique(steps.numpy(), return_counts=True)
+    left.bar(numbers, images, 0.6, color=BLUE)
+    left.set(xlabel="steps that an image takes", ylabel="images", xticks=numbers)
+    tenths = np.array_split(steps.numpy()[np.argsort(lead.numpy())], 10)
+    means = [tenth.mean() for tenth in tenths]
+    right.plot(range(1, 11), means, "o-", color=VERMILLION)
     right.set(xlabel="tenths of the images, from unsure to sure", ylabel="mean number of steps")
-    right.set(xticks=range(1, 11), ylim=(0, 1.15 * max(group.mean() for group in groups)))
+    right.set(xticks=range(1, 11), ylim=(0, 1.15 * max(means)))
     return fig
 
 
-def figure_three(data):
-    """Our Figure 3 of Chen et al. 2018. `data`: "tolerance", "distance", "nfe", "seconds",
-    "backward" (n,) each.
+def figure_three(data: Mapping[str, Sequence[float]]) -> Picture:
+    """Our Figure 3 of Chen et al. 2018; its fourth panel is `growth_figure`'s.
 
-    The fourth panel is `growth_figure`'s.
+    data: "distance", "nfe", "seconds", "backward" -> values (n,), as of `runs.costs`.
     """
     fig, (a, b, c) = figure(ncols=3, size=(9.4, 3.1))
     a.loglog(data["nfe"], data["distance"], "o-", color=BLUE)

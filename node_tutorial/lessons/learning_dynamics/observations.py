@@ -1,0 +1,49 @@
+"""Lesson 05: noisy observations of a spiral, and how far a field or a path is from the truth."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...data import exact_spiral, observe, spiral
+
+Field = Callable[[Any, Tensor], Tensor]  # (t, y) -> dy/dt
+
+END = 12.0  # of the observations in time
+NOISE = 0.1
+COUNT = 60
+BOX = (-2.5, 2.5)  # what pictures of the plane show, in both directions
+TIMES = torch.linspace(0, END, 241, dtype=torch.float64)  # at which fields and paths are judged
+
+
+def truth(t: Tensor) -> Tensor:
+    """The exact states (T, 2) at times (T,)."""
+    return exact_spiral(t, torch.tensor([2.0, 0.0], dtype=torch.float64))
+
+
+def observations() -> tuple[Tensor, Tensor]:
+    """Times (60,) and noisy states (60, 2)."""
+    return observe(truth, COUNT, END, NOISE)
+
+
+def field_error(field: Field) -> float:
+    """The error of a field along the spiral up to t = 12, relative to the true field.
+
+    Both are measured by their root mean square.
+    """
+    y = truth(TIMES)
+    with torch.no_grad():
+        true = spiral(0.0, y)
+        return float((field(0.0, y) - true).norm() / true.norm())
+
+
+def path_errors(t: Tensor, path: Tensor) -> tuple[float, float]:
+    """Root mean square distances of states (T, 2) from the exact ones: up to t = 12, and beyond.
+
+    t: their times (T,), rising. The second distance is 0 if no time is beyond 12.
+    """
+    square = (path.detach() - truth(t)).square().sum(1)
+    within = float(square[t <= END].mean().sqrt())
+    beyond = float(square[t > END].mean().sqrt()) if t[-1] > END else 0.0
+    return within, beyond
