@@ -33,11 +33,11 @@ def _train(runs: Runs, only: str, again: bool) -> int:
     names = [name for name in runs.results if only in name]
     if not names:
         raise SystemExit(f"No result has {only!r} in its name. There are\n{_list(runs.results)}")
-    _check_writable(runs.folder)
     there = _there(runs, anew=again and not only)
     wanted = [name for name in names if again or name not in there]
     failed: list[str] = []
     if wanted:
+        _check_writable(runs.folder)
         torch.set_num_threads(1)
         runs.write(there)
         failed = _make(runs, wanted)
