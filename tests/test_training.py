@@ -1,21 +1,24 @@
 """fit: the loop, what it records, and what it does when a training goes wrong or is cut short."""
 
+import itertools
 import math
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import torch
 from torch import nn
 
 from node_tutorial.models import MLP, NeuralODE, VectorField
-from node_tutorial.training import History, Minibatches, fit, state
+from node_tutorial.training import History, Minibatches, cosine, fit, linear, loop, state
 
 X = torch.linspace(-1, 1, 20).reshape(-1, 1)
 Y = torch.sin(3 * X)
+NAMES = itertools.count()  # another one every time
 
 
 def net(seed=0, *extra):
@@ -192,13 +195,189 @@ def test_the_bar_is_shown_only_if_wanted(capsys):
 
 
 def test_importing_it_loads_no_widgets():
-    code = "import sys, node_tutorial.training; print(*{'ipywidgets', 'matplotlib', 'tqdm.auto'} & set(sys.modules))"
+    code = "import sys, node_tutorial.training; print(*{%s} & set(sys.modules))"
+    code %= "'ipywidgets', 'matplotlib', 'tqdm.auto'"
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         ).stdout
         == "\n"
     )
+
+
+# ------------------------------------------------------------------ schedules
+
+
+@pytest.mark.parametrize("end", [1.0, 7, 400])
+def test_schedules_fall_from_one_to_zero(end):
+    for schedule in (cosine(end), linear(end)):
+        rates = [schedule(end * k / 8) for k in range(9)]
+        assert rates[0] == 1 and rates[4] == pytest.approx(0.5) and rates[8] == pytest.approx(0)
+        assert rates == sorted(rates, reverse=True)
+    assert cosine(end)(end / 4) == pytest.approx((1 + math.sqrt(0.5)) / 2)
+    assert linear(end)(end / 4) == pytest.approx(0.75)
+
+
+# ------------------------------------------------------------------ a budget of seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A processor that works only when told to: clock.work(seconds)."""
+
+    class Clock:
+        now = 100.0
+
+        def work(self, seconds):
+            self.now += seconds
+
+    clock = Clock()
+    monkeypatch.setattr(loop, "_processor", lambda: clock.now)
+    return clock
+
+
+def slow(clock, seconds=0.25):
+    def loss_of_time(model, batch):
+        clock.work(seconds)
+        return loss(model, batch)
+
+    return loss_of_time
+
+
+def test_a_budget_is_used_up_by_the_last_step_and_not_exceeded_by_another(clock):
+    history = quiet(net(), slow(clock, 0.375), seconds=1)
+    assert len(history) == 3 and history.spent == 1.125 and history.status == "finished"
+    assert history.steps is None and "3 steps in 1.12 of 1 s" in repr(history)
+    assert len(quiet(net(), slow(clock, 0.25), seconds=1)) == 4
+
+
+def test_with_a_budget_schedule_and_loss_get_the_used_share_and_batches_the_step(clock):
+    rates, seen = [], []
+
+    def record(model, batch):
+        seen.append(batch)
+        return slow(clock)(model, batch)
+
+    quiet(net(), record, seconds=1, schedule=lambda place: rates.append(place) or 1.0)
+    assert rates == seen == [0, 0.25, 0.5, 0.75]
+    seen.clear()
+    quiet(net(), record, seconds=1, batches=lambda step: step)
+    assert seen == [0, 1, 2, 3]
+
+
+def test_a_budget_of_many_seconds_is_the_same_training_as_its_steps(clock):
+    by_steps, by_seconds = net(), net()
+    quiet(by_steps, loss, 8, lr=0.05, schedule=linear(8))
+    quiet(by_seconds, slow(clock), seconds=2, lr=0.05, schedule=linear())
+    assert same(by_steps, by_seconds)
+
+
+def test_only_the_training_is_paid_from_the_budget(clock):
+    history = quiet(
+        net(),
+        slow(clock),
+        seconds=1,
+        on_step=lambda model, history: clock.work(10),
+        evaluate=lambda model: clock.work(10) or {"one": 1},
+        evaluate_every=1,
+    )
+    assert history.spent == 1 and len(history) == 4 and len(history.evaluations["one"]) == 5
+
+
+def test_the_seconds_of_steps_are_counted_too(clock):
+    assert quiet(net(), slow(clock), 3).spent == 0.75
+
+
+@pytest.mark.parametrize("step", [0, 1, 5, 11])
+@pytest.mark.parametrize("how", [KeyboardInterrupt, OSError])
+def test_a_resumed_budget_equals_an_uninterrupted_one(tmp_path, clock, step, how):
+    batches = Minibatches(X, Y, size=6)
+    settings = {"seconds": 3, "lr": 0.05, "schedule": cosine(), "seed": 7, "batches": batches}
+    settings |= {"evaluate": lambda model: {"loss": loss(model, 0)}, "evaluate_every": 4}
+
+    def work(model, batch):
+        clock.work(0.25)
+        return noisy_loss(model, batch)
+
+    def stopping(model, batch):
+        if len(calls) == step:
+            raise how
+        calls.append(step)
+        return work(model, batch)
+
+    whole, calls = noisy_net(0), []
+    expected = quiet(whole, work, **settings)
+    settings |= {"checkpoint": tmp_path / "run.pt", "save_every": 0}
+    with pytest.raises(OSError) if how is OSError else pytest.warns(RuntimeWarning):
+        quiet(noisy_net(0), stopping, **settings)
+    model = noisy_net(0 if step == 0 else 5)
+    history = quiet(model, work, **settings)
+    assert same(model, whole) and len(history) == 12 and history.spent == 3
+    assert history["loss"] == expected["loss"] and history.evaluations == expected.evaluations
+
+
+def test_a_checkpoint_of_another_budget_is_refused(tmp_path, clock):
+    file = tmp_path / "run.pt"
+    quiet(net(), slow(clock), seconds=2, checkpoint=file)
+    assert len(quiet(net(), slow(clock), seconds=3, checkpoint=file)) == 12
+    with pytest.raises(ValueError, match=r"of 3 seconds, more than seconds = 2; delete"):
+        quiet(net(), slow(clock), seconds=2, checkpoint=file)
+    with pytest.raises(ValueError, match=r"made with budget = 'of seconds', now it is 'of steps'"):
+        quiet(net(), loss, 20, checkpoint=file)
+
+
+def test_a_training_that_diverges_ends_before_its_time(clock):
+    def explode(model, share):
+        return slow(clock)(model, share) * (math.nan if share > 0.5 else 1.0)
+
+    with pytest.warns(RuntimeWarning, match=r"diverged at step 3: the loss is nan"):
+        history = quiet(net(), explode, seconds=1)
+    assert history.status == "diverged" and len(history) == 3
+
+
+def test_the_bar_of_a_budget_counts_percents(clock, capsys):
+    fit(net(), slow(clock), seconds=1)
+    assert "100/100" in capsys.readouterr().err
+
+
+def test_the_processor_is_counted_for_this_thread_alone():
+    stop = threading.Event()
+    other = threading.Thread(target=lambda: [math.sqrt(k) for k in iter(lambda: stop.is_set(), 1)])
+    other.start()
+    try:
+        before, processes = loop._processor(), time.process_time()
+        while time.process_time() - processes < 0.05:  # until the other one has worked
+            time.sleep(0.001)
+        assert loop._processor() - before < 0.9 * (time.process_time() - processes)
+    finally:
+        stop.set()
+        other.join()
+
+
+# ------------------------------------------------------------------ evaluations
+
+
+def test_evaluations_are_recorded_with_their_steps_and_change_nothing():
+    modes = []
+
+    def evaluate(model):
+        modes.append((model.training, torch.is_grad_enabled()))
+        return {"noise": torch.rand(()), "mean": model(X).mean()}
+
+    kept, watched = noisy_net(0), noisy_net(0)
+    settings = {**NOISY, "lr": 0.05}
+    plain = quiet(kept, noisy_loss, 10, **settings)
+    history = quiet(watched, noisy_loss, 10, **settings, evaluate=evaluate, evaluate_every=4)
+    assert history.evaluations["step"] == [0, 4, 8, 10]
+    assert set(history.evaluations) == {"step", "noise", "mean"}
+    assert len(history.evaluations["mean"]) == 4 and set(modes) == {(False, False)}
+    assert same(kept, watched) and history["loss"] == plain["loss"]
+    assert plain.evaluations == {"step": []} and watched.training
+
+
+def test_without_evaluate_every_the_end_is_evaluated():
+    history = quiet(net(), loss, 3, evaluate=lambda model: {"loss": loss(model, 0)})
+    assert history.evaluations["step"] == [3]
 
 
 # ------------------------------------------------------------------ mini-batches
@@ -451,6 +630,23 @@ def test_a_diverged_training_is_not_stored(tmp_path):
             {"steps": 1e3},
             ValueError,
             r"steps must be a positive integer, the number of updates, got 1000\.0",
+        ),
+        ({"steps": None}, ValueError, "give steps, .*, or seconds, .*; got neither"),
+        ({"seconds": 3.0}, ValueError, r"got steps = 2 and seconds = 3\.0"),
+        ({"steps": None, "seconds": 0}, ValueError, "seconds must be a positive number, .* got 0"),
+        ({"evaluate": 3}, TypeError, r"a function evaluate\(model\), got int"),
+        ({"evaluate_every": 3}, ValueError, "evaluate_every = 3 without evaluate"),
+        (
+            {"evaluate": lambda model: {}, "evaluate_every": 0},
+            ValueError,
+            "evaluate_every must be a positive integer, of steps, got 0",
+        ),
+        ({"evaluate": lambda model: 1.0}, TypeError, r"\{name: number\}.*got float"),
+        ({"evaluate": lambda model: {"step": 1}}, ValueError, "none of them 'step'"),
+        (
+            {"evaluate": lambda model: {str(next(NAMES)): 1}, "evaluate_every": 1},
+            ValueError,
+            "same names every time",
         ),
         ({"lr": -1.0}, ValueError, r"lr must be a positive number, got -1\.0"),
         ({"clip": 0}, ValueError, "clip must be a positive number, got 0"),

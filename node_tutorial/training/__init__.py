@@ -1,5 +1,5 @@
 """`fit`, the training loop of the course: `loop.py` is the loop, `state.py` what it records, stores
-and takes up again.
+and takes up again, `schedules.py` how the learning rate falls.
 
 What is learned is a function loss(model, batch). It returns a scalar tensor, or a pair of that and
 {name: number} to be recorded beside it. `batch` is the number of the step, or what `batches(step)`
@@ -8,7 +8,7 @@ returns for it:
     def loss(model, step):                               # all data at once
         return (model(y0, t) - y).square().mean()
 
-    history = fit(model, loss, 300, lr=0.01)
+    history = fit(model, loss, 300, lr=0.01, schedule=cosine(300))
 
     def loss(model, batch):                              # mini-batches
         image, label = batch
@@ -16,7 +16,15 @@ returns for it:
 
     batches = Minibatches(images, labels, size=64)
     history = fit(model, loss, 5 * batches.per_epoch, batches=batches)
+
+For a fair comparison of models, a budget of the processor's time takes the place of the steps; then
+the place in the training is the share of the seconds that is used, from 0 to 1:
+
+    history = fit(model, loss, seconds=30.0, schedule=cosine(), batches=batches)
 """
 
 from .loop import fit
+from .schedules import cosine, linear
 from .state import History, Minibatches
+
+__all__ = ["History", "Minibatches", "cosine", "fit", "linear"]

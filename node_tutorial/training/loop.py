@@ -1,5 +1,6 @@
-"""The training loop. A step is four lines: batch, loss, gradient, update. The rest is for when that
-goes wrong.
+"""The training loop.
+
+A step is four lines: batch, loss, gradient, update. The rest is for when that goes wrong.
 """
 
 import math
@@ -14,43 +15,58 @@ import torch
 from torch import Tensor, nn
 
 from ..solvers.errors import SolveError
+from .schedules import Schedule
 from .state import History, Run, random_states, set_random_states, uninterrupted
 
 
 def fit(
     model: nn.Module,
-    loss: Callable,
-    steps: int,
+    loss: Callable[[Any, Any], Any],
+    steps: int | None = None,
     *,
+    seconds: float | None = None,
     lr: float | None = None,
     optimizer: torch.optim.Optimizer | None = None,
-    schedule: Callable[[int], float] | None = None,
+    schedule: Schedule | None = None,
     batches: Callable[[int], Any] | None = None,
     clip: float | None = None,
     seed: int | None = None,
     best: str | None = None,
     checkpoint: str | os.PathLike | None = None,
     save_every: float = 30.0,
-    on_step: Callable[[nn.Module, History], Any] | None = None,
+    evaluate: Callable[[Any], dict[str, float]] | None = None,
+    evaluate_every: int | None = None,
+    on_step: Callable[[Any, History], Any] | None = None,
     progress: bool = True,
 ) -> History:
-    """Train model, in place and in training mode, until `steps` steps are made.
+    """Train model, in place and in training mode, until `steps` steps are made, or `seconds` used.
+
+    The place in the training, which schedule and loss may depend on, is the number of the step,
+    0 to steps - 1; with a budget of seconds it is the share of it that is used, from 0 to 1.
 
     Args:
         model: any module; it is given to loss.
         loss: loss(model, batch) -> scalar tensor, or (scalar tensor, {name: number}).
         steps: updates in all; a resumed training makes what is left of them.
+        seconds: in place of steps, a budget: the processor's time of this thread for batches,
+            losses, gradients and updates. The step that exceeds it is the last. With
+            torch.set_num_threads(1) that is all of the work; other threads are not counted.
         lr, optimizer: the learning rate of Adam, 1e-3 if None; or an optimizer of model's
             parameters, with its own.
-        schedule: schedule(step) multiplies the learning rate.
-        batches: batches(step) -> batch; without it, batch is the step.
+        schedule: schedule(place) multiplies the learning rate; see `schedules`.
+        batches: batches(step) -> batch; without it, batch is the place.
         clip: the largest norm of a gradient; a longer one is shortened to it.
         seed: of torch's generators, set before the first step.
         best: a column of the history; in the end model has the parameters for which it was
             smallest.
         checkpoint: a file. If it exists, the training goes on from it, bit for bit as if it had not
             been cut short (where loss and batches follow from the step and from torch's
-            generators). It is written every `save_every` seconds, when interrupted, and at the end.
+            generators; how many steps a budget is enough for, no file can know). It is written
+            every `save_every` seconds, when interrupted, and at the end.
+        evaluate: evaluate(model) -> {name: number}, recorded in `history.evaluations`: at the end,
+            and with evaluate_every before the first step and after every so many. It is called in
+            evaluation mode and without gradients. The training goes on as if it had not been, and
+            its time is not taken from the budget.
         on_step: on_step(model, history), after each update; if it returns True, the training stops.
         progress: show a bar.
 
@@ -64,26 +80,33 @@ def fit(
         TypeError, ValueError: for arguments that cannot be right, for a loss that is none, and for
             a checkpoint of another training.
     """
-    _check(model, loss, steps, lr, optimizer, clip, save_every)
+    _check(model, loss, lr, optimizer, clip, save_every)
+    _check_budget(steps, seconds)
+    _check_evaluation(evaluate, evaluate_every)
     if optimizer is None:
         optimizer = torch.optim.Adam(
             (p for p in model.parameters() if p.requires_grad), lr=1e-3 if lr is None else lr
         )
     rates = [group["lr"] for group in optimizer.param_groups]
     settings = {"optimizer": type(optimizer).__name__, "clip": clip, "seed": seed, "best": best}
+    settings["budget"] = "of steps" if seconds is None else "of seconds"
     for i, group in enumerate(optimizer.param_groups):
         settings |= {
             f"{name} of group {i}": value for name, value in group.items() if name != "params"
         }
     run = Run(
-        model, optimizer, History(steps), {name: repr(value) for name, value in settings.items()}
+        model,
+        optimizer,
+        History(steps, seconds=seconds),
+        {name: repr(value) for name, value in settings.items()},
     )
     file = None if checkpoint is None else _file(checkpoint)
     if seed is not None:
         torch.manual_seed(seed)
     if file and file.exists():
         run.load(file)
-    history, groups = run.history, optimizer.param_groups
+    history = run.history
+    groups = optimizer.param_groups
     solvers: list[Any] = [
         part for part in model.modules() if hasattr(getattr(part, "stats", None), "nfe")
     ]
@@ -93,25 +116,28 @@ def fit(
     start = (-1, good, random_states())  # what a step began with
     saved = time.perf_counter()
     begun = saved - (history["seconds"][-1] if len(history) else 0.0)
-    bar = _bar(steps, len(history), progress)
+    bar = _bar(history, progress)
     try:
-        for step in range(len(history), steps):
+        while history.share < 1:
+            step = len(history)
+            if evaluate and evaluate_every and step % evaluate_every == 0:
+                _record_evaluation(evaluate, model, history)
             start = (step, run.snapshot(), random_states())
+            clock = _processor()
+            place = step if seconds is None else history.share
             for group, rate in zip(groups, rates):
-                group["lr"] = rate * schedule(step) if schedule else rate
+                group["lr"] = rate * schedule(place) if schedule else rate
             try:
                 with torch.enable_grad():
-                    value, entry = _evaluate(loss, model, batches(step) if batches else step)
+                    value, entry = _evaluate(loss, model, batches(step) if batches else place)
                     optimizer.zero_grad()
                     value.backward()
                 entry["gradient"] = _gradient_norm(model, clip)
             except (SolveError, _NotFinite) as problem:
                 bad = len(history) > 0 and not isinstance(problem, _GradientNotFinite)
                 model.load_state_dict(good if bad else start[1])
-                history.status, history.message = (
-                    "diverged",
-                    _why(problem, history, bad, groups[0]["lr"], clip),
-                )
+                history.status = "diverged"
+                history.message = _why(problem, history, bad, groups[0]["lr"], clip)
                 break
             if solvers:
                 entry.setdefault("nfe", sum(part.stats.nfe for part in solvers))
@@ -123,26 +149,26 @@ def fit(
                 good = start[1]
                 run.keep_best(best, good)
                 optimizer.step()
+                history.spent += _processor() - clock
             bar.set_postfix_str(f"loss {entry['loss']:.3g}", refresh=False)
-            bar.update()
+            bar.update(_shown(history) - bar.n)
             if on_step and on_step(model, history) is True:
-                history.status, history.message = (
-                    "stopped",
-                    f"on_step returned True after step {step}",
-                )
+                history.status = "stopped"
+                history.message = f"on_step returned True after step {step}"
                 break
             if file and time.perf_counter() - saved >= save_every:
                 run.save(file)
                 saved = time.perf_counter()
         else:
+            if evaluate:
+                _record_evaluation(evaluate, model, history)
             history.status = "finished"
     except KeyboardInterrupt:
-        if start[0] == len(
-            history
-        ):  # within a step: undo what it did to buffers and random numbers
+        if start[0] == len(history):  # within a step: undo what it did to buffers, random numbers
             model.load_state_dict(start[1])
             set_random_states(start[2])
-        history.status, history.message = "interrupted", _how_to_go_on(history, file)
+        history.status = "interrupted"
+        history.message = _how_to_go_on(history, file)
     finally:
         bar.close()
         optimizer.zero_grad()
@@ -155,6 +181,34 @@ def fit(
     if history.status in ("diverged", "interrupted"):
         warnings.warn(history.message, RuntimeWarning, stacklevel=2)
     return history
+
+
+def _processor() -> float:
+    """Seconds of the processor for this thread; the process's would count those of a notebook's
+    other threads as well (measured: 1.2 s instead of 0.2 beside a busy one).
+    """
+    return time.thread_time()
+
+
+def _record_evaluation(
+    evaluate: Callable[[Any], dict[str, float]], model: nn.Module, history: History
+) -> None:
+    """Evaluate, unless it has been done after this step; leave mode and random numbers alone."""
+    if history.evaluations["step"][-1:] == [len(history)]:
+        return
+    states = random_states()
+    try:
+        with torch.no_grad():
+            found = evaluate(model.eval())
+    finally:
+        model.train()
+        set_random_states(states)
+    if not isinstance(found, dict):
+        raise TypeError(
+            "evaluate(model) must return {name: number}, such as {'accuracy': 0.9}, got "
+            f"{type(found).__name__}"
+        )
+    history.append_evaluation({name: float(value) for name, value in found.items()})
 
 
 class _NotFinite(Exception):
@@ -223,40 +277,77 @@ def _why(problem: Exception, history: History, bad: bool, lr: float, clip: float
     if isinstance(problem, _GradientNotFinite):
         return where + (
             "The model keeps the parameters of this step. Look in the loss and the model for "
-            "sqrt, log, norm or "
-            "division at 0; torch.autograd.set_detect_anomaly(True) names the operation."
+            "sqrt, log, norm or division at 0; torch.autograd.set_detect_anomaly(True) names the "
+            "operation."
         )
     if not bad:
-        return (
-            where
-            + "No update has been made yet: look at the data, and call loss(model, batch) by itself."
+        return where + (
+            "No update has been made yet: look at the data, and call loss(model, batch) by itself."
         )
     clipping = ", gradient clipping (clip=1.0)" if clip is None else ""
     return where + (
         f"The model has the parameters of step {len(history) - 1} again, where the loss was "
-        f"{history['loss'][-1]:.4g}. "
-        f"Try: a smaller lr (it was {lr:.2g}){clipping}, a shorter time span at first."
+        f"{history['loss'][-1]:.4g}. Try: a smaller lr (it was {lr:.2g}){clipping}, a "
+        "shorter time span at first."
     )
 
 
 def _how_to_go_on(history: History, file: Path | None) -> str:
-    how = (
-        f"The same call goes on from there, exactly; {file} holds all that it needs."
-        if file
-        else "Another call of fit goes on from there with a fresh optimizer; with checkpoint='file.pt' it is exact."
-    )
-    return f"interrupted after {len(history)} of {history.steps} steps; the model has their parameters. {how}"
+    how = "Another call of fit goes on from there with a fresh optimizer"
+    how += "; with checkpoint='file.pt' it is exact."
+    if file:
+        how = f"The same call goes on from there, exactly; {file} holds all that it needs."
+    done = f"interrupted after {history.made}; the model has their parameters."
+    return f"{done} {how}"
 
 
-def _bar(steps: int, done: int, shown: bool) -> Any:
+def _bar(history: History, shown: bool) -> Any:
+    """A bar of the steps, or of the percents of the budget."""
     from tqdm.auto import tqdm  # here, because in a notebook it loads ipywidgets
 
-    return tqdm(total=steps, initial=done, disable=not shown, unit="step")
+    total = 100 if history.steps is None else history.steps
+    unit = "%" if history.steps is None else "step"
+    return tqdm(total=total, initial=_shown(history), disable=not shown, unit=unit)
 
 
-def _check(
-    model: Any, loss: Any, steps: Any, lr: Any, optimizer: Any, clip: Any, save_every: Any
-) -> None:
+def _shown(history: History) -> int:
+    """What the bar shows: steps, or whole percents."""
+    return len(history) if history.steps is not None else min(100, int(100 * history.share))
+
+
+def _check_budget(steps: Any, seconds: Any) -> None:
+    if (steps is None) == (seconds is None):
+        given = "neither" if steps is None else f"steps = {steps!r} and seconds = {seconds!r}"
+        raise ValueError(
+            f"give steps, the number of updates, or seconds, a budget of time; got {given}"
+        )
+    if steps is not None and not (isinstance(steps, int) and steps >= 1):
+        raise ValueError(f"steps must be a positive integer, the number of updates, got {steps!r}")
+    if seconds is not None and not _is_positive(seconds):
+        raise ValueError(
+            f"seconds must be a positive number, the processor's time to use, got {seconds!r}"
+        )
+
+
+def _check_evaluation(evaluate: Any, every: Any) -> None:
+    if evaluate is not None and not callable(evaluate):
+        raise TypeError(
+            f"evaluate must be a function evaluate(model), got {type(evaluate).__name__}; do not "
+            "call it"
+        )
+    if every is None:
+        return
+    if evaluate is None:
+        raise ValueError(f"evaluate_every = {every!r} without evaluate: give a function, too")
+    if not (isinstance(every, int) and every >= 1):
+        raise ValueError(f"evaluate_every must be a positive integer, of steps, got {every!r}")
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and 0 < value < math.inf
+
+
+def _check(model: Any, loss: Any, lr: Any, optimizer: Any, clip: Any, save_every: Any) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be an nn.Module, got {type(model).__name__}")
     trained = {id(p) for p in model.parameters() if p.requires_grad}
@@ -268,10 +359,8 @@ def _check(
         raise TypeError(
             f"loss must be a function loss(model, batch), got {type(loss).__name__}; do not call it"
         )
-    if not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps must be a positive integer, the number of updates, got {steps!r}")
     for name, value in (("lr", lr), ("clip", clip)):
-        if value is not None and not (isinstance(value, (int, float)) and 0 < value < math.inf):
+        if value is not None and not _is_positive(value):
             raise ValueError(f"{name} must be a positive number, got {value!r}")
     if not isinstance(save_every, (int, float)) or not save_every >= 0:
         raise ValueError(f"save_every must be seconds, zero or more, got {save_every!r}")

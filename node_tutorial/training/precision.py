@@ -1,4 +1,4 @@
-"""A default dtype for a while: what is trained in float64 agrees to many digits on all processors."""
+"""A default dtype for a while: in float64, trainings on two machines agree to many digits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,6 +1,4 @@
-"""What a training is made of: its history, its batches, and all that is needed to go on after an
-interruption.
-"""
+"""What a training is made of: its history, its batches, and all that it needs to go on again."""
 
 import copy
 import os
@@ -10,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor, nn
@@ -26,17 +24,24 @@ class History:
     loss function returned.
 
     Attributes:
-        steps: how many were asked for; len(history) were made.
+        steps: how many were asked for, None with a budget of seconds; len(history) were made.
         status: "finished", "interrupted", "diverged", or "stopped" by on_step.
         message: where, why, and what to try, unless finished.
         best_step: with fit(..., best=...), the step whose parameters were kept.
+        seconds: the budget of the processor's seconds, None with steps.
+        spent: the processor's seconds for batches, losses, gradients and updates.
+        evaluations: with fit(..., evaluate=...), by name what it returned, and "step", how many
+            steps had been made then.
     """
 
-    steps: int
+    steps: int | None
     columns: dict[str, list[float]] = field(default_factory=lambda: {"loss": []})
     status: str = "running"
     message: str = ""
     best_step: int | None = None
+    seconds: float | None = None
+    spent: float = 0.0
+    evaluations: dict[str, list[float]] = field(default_factory=lambda: {"step": []})
 
     def __getitem__(self, name: str) -> list[float]:
         if name not in self.columns:
@@ -48,7 +53,21 @@ class History:
 
     def __repr__(self) -> str:
         ends = f", loss {self['loss'][0]:.4g} -> {self['loss'][-1]:.4g}" if len(self) else ""
-        return f"History({self.status}: {len(self)} of {self.steps} steps{ends})"
+        return f"History({self.status}: {self.made}{ends})"
+
+    @property
+    def share(self) -> float:
+        """How much of the steps, or of the seconds, is used; from 1 on the training is over."""
+        if self.seconds is not None:
+            return self.spent / self.seconds
+        return len(self) / (self.steps or 1)
+
+    @property
+    def made(self) -> str:
+        """In words: "3 of 10 steps", "3 steps in 0.5 of 2 s"."""
+        if self.seconds is None:
+            return f"{len(self)} of {self.steps} steps"
+        return f"{len(self)} steps in {self.spent:.3g} of {self.seconds:g} s"
 
     def append(self, entry: dict[str, float]) -> None:
         """Add a step. Raises ValueError unless it has the columns of the steps before."""
@@ -56,12 +75,26 @@ class History:
             self.columns.update({name: [] for name in entry})
         if entry.keys() != self.columns.keys():
             raise ValueError(
-                f"the loss function must return the same names at every step; step {len(self)} "
-                "records "
-                f"{', '.join(entry)}, the steps before {', '.join(self.columns)}"
+                "the loss function must return the same names at every step; step "
+                f"{len(self)} records {', '.join(entry)}, the steps before "
+                f"{', '.join(self.columns)}"
             )
         for name, value in entry.items():
             self.columns[name].append(value)
+
+    def append_evaluation(self, entry: dict[str, float]) -> None:
+        """Add an evaluation after the newest step. Raises ValueError unless it has the names of
+        those before.
+        """
+        before = self.evaluations.keys() - {"step"}
+        if "step" in entry or (self.evaluations["step"] and entry.keys() != before):
+            raise ValueError(
+                "evaluate must return the same names every time, none of them 'step'; after step "
+                f"{len(self)} it returned {', '.join(entry)}, before "
+                f"{', '.join(sorted(before)) or 'nothing'}"
+            )
+        for name, value in {"step": len(self), **entry}.items():
+            self.evaluations.setdefault(name, []).append(value)
 
 
 class Minibatches:
@@ -92,15 +125,19 @@ class Minibatches:
             )
         if not (isinstance(size, int) and size > 0):
             raise ValueError(f"size must be a positive integer, such as 64, got {size!r}")
-        self.tensors, self.size, self.seed = tensors, size, seed
+        self.tensors = tensors
+        self.size = size
+        self.seed = seed
         self.per_epoch = -(-lengths[0] // size)
-        self._epoch, self._order = -1, torch.empty(0)
+        self._epoch = -1
+        self._order = torch.empty(0)
 
     def __call__(self, step: int) -> tuple[Tensor, ...]:
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             chance = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            self._epoch, self._order = epoch, torch.randperm(len(self.tensors[0]), generator=chance)
+            self._epoch = epoch
+            self._order = torch.randperm(len(self.tensors[0]), generator=chance)
         rows = self._order[place * self.size : (place + 1) * self.size]
         return tuple(x[rows.to(x.device)] for x in self.tensors)
 
@@ -127,27 +164,24 @@ class Run:
         """Keep a snapshot if the newest value of the column is its smallest."""
         if column is None:
             return
-        values, best = self.history[column], self.history.best_step
+        values = self.history[column]
+        best = self.history.best_step
         if best is None or values[-1] < values[best]:
-            self.history.best_step, self.best = len(values) - 1, snapshot
+            self.history.best_step = len(values) - 1
+            self.best = snapshot
 
     def save(self, file: Path) -> None:
-        """Write everything to a new file and put that in the place of the old one: at no time is
-        there half a file.
-        """
+        """Write everything; at no time is there half a file."""
         stored = {
             "history": vars(self.history),
             "best": self.best,
             "settings": self.settings,
             "random": random_states(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
         }
-        stored |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        new = file.with_name(file.name + ".new")
-        with open(new, "wb") as out:
+        with whole_file(file) as out:
             torch.save(stored, out)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(new, file)
 
     def load(self, file: Path) -> None:
         """Go back to what was saved. Raises ValueError if it is not of this training."""
@@ -166,23 +200,43 @@ class Run:
                     f"{file} was made with {name} = {before}, now it is {now}; change that back, "
                     f"or {remedy}"
                 )
-        if len(history) > self.history.steps:
+        wanted = self.history
+        if wanted.steps is not None and len(history) > wanted.steps:
             raise ValueError(
-                f"{file} holds {len(history)} steps, more than steps = {self.history.steps}; "
-                f"{remedy}"
+                f"{file} holds {len(history)} steps, more than steps = {wanted.steps}; {remedy}"
+            )
+        if wanted.seconds is not None and (history.seconds or 0) > wanted.seconds:
+            raise ValueError(
+                f"{file} is of a training of {history.seconds:g} seconds, more than seconds = "
+                f"{wanted.seconds:g}; {remedy}"
             )
         try:
             self.model.load_state_dict(stored["model"])
             self.optimizer.load_state_dict(stored["optimizer"])
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"{file} was made with another model; {remedy}. {error}") from error
-        history.steps, history.status, history.message = self.history.steps, "running", ""
-        self.history, self.best = history, stored["best"]
+        history.steps = wanted.steps
+        history.seconds = wanted.seconds
+        history.status = "running"
+        history.message = ""
+        self.history = history
+        self.best = stored["best"]
         set_random_states(stored["random"])
 
 
+@contextmanager
+def whole_file(file: Path) -> Iterator[BinaryIO]:
+    """A new file to write to, which takes the place of `file` when the block has ended well."""
+    new = file.with_name(file.name + ".new")
+    with open(new, "wb") as out:
+        yield out
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(new, file)
+
+
 def random_states() -> list[Tensor]:
-    """The states of torch's generators: the CPU's, and those of the GPUs, where these are in use."""
+    """The states of torch's generators: the CPU's, and those of the GPUs if these are in use."""
     return [
         torch.get_rng_state(),
         *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []),

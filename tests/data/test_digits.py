@@ -7,7 +7,6 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from node_tutorial.course import runs as stored
 from node_tutorial.data import digits, mnist
 from node_tutorial.data.digits import FOLDS
 
@@ -103,10 +102,3 @@ def test_mnist_that_is_not_there_is_not_downloaded_without_being_asked(monkeypat
         mnist("somewhere")
     with pytest.raises(RuntimeError, match="Dataset not found"):
         mnist("somewhere", download=True)
-
-
-def test_a_stored_file_that_is_not_there_is_named_with_those_that_are():
-    with pytest.raises(
-        FileNotFoundError, match=r"nothing is stored as 'ode_net\.json'; there are .*ode_nets\.json"
-    ):
-        stored.load("ode_net.json")

@@ -1,29 +1,17 @@
-"""Facts that lesson 12's helpers rely on: data, losses, what is measured, the stored run, events,
-readable figures.
+"""Facts that lesson 12's helpers rely on: data, losses, what is measured, events, readable
+figures.
 """
 
-import importlib.util
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
 from node_tutorial import explore
 from node_tutorial.data import Batch, two_spirals
-from node_tutorial.lessons.latent_ode import bands, event_rate, events, figures, runs
+from node_tutorial.lessons.latent_ode import bands, event_rate, events, figures, nets, runs
 from node_tutorial.models import GRUWithGaps, LatentODE
 from node_tutorial.plotting import text_problems
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    file = Path(__file__).parents[2] / "benchmarks" / "latent_ode.py"
-    spec = importlib.util.spec_from_file_location("benchmark_latent_ode", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 # ---- Data ----
 
@@ -72,7 +60,7 @@ def test_one_solve_through_the_grid_gives_the_loss_of_solves_with_own_clocks():
     torch.manual_seed(1)
     own = model.loss(*data.batch)
     torch.manual_seed(1)
-    grid = runs.loss(model, (*data.batch, data.places), data.spirals.t)
+    grid = nets.loss(model, (*data.batch, data.places), data.spirals.t)
     assert grid.item() == pytest.approx(own.item(), rel=1e-4)
 
 
@@ -85,7 +73,7 @@ def test_hidden_values_change_no_loss_and_all_parameters_learn(name):
     for other in (0.0, 9.0):
         torch.manual_seed(1)
         losses.append(
-            runs.loss(model, (t, torch.where(mask, x, other), mask, data.places), data.spirals.t)
+            nets.loss(model, (t, torch.where(mask, x, other), mask, data.places), data.spirals.t)
         )
     assert losses[0].item() == losses[1].item()
     gradients = torch.autograd.grad(losses[1], list(model.parameters()))
@@ -129,40 +117,6 @@ def test_training_depends_on_the_seed_alone():
         runs.train(runs.MODELS["latent ODE"], data, seed, steps=3)[1] for seed in (0, 0, 1)
     )
     assert first["loss"] == again["loss"] != other["loss"] and first.status == "finished"
-
-
-# ---- What is stored ----
-
-
-def test_the_stored_runs_are_of_this_protocol(benchmark):
-    stored = runs.results()
-    assert (stored["steps"], stored["noise"]) == (runs.STEPS, runs.NOISE)
-    assert (tuple(stored["counts"]), tuple(stored["seeds"])) == (runs.COUNTS, runs.SEEDS)
-    assert set(stored["runs"]) <= set(benchmark.jobs())
-    for name in ("RNN", "latent ODE"):
-        assert all(
-            len(runs.found(name, count, "beyond")) == len(runs.SEEDS) for count in runs.COUNTS
-        )
-
-
-@pytest.mark.parametrize("name", ["RNN", "ODE-RNN", "latent ODE"])
-def test_stored_nets_are_those_that_were_judged(name):
-    found, expected = (
-        runs.judge(runs.stored(name), runs.thinned(runs.TEST, 30, 10_000)),
-        runs.results()["runs"],
-    )
-    for what in ("beyond", "median", "wrong"):  # of half precision
-        assert found[what] == pytest.approx(expected[f"{name}/30/0"][what], rel=0.05, abs=0.02)
-
-
-@pytest.mark.parametrize("name", runs.ENCODERS)
-def test_stored_encoders_are_those_that_were_judged(name):
-    found, expected = (
-        runs.judge(runs.stored(name), runs.sparse(runs.TEST, 10_000)),
-        runs.results()["runs"][name],
-    )
-    assert found["within"] == pytest.approx(expected["within"], rel=0.05)
-    assert found["covers"] == pytest.approx(expected["covers"], abs=0.05)
 
 
 # ---- Bands ----

@@ -22,34 +22,24 @@ def log_det(map, x):
     return torch.linalg.slogdet(vmap(jacrev(map))(x)).logabsdet
 
 
-def test_every_setting_is_stored():
-    whole = [setting for setting in runs.RUNS if setting.seed == 0]
-    expected = {f"{setting.name}/measures" for setting in runs.RUNS}
-    assert set(runs.stored()) == expected | {f"{setting.name}/parameters" for setting in whole}
-    for setting in whole:
-        size = sum(p.numel() for p in runs.build(setting).parameters())
-        assert runs.stored()[f"{setting.name}/parameters"].shape == (size,)
-
-
-@pytest.mark.parametrize(
-    "setting", [MOONS, runs.Setting("8 Gaussians", "planar", 32), runs.Setting("U2", "planar", 8)]
-)
-def test_stored_parameters_are_the_flow_that_was_measured(setting):
-    """Other draws on another processor: equal within four standard errors."""
-    gap, found = runs.measure(setting, runs.flow_of(setting)), runs.measures(setting)
-    assert gap.kl == pytest.approx(found["kl"], abs=4 * found["standard_error"])
-    assert gap.standard_error == pytest.approx(found["standard_error"], rel=0.3)
+def test_the_first_seed_is_stored_with_its_parameters():
+    for setting in runs.UPDATES:
+        name = f"{setting.name}/parameters"
+        assert (name in runs.stored()) == (setting.seed == 0)
+        if setting.seed == 0:
+            size = sum(p.numel() for p in runs.build(setting).parameters())
+            assert runs.stored()[name].shape == (size,)
 
 
 def test_no_stored_flow_is_better_than_the_truth():
-    for setting in runs.RUNS:
+    for setting in runs.UPDATES:
         found = runs.measures(setting)
         assert found["kl"] > -3 * found["standard_error"], setting.name
 
 
 def test_a_training_is_the_same_twice_and_leaves_the_default_dtype():
     for setting in (runs.Setting("two moons", layers=2), runs.Setting("U1", "planar", 2)):
-        first, second = (runs.run(setting, steps=3) for _ in range(2))
+        first, second = (runs.measured(runs.Training(setting, 3), (0,)) for _ in range(2))
         assert all(np.array_equal(first[name], second[name]) for name in first)
     assert torch.get_default_dtype() == torch.float32
 

@@ -1,195 +1,227 @@
-"""Lesson 15: the flows that are compared, how they are trained, and what is stored of the runs.
+"""Lesson 15: the long runs, a quarter of an hour on one core.
 
-`continuous_flows_jobs` makes the runs, in four groups. All are in float32 on one thread, with
-batches of 256 new points, Adam, and a learning rate that falls linearly to 0.
+The flows and how they are trained stand in `trainings`, what is measured of them in `measures`.
 
 - data: maximum likelihood on four densities, `BUDGET` seconds of processor time for each model;
-- targets: KL(q || p) to the energies U1 to U3, without data, `TARGET_BUDGET` seconds each; U1 also
+- target: KL(q || p) to the energies U1 to U3, without data, `TARGET_BUDGET` seconds each; U1 also
   without annealing;
-- trap: a CNF on the moons, a fixed number of updates, through coarse fixed steps or an adaptive
-  solver;
-- variants: the latter again, with Hutchinson's estimate, or with Finlay's penalties.
+- trap: a CNF on the moons, `TRAP_STEPS` updates, through coarse fixed steps or an adaptive solver;
+  the latter also with Hutchinson's estimate, or with Finlay's penalties;
+- sweep: the first two of these under many solvers.
 
 Where the time is fixed, a faster machine makes more updates and gets smaller gaps; the lesson
 asserts relations.
 """
 
-import time
-from collections.abc import Callable
+import itertools
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.utils import vector_to_parameters
 
-from ...course import runs as files
-from ...data.densities import Density, gaussians, grid, pinwheel, two_circles, two_moons
-from ...models import CNF, PlanarFlow, RealNVP, TimedMLP
+from ...course.runs import Check, Run, Runs
+from ...data.densities import kl_gap, two_moons
+from ...data.targets import target
+from ...models import CNF, TimedMLP
+from . import measures
+from .measures import (
+    EULER,
+    HELD_OUT,
+    PICTURE,
+    SWEEP,
+    as_bytes,
+    both_ways,
+    euler,
+    held_out,
+    picture,
+    solved,
+    vector,
+)
+from .trainings import (
+    BATCH,
+    CLIP,
+    DENSITIES,
+    HONEST,
+    SIZES,
+    TOLERANCE,
+    TRAPPED,
+    VARIANTS,
+    Setting,
+    Trained,
+    field,
+    likelihood,
+    models,
+    penalized,
+    reverse_kl,
+    targeted,
+    train,
+)
 
-BUDGET, TARGET_BUDGET, BATCH = 30.0, 20.0, 256
-TRAP_STEPS, TRAP_LR = 500, 5e-3
-TOLERANCE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-3}
-TIGHT: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-6}
-HELD_OUT = 10_000
-PICTURE = 64  # points a side of a stored picture of a density
-
-DENSITIES: dict[str, Callable[[], Density]] = {
-    "moons": two_moons,
-    "circles": two_circles,
-    "Gaussians": gaussians,
-    "pinwheel": pinwheel,
-}
+BUDGET = 30.0
+TARGET_BUDGET = 20.0
+TRAP_STEPS = 500
+TRAP_LR = 5e-3
+TARGET_LR = 1e-2
 LR = {"planar": 1e-2, "RealNVP": 4e-3, "CNF": 1e-2}
-SIZES = (
-    2,
-    8,
-    32,
-)  # layers of the planar flow, or hidden units of the CNF, as in figure 4 of Chen et al.
 TARGETS = (1, 2, 3)
 
 
-def field(*hidden: int) -> TimedMLP:
-    """The field of the lesson's CNFs: tanh, and the time as one more entry of every layer."""
-    return TimedMLP(2, *(hidden or (64, 64)), 2)
+class Fit(NamedTuple):
+    """A model of `models`, trained on one of DENSITIES for `BUDGET` seconds."""
+
+    density: str
+    model: str
 
 
-def euler(steps: int) -> dict[str, Any]:
-    """Solver settings: Euler's method with so many steps."""
-    return {"method": "euler", "options": {"step_size": 1 / steps}}
+class Target(NamedTuple):
+    """A model of `targeted`, fitted to an energy for `TARGET_BUDGET` seconds, without data."""
+
+    number: int
+    model: str
+    size: int
+    annealed: bool = True
 
 
-class Setting(NamedTuple):
-    """How a CNF is trained on the moons: Euler's steps (0: adaptive), the trace, weights of
-    penalties.
+def data_job(setting: Fit, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Train one model on one density, and measure it."""
+    density = DENSITIES[setting.density]()
+    torch.manual_seed(seeds[0])
+    trained = train(
+        models()[setting.model](), likelihood(density), LR[setting.model], seconds=BUDGET
+    )
+    flow = trained.model
+    x = held_out(density)
+    numbers = _of_training(trained)
+    weights = {}
+    if setting.model == "CNF":
+        weights["parameters"] = vector(flow.func)
+        flow = solved(flow.func)
+        numbers |= both_ways(flow.func, x[:1000])
+    flow = flow.double()
+    gap = kl_gap(density, flow.log_prob, x, batch=2000)
+    numbers |= {
+        "kl": gap.kl,
+        "error": gap.standard_error,
+        "nll": gap.cross_entropy,
+        "entropy": gap.entropy,
+    }
+    p, numbers["mass"] = picture(flow.log_prob, density.bounds)
+    return {**_rounded(numbers), **weights, "picture": as_bytes(p, density)}
+
+
+def target_job(setting: Target, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Fit one model to one energy, and measure it."""
+    density = target(setting.number)
+    torch.manual_seed(seeds[0])
+    trained = train(
+        targeted(setting.model, setting.size),
+        reverse_kl(density, setting.annealed),
+        TARGET_LR,
+        seconds=TARGET_BUDGET,
+    )
+    flow = solved(trained.model.func) if setting.model == "CNF" else trained.model.double()
+    with torch.no_grad():
+        torch.manual_seed(1)
+        x, log_q = flow.sample_with_log_prob(HELD_OUT)
+        gaps = log_q - density.log_prob(x)
+    p, mass = picture(flow.log_prob, density.bounds)
+    numbers = {
+        **_of_training(trained),
+        "kl": float(gaps.mean()),
+        "error": float(gaps.std() / HELD_OUT**0.5),
+        "mass": mass,
+    }
+    return _rounded(numbers) | ({"picture": as_bytes(p, density)} if setting.annealed else {})
+
+
+def trap_job(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Train a CNF on the moons for `TRAP_STEPS` updates; what it reports itself, and what a tight
+    solver says.
     """
+    density = two_moons()
+    torch.manual_seed(seeds[0])
+    flow = CNF(field(), trace=setting.trace, **setting.solver)
+    trained = train(flow, penalized(density, setting), TRAP_LR, steps=TRAP_STEPS)
+    func = trained.model.func
+    columns = {"losses": np.array(trained.loss, dtype=np.float16)}
+    if setting in (HONEST, TRAPPED):
+        columns["parameters"] = vector(func)
+    numbers = _of_training(trained)
+    x = held_out(density, 4000)
+    own = solved(func, **setting.solver)
+    tight = solved(func)
+    for name, flow in (("own", own), ("tight", tight)):
+        gap = kl_gap(density, flow.log_prob, x, batch=2000)
+        numbers[f"{name}_kl"] = gap.kl
+        numbers[f"{name}_error"] = gap.standard_error
+        numbers[f"{name}_nll"] = gap.cross_entropy
+        numbers[f"{name}_mass"] = picture(flow.log_prob, density.bounds)[1]
+        numbers[f"{name}_nfe"] = flow.stats.nfe
+    with torch.no_grad():
+        cost = tight.penalized(x[:2000])
+    numbers["kinetic"] = float(cost.kinetic.mean())
+    numbers["frobenius"] = float(cost.frobenius.mean())
+    return _rounded(numbers) | columns
 
-    steps: int = 0
-    trace: str = "exact"
-    kinetic: float = 0.0
-    jacobian: float = 0.0
 
-    @property
-    def name(self) -> str:
-        return ",".join(f"{key}={value}" for key, value in self._asdict().items())
-
-    @property
-    def solver(self) -> dict[str, Any]:
-        return euler(self.steps) if self.steps else TOLERANCE
+def sweep_job(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """The stored field of a trap under many solvers."""
+    rows = measures.sweep(restored(arrays()[f"{_trap(setting)}/parameters"]))
+    pictures = np.array(rows.pop("picture"))
+    numbers = {key: np.round(values, 5).tolist() for key, values in rows.items()}
+    return {**numbers, "picture": pictures}
 
 
-HONEST, TRAPPED = Setting(), Setting(steps=5)
-VARIANTS = {
-    "exact trace": HONEST,
-    "Rademacher": Setting(trace="rademacher"),
-    "Gaussian": Setting(trace="gaussian"),
-    "penalties": Setting(kinetic=0.01, jacobian=0.01),
-}
-
-
-def models() -> dict[str, Any]:
-    """Name -> function that makes an untrained model, of those that are compared on data."""
+def _of_training(trained: Trained) -> dict[str, float]:
     return {
-        "planar": lambda: PlanarFlow(2, 64),
-        "RealNVP": lambda: RealNVP(2, 8, (64, 64)),
-        "CNF": lambda: CNF(field(), **TOLERANCE),
+        "steps": len(trained.loss),
+        "seconds": trained.seconds,
+        "parameters_number": sum(p.numel() for p in trained.model.parameters()),
+        "nfe_first": trained.nfe[0],
+        "nfe_last": float(np.mean(trained.nfe[-50:])),
     }
 
 
-def targeted(name: str, size: int) -> nn.Module:
-    """An untrained model of figure 4: so many planar layers, or a CNF with so many hidden units."""
-    return (
-        PlanarFlow(2, size, closed="sample") if name == "planar" else CNF(field(size), **TOLERANCE)
-    )
+def _rounded(numbers: dict[str, float]) -> dict[str, Any]:
+    return {key: round(float(value), 5) for key, value in numbers.items()}
 
 
-class Trained(NamedTuple):
-    """A trained model, its loss and NFE at every update, and the processor's seconds that it took."""
-
-    model: Any
-    loss: list[float]
-    nfe: list[int]
-    seconds: float
+def _trap(setting: Setting) -> str:
+    return f"trap/{setting.name}/0"
 
 
-def train(
-    model, loss, lr: float, *, seconds: float | None = None, steps: int | None = None
-) -> Trained:
-    """Minimize loss(model, share) until the processor's time or the updates are used up; share of
-    them is gone.
-    """
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
-    losses: list[float] = []
-    nfe: list[int] = []
-    begun = time.process_time()
-    while True:
-        spent = time.process_time() - begun
-        share = spent / seconds if seconds else len(losses) / (steps or 1)
-        if share >= 1:
-            return Trained(model, losses, nfe, spent)
-        for group in optimizer.param_groups:
-            group["lr"] = lr * (1 - share)
-        value = loss(model, share)
-        optimizer.zero_grad()
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
-        optimizer.step()
-        losses.append(value.item())
-        nfe.append(model.stats.nfe if hasattr(model, "stats") else 0)
+def _runs() -> dict[str, Run]:
+    """Name of a result -> run, the important ones first; the sweeps read the traps."""
+    traps = {_trap(setting): Run(trap_job, setting) for setting in (TRAPPED, HONEST)}
+    sweeps = {
+        f"sweep/{name}": Run(sweep_job, setting)
+        for name, setting in (("honest", HONEST), ("trapped", TRAPPED))
+    }
+    fits = {
+        f"data/{density}/{name}/0": Run(data_job, Fit(density, name))
+        for density in ("moons", "Gaussians", "circles", "pinwheel")
+        for name in models()
+    }
+    targets = {
+        f"target/{number}/{name}/{size}": Run(target_job, Target(number, name, size))
+        for number in TARGETS
+        for name, size in itertools.product(("planar", "CNF"), SIZES)
+    }
+    alone = {
+        f"target/1/{name}/{SIZES[-1]}/without annealing": Run(
+            target_job, Target(1, name, SIZES[-1], annealed=False)
+        )
+        for name in ("planar", "CNF")
+    }
+    variants = list(VARIANTS.values())[1:]
+    others = {_trap(setting): Run(trap_job, setting) for setting in variants}
+    return traps | sweeps | fits | targets | alone | others
 
 
-def likelihood(density: Density):
-    """The loss of maximum likelihood, with new points for every update."""
-    return lambda model, share: -model.log_prob(density.sample(BATCH)).mean()
-
-
-def reverse_kl(density: Density, annealed: bool = True):
-    """KL(q || p) = E_q[log q(x) - log p(x)], with new samples for every update.
-
-    annealed: let the weight of log p grow from 0.01 to 1 in the first half of the training, as
-    Rezende and Mohamed 2015 do it (section 6.1). Without that, both models settle on one of the two
-    crescents of U1.
-    """
-
-    def loss(model, share):
-        x, log_q = model.sample_with_log_prob(BATCH)
-        weight = min(1.0, 0.01 + 2 * share) if annealed else 1.0
-        return (log_q - weight * density.log_prob(x)).mean()
-
-    return loss
-
-
-def penalized(density: Density, setting: Setting):
-    """Maximum likelihood with Finlay's penalties on the paths."""
-    if not setting.kinetic and not setting.jacobian:
-        return likelihood(density)
-
-    def loss(model, share):
-        log_prob, kinetic, frobenius = model.penalized(density.sample(BATCH))
-        return (setting.kinetic * kinetic + setting.jacobian * frobenius - log_prob).mean()
-
-    return loss
-
-
-def solved(func: nn.Module, **solver) -> CNF:
-    """The CNF of a field in float64, at a tight tolerance unless other settings are given."""
-    return CNF(func.double(), **(solver or TIGHT))
-
-
-@torch.no_grad()
-def picture(log_prob, bounds, points: int = PICTURE) -> tuple[np.ndarray, float]:
-    """A density on a grid (points, points), and the sum over the grid times the area of a cell: its
-    mass there.
-    """
-    x, area = grid(bounds, points)
-    p = log_prob(x).exp().reshape(points, points).numpy()
-    return p, float(p.sum() * area)
-
-
-def held_out(density: Density, n: int = HELD_OUT) -> torch.Tensor:
-    """Points that no training sees, in float64."""
-    return density.sample(n, torch.Generator().manual_seed(99)).double()
+# -- what is stored --------------------------------------------------------------------------------
 
 
 def restored(values: np.ndarray, *hidden: int) -> TimedMLP:
@@ -210,19 +242,54 @@ def stored_cnf(density: str) -> CNF:
     return CNF(stored_field(density), rtol=1e-5, atol=1e-5)
 
 
-# -- what is stored --------------------------------------------------------------------------------
+def verify() -> Iterator[Check]:
+    """The stored CNFs measured again, in half precision; one row of each sweep."""
+    for density in DENSITIES:
+        p = DENSITIES[density]()
+        row = table()[f"data/{density}/CNF/0"]
+        flow = CNF(stored_field(density), rtol=1e-4, atol=1e-4)
+        gap = kl_gap(p, flow.log_prob, held_out(p, 4000))
+        within = 4 * (gap.standard_error + row["error"])
+        yield Check(f"{density}: kl", gap.kl, row["kl"], within)
+    x = held_out(two_moons(), 1000)
+    for name, setting in (("honest", HONEST), ("trapped", TRAPPED)):
+        row = table()[f"sweep/{name}"]
+        func = restored(arrays()[f"{_trap(setting)}/parameters"])
+        for place, solver in ((4, TOLERANCE), (len(SWEEP) + EULER.index(5), euler(5))):
+            flow = CNF(func, **solver)
+            with torch.no_grad():
+                nll = float(-flow.log_prob(x).mean())
+            yield Check(f"sweep/{name}: nll", nll, row["nll"][place], 0.02)
+            yield Check(f"sweep/{name}: nfe", flow.stats.nfe, row["nfe"][place], 0)
 
-SWEEP = [10 ** (-k / 2) for k in range(2, 13)]  # tolerances 1e-1 to 1e-6, two a decade
-EULER = [1, 2, 5, 10, 20, 50, 100]
+
+def table() -> dict[str, dict[str, Any]]:
+    """The stored numbers: name of a result -> {name: value}."""
+    return RUNS.numbers()
 
 
-@lru_cache(maxsize=1)
-def table() -> dict[str, Any]:
-    """The stored numbers: name of a job -> {name: value}, and "about": the protocol."""
-    return files.load("continuous_flows.json")
-
-
-@lru_cache(maxsize=1)
 def arrays() -> dict[str, np.ndarray]:
-    """The stored arrays, by "name of a job/name"."""
-    return files.load("continuous_flows.npz")
+    """The stored arrays, by "name of a result/name"."""
+    return RUNS.arrays()
+
+
+RUNS = Runs(
+    "continuous_flows",
+    protocol={
+        "BUDGET": BUDGET,
+        "TARGET_BUDGET": TARGET_BUDGET,
+        "BATCH": BATCH,
+        "CLIP": CLIP,
+        "TRAP_STEPS": TRAP_STEPS,
+        "TRAP_LR": TRAP_LR,
+        "TARGET_LR": TARGET_LR,
+        "LR": LR,
+        "TOLERANCE": TOLERANCE,
+        "HELD_OUT": HELD_OUT,
+        "PICTURE": PICTURE,
+        "SWEEP": SWEEP,
+        "EULER": EULER,
+    },
+    results=_runs(),
+    verify=verify,
+)

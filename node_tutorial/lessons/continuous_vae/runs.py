@@ -20,7 +20,7 @@ from ...data import Batch, collate, oscillations
 from ...models import ContinuousVAE, Oscillator
 from ...models.continuous_vae import SetEncoder
 from ...models.vae import Posterior
-from ...training import fit
+from ...training import fit, linear
 from .physics import LinearVAE
 
 Stages = Sequence[tuple[float, int]]  # pairs of a horizon and of the steps on the data until then
@@ -82,15 +82,11 @@ def train(
             loss,
             steps,
             optimizer=torch.optim.Adam(groups),
-            schedule=_falling(steps) if last else None,
+            schedule=linear(steps) if last else None,
             batches=_always(up_to(series, horizon)),
             progress=False,
         )
     return omegas
-
-
-def _falling(steps: int) -> Callable[[int], float]:
-    return lambda step: 1 - step / steps
 
 
 def _always(batch: Batch) -> Callable[[int], Batch]:

@@ -1,172 +1,44 @@
-"""Lesson 12: the nets on spirals, how they are trained and judged. The long run:
-benchmarks/latent_ode.py.
+"""Lesson 12: how the nets are judged, and the long runs, half an hour on one core.
 
-The protocol is that of Chen et al. 2018, section 5.1, as far as they state it (see
-`data.two_spirals`): 1000 spirals of 100 points; 30, 50 or all 100 of them observed, with noise;
-judged by the error on the 100 points beyond, without noise. Here they are those of 200 other
-spirals. All nets have 25 hidden units and GRU cells, and the same 1000 updates.
+Three models on spirals with 30, 50 and 100 of 100 observations, three seeds each; and latent ODEs
+with three encoders, for the explorables, trained with 2 to 40 observations and gaps. The weights of
+the nets that the lesson shows are stored in half precision. `spirals` has the data, `nets` the nets
+and their training.
 """
 
-import math
-import time
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...course.runs import load
-from ...data import Batch, collate, thin, two_spirals
-from ...data.two_spirals import Spirals
-from ...models import ODERNN, GRUWithGaps, LatentODE
-from ...models.vae import GaussianHead, gaussian_kl, gaussian_log_prob, reparameterize
-from ...training import History, Minibatches, fit
+from ...course.runs import Check, Run, Runs
+from ...models import LatentODE
+from .nets import (
+    BATCH,
+    CLIP,
+    ENCODERS,
+    HIDDEN,
+    LATENT,
+    MODELS,
+    RATE,
+    STEPS,
+    Forecaster,
+    Model,
+    predict,
+    train,
+)
+from .spirals import FEWEST, MOST, NOISE, Data, sparse, thinned
 
-HIDDEN, LATENT, NOISE = 25, 4, 0.3
-TRAIN, TEST = 1000, 200  # spirals
-STEPS, BATCH, RATE, CLIP = 1000, 100, 0.01, 10.0
-COUNTS, SEEDS = (30, 50, 100), (0, 1, 2)
+TRAIN = 1000  # spirals
+TEST = 200
+COUNTS = (30, 50, 100)
+SEEDS = (0, 1, 2)
 PAPER = {"RNN": (0.3937, 0.3202, 0.1813), "latent ODE": (0.1642, 0.1502, 0.1346)}  # Table 2
-FEWEST, MOST = 2, 40  # observations of a series in `sparse`
-
-
-class Data(NamedTuple):
-    """Spirals, and what is observed of them: `batch`, whose times are `spirals.t[places]` (where
-    the mask is True).
-    """
-
-    spirals: Spirals
-    batch: Batch
-    places: Tensor
-
-
-class ForwardEncoder(nn.Module):
-    """As `RecurrentEncoder`, but it reads the series from its first time to its last: to see what
-    that costs.
-    """
-
-    def __init__(self, net: GRUWithGaps, latent: int) -> None:
-        super().__init__()
-        self.net, self.head = net, GaussianHead(net.hidden, latent)
-        net.output = nn.Identity()
-
-    def forward(self, t: Tensor, x: Tensor, mask: Tensor | None, t0: float):
-        return self.head(self.net(t, x, mask).state[:, -1])
-
-
-class Forecaster(nn.Module):
-    """A recurrent net that predicts each point from those before it, and the noise about its
-    predictions.
-    """
-
-    def __init__(self, net: GRUWithGaps) -> None:
-        super().__init__()
-        self.net, self.log_noise = net, nn.Parameter(torch.tensor(math.log(NOISE)))
-
-
-Model = LatentODE | Forecaster
-
-
-def _latent(net, forward=False):
-    model = LatentODE(2, LATENT, net, noise=NOISE)
-    if forward:
-        model.encoder = ForwardEncoder(net, LATENT)
-    return model
-
-
-def _ode_rnn():
-    return ODERNN(2, HIDDEN, method="midpoint")
-
-
-MODELS = {
-    "RNN": lambda: Forecaster(GRUWithGaps(2, HIDDEN)),
-    "latent ODE": lambda: _latent(GRUWithGaps(2, HIDDEN)),
-    "ODE-RNN": lambda: Forecaster(_ode_rnn()),
-}
-ENCODERS = {
-    "GRU, backward": lambda: _latent(GRUWithGaps(2, HIDDEN)),
-    "GRU, forward": lambda: _latent(GRUWithGaps(2, HIDDEN), forward=True),
-    "ODE-RNN, backward": lambda: _latent(_ode_rnn()),
-}
-
-
-def _data(spirals, series):
-    batch = collate(series)
-    return Data(
-        spirals,
-        batch,
-        torch.searchsorted(spirals.t, batch.t.contiguous()).clamp(max=len(spirals.t) - 1),
-    )
-
-
-def thinned(n: int, keep: int, seed: int) -> Data:
-    """n spirals with `keep` of their 100 points observed."""
-    spirals = two_spirals(n, noise=NOISE, seed=seed)
-    return _data(spirals, thin(spirals.t, spirals.x, keep, seed=seed))
-
-
-def sparse(n: int, seed: int, versions: int = 1) -> Data:
-    """n spirals, each with 2 to 40 observations, and with a gap of up to half of the time;
-    `versions` of each.
-    """
-    spirals, chance = two_spirals(n, noise=NOISE, seed=seed), torch.Generator().manual_seed(seed)
-    points, series = len(spirals.t), []
-    for x in spirals.x.repeat(versions, 1, 1):
-        number = int(torch.randint(FEWEST, MOST + 1, (1,), generator=chance))
-        width, begin = (
-            (torch.rand(2, generator=chance) * torch.tensor([points / 2, points])).long().tolist()
-        )
-        order = torch.randperm(points, generator=chance)
-        kept = order[(order < begin) | (order >= begin + width)][:number].sort().values
-        series.append((spirals.t[kept], x[kept]))
-    return _data(spirals, series)
-
-
-def loss(model: Model, batch: tuple, grid: Tensor) -> Tensor:
-    """Minus the bound of a latent ODE, or minus the log-likelihood of a forecaster; per series, its
-    mean.
-
-    Every series has its own times, all from one grid: one solve through the grid, with one clock,
-    serves all of them.
-    """
-    t, x, mask, places = batch
-    if isinstance(model, Forecaster):
-        entries = gaussian_log_prob(x, model.net(t, x, mask).prediction, model.log_noise.exp())
-        return -torch.where(mask, entries, 0.0)[:, 1:].sum((1, 2)).mean()
-    mean, std = model.encode(t, x, mask)
-    z = model.latents(reparameterize(mean, std), grid)
-    z = z.gather(1, places[..., None].expand(-1, -1, z.shape[2]))
-    return (gaussian_kl(mean, std).sum(1) - model.log_prob(x, mask, z)).mean()
-
-
-def train(
-    make, data: Data, seed: int = 0, steps: int = STEPS, on_step=None
-) -> tuple[Model, History]:
-    """Make a model and train it: Adam, its rate falling from 0.01 to 0 along a cosine."""
-    torch.manual_seed(seed)
-    model = make()
-    history = fit(
-        model,
-        lambda model, batch: loss(model, batch, data.spirals.t),
-        steps,
-        lr=RATE,
-        schedule=lambda step: (1 + math.cos(math.pi * step / steps)) / 2,
-        batches=Minibatches(*data.batch, data.places, size=BATCH, seed=seed),
-        clip=CLIP,
-        on_step=on_step,
-        progress=False,
-    )
-    return model, history
-
-
-@torch.no_grad()
-def predict(model: Model, batch: Batch, times: Tensor) -> Tensor:
-    """The points (B, S, 2) at times (S,) from what is observed. A forecaster can do so after the
-    observations only.
-    """
-    return (
-        model.net.forecast(*batch, times) if isinstance(model, Forecaster) else model(*batch, times)
-    )
+VERSIONS = 4  # of every series, for the nets with sparse observations
+DRAWS = 100  # of paths, for `coverage`
 
 
 def errors(x: Tensor, clean: Tensor) -> Tensor:
@@ -178,23 +50,25 @@ def turning(x: Tensor) -> Tensor:
     """Twice the area (B,) that the line from the center to x (B, S, 2) sweeps; positive for
     counter-clockwise.
     """
-    a, b = x[:, :-1], x[:, 1:]
+    a = x[:, :-1]
+    b = x[:, 1:]
     return (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]).sum(1)
 
 
 def angle(x: Tensor) -> Tensor:
     """The angle (B,) through which x (B, S, 2) turns about the center, in radians."""
-    a, b = x[:, :-1], x[:, 1:]
+    a = x[:, :-1]
+    b = x[:, 1:]
     return torch.atan2(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0], (a * b).sum(-1)).sum(1)
 
 
 @torch.no_grad()
-def coverage(model: LatentODE, data: Data, draws: int = 100) -> tuple[float, float]:
+def coverage(model: LatentODE, data: Data) -> tuple[float, float]:
     """The share of the clean numbers that are within the band of nine of ten draws: at the 100
     points, and beyond.
     """
     times = torch.cat([data.spirals.t, data.spirals.later])
-    low, high = model.paths(*data.batch, times, draws).quantile(torch.tensor([0.05, 0.95]), dim=0)
+    low, high = model.paths(*data.batch, times, DRAWS).quantile(torch.tensor([0.05, 0.95]), dim=0)
     inside = ((low < data.spirals.clean) & (data.spirals.clean < high)).double()
     points = len(data.spirals.t)
     return float(inside[:, :points].mean()), float(inside[:, points:].mean())
@@ -230,29 +104,93 @@ def judge(model: Model, data: Data) -> dict[str, float]:
     return found
 
 
-def run(name: str, keep: int, seed: int) -> tuple[Model, dict[str, float]]:
-    """One entry of the long run: a model of MODELS with `keep` observations, trained and judged."""
-    begin = time.thread_time()
-    model, history = train(MODELS[name], thinned(TRAIN, keep, seed), seed)
-    seconds = time.thread_time() - begin
-    found = judge(model, thinned(TEST, keep, 10_000 + seed))
-    found |= {"noise": model.log_noise.exp().item(), "loss": sum(history["loss"][-50:]) / 50}
-    return model, {key: float(f"{value:.4g}") for key, value in found.items()} | {
-        "seconds": round(seconds)
+# -- what is stored --------------------------------------------------------------------------------
+
+
+class Setting(NamedTuple):
+    """A name of MODELS, and how many of the 100 points of a spiral are observed."""
+
+    model: str
+    observed: int
+
+    def name(self, seed: int) -> str:
+        """The name of its result."""
+        return f"{self.model}/{self.observed}/{seed}"
+
+
+def judged(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Train a model and judge it on other spirals; with its weights if the lesson shows it."""
+    (seed,) = seeds
+    data = thinned(TRAIN, setting.observed, seed)
+    model, history = train(MODELS[setting.model], data, seed)
+    numbers = judge(model, thinned(TEST, setting.observed, 10_000 + seed))
+    numbers["noise"] = model.log_noise.exp().item()
+    numbers["loss"] = sum(history["loss"][-50:]) / 50
+    return {
+        **_rounded(numbers),
+        "seconds": round(history.spent),
+        **(_weights(model) if (setting.observed, seed) == (COUNTS[0], 0) else {}),
     }
 
 
-@lru_cache(maxsize=1)
-def results() -> dict:
-    """What benchmarks/latent_ode.py stored."""
-    return load("latent_ode.json")
+def judged_encoder(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """A latent ODE with one of ENCODERS, for series with few observations and gaps; judged on
+    others alike.
+    """
+    (seed,) = seeds
+    model, _ = train(ENCODERS[name], sparse(TRAIN, seed, VERSIONS), seed)
+    return {**_rounded(judge(model, sparse(TEST, 10_000 + seed))), **_weights(model)}
+
+
+def _rounded(numbers: dict[str, float]) -> dict[str, float]:
+    return {key: float(f"{value:.4g}") for key, value in numbers.items()}
+
+
+def _weights(model: Model) -> dict[str, np.ndarray]:
+    state = model.state_dict()
+    return {key: value.numpy().astype(np.float16) for key, value in state.items()}
+
+
+def _runs() -> dict[str, Run]:
+    """Name of a result -> run, those first that the lesson cannot do without."""
+    few = COUNTS[0]
+    order = [(name, few, 0) for name in ("RNN", "latent ODE", "ODE-RNN")]
+    others = [(name, count, 0) for count in COUNTS[1:] for name in ("RNN", "latent ODE")]
+    others += [
+        (name, count, seed) for seed in SEEDS for count in COUNTS for name in ("RNN", "latent ODE")
+    ]
+    others += [("ODE-RNN", count, seed) for count in COUNTS for seed in SEEDS]
+
+    def of(rows: list[tuple[str, int, int]]) -> dict[str, Run]:
+        settings = [(Setting(name, count), seed) for name, count, seed in rows]
+        return {setting.name(seed): Run(judged, setting, (seed,)) for setting, seed in settings}
+
+    return of(order) | {name: Run(judged_encoder, name) for name in ENCODERS} | of(others)
+
+
+def verify() -> Iterator[Check]:
+    """The stored nets judged again; their weights are of half precision."""
+    for name in MODELS:
+        key = Setting(name, COUNTS[0]).name(0)
+        again = judge(stored(name), thinned(TEST, COUNTS[0], 10_000))
+        for what in ("beyond", "median", "wrong"):
+            row = RUNS.numbers()[key]
+            yield Check(f"{key}: {what}", again[what], row[what], max(0.05 * row[what], 0.02))
+    for name in ENCODERS:
+        again = judge(stored(name), sparse(TEST, 10_000))
+        row = RUNS.numbers()[name]
+        yield Check(f"{name}: within", again["within"], row["within"], 0.05 * row["within"])
+        yield Check(f"{name}: covers", again["covers"], row["covers"], 0.05)
+
+
+def results() -> dict[str, dict[str, dict[str, float]]]:
+    """What is stored: {"runs": {name: numbers of `judge`}}."""
+    return {"runs": RUNS.numbers()}
 
 
 def found(name: str, count: int, what: str) -> list[float]:
-    """A number of `judge` of the stored runs of a model with `count` observations, over the seeds."""
-    table = results()["runs"]
-    keys = [f"{name}/{count}/{seed}" for seed in SEEDS]
-    return [table[key][what] for key in keys if key in table]
+    """A number of `judge` of a stored model with `count` observations, of every seed."""
+    return [RUNS.numbers()[Setting(name, count).name(seed)][what] for seed in SEEDS]
 
 
 @lru_cache(maxsize=8)
@@ -260,8 +198,34 @@ def stored(name: str) -> Model:
     """A trained net from the file: one of MODELS (30 observations, seed 0) or of ENCODERS (trained
     on `sparse`).
     """
-    arrays, model = load("latent_ode.npz"), (MODELS | ENCODERS)[name]()
+    key = Setting(name, COUNTS[0]).name(0) if name in MODELS else name
+    model = (MODELS | ENCODERS)[name]()
     model.load_state_dict(
-        {k: torch.tensor(arrays[f"{name}/{k}"], dtype=torch.float32) for k in model.state_dict()}
+        {
+            k: torch.tensor(RUNS.arrays()[f"{key}/{k}"], dtype=torch.float32)
+            for k in model.state_dict()
+        }
     )
     return model.eval().requires_grad_(False)
+
+
+RUNS = Runs(
+    "latent_ode",
+    protocol={
+        "HIDDEN": HIDDEN,
+        "LATENT": LATENT,
+        "NOISE": NOISE,
+        "TRAIN": TRAIN,
+        "TEST": TEST,
+        "STEPS": STEPS,
+        "BATCH": BATCH,
+        "RATE": RATE,
+        "CLIP": CLIP,
+        "FEWEST": FEWEST,
+        "MOST": MOST,
+        "VERSIONS": VERSIONS,
+        "DRAWS": DRAWS,
+    },
+    results=_runs(),
+    verify=verify,
+)

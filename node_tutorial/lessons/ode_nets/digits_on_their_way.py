@@ -15,10 +15,9 @@ from torch import Tensor
 from ... import solve
 from ...course.controls import choice, int_slider, play
 from ...course.explorables import explorable
-from ...course.runs import load
 from ...data.digits import a_digit
 from ...plotting import BLUE, EXACT, GRAY, ORANGE, REJECTED, TEN, VERMILLION
-from .runs import flat_map, stored, test_set
+from .runs import RUNS, flat_map, stored, test_set
 
 FRAMES = 25  # of depth: multiples of 1/24, so that those of six blocks are among them
 IMAGES = 12  # from the surest to the least sure
@@ -71,7 +70,7 @@ def way(net: str) -> Way:
 
 
 def _way_of_resnet() -> Way:
-    arrays = load("ode_nets.npz")
+    arrays = RUNS.arrays()
     flat, scores = (arrays[f"ResNet/{what}"].astype(np.float32) for what in ("map", "scores"))
     depth = np.linspace(0, 1, len(flat))
     return Way(depth, flat, torch.from_numpy(scores), list(range(len(flat))))

@@ -1,0 +1,83 @@
+"""Lesson 15: what is measured of a flow, and what is stored of that."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils import parameters_to_vector
+
+from ...data.densities import Density, grid, two_moons
+from ...models import CNF
+
+TIGHT: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-6}
+HELD_OUT = 10_000
+PICTURE = 64  # points a side of a stored picture of a density
+SWEEP = [10 ** (-k / 2) for k in range(2, 13)]  # tolerances 1e-1 to 1e-6, two a decade
+EULER = [1, 2, 5, 10, 20, 50, 100]  # steps
+
+
+def euler(steps: int) -> dict[str, Any]:
+    """Solver settings: Euler's method with so many steps."""
+    return {"method": "euler", "options": {"step_size": 1 / steps}}
+
+
+def solved(func: nn.Module, **solver: Any) -> CNF:
+    """The CNF of a field in float64, at a tight tolerance unless other settings are given."""
+    return CNF(func.double(), **(solver or TIGHT))
+
+
+def held_out(density: Density, n: int = HELD_OUT) -> torch.Tensor:
+    """Points that no training sees, in float64."""
+    return density.sample(n, torch.Generator().manual_seed(99)).double()
+
+
+@torch.no_grad()
+def picture(log_prob: Any, bounds: tuple[float, float, float, float]) -> tuple[np.ndarray, float]:
+    """A density on a grid (64, 64), and the sum over the grid times the area of a cell: its mass
+    there.
+    """
+    x, area = grid(bounds, PICTURE)
+    p = log_prob(x).exp().reshape(PICTURE, PICTURE).numpy()
+    return p, float(p.sum() * area)
+
+
+def as_bytes(p: np.ndarray, density: Density) -> np.ndarray:
+    """A picture as bytes, where 255 is the largest value of the true density, and more."""
+    top = float(density.log_prob(grid(density.bounds, PICTURE)[0]).exp().max())
+    return (255 * (p / top).clip(0, 1)).round().astype(np.uint8)
+
+
+def vector(module: nn.Module) -> np.ndarray:
+    """All parameters of a module, in half precision."""
+    return parameters_to_vector(module.parameters()).detach().numpy().astype(np.float16)
+
+
+@torch.no_grad()
+def both_ways(func: nn.Module, x: torch.Tensor) -> dict[str, int]:
+    """Evaluations at 1e-5: of a solve from the data x to the noise with its trace, of one from
+    noise to samples.
+    """
+    flow = solved(func, rtol=1e-5, atol=1e-5)
+    flow.log_prob(x)
+    backward = flow.stats.nfe
+    flow.sample(len(x))
+    return {"nfe_density": backward, "nfe_sample": flow.stats.nfe}
+
+
+def sweep(func: nn.Module) -> dict[str, list]:
+    """A field on the moons under many solvers: what NLL, mass and picture they report, and their
+    evaluations.
+    """
+    density = two_moons()
+    rows: dict[str, list] = {"nll": [], "mass": [], "nfe": [], "picture": []}
+    x = held_out(density, 1000)
+    for solver in [*({"rtol": tol, "atol": tol} for tol in SWEEP), *map(euler, EULER)]:
+        flow = solved(func, **solver)
+        with torch.no_grad():
+            rows["nll"].append(float(-flow.log_prob(x).mean()))
+        rows["nfe"].append(flow.stats.nfe)
+        p, mass = picture(flow.log_prob, density.bounds)
+        rows["mass"].append(mass)
+        rows["picture"].append(as_bytes(p, density))
+    return rows
