@@ -89,7 +89,9 @@ def test_the_version_is_the_same_everywhere():
     assert assigned == [project_version()]
 
 
-@pytest.mark.parametrize(("name", "last"), [("open", "node-tutorial open"), ("test", "pytest -n auto --dist loadfile")])
+@pytest.mark.parametrize(
+    ("name", "last"), [("open", "node-tutorial open"), ("test", "pytest -n auto --dist loadfile")]
+)
 def test_readme_has_each_command_on_one_line(name, last):
     found = re.findall(rf"^<!-- command: {name} -->\n```sh\n(.*)\n```$", read("README.md"), re.M)
     assert len(found) == 1

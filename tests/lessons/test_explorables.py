@@ -25,8 +25,8 @@ from node_tutorial import explore  # noqa: E402
 from node_tutorial.course.explorables import View  # noqa: E402
 from node_tutorial.plotting import blank, text_problems  # noqa: E402
 
-# An update takes so many times what drawing two empty axes takes: the course's goal is 0.15 s, where
-# that takes 0.05 s. A ratio of processor times, for a busy or slow machine stretches both.
+# An update takes so many times what drawing two empty axes takes: the goal is 0.15 s, where that
+# takes 0.05 s. A ratio of processor times, for a busy or slow machine stretches both.
 GOAL = 3
 BOUND = 8
 

@@ -195,7 +195,8 @@ def five_figures(
     model, to compare.
     """
     fig = blank((8.8, 5.4))
-    top, bottom = fig.add_gridspec(2, 1, height_ratios=[3, 2])
+    rows: Any = fig.add_gridspec(2, 1, height_ratios=[3, 2])
+    top, bottom = rows
     paths, final, plane = top.subgridspec(1, 3).subplots()
     loss, nfe = bottom.subgridspec(1, 2).subplots()
     some = slice(None, None, 4)

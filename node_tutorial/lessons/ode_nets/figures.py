@@ -117,7 +117,7 @@ def growth_figure(growth: Mapping[str, Mapping[str, Sequence[Sequence[float]]]])
             for seed in row[what]:
                 ax.plot(range(1, len(seed) + 1), seed, color=color, linewidth=1.1)
             if what == "tight":
-                end = (len(seed), np.mean([seed[-1] for seed in row[what]]))
+                end = (float(len(seed)), float(np.mean([seed[-1] for seed in row[what]])))
                 label_line(end, name, ax=ax, color=color)
         top = 160 if what == "tight" else 40
         ax.set(xlabel="epoch", xlim=(0, len(seed)), ylim=(0, top))

@@ -17,9 +17,9 @@ from ...course.controls import choice, power_slider
 from ...course.explorables import explorable
 from ...data.systems import van_der_pol, van_der_pol_exact
 from ...plotting import BLUE, EXACT, GRAY, VERMILLION, label_line
-from ...solvers.statistics import Stats
 from ...solvers.odeint import solve
 from ...solvers.stability import real_boundary, step_ends
+from ...solvers.statistics import Stats
 from ...solvers.tableaus import DOPRI5
 
 MUS = (1, 2, 4, 8, 16, 32, 64)

@@ -42,12 +42,13 @@ def register_method(method: Tableau | Method) -> Tableau | Method:
         TypeError: for anything else.
         ValueError: if the name belongs to another method.
     """
-    if not isinstance(method, (Tableau, Method)):
-        alone = ", a name alone" if isinstance(method, str) else ""
+    given: object = method  # whatever it is annotated with
+    if not isinstance(given, (Tableau, Method)):
+        alone = ", a name alone" if isinstance(given, str) else ""
         raise TypeError(
             "register_method(method): method must be a Tableau, such as Tableau('mine', 2, c=(0, "
             "1/2), a=((), (1/2,)), b=(0, 1)), or a Method, such as Method('mine', 2, "
-            f"stepper=make_stepper); got {method!r}{alone}"
+            f"stepper=make_stepper); got {given!r}{alone}"
         )
     if METHODS.get(method.name, method) != method:
         other = "coefficients" if isinstance(method, Tableau) else "steps"
