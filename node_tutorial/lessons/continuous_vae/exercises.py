@@ -168,8 +168,8 @@ def _summary_problem(answer: Behavior) -> str | None:
                 "The values are right, but no gradient leads back to the net. Return a tensor that "
                 "is computed from the net's results, without detach or numpy."
             )
-        result.sum().backward()
-    if not all(parameter.grad.isfinite().all() for parameter in net.parameters()):
+        gradients = torch.autograd.grad(result.sum(), list(net.parameters()))
+    if not all(gradient.isfinite().all() for gradient in gradients):
         return (
             "The values are right, and the gradient is NaN: a NaN that you leave out after the net "
             "has been through the net, and its derivative there is NaN, times 0. It must not reach "
@@ -263,8 +263,7 @@ def _alias_problem(answer: Behavior) -> str | None:
                 f"For omega = {omega:g} and dt = {dt:g} your frequency is not the smallest that is "
                 "not negative: none above pi / dt ever is."
             )
-        angle = np.stack([omega * times * dt, value * times * dt])
-        if not np.allclose(*np.cos(angle), atol=5e-3):
+        if not np.allclose(np.cos(value * times * dt), np.cos(omega * times * dt), atol=5e-3):
             return (
                 f"For omega = {omega:g} and dt = {dt:g} your cosine and the one that was observed "
                 "differ at the times dt, 2 dt, ...: print both."

@@ -86,7 +86,7 @@ def training_figure(traces: Mapping[str, Trace]) -> Picture:
         ax.set(xlim=(0, longest), xlabel="step")
     left.fill_between([0, longest], 0.95 * TRUE, 1.05 * TRUE, color="#DEDEDE", linewidth=0)
     left.set(ylim=(0, 3.6), ylabel="ω of the model")
-    right.set(ylim=(0, 0.55), ylabel="noise of the model")
+    right.set(ylim=(0, 0.7), ylabel="noise of the model")
     room_for_labels(left, 0.4)
     for (name, trace), color in zip(traces.items(), (VERMILLION, BLUE, GREEN)):
         label_line(left.plot(trace.omega, color=color)[0], name)
@@ -110,13 +110,14 @@ def alias_figure(misfits: Mapping[float, np.ndarray]) -> Picture:
     left.set_title(f"ω = {TRUE:.2f} and {ALIAS:.2f}, points every {GAP:g}")
     right.set(xlim=(0, FREQUENCIES[-1]), xlabel="frequency ω")
     right.set(ylim=(-0.03, 0.75), ylabel="mean squared misfit")
-    right.set_title("disorder of the times:")
-    room_for_labels(right, 0.16)
+    right.set_title("by the disorder d of the times")
+    room_for_labels(right, 0.28)
+    right.set_xticks(range(0, 8))
     place = int(np.abs(FREQUENCIES - ALIAS).argmin())
     for (disorder, misfit), color in zip(misfits.items(), (VERMILLION, ORANGE, GREEN, BLUE)):
         right.plot(FREQUENCIES, misfit, color=color, linewidth=1.2)
         end = (FREQUENCIES[-1], misfit[place])
-        label_line(end, f"{disorder:g}", ax=right, color=color)
+        label_line(end, f"d = {disorder:g}", ax=right, color=color)
     return fig
 
 
@@ -149,7 +150,7 @@ def _series(curves: int, truth: bool = True) -> Picture:
 
 
 def _forecast() -> Picture:
-    line = (np.linspace(1960, 2000, 50), np.zeros(50))
+    line = (torch.linspace(1960, 2000, 50), torch.zeros(50))
     panel = Forecast(line, line, line, 1980.0)
     return forecast_figure({"CO₂ (σ)": panel, "sunspots (σ)": panel})
 

@@ -92,6 +92,8 @@ class LinearVAE(ContinuousVAE):
     precision.
     """
 
+    decoder: nn.Linear
+
     def __init__(self, func: nn.Module, noise: float = 0.3, **solver: Any) -> None:
         super().__init__(
             1, 2, func, encoder=nn.Identity(), decoder=nn.Linear(2, 1), noise=noise, **solver
