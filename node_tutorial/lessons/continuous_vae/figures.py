@@ -84,6 +84,7 @@ def training_figure(traces: Mapping[str, Trace]) -> Picture:
     for ax, true in ((left, TRUE), (right, NOISE)):
         exact_line([0, longest], [true, true], ax=ax, label=None)
         ax.set(xlim=(0, longest), xlabel="step")
+    left.set_xticks([tick for tick in left.get_xticks() if tick <= longest])
     left.fill_between([0, longest], 0.95 * TRUE, 1.05 * TRUE, color="#DEDEDE", linewidth=0)
     left.set(ylim=(0, 3.6), ylabel="ω of the model")
     right.set(ylim=(0, 0.7), ylabel="noise of the model")
