@@ -155,6 +155,17 @@ def test_training_changes_omega_and_leaves_the_noise_alone():
     assert model.log_noise.item() == before
 
 
+def test_the_stored_ends_are_what_the_lesson_says_of_them():
+    at_once, growing, learned = runs.over_seeds().values()
+    assert np.allclose(growing.omega, 1.7, rtol=0.01)
+    assert (
+        sorted(abs(omega / 1.7 - 1) < 0.01 for omega in at_once.omega) == [False] * 2 + [True] * 3
+    )
+    assert np.allclose(learned.omega, 1.7, rtol=0.03)
+    assert 0.4 < min(learned.noise) and max(learned.noise) < 0.75
+    assert all(worse > better for worse, better in zip(learned.error, growing.error))
+
+
 def test_downhill_stops_in_the_valley_of_the_start():
     loss = np.cos(np.linspace(0, 4 * np.pi, 401))  # valleys at 100 and 300
     assert [downhill(loss, i) for i in (20, 180, 220, 380)] == [100, 100, 300, 300]
@@ -200,6 +211,12 @@ def test_the_frames_of_the_moving_latent_share_one_solve():
         data = latent_point.compute(0.3, -0.7, 1.3, 0.2, frame)
         assert latent_point.TIMES[data.now] == pytest.approx(frame / 4)
     assert latent_point.solved.cache_info().misses == before + 1
+
+
+@pytest.mark.parametrize("damping", [1.3, 1.4, 2.5])
+def test_from_the_critical_damping_on_no_start_crosses_zero_more_than_once(damping):
+    for q, v in np.random.default_rng(0).uniform(-1.5, 1.5, (40, 2)):
+        assert latent_point.compute(q, v, 1.3, damping, 0).zeros <= 1
 
 
 def test_no_latent_path_leaves_the_pictures_plane():
