@@ -1,6 +1,4 @@
-"""Facts that lesson 10's helpers rely on: integrals on grids, importance bounds, exact baselines,
-readable figures.
-"""
+"""What lesson 10's helpers rely on: integrals on grids, importance bounds, exact baselines."""
 
 import math
 
@@ -9,11 +7,9 @@ import pytest
 import torch
 
 from node_tutorial import History
-from node_tutorial.lessons.autoencoders import figures
 from node_tutorial.lessons.autoencoders import runs as lab
 from node_tutorial.lessons.autoencoders.elbo_bound import gaussian_bound
 from node_tutorial.models import VAE
-from node_tutorial.plotting import text_problems
 from node_tutorial.training.precision import default_dtype
 
 
@@ -161,30 +157,3 @@ def test_strange_is_far_from_every_training_image():
 def test_the_stored_bounds_rise_with_the_draws():
     bounds = lab.stored_bounds()
     assert list(bounds) == [1, 5, 50, 500] and list(bounds.values()) == sorted(bounds.values())
-
-
-def test_figures_are_readable():
-    images = lab.ink_digits()
-    with default_dtype(torch.float64):
-        torch.manual_seed(0)
-        coder, vae = lab.Coder(64, 16), VAE(64, 16)
-        history = history_of(60)
-        row = {"rate": 3.0, "distortion": 17.0, "elbo": -20.0, "exact": -19.5}
-        drawn = [
-            figures.report(coder, history, images),
-            figures.reports({"A": (vae, history), "B": (vae, history)}, images),
-            figures.bounds_figure(
-                {1: -20.5, 5: -20.2, 50: -20.1, 500: -20.05}, -20.0, {"plain": -19.6}
-            ),
-            figures.rate_figure(
-                {
-                    beta: {**row, "rate": 7 / (1 + 2 * i), "distortion": 16 + 2.3 * i}
-                    for i, beta in enumerate(lab.BETAS)
-                },
-                -25.2,
-            ),
-            figures.gradient_figure({"a": torch.randn(100), "b": torch.randn(100)}, exact=4.0),
-        ]
-    for fig in drawn:
-        fig.png()
-        assert not text_problems(fig)

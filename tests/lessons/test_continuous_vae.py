@@ -1,23 +1,28 @@
 """Facts that lesson 11's helpers rely on: closed forms, the exact posterior, the landscape,
-trainings, figures.
+trainings; and its exercises.
 """
 
+import cmath
+import itertools
 import math
+import re
 
 import numpy as np
 import pytest
 import torch
 
+from node_tutorial import explore, odeint
 from node_tutorial.data import collate, exact_oscillation, oscillations
-from node_tutorial.lessons.continuous_vae import figures, frequency_landscape, physics, runs
+from node_tutorial.exercises import EXERCISES
+from node_tutorial.lessons.continuous_vae import frequency_landscape, latent_point, physics, runs
 from node_tutorial.lessons.continuous_vae import series as real
-from node_tutorial.lessons.continuous_vae.misfits import FREQUENCIES, GAP, downhill
+from node_tutorial.lessons.continuous_vae.exercises import _kept
+from node_tutorial.lessons.continuous_vae.misfits import ALIAS, FREQUENCIES, downhill, half_width
+from node_tutorial.lessons.continuous_vae.misfits import oscillations as oscillations_at
 from node_tutorial.models import ContinuousVAE, Oscillator
-from node_tutorial.plotting import text_problems
 
 float64 = torch.float64
 T = np.linspace(0, 6, 25)
-ALIAS = 2 * math.pi / GAP - physics.TRUE  # it has the same values at times GAP apart
 
 
 @pytest.mark.parametrize("omega, damping", [(1.7, 0.0), (1.7, 0.4)])
@@ -74,7 +79,7 @@ def series_and_model(damping=None):
 @pytest.mark.parametrize("damping", [None, 0.2])
 def test_the_posterior_is_the_one_of_a_linear_regression(damping):
     (t, x, mask), model = series_and_model(damping)
-    mean, covariance = physics.linear_posterior(model, t, x, mask)
+    mean, covariance = model.posterior(t, x, mask)
     noise = model.log_noise.exp().item()
     for i in range(3):
         seen = mask[i, :, 0]
@@ -89,7 +94,7 @@ def test_the_posterior_is_the_one_of_a_linear_regression(damping):
 def test_no_other_independent_gaussian_gives_a_higher_bound():
     """The bound of q is log p(x) - KL(q || posterior): the formula's q must be the best of all."""
     (t, x, mask), model = series_and_model()
-    mean, covariance = physics.linear_posterior(model, t, x, mask)
+    mean, covariance = model.posterior(t, x, mask)
     q_mean, q_std = model.encode(t, x, mask)
     posterior = torch.distributions.MultivariateNormal(mean, covariance)
 
@@ -107,9 +112,18 @@ def test_no_other_independent_gaussian_gives_a_higher_bound():
 def test_one_grid_for_all_gives_the_posterior_of_clocks_of_their_own():
     (_, x, _), model = series_and_model()
     t = torch.linspace(0.1, 4, x.shape[1], dtype=float64)
-    one = physics.linear_posterior(model, t, x, torch.ones_like(x, dtype=torch.bool))
-    own = physics.linear_posterior(model, t.expand(3, -1), x, torch.ones_like(x, dtype=torch.bool))
+    one = model.posterior(t, x, torch.ones_like(x, dtype=torch.bool))
+    own = model.posterior(t.expand(3, -1), x, torch.ones_like(x, dtype=torch.bool))
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(one, own))
+
+
+def test_the_bound_from_one_solve_is_that_of_every_continuous_vae():
+    (t, x, mask), model = series_and_model(0.2)
+    bounds = []
+    for elbo in (model.elbo, lambda *batch: ContinuousVAE.elbo(model, *batch)):
+        torch.manual_seed(0)
+        bounds.append(elbo(t, x, mask))
+    assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(*bounds))
 
 
 def test_the_early_encoder_does_not_look_beyond_its_window():
@@ -121,20 +135,35 @@ def test_the_early_encoder_does_not_look_beyond_its_window():
     assert not torch.equal(encoder(t, x, mask, 0.0).mean, encoder(t, x + 1, mask, 0.0).mean)
 
 
-def test_a_decoder_that_is_not_linear_is_refused():
-    (t, x, mask), _ = series_and_model()
-    model = ContinuousVAE(1, 2, Oscillator(1.7)).double()
-    with pytest.raises(TypeError, match=r"must be an nn\.Linear, got MLP"):
-        physics.linear_posterior(model, t, x, mask)
+def test_one_flow_for_all_series_gives_each_the_path_that_it_has_alone():
+    """The times of some rows are padded, and the damping makes no step the same as another."""
+    (t, _, _), model = series_and_model(0.2)
+    z0 = torch.tensor([[1.0, -0.5], [0.2, 2.0], [-1.3, 0.4]], dtype=float64)
+    alone = ContinuousVAE.latents(model, z0, t)
+    assert torch.allclose(model.latents(z0, t), alone, atol=1e-5)
+    assert torch.allclose(
+        model.latents(z0, t[0]), ContinuousVAE.latents(model, z0, t[0]), atol=1e-5
+    )
 
 
 def test_training_changes_omega_and_leaves_the_noise_alone():
     model = runs.new_model(1.5)
     before = model.log_noise.item()
-    omegas = runs.train(model, oscillations(8, 10)[0], ((2.0, 3), (10.0, 3)))
-    assert len(omegas) == 6
-    assert omegas[0] == 1.5 != omegas[-1]
+    trace = runs.train(model, oscillations(8, 10)[0], ((2.0, 3), (10.0, 3)))
+    assert len(trace.omega) == len(trace.noise) == 7
+    assert trace.omega[0] == 1.5 != trace.omega[-1]
     assert model.log_noise.item() == before
+
+
+def test_the_stored_ends_are_what_the_lesson_says_of_them():
+    at_once, growing, learned = runs.over_seeds().values()
+    assert np.allclose(growing.omega, 1.7, rtol=0.01)
+    assert (
+        sorted(abs(omega / 1.7 - 1) < 0.01 for omega in at_once.omega) == [False] * 2 + [True] * 3
+    )
+    assert np.allclose(learned.omega, 1.7, rtol=0.03)
+    assert 0.4 < min(learned.noise) and max(learned.noise) < 0.75
+    assert all(worse > better for worse, better in zip(learned.error, growing.error))
 
 
 def test_downhill_stops_in_the_valley_of_the_start():
@@ -142,18 +171,60 @@ def test_downhill_stops_in_the_valley_of_the_start():
     assert [downhill(loss, i) for i in (20, 180, 220, 380)] == [100, 100, 300, 300]
 
 
-def test_the_landscape_has_its_alias_at_regular_times_only():
-    for times, low, high in (("regular", 0.0, 0.03), ("irregular", 0.3, 1.0)):
-        misfit = frequency_landscape.compute(20.0, 3.0, 0.1, times).misfit
-        assert low < misfit[np.abs(FREQUENCIES - ALIAS).argmin()] < high
-        assert misfit[np.abs(FREQUENCIES - 1.7).argmin()] < 0.03
+def landscape(horizon, omega=3.0, noise=0.1, disorder=1.0, growing=False):
+    return frequency_landscape.compute(horizon, omega, noise, disorder, growing)
+
+
+@pytest.mark.parametrize("disorder", [0.0, 0.1, 0.3, 0.5, 1.0])
+def test_disorder_fills_the_valley_of_the_alias_by_a_known_law(disorder):
+    """A uniform jitter of width d gaps leaves sinc(d)^2 of the alias' fit: its characteristic
+    function at one turn per gap.
+    """
+    misfit = landscape(20.0, disorder=disorder).misfit
+    power = np.square(oscillations_at(disorder).q).mean()
+    expected = 0.01 * 27 / 29 + power * (1 - np.sinc(disorder) ** 2)
+    assert misfit[np.abs(FREQUENCIES - ALIAS).argmin()] == pytest.approx(expected, rel=0.12)
+    assert misfit[np.abs(FREQUENCIES - 1.7).argmin()] == pytest.approx(0.01, rel=0.2)
+
+
+@pytest.mark.parametrize("horizon", [8.0, 10.0, 20.0, 40.0, 80.0])
+def test_the_half_width_of_the_valley_is_one_turn_by_the_horizon(horizon):
+    assert half_width(horizon) * horizon == pytest.approx(2 * math.pi, rel=0.03)
 
 
 def test_a_short_horizon_leads_where_a_long_one_is_stuck():
-    assert frequency_landscape.compute(3.0, 3.0, 0.1, "irregular").found
-    assert not frequency_landscape.compute(20.0, 3.0, 0.1, "irregular").found
-    shortest = frequency_landscape.compute(2.0, 1.7, 0.6, "irregular")
-    assert abs(shortest.end.omega - 1.7) > 0.3  # the valley is wide, and at the wrong place
+    assert landscape(3.0).found
+    assert not landscape(20.0).found
+    noisy = landscape(2.0, omega=1.7, noise=0.6)
+    assert abs(noisy.end.omega - 1.7) > 0.15  # the valley is wide, and at the wrong place
+
+
+def test_a_growing_horizon_leads_where_a_long_one_is_stuck():
+    grown = landscape(20.0, growing=True)
+    assert grown.found and list(grown.way) == [2.0, 4.0, 20.0]
+    assert list(landscape(2.0, growing=True).way) == [2.0]  # nothing to grow from
+
+
+def test_the_frames_of_the_moving_latent_share_one_solve():
+    before = latent_point.solved.cache_info().misses
+    for frame in (0, 30, 60):
+        data = latent_point.compute(0.3, -0.7, 1.3, 0.2, frame)
+        assert latent_point.TIMES[data.now] == pytest.approx(frame / 4)
+    assert latent_point.solved.cache_info().misses == before + 1
+
+
+@pytest.mark.parametrize("damping", [1.3, 1.4, 2.5])
+def test_from_the_critical_damping_on_no_start_crosses_zero_more_than_once(damping):
+    for q, v in np.random.default_rng(0).uniform(-1.5, 1.5, (40, 2)):
+        assert latent_point.compute(q, v, 1.3, damping, 0).zeros <= 1
+
+
+def test_no_latent_path_leaves_the_pictures_plane():
+    panel = explore.latent_point()
+    ends = {name: (control.min, control.max) for name, control in panel.controls.items()}
+    for q, v, omega in itertools.product(ends["q"], ends["v"], ends["omega"]):
+        path = latent_point.compute(q, v, omega, 0.0, 60).path
+        assert np.abs(path).max() < latent_point.REACH
 
 
 def test_windows_hold_all_values_of_their_time_and_count_from_their_beginning():
@@ -180,24 +251,194 @@ def test_a_forecast_of_a_pure_oscillation_is_right_at_all_leads():
     assert min(real.correlations_ahead(model, t, torch.cos(2 * t), 10, 1, (0, 10, 30))) > 0.999
 
 
-def test_figures_are_readable():
-    series, starts = oscillations(3, 12)
-    fine = torch.linspace(0, 20, 101)
-    flat = torch.zeros(3, 101)
-    grid = np.linspace(0.1, 7.6, 50)
-    line = (np.linspace(1960, 2000, 50), np.zeros(50))
-    panel = figures.Forecast(line, line, line, 1980.0)
-    drawn = [
-        figures.series_figure(series, starts),
-        figures.series_figure(
-            series, starts, {"one": (fine, flat), "another": (fine, flat)}, (fine, flat, flat + 1)
+# ---- Exercises ----
+
+float32 = torch.float32
+
+
+def assess(id, answer):
+    return EXERCISES[id].assess(answer)
+
+
+def by_matrix_exponential(omega, t):
+    return torch.linalg.matrix_exp(
+        torch.tensor([[0.0, 1.0], [-(omega**2), 0.0]], dtype=float64) * t
+    )
+
+
+def by_complex_numbers(omega, t):
+    turn = cmath.exp(-1j * omega * t)
+    return [[turn.real, -turn.imag / omega], [omega * turn.imag, turn.real]]
+
+
+def by_a_solver(omega, t):
+    times = torch.tensor([0.0, t], dtype=float64)
+    if t == 0:
+        return np.eye(2)
+    field = Oscillator(omega).double()
+    return odeint(field, torch.eye(2, dtype=float64), times, rtol=1e-9, atol=1e-10)[1].T
+
+
+def damped_a_little(omega, t):
+    return math.exp(-0.001 * t) * by_matrix_exponential(omega, t)
+
+
+def to_first_order(omega, t):
+    return np.array([[1.0, t], [-(omega**2) * t, 1.0]])
+
+
+def with_absolute_sine(omega, t):
+    c, s = np.cos(omega * t), np.abs(np.sin(omega * t))
+    return np.array([[c, s / omega], [-omega * s, c]])
+
+
+FLOWS = (
+    by_matrix_exponential,
+    by_complex_numbers,
+    by_a_solver,
+    lambda omega, t: (
+        exact_oscillation(torch.tensor([t], dtype=float64), torch.eye(2, dtype=float64), omega)[
+            :, 0
+        ].T
+    ),
+    lambda omega, t: torch.tensor(by_complex_numbers(omega, t), dtype=float32),
+)
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_every_form_of_the_flow_is_right(flow):
+    assert assess("11.1", flow).state == "correct", assess("11.1", flow)
+
+
+@pytest.mark.parametrize(
+    "flow, said",
+    [
+        (damped_a_little, "has changed at t = 20"),
+        (to_first_order, "has changed at t = 20"),
+        (with_absolute_sine, "rows of its derivative"),
+        (lambda omega, t: by_matrix_exponential(omega, t + 0.1), "identity"),
+    ],
+)
+def test_a_flow_that_is_wrong_is_told_by_what_it_breaks(flow, said):
+    feedback = assess("11.1", flow)
+    assert feedback.state == "not yet" and said in feedback.message
+
+
+def by_loop(net, t, x, mask):
+    rows = []
+    for i in range(len(t)):
+        rows.append(net(torch.stack([t[i][mask[i]], x[i][mask[i]]], 1)).mean(0))
+    return torch.stack(rows)
+
+
+def by_filling_and_weights(net, t, x, mask):
+    weights = mask / mask.sum(1, keepdim=True)
+    return torch.einsum("bt,btk->bk", weights, net(torch.stack([t, x.nan_to_num()], -1)))
+
+
+def by_flat_choice(net, t, x, mask):
+    each = net(torch.stack([t[mask], x[mask]], -1))
+    row = mask.nonzero()[:, 0]
+    total = torch.zeros(len(t), each.shape[1], dtype=each.dtype).index_add(0, row, each)
+    return total / mask.sum(1)[:, None]
+
+
+def by_masked_fill(net, t, x, mask):
+    each = net(torch.stack([t, x.masked_fill(~mask, 0.0)], -1))
+    return each.masked_fill(~mask[..., None], 0).sum(1) / mask.sum(1)[:, None]
+
+
+@pytest.mark.parametrize("form", [by_loop, by_filling_and_weights, by_flat_choice, by_masked_fill])
+def test_every_form_of_the_summary_is_right(form):
+    assert assess("11.2", form).state == "correct", assess("11.2", form)
+    with torch.no_grad():
+        assert assess("11.2", form).state == "correct"
+
+
+def multiplied(net, t, x, mask):
+    return (net(torch.stack([t, x], -1)) * mask[..., None]).sum(1) / mask.sum(1)[:, None]
+
+
+def chosen_after_the_net(net, t, x, mask):
+    each = torch.where(mask[..., None], net(torch.stack([t, x], -1)), 0.0)
+    return each.sum(1) / mask.sum(1)[:, None]
+
+
+@pytest.mark.parametrize(
+    "form, said",
+    [
+        (multiplied, "NaN times 0"),
+        (chosen_after_the_net, "gradient is NaN"),
+        (lambda *args: by_loop(*args).detach(), "no gradient"),
+        (
+            lambda *args: by_loop(*args) * torch.tensor([[1.0], [2.0]]),
+            "mean of the net's results|padded",
         ),
-        figures.omega_figure({"from 3, all data": [3.0, 2.9], "from 3, growing": [3.0, 1.7]}),
-        figures.alias_figure(
-            0.7, 1.7, ALIAS, grid, {"every 0.7": 0 * grid + 0.5, "irregular": 0 * grid + 0.4}
-        ),
-        figures.forecast_figure({"CO₂": panel, "sunspots": panel}),
-    ]
-    for fig in drawn:
-        fig.png()
-        assert not text_problems(fig)
+        (lambda net, t, x, mask: _kept(net, t, x, mask).amax(1), "mean of the net's results"),
+    ],
+)
+def test_a_summary_that_lets_nan_or_padding_in_is_told_so(form, said):
+    feedback = assess("11.2", form)
+    assert feedback.state == "not yet" and re.search(said, feedback.message), feedback
+
+
+FOLDS = (
+    lambda omega, dt: math.acos(math.cos(omega * dt)) / dt,
+    lambda omega, dt: abs(omega - round(omega * dt / (2 * math.pi)) * 2 * math.pi / dt),
+    lambda omega, dt: abs(np.angle(np.exp(1j * omega * dt))) / dt,
+    lambda omega, dt: (
+        torch.remainder(torch.tensor(omega * dt), 2 * math.pi)
+        .sub(math.pi)
+        .abs()
+        .mul(-1)
+        .add(math.pi)
+        / dt
+    ),
+    lambda omega, dt: min(abs(omega - k * 2 * np.pi / dt) for k in range(100)),
+)
+
+
+@pytest.mark.parametrize("fold", FOLDS)
+def test_every_form_of_the_fold_is_right(fold):
+    assert assess("11.3", fold).state == "correct", assess("11.3", fold)
+
+
+@pytest.mark.parametrize(
+    "fold, said",
+    [
+        (lambda omega, dt: omega, "smallest"),
+        (lambda omega, dt: math.pi / dt, "not yet|cosine"),
+        (lambda omega, dt: -FOLDS[0](omega, dt), "smallest"),
+        (lambda omega, dt: abs(2 * math.pi / dt - omega), "smallest|cosine"),
+    ],
+)
+def test_a_fold_that_is_wrong_is_told_so(fold, said):
+    feedback = assess("11.3", fold)
+    assert feedback.state == "not yet" and re.search(said, feedback.message), feedback
+
+
+def test_every_form_of_the_constants_is_right():
+    damping = math.log(1 / 0.6) / 4
+    omega = math.hypot(math.pi / 2, damping)
+    for pair in (
+        [omega, damping],
+        np.array([omega, damping], dtype=np.float32),
+        torch.tensor([omega, damping]),
+        (round(omega, 3), round(damping, 3)),
+        (torch.tensor(omega), damping),
+    ):
+        assert assess("11.4", pair).state == "correct", pair
+
+
+@pytest.mark.parametrize(
+    "pair, said",
+    [
+        ((1.6, 0.1297), "4 units of time"),
+        ((1.576, 0.15), "0.6 times"),
+        ((1.576, -0.1277), "between 0 and omega"),
+        ((1.5708, 0.1277), "omega is not 2 pi over the period"),
+    ],
+)
+def test_constants_that_are_wrong_are_told_by_what_they_break(pair, said):
+    feedback = assess("11.4", pair)
+    assert feedback.state == "not yet" and said in feedback.message, feedback

@@ -1,6 +1,4 @@
-"""Facts that lesson 12's helpers rely on: data, losses, what is measured, events, readable
-figures.
-"""
+"""Facts that lesson 12's helpers rely on: data, losses, what is measured, events."""
 
 import math
 
@@ -9,9 +7,8 @@ import torch
 
 from node_tutorial import explore
 from node_tutorial.data import Batch, two_spirals
-from node_tutorial.lessons.latent_ode import bands, event_rate, events, figures, nets, runs
+from node_tutorial.lessons.latent_ode import bands, event_rate, events, nets, runs
 from node_tutorial.models import GRUWithGaps, LatentODE
-from node_tutorial.plotting import text_problems
 
 # ---- Data ----
 
@@ -189,36 +186,3 @@ def test_the_best_constant_rate_is_the_number_of_events_by_the_time():
         assert best.total == pytest.approx(one.flat, abs=1e-9)
         for other in (0.9 * constant, 1.1 * constant):
             assert event_rate.compute(other, 0.0, sequence).total < best.total
-
-
-# ---- Pictures ----
-
-
-def test_figures_are_readable():
-    test = runs.thinned(8, 30, seed=10_000)
-    beyond, rows = test.spirals.clean[:, 100:] + 0.2, [0, 1, 2, 3]
-    times, counts = torch.cat([test.spirals.t, test.spirals.later]), (3, 5, 10, 20, 40)
-    falling = bands.Parts([0.8, 0.6, 0.4, 0.3, 0.2], [1.2, 1.0, 0.8, 0.6, 0.5])
-    covered = bands.Parts([0.8, 0.8, 0.7, 0.7, 0.6], [0.7, 0.6, 0.6, 0.5, 0.4])
-    t, x = test.batch.t[1], test.batch.x[1, :, 0]
-    path, fine = test.spirals.clean[1, :, 0], torch.linspace(0, 7, 50)
-    drawn = [
-        figures.spirals_figure(test, rows, beyond=False),
-        figures.spirals_figure(test, rows, {"RNN": beyond}),
-        figures.clocks_figure(test.batch.t[:6], test.batch.mask[:6]),
-        figures.errors_figure(
-            {
-                "RNN": 10 ** torch.linspace(-0.5, 0.6, 200),
-                "latent ODE": 10 ** torch.linspace(-1, 0, 200),
-            }
-        ),
-        figures.bands_figure(counts, falling, covered),
-        figures.between_figure((times, path), (t, x), {"RNN": path + 1, "ODE-RNN": path}, 1.87),
-        figures.table_figure(runs.found, runs.COUNTS, runs.PAPER),
-        figures.events_figure(
-            [torch.tensor([1.0, 3.0])] * 12, fine, events.wave(fine), events.wave(fine) + 0.1
-        ),
-    ]
-    for fig in drawn:
-        fig.png()
-        assert not text_problems(fig)

@@ -1,7 +1,7 @@
 """Lesson 10: figures."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ from ...plotting import (
     label_line,
 )
 from ...training import History
-from .runs import Images, to_training_images
+from ...training.precision import default_dtype
+from .runs import BETAS, Coder, Images, ink_digits, to_training_images
 
 Net = VAE | Autoencoder  # of the latter, one that decodes to probabilities
 DRAWS = 2000  # decoded to see how many are strange
@@ -230,3 +231,43 @@ def rate_figure(table: Mapping[float, Mapping[str, float]], independent: float) 
     curves.plot([0.08, 10], [independent, independent], color=GREEN, linewidth=1.2)
     label_line((10, independent), "independent\npixels", ax=curves, color=GREEN)
     return fig
+
+
+def _history() -> History:
+    history = History(60)
+    for step in range(60):
+        history.append({"loss": 20 + math.exp(-step / 60)})
+    return history
+
+
+def _report() -> Picture:
+    with default_dtype(torch.float64):
+        return report(Coder(64, 16), _history(), ink_digits())
+
+
+def _reports() -> Picture:
+    with default_dtype(torch.float64):
+        net = VAE(64, 16)
+        return reports({"A": (net, _history()), "B": (net, _history())}, ink_digits())
+
+
+def _rate() -> Picture:
+    table = {}
+    for i, beta in enumerate(BETAS):
+        terms = {"rate": 7 / (1 + 2 * i), "distortion": 16 + 2.3 * i, "elbo": -20.0}
+        table[beta] = {**terms, "exact": -19.5}
+    return rate_figure(table, -25.2)
+
+
+# A picture of each kind, for the test that all of them can be read.
+EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "report": _report,
+    "reports": _reports,
+    "gradient_figure": lambda: gradient_figure(
+        {"a": torch.randn(100), "b": torch.randn(100)}, exact=4.0
+    ),
+    "bounds_figure": lambda: bounds_figure(
+        {1: -20.5, 5: -20.2, 50: -20.1, 500: -20.05}, -20.0, {"plain": -19.6}
+    ),
+    "rate_figure": _rate,
+}

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...course.answers import Behavior, array, function, number
 from ...course.exercises import Exercise, Mistake, register
@@ -38,6 +38,12 @@ def _flow_problem(answer: Behavior) -> str | None:
             return (
                 "At t = 0 the rows of its derivative should be q' = v and v' = -omega^2 q; "
                 "they are not."
+            )
+        q, v = phi(omega, 20.0)
+        if not torch.allclose(v**2 + (omega * q) ** 2, torch.tensor([omega**2, 1.0]).to(v), 5e-3):
+            return (
+                "Without friction v^2 + omega^2 q^2 never changes. With your matrix it has "
+                "changed at t = 20."
             )
         if not torch.allclose(phi(omega, 0.4) @ phi(omega, 0.9), phi(omega, 1.3), atol=1e-5):
             return (
@@ -110,184 +116,209 @@ register(
 )
 
 
-def log_likelihood(x, mean, mask, noise):
-    entries = -(((x - mean) / noise) ** 2) / 2 - math.log(noise) - math.log(2 * math.pi) / 2
-    return torch.where(mask, entries, 0.0).sum((1, 2))
+def summary(net, t, x, mask):
+    pairs = torch.stack([t, torch.where(mask, x, 0.0)], dim=-1)  # no NaN reaches the net
+    each = torch.where(mask[..., None], net(pairs), 0.0)
+    return each.sum(1) / mask.sum(1, keepdim=True)
 
 
-def _entries(x: Tensor, mean: Tensor, noise: float) -> Tensor:
-    return -(((x - mean) / noise) ** 2) / 2 - math.log(noise) - math.log(2 * math.pi) / 2
+def _net() -> nn.Module:
+    """A net from pairs to three numbers, the same at each call."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        return nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3)).float()
 
 
 def _series() -> tuple[Tensor, Tensor, Tensor]:
-    """x, mean and mask (2, 4, 1) of two series, the second padded by two times."""
-    x = torch.tensor([[0.3, -1.0, 0.5, 0.0], [1.2, 0.8, 0.0, 0.0]], dtype=torch.float64)[..., None]
-    mean = torch.tensor([[0.1, -0.7, 0.9, 0.6], [1.0, 1.1, 0.4, -0.8]], dtype=torch.float64)[
-        ..., None
-    ]
-    mask = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]], dtype=torch.bool)[..., None]
-    return x, mean, mask
+    """t, x and mask (2, 4) of two series, the second padded by two times."""
+    t = torch.tensor([[0.0, 0.7, 1.1, 2.0], [0.2, 1.5, 1.6, 1.7]], dtype=torch.float32)
+    x = torch.tensor([[0.3, -1.0, 0.5, 0.9], [1.2, 0.8, 7.0, -3.0]], dtype=torch.float32)
+    mask = torch.tensor([[1, 0, 1, 1], [1, 1, 0, 0]], dtype=torch.bool)
+    return t, x, mask
 
 
-_NAN_HINT = (
-    "With NaN at a place that is not observed your result is NaN: NaN times 0 is NaN. Choose with "
-    "torch.where, do not multiply."
-)
+def _summary_problem(answer: Behavior) -> str | None:
+    """What is wrong with a mean over a set, or None."""
+    net = _net()
+    t, x, mask = _series()
 
+    def of(t: Tensor, x: Tensor, mask: Tensor) -> Tensor:
+        return torch.as_tensor(answer(net, t, x, mask)).float()
 
-def _likelihood_problem(answer: Behavior) -> str | None:
-    """What is wrong with a masked likelihood, or None."""
-    x, mean, mask = _series()
-    full = torch.ones_like(mask)
-    complete = torch.as_tensor(answer(x, mean, full, 0.3), dtype=torch.float64)
-    if not torch.allclose(complete, _entries(x, mean, 0.3).sum((1, 2))):
-        return (
-            "Where all is observed, it should be the sum over times of log N(x; mean, noise^2), "
-            "one number a series."
-        )
-    padded = torch.as_tensor(answer(x, mean, mask, 0.3), dtype=torch.float64)
-    alone = torch.as_tensor(answer(x[1:, :2], mean[1:, :2], full[1:, :2], 0.3), dtype=torch.float64)
-    if not torch.allclose(padded[1:], alone):
-        return "A series padded by two times should have the value that it has without them."
+    given = of(t, x, mask)
+    seen = mask[0]
+    alone = net(torch.stack([t[0, seen], x[0, seen]], dim=-1)).mean(0)
+    if not torch.allclose(given[0], alone, atol=1e-5):
+        return "It should be the mean of the net's results for the observed pairs, and no others."
+    order = torch.tensor([2, 0, 3, 1])
+    if not torch.allclose(of(t[:, order], x[:, order], mask[:, order]), given, atol=1e-5):
+        return "A set has no order: with the pairs in another order the result should be the same."
+    if not torch.allclose(of(t[1:, :2], x[1:, :2], mask[1:, :2]), given[1:], atol=1e-5):
+        return "A series padded by two times should have the summary that it has without them."
     holes = torch.where(mask, x, torch.nan)
-    if not torch.isfinite(torch.as_tensor(answer(holes, mean, mask, 0.3))).all():
-        return _NAN_HINT
+    with torch.enable_grad():
+        result = answer(net, t, holes, mask)
+        if not torch.as_tensor(result).isfinite().all():
+            return (
+                "With NaN at a place that is not observed your result is NaN: NaN times 0 is NaN. "
+                "A mask chooses, it does not multiply."
+            )
+        if not isinstance(result, Tensor) or not result.requires_grad:
+            return (
+                "The values are right, but no gradient leads back to the net. Return a tensor that "
+                "is computed from the net's results, without detach or numpy."
+            )
+        gradients = torch.autograd.grad(result.sum(), list(net.parameters()))
+    if not all(gradient.isfinite().all() for gradient in gradients):
+        return (
+            "The values are right, and the gradient is NaN: a NaN that you leave out after the net "
+            "has been through the net, and its derivative there is NaN, times 0. It must not reach "
+            "the net."
+        )
     return None
 
 
-_X, _MEAN, _MASK = _series()
+def _pairs(t: Tensor, x: Tensor) -> Tensor:
+    return torch.stack([t, x], dim=-1)
+
+
+def _kept(net: nn.Module, t: Tensor, x: Tensor, mask: Tensor) -> Tensor:
+    return torch.where(mask[..., None], net(_pairs(t, x)), 0.0)
+
+
+def _mean_of_pairs(net: nn.Module, t: Tensor, x: Tensor, mask: Tensor) -> Tensor:
+    pairs = torch.where(mask[..., None], _pairs(t, x), 0.0)
+    return net(pairs.sum(1) / mask.sum(1, keepdim=True))
+
 
 register(
     Exercise(
         "11.2",
-        "Only what was observed",
-        kind=function((_X, _MEAN, _MASK, 0.3), (_X, _MEAN, _MASK, 1.5), returns=array((None,))),
-        solution=log_likelihood,
-        check=_likelihood_problem,
+        "A summary of a set",
+        kind=function((_net(), *_series()), returns=array((None, 3))),
+        solution=summary,
+        check=_summary_problem,
+        atol=1e-5,
         mistakes=[
             Mistake(
                 "mask missing",
-                lambda x, mean, mask, noise: _entries(x, mean, noise).sum((1, 2)),
-                "You add padding too: places where nothing was observed pull the model to 0. "
+                lambda net, t, x, mask: net(_pairs(t, x)).mean(1),
+                "You count padding too: whatever stands there changes the result. "
                 "Where is the mask?",
             ),
             Mistake(
-                "only x masked",
-                lambda x, mean, mask, noise: _entries(
-                    torch.where(mask, x, 0.0), torch.where(mask, mean, 0.0), noise
-                ).sum((1, 2)),
-                "You mask x and mean, but a place that is not observed still adds the constant of "
-                "its Gaussian. Mask the entries, after the logarithm.",
+                "divided by the length",
+                lambda net, t, x, mask: _kept(net, t, x, mask).mean(1),
+                "The sum is right. You divide it by T, the length of the longest series, not by "
+                "the number of observations.",
             ),
             Mistake(
-                "mean instead of sum",
-                lambda x, mean, mask, noise: (
-                    torch.where(mask, _entries(x, mean, noise), 0.0).sum((1, 2)) / mask.sum((1, 2))
-                ),
-                "A mean makes a series of thirty points weigh as much as one of three, against "
-                "the same KL. Log probabilities of independent observations add up.",
+                "sum instead of mean",
+                lambda net, t, x, mask: _kept(net, t, x, mask).sum(1),
+                "You add the results up. The mean is asked for: it stays of one size, whether "
+                "there are three observations or thirty.",
             ),
             Mistake(
-                "one number for all",
-                lambda x, mean, mask, noise: (
-                    torch.where(mask, _entries(x, mean, noise), 0.0).sum().reshape(1)
-                ),
-                "You have added the series together. Sum over times and entries only: one number "
-                "for each series.",
+                "only the inputs masked",
+                lambda net, t, x, mask: net(_pairs(t, x) * mask[..., None]).mean(1),
+                "You set what is not observed to (0, 0), and then count it as observed: the net "
+                "has a result for (0, 0) too.",
             ),
             Mistake(
-                "squared error only",
-                lambda x, mean, mask, noise: torch.where(
-                    mask, -(((x - mean) / noise) ** 2) / 2, 0.0
-                ).sum((1, 2)),
-                "The terms log(noise) and log(2 pi) / 2 are missing. Without the first, a learned "
-                "noise grows forever.",
-            ),
-            Mistake(
-                "multiplied by the mask",
-                lambda x, mean, mask, noise: (_entries(x, mean, noise) * mask).sum((1, 2)),
-                _NAN_HINT,
+                "the net of the mean",
+                _mean_of_pairs,
+                "You average the pairs, and ask the net once. Two series with the same mean would "
+                "be the same to you, fast or slow. First the net, then the mean.",
             ),
         ],
         hints=[
-            "First all entries, (B, T, D): log N(x; mean, noise^2).",
-            "Then torch.where(mask, entries, 0.0), and a sum over times and features.",
+            "The net takes all pairs at once: torch.stack([t, x], dim=-1) is (B, T, 2).",
+            "Choose twice with torch.where: before the net, so that no NaN enters it, and after, "
+            "so that only what was observed is added up.",
+            "How many were observed of each series? mask.sum(1, keepdim=True).",
         ],
-        otherwise=(
-            "log N is -((x - mean) / noise)^2 / 2 - log(noise) - log(2 pi) / 2, "
-            "summed where the mask is True."
-        ),
+        otherwise="Try it with one series of two observations, and compute the mean by hand.",
         meaning=(
-            "This is the first term of the ELBO for irregular series; nothing else in it has to "
-            "know about gaps."
+            "This is the heart of SetEncoder: any number of observations, in any order, and gaps "
+            "cost nothing. Replace the mean by attention, and you have the encoder of a "
+            "transformer, which reads sets as well."
         ),
     )
 )
 
 
-def alias() -> float:
-    omega = 2.0
-    dt = 0.5
-    return 2 * math.pi / dt - omega
+def seen_as(omega, dt):
+    turn = 2 * math.pi / dt  # so much more frequency is one more full turn in each gap
+    rest = omega % turn
+    return min(rest, turn - rest)
 
 
-def _alias_problem(value: float) -> str | None:
-    omega = 2.0
-    dt = 0.5
-    times = torch.arange(20, dtype=torch.float64) * dt
-    if not math.pi / dt < value < 2 * math.pi / dt:
-        return "Look between pi / dt and 2 pi / dt."
-    asked, given = (torch.cos(w * times) for w in (omega, value))
-    if not torch.allclose(given, asked, atol=0.05):  # four digits are enough
-        return (
-            "cos of your frequency differs from cos(2 t) at the times 0, 0.5, 1, ...: print both."
-        )
+def _alias_problem(answer: Behavior) -> str | None:
+    """What is wrong with a fold of frequencies, or None."""
+    times = np.arange(1, 7)
+    for omega, dt in ((0.4, 0.5), (5.0, 1.0), (9.0, 0.5), (20.0, 0.7), (31.0, 0.25), (100.0, 0.1)):
+        value = answer.returns(answer(omega, dt))
+        if not -1e-6 <= value <= math.pi / dt + 1e-4:
+            return (
+                f"For omega = {omega:g} and dt = {dt:g} your frequency is not the smallest that is "
+                "not negative: none above pi / dt ever is."
+            )
+        if not np.allclose(np.cos(value * times * dt), np.cos(omega * times * dt), atol=5e-3):
+            return (
+                f"For omega = {omega:g} and dt = {dt:g} your cosine and the one that was observed "
+                "differ at the times dt, 2 dt, ...: print both."
+            )
     return None
 
 
 register(
     Exercise(
         "11.3",
-        "The alias",
-        kind=number("a frequency, in radians per unit of time"),
-        solution=alias,
+        "What a camera sees",
+        kind=function((2.0, 0.5), (9.0, 0.5), (14.0, 0.5), (31.0, 0.25), returns=number()),
+        solution=seen_as,
         check=_alias_problem,
         mistakes=[
             Mistake(
-                "the middle",
-                math.pi / 0.5,
-                "That is the middle, pi / dt, about which frequencies are mirrored.",
+                "always mirrored",
+                lambda omega, dt: 2 * math.pi / dt - omega,
+                "That is the partner of a slow wheel, and it is not always the smallest, nor "
+                "positive. What if the wheel makes several turns between two pictures? None?",
+            ),
+            Mistake(
+                "not mirrored",
+                lambda omega, dt: omega % (2 * math.pi / dt),
+                "Full turns are gone. But three quarters of a turn forward look like a quarter "
+                "backward, which is slower.",
             ),
             Mistake(
                 "mirrored at the wrong place",
-                math.pi / 0.5 - 2.0,
-                "You mirrored about half of pi / dt. cos(w t) has the same values if w dt "
-                "changes by a full turn.",
+                lambda omega, dt: omega % (math.pi / dt),
+                "You leave out half turns. After half a turn the weight is on the other side, and "
+                "that can be seen.",
             ),
             Mistake(
                 "cycles for radians",
-                1 / 0.5 - 2.0,
-                "1 / dt is in cycles per unit of time; a cycle is 2 pi.",
+                lambda omega, dt: min(omega % (1 / dt), 1 / dt - omega % (1 / dt)),
+                "1 / dt counts cycles per unit of time; omega counts radians.",
             ),
             Mistake(
-                "the next one",
-                2 * math.pi / 0.5 + 2.0,
-                "That one cannot be told from omega either, but a smaller one cannot be, too.",
+                "cut off",
+                lambda omega, dt: min(omega, math.pi / dt),
+                "A fast wheel does not stop at pi / dt: with omega it seems to slow down again, "
+                "and then to speed up.",
             ),
-            Mistake("omega itself", 2.0, "That is omega itself. Which other frequency?"),
         ],
         hints=[
-            "At the times k dt only the angle w k dt modulo a full turn matters.",
-            "cos(-a) = cos(a): a turn by w dt and a turn by 2 pi - w dt look the same to cos.",
-            "So (w dt) and (2 pi - w dt) are partners; divide by dt.",
+            "Only the angle omega dt counts, the turn from one picture to the next.",
+            "Full turns cannot be seen: what is left of omega dt, of omega, without them?",
+            "More than half a turn forward looks like less than half a turn backward.",
         ],
-        otherwise=(
-            "Find w with cos(w k dt) = cos(2 k dt) for all whole k, between pi / dt and 2 pi / dt."
-        ),
+        otherwise="Draw the dial of a clock, and mark where the weight is in each picture.",
         meaning=(
-            "On an equally spaced grid only frequencies below pi / dt (Nyquist's) can be told "
-            "apart. The sine changes its sign from one partner to the other: the start (q, v) "
-            "becomes another, and the fit stays as good."
+            "The highest frequency that can be told from all lower ones is pi / dt, Nyquist's. A "
+            "wheel in a film that seems to turn backward is mirrored about it. For the fit only "
+            "the sign of v changes, and it stays as good."
         ),
     )
 )

@@ -1,16 +1,15 @@
 """Lesson 11: figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...data import exact_oscillation
+from ...data import exact_oscillation, oscillations
 from ...plotting import (
     BLUE,
-    EXACT,
     GRAY,
     GREEN,
     ORANGE,
@@ -22,7 +21,9 @@ from ...plotting import (
     label_line,
     room_for_labels,
 )
+from .misfits import ALIAS, FREQUENCIES, GAP
 from .physics import END, TRUE
+from .runs import NOISE, Trace
 
 FINE = torch.linspace(0, 20, 401)
 
@@ -44,9 +45,10 @@ def series_figure(
     curves: Mapping[str, Series] = {},
     bands: tuple[Tensor, Tensor, Tensor] | None = None,
     damping: float = 0.0,
+    truth: bool = True,
 ) -> Picture:
     """Three oscillations, one above the other: observations (dots) and, in dashes, the truth from
-    their starts (B, 2).
+    their starts (B, 2), unless it is to be guessed.
 
     curves: name -> (times (S,), values (3, S)). bands: (times, low (3, S), high (3, S)).
     """
@@ -55,7 +57,8 @@ def series_figure(
     colors = (BLUE, VERMILLION, GREEN)
     for i, ax in enumerate(axes):
         ax.axvspan(0, END, color="#ECECEC", zorder=0)
-        exact_line(FINE, exact[i], ax=ax, label=None)
+        if truth:
+            exact_line(FINE, exact[i], ax=ax, label=None)
         ax.plot(*series[i], "o", color=ORANGE, markersize=4)
         ax.set(xlim=(-0.2, 20), ylim=(-3, 3), ylabel="x")
         if bands is not None:
@@ -67,44 +70,55 @@ def series_figure(
     for k, (name, color) in enumerate(zip(curves, colors)):
         place = 0.01 + 0.33 * k
         top.text(place, 1.06, name, color=color, transform=top.transAxes, fontsize=10)
-    axes[-1].set_xlabel("t (observed in the gray part; dashed: the truth)")
+    dashed = "; dashed: the truth" if truth else ""
+    axes[-1].set_xlabel(f"t (observed in the gray part{dashed})")
     return fig
 
 
-def omega_figure(histories: Mapping[str, Sequence[float]]) -> Picture:
-    """The frequency over the steps of trainings by name; the truth, and 5 % about it."""
-    fig, ax = figure(size=(7.6, 3.2))
-    longest = max(len(values) for values in histories.values())
-    ax.fill_between([0, longest], 0.95 * TRUE, 1.05 * TRUE, color="#DEDEDE", linewidth=0)
-    ax.plot([0, longest], [TRUE, TRUE], color=EXACT, linewidth=1.2, linestyle=(0, (5, 3)))
-    ax.set(xlim=(0, longest), ylim=(0, 3.6), xlabel="step", ylabel="ω of the model")
-    room_for_labels(ax, 0.32)
-    for (name, values), color in zip(histories.items(), (VERMILLION, BLUE, GREEN, GRAY)):
-        label_line(ax.plot(values, color=color)[0], name)
-    return fig
-
-
-def alias_figure(
-    dt: float, omega: float, alias: float, grid: np.ndarray, misfits: Mapping[str, np.ndarray]
-) -> Picture:
-    """Two frequencies through the same points, dt apart; the misfit over frequencies for two kinds
-    of times.
-
-    misfits: name -> the misfit (W,) of each frequency of grid (W,).
+def training_figure(traces: Mapping[str, Trace]) -> Picture:
+    """The frequency, with 5 % about the truth, and the noise over the steps of trainings by name;
+    dashed: the truth.
     """
-    fig, (left, right) = figure(ncols=2, size=(8.8, 3.4))
+    fig, (left, right) = figure(ncols=2, size=(9.2, 3.3), width_ratios=(5, 2.4))
+    longest = max(len(trace.omega) for trace in traces.values()) - 1
+    for ax, true in ((left, TRUE), (right, NOISE)):
+        exact_line([0, longest], [true, true], ax=ax, label=None)
+        ax.set(xlim=(0, longest), xlabel="step")
+    left.set_xticks([tick for tick in left.get_xticks() if tick <= longest])
+    left.fill_between([0, longest], 0.95 * TRUE, 1.05 * TRUE, color="#DEDEDE", linewidth=0)
+    left.set(ylim=(0, 3.6), ylabel="ω of the model")
+    right.set(ylim=(0, 0.7), ylabel="noise of the model")
+    room_for_labels(left, 0.4)
+    for (name, trace), color in zip(traces.items(), (VERMILLION, BLUE, GREEN)):
+        label_line(left.plot(trace.omega, color=color)[0], name)
+        right.plot(trace.noise, color=color)
+    return fig
+
+
+def alias_figure(misfits: Mapping[float, np.ndarray]) -> Picture:
+    """The true frequency and its alias through the same points, GAP apart; the misfit over
+    FREQUENCIES for several disorders of the times.
+
+    misfits: disorder -> the misfit (605,).
+    """
+    fig, (left, right) = figure(ncols=2, size=(9.2, 3.4))
     t = np.linspace(0, 6, 600)
-    dots = np.arange(0, 6.01, dt)
-    left.plot(t, np.cos(omega * t), color=BLUE)
-    left.plot(t, np.cos(alias * t), color=VERMILLION, linewidth=1.0)
-    left.plot(dots, np.cos(omega * dots), "o", color=ORANGE, markersize=7)
+    dots = np.arange(0, 6.01, GAP)
+    left.plot(t, np.cos(TRUE * t), color=BLUE)
+    left.plot(t, np.cos(ALIAS * t), color=VERMILLION, linewidth=1.0)
+    left.plot(dots, np.cos(TRUE * dots), "o", color=ORANGE, markersize=7)
     left.set(xlim=(-0.1, 6.1), ylim=(-1.25, 1.25), xlabel="t", ylabel="x")
-    left.set_title(f"ω = {omega:.2f} and {alias:.2f}, points every {dt:g}")
-    right.set(xlim=(0, grid[-1]), xlabel="frequency ω")
-    right.set(ylim=(-0.03, 1.0), ylabel="mean squared misfit")
-    room_for_labels(right, 0.3)
-    for (name, misfit), color in zip(misfits.items(), (VERMILLION, BLUE)):
-        label_line(right.plot(grid, misfit, color=color, linewidth=1.4)[0], name)
+    left.set_title(f"ω = {TRUE:.2f} and {ALIAS:.2f}, points every {GAP:g}")
+    right.set(xlim=(0, FREQUENCIES[-1]), xlabel="frequency ω")
+    right.set(ylim=(-0.03, 0.75), ylabel="mean squared misfit")
+    right.set_title("by the disorder d of the times")
+    room_for_labels(right, 0.28)
+    right.set_xticks(range(0, 8))
+    place = int(np.abs(FREQUENCIES - ALIAS).argmin())
+    for (disorder, misfit), color in zip(misfits.items(), (VERMILLION, ORANGE, GREEN, BLUE)):
+        right.plot(FREQUENCIES, misfit, color=color, linewidth=1.2)
+        end = (FREQUENCIES[-1], misfit[place])
+        label_line(end, f"d = {disorder:g}", ax=right, color=color)
     return fig
 
 
@@ -123,3 +137,39 @@ def forecast_figure(forecasts: Mapping[str, Forecast]) -> Picture:
         ax.set(xlim=(low, high), ylabel=name)
     axes[-1].set_xlabel("year (gray part: what the model has seen of the series)")
     return fig
+
+
+def _series(curves: int, truth: bool = True) -> Picture:
+    series, starts = oscillations(3, 12)
+    t = torch.linspace(0, 20, 101)
+    flat = torch.zeros(3, 101)
+    if not curves:
+        return series_figure(series, starts, truth=truth)
+    names = ("one", "another", "a third")[:curves]
+    lines = {name: (t, flat + 0.2 * i) for i, name in enumerate(names)}
+    return series_figure(series, starts, lines, (t, flat, flat + 1))
+
+
+def _forecast() -> Picture:
+    line = (torch.linspace(1960, 2000, 50), torch.zeros(50))
+    panel = Forecast(line, line, line, 1980.0)
+    return forecast_figure({"CO₂ (σ)": panel, "sunspots (σ)": panel})
+
+
+# A picture of each kind, for the test that all of them can be read.
+EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "series_figure": lambda: _series(0),
+    "series_figure, truth hidden": lambda: _series(0, truth=False),
+    "series_figure, three curves": lambda: _series(3),
+    "training_figure": lambda: training_figure(
+        {
+            "from 3, all data": Trace([3.0, 2.9], [0.2, 0.5]),
+            "from 3, growing": Trace([3.0, 1.7], [0.2, 0.11]),
+            "from 0.5, growing": Trace([0.5, 1.7], [0.2, 0.12]),
+        }
+    ),
+    "alias_figure": lambda: alias_figure(
+        {disorder: 0 * FREQUENCIES + disorder / 2 for disorder in (0.0, 0.1, 0.3, 1.0)}
+    ),
+    "forecast_figure": _forecast,
+}

@@ -11,6 +11,7 @@ from .physics import TRUE, best_starts, position_weights
 
 END = 20.0  # the longest horizon
 GAP = 0.7  # the mean gap between times
+ALIAS = 2 * np.pi / GAP - TRUE  # at the times 0, GAP, 2 GAP, ... the same as TRUE
 TIMES = 29  # from 0 to END
 COUNT = 20  # series, each from its own start
 FREQUENCIES = np.linspace(0.05, 7.6, 605)
@@ -39,18 +40,18 @@ class Misfits(NamedTuple):
     starts: np.ndarray
 
 
-@lru_cache(maxsize=2)
-def oscillations(times: str) -> Oscillations:
-    """The series of the lesson, at "regular" times, every GAP, or at "irregular" ones."""
+@lru_cache(maxsize=3)
+def oscillations(disorder: float) -> Oscillations:
+    """The series of the landscape, at times 0, GAP, 2 GAP, ..., each but the first moved at random
+    by at most disorder GAP / 2, with disorder from 0 to 1.
+    """
     chance = np.random.default_rng(11)
     starts = chance.standard_normal((COUNT, 2))
     noise = chance.standard_normal((COUNT, TIMES))
     starts[0] = (1.0, 0.8)  # the series that is shown
-    if times == "regular":
-        t = np.broadcast_to(np.arange(TIMES) * GAP, (COUNT, TIMES))
-    else:
-        t = np.sort(chance.uniform(0, END, (COUNT, TIMES)), axis=1)
-        t[:, 0] = 0
+    moved = chance.uniform(-0.5, 0.5, (COUNT, TIMES))
+    moved[:, 0] = 0
+    t = GAP * (np.arange(TIMES) + disorder * moved)
     q = np.einsum("bti,bi->bt", position_weights(t, TRUE), starts)
     weights = position_weights(t[:, None], FREQUENCIES[:, None])
     return Oscillations(t, q, noise, starts, weights)
@@ -72,3 +73,16 @@ def downhill(loss: np.ndarray, start: int) -> int:
         if loss[best] >= loss[place] - 1e-12:
             return place
         place = best
+
+
+def half_width(horizon: float) -> float:
+    """How far the first crest of the misfit is above TRUE, without noise, and with so many times
+    until the horizon that more would change nothing.
+    """
+    t = np.linspace(0, horizon, 400)
+    omega = TRUE + np.linspace(0, 9 / horizon, 900)
+    weights = position_weights(t, omega[:, None])
+    # The mean over starts from N(0, I) is the sum over the starts (1, 0) and (0, 1).
+    misfit = sum(best_starts(weights, x)[1] for x in position_weights(t, TRUE).T)
+    crest = int((np.diff(misfit) < 0).argmax())
+    return float(omega[crest] - TRUE)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ...data import exact_oscillation
 from ...models import ContinuousVAE
-from ...models.vae import Posterior
+from ...models.vae import ELBO, Posterior, gaussian_kl, reparameterize
 
 TRUE = 1.7  # the angular frequency behind the lesson's data
 END = 10.0  # they are observed from time 0 until then
@@ -82,55 +82,68 @@ def start_posterior(
     return covariance @ a.T @ x / noise**2, covariance
 
 
-def linear_posterior(
-    model: ContinuousVAE, t: Tensor, x: Tensor, mask: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Means (B, 2) and covariances (B, 2, 2) of z(t0) given the series x (B, T, 1), for a
-    ContinuousVAE that is linear.
-
-    Its field must be linear, a free Oscillator for instance, and its decoder an nn.Linear. The
-    decoded series is then A z(t0) + bias, whose columns are the series of the starts (1, 0) and
-    (0, 1), and the posterior is that of a linear regression: covariance (I + A^T A / noise^2)^-1,
-    mean covariance A^T (x - bias) / noise^2.
-    Source: Bishop, "Pattern recognition and machine learning", (2.116), (2.117).
-
-    Raises:
-        TypeError: for another decoder.
-    """
-    if not isinstance(model.decoder, nn.Linear):
-        raise TypeError(
-            f"model.decoder must be an nn.Linear, got {type(model.decoder).__name__}; "
-            "of other models the posterior has no formula"
-        )
-    units = torch.eye(2, dtype=x.dtype)
-    starts = units.repeat_interleave(len(x), 0)  # one solve for both
-    times = t if t.dim() == 1 else t.repeat(2, 1)
-    columns = model.latents(starts, times) @ model.decoder.weight.mT
-    a = columns.unflatten(0, (2, len(x)))[..., 0].movedim(0, -1)
-    a = torch.where(mask, a, 0.0)
-    value = torch.where(mask, x - model.decoder.bias, 0.0)
-    precision = model.log_noise.exp() ** -2
-    covariance = torch.linalg.inv(units + precision * a.mT @ a)
-    return precision * (covariance @ a.mT @ value)[..., 0], covariance
-
-
 class LinearVAE(ContinuousVAE):
-    """A ContinuousVAE with a linear field and decoder, whose encoder is a formula:
-    `linear_posterior`.
+    """A ContinuousVAE with a linear field and decoder, whose encoder is a formula.
 
-    The entries of z(t0) are independent under q, as everywhere in a VAE: of all such Gaussians the
-    one nearest to the posterior has its mean, and the diagonal of its precision.
+    The field is linear in the state and does not depend on time, as an Oscillator that is not
+    driven. So z(t) = Phi(t) z(t0) with one matrix Phi(t) for all series: two starts are solved, and
+    not one for each series. The entries of z(t0) are independent under q, as everywhere in a VAE:
+    of all such Gaussians the one nearest to the posterior has its mean, and the diagonal of its
+    precision.
     """
+
+    decoder: nn.Linear
 
     def __init__(self, func: nn.Module, noise: float = 0.3, **solver: Any) -> None:
         super().__init__(
             1, 2, func, encoder=nn.Identity(), decoder=nn.Linear(2, 1), noise=noise, **solver
         )
 
+    def flow(self, t: Tensor) -> Tensor:
+        """Phi (.., 2, 2) at times t (T,) or (B, T): its columns are z from (1, 0) and (0, 1)."""
+        times, place = torch.unique(t, return_inverse=True)
+        units = torch.eye(2, dtype=self.log_noise.dtype)
+        return super().latents(units, times).permute(1, 2, 0)[place]
+
+    def latents(self, z0: Tensor, t: Tensor) -> Tensor:
+        return (self.flow(t) @ z0[:, None, :, None])[..., 0]
+
+    def posterior(self, t: Tensor, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Means (B, 2) and covariances (B, 2, 2) of z(t0) given series x (B, T, 1)."""
+        return self._posterior(self.flow(t), x, mask)
+
+    def _posterior(self, flow: Tensor, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """That of a linear regression with prior N(0, I): the decoded series is A z(t0) + bias, so
+        covariance = (I + A^T A / noise^2)^-1, mean = covariance A^T (x - bias) / noise^2.
+
+        Source: Bishop, "Pattern recognition and machine learning", (2.116), (2.117).
+        """
+        a = (self.decoder.weight @ flow).expand(*x.shape[:2], 1, 2)[..., 0, :]
+        a = torch.where(mask, a, 0.0)
+        value = torch.where(mask, x - self.decoder.bias, 0.0)
+        precision = self.log_noise.exp() ** -2
+        covariance = torch.linalg.inv(torch.eye(2, dtype=x.dtype) + precision * a.mT @ a)
+        return precision * (covariance @ a.mT @ value)[..., 0], covariance
+
     def encode(self, t: Tensor, x: Tensor, mask: Tensor | None = None) -> Posterior:
         mask = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
-        mean, covariance = linear_posterior(self, t, x, mask)
-        return Posterior(mean, torch.linalg.inv(covariance).diagonal(dim1=1, dim2=2) ** -0.5)
+        return _independent(*self.posterior(t, x, mask))
+
+    def elbo(self, t: Tensor, x: Tensor, mask: Tensor | None = None, draws: int = 1) -> ELBO:
+        """The terms of the bound, from one solve: the encoder's flow is the generator's."""
+        mask = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
+        flow = self.flow(t)
+        mean, std = _independent(*self._posterior(flow, x, mask))
+        terms = [
+            self.log_prob(x, mask, (flow @ reparameterize(mean, std)[:, None, :, None])[..., 0])
+            for _ in range(draws)
+        ]
+        return ELBO(torch.stack(terms).mean(0), gaussian_kl(mean, std).sum(-1))
+
+
+def _independent(mean: Tensor, covariance: Tensor) -> Posterior:
+    """Of the Gaussians with independent entries the one nearest to a Gaussian, by the KL."""
+    return Posterior(mean, torch.linalg.inv(covariance).diagonal(dim1=1, dim2=2) ** -0.5)
 
 
 def path_errors(

@@ -84,7 +84,7 @@ def compute(points: int, window: float, noise: float) -> Known:
 
 def draw(fig: Figure, data: Known) -> None:
     """The posterior in the latent plane, and the paths from it over time."""
-    left, right = fig.subplots(1, 2, width_ratios=[3, 5])
+    left, right = fig.subplots(1, 2, width_ratios=[1, 1.5])
     _draw_posterior(left, data)
     _draw_paths(right, data)
 
@@ -95,6 +95,7 @@ def _draw_posterior(ax: Axes, data: Known) -> None:
         ax.plot(*ellipse.T, color=BLUE, linewidth=1.6)
     ax.plot(*START, "*", color=VERMILLION, markersize=11)
     ax.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), xlabel="q at t = 0", ylabel="v at t = 0")
+    ax.set_aspect("equal")
     q, v = data.std
     ax.set_title(f"q known to ± {q:.2f}, v to ± {v:.2f}\ngray: before, N(0, I)")
 

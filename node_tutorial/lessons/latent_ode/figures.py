@@ -22,7 +22,8 @@ from ...plotting import (
     label_line,
 )
 from .bands import Parts
-from .runs import Data
+from .events import wave
+from .runs import COUNTS, PAPER, Data, found, thinned
 
 COLORS = {"RNN": VERMILLION, "latent ODE": BLUE, "ODE-RNN": GREEN}
 REACH = 5.9  # of the plane that is shown
@@ -189,3 +190,51 @@ def events_figure(
     lower.set(xlabel="t", ylabel="events per unit of time", ylim=(0, 1.45 * float(true.max())))
     lower.set_xlim(float(times[0]), float(times[-1]))
     return fig
+
+
+def _spirals(beyond: bool) -> Picture:
+    test = thinned(8, 30, seed=10_000)
+    rows = [0, 1, 2, 3]
+    if not beyond:
+        return spirals_figure(test, rows, beyond=False)
+    return spirals_figure(test, rows, {"RNN": test.spirals.clean[:, 100:] + 0.2})
+
+
+def _clocks() -> Picture:
+    batch = thinned(6, 30, seed=10_000).batch
+    return clocks_figure(batch.t, batch.mask)
+
+
+def _between() -> Picture:
+    test = thinned(2, 30, seed=10_000)
+    times = torch.cat([test.spirals.t, test.spirals.later])
+    path = test.spirals.clean[1, :, 0]
+    seen = (test.batch.t[1], test.batch.x[1, :, 0])
+    return between_figure((times, path), seen, {"RNN": path + 1, "ODE-RNN": path}, 1.87)
+
+
+def _events() -> Picture:
+    t = torch.linspace(0, 7, 50)
+    return events_figure([torch.tensor([1.0, 3.0])] * 12, t, wave(t), wave(t) + 0.1)
+
+
+# A picture of each kind, for the test that all of them can be read.
+EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "spirals_figure": lambda: _spirals(beyond=False),
+    "spirals_figure, with what is predicted": lambda: _spirals(beyond=True),
+    "clocks_figure": _clocks,
+    "errors_figure": lambda: errors_figure(
+        {
+            "RNN": 10 ** torch.linspace(-0.5, 0.6, 200),
+            "latent ODE": 10 ** torch.linspace(-1, 0, 200),
+        }
+    ),
+    "bands_figure": lambda: bands_figure(
+        (3, 5, 10, 20, 40),
+        Parts([0.8, 0.6, 0.4, 0.3, 0.2], [1.2, 1.0, 0.8, 0.6, 0.5]),
+        Parts([0.8, 0.8, 0.7, 0.7, 0.6], [0.7, 0.6, 0.6, 0.5, 0.4]),
+    ),
+    "between_figure": _between,
+    "table_figure": lambda: table_figure(found, COUNTS, PAPER),
+    "events_figure": _events,
+}
