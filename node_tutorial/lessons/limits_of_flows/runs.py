@@ -65,6 +65,7 @@ PENALTIES = {
     "kinetic energy": [Setting(kinetic=weight) for weight in (1e-3, 1e-2, 1e-1)],
     "Jacobian": [Setting(jacobian=weight) for weight in (1e-3, 1e-2, 1e-1)],
     "random end": [Setting(spread=spread) for spread in (0.1, 0.3, 0.6)],
+    "both": [Setting(kinetic=weight, jacobian=weight) for weight in (1e-3, 1e-2, 1e-1)],
 }
 FILMED = [Setting(extra) for extra in (0, 1, 5)]  # whose parameters are stored along the way
 NUMBER_OF_SEEDS = (
