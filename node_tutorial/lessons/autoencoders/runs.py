@@ -171,6 +171,18 @@ def terms(model: VAE, x: Tensor, draws: int = 100) -> dict[str, float]:
     return {"rate": rate, "distortion": distortion, "elbo": -rate - distortion}
 
 
+@torch.no_grad()
+def latent_rates(model: VAE, x: Tensor) -> Tensor:
+    """How many nats each latent says, (L,): the KL of its entry, the mean over x."""
+    return gaussian_kl(*model.encode(x)).mean(0)
+
+
+def no_digits() -> Tensor:
+    """Two images (2, 64) that no training has seen: the left half in ink, and a chessboard."""
+    row, column = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
+    return torch.stack([column < 4, (row // 2 + column // 2) % 2 == 0]).flatten(1).double()
+
+
 def log_weights(model: VAE, x: Tensor, k: int) -> Tensor:
     """log of p(x | z) p(z) / q(z | x) for k draws of z from q, (k, B)."""
     mean, std = model.encode(x)
@@ -381,6 +393,13 @@ def with_gaussian(coder: Autoencoder, images: Images) -> float:
     codes = coder.encode(images.x)
     over = bernoulli_over(coder.decoder)
     return integrated(over, images.test, mean=codes.mean(0), cov=torch.cov(codes.T))
+
+
+def results(anew: bool = False) -> dict[str, dict[str, Any]]:
+    """What is stored, by name; anew: everything is trained again, five minutes, nothing stored."""
+    if not anew:
+        return RUNS.numbers()
+    return {name: run.make(run.settings, run.seeds) for name, run in RUNS.results.items()}
 
 
 def stored_bounds() -> dict[int, float]:
