@@ -154,8 +154,9 @@ def _draw_map(ax: Axes, data: Stop) -> None:
         ax.text(x, y, str(k), color=TEN[k], fontsize=12, weight="bold", ha="center", va="center")
     ax.set(xlim=(frame.low[0], frame.high[0]), ylim=(frame.low[1], frame.high[1]))
     much = frame.enlarged > 1.05
-    scale = f" ({frame.enlarged:.1f} times enlarged)" if much else ""
-    ax.set(xticks=[], yticks=[], xlabel=f"two directions that separate the digits{scale}")
+    plain = "two directions that separate the digits"
+    enlarged = f"separating directions, {frame.enlarged:.1f} times enlarged"
+    ax.set(xticks=[], yticks=[], xlabel=enlarged if much else plain)
     cost = data.way.cost[data.place]
     ax.set_title(f"{data.net}: {100 * data.share:.1f} % right so far, NFE {cost}")
 
