@@ -5,8 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.distributions import Bernoulli, Normal, kl_divergence
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+from torch.nn.functional import softplus
 
-from node_tutorial import History
+from node_tutorial import History, exercises
 from node_tutorial.lessons.autoencoders import runs as lab
 from node_tutorial.lessons.autoencoders.elbo_bound import gaussian_bound
 from node_tutorial.models import VAE
@@ -157,3 +160,131 @@ def test_strange_is_far_from_every_training_image():
 def test_the_stored_bounds_rise_with_the_draws():
     bounds = lab.stored_bounds()
     assert list(bounds) == [1, 5, 50, 500] and list(bounds.values()) == sorted(bounds.values())
+
+
+def test_stored_runs_of_three_seeds_agree_on_the_order():
+    found = lab.results()
+    rows = {beta: found[f"2 latents, beta {beta:g}"] for beta in lab.BETAS}
+    for seed in range(3):
+        assert max(rows, key=lambda beta: rows[beta]["elbo"][seed]) == 1
+        assert max(rows, key=lambda beta: rows[beta]["exact"][seed]) == 0.3
+    longer = found[f"{lab.LONG} updates"]
+    for elbo, vae, plain in zip(longer["elbo"], longer["vae"], longer["plain"]):
+        assert vae + 0.1 < plain and 0.9 < vae - elbo < 1.2
+
+
+def test_the_rate_is_the_sum_over_the_latents():
+    with default_dtype(torch.float64):
+        model, x = VAE(64, 5), lab.ink_digits().test[:50]
+        assert float(lab.latent_rates(model, x).sum()) == pytest.approx(lab.terms(model, x)["rate"])
+
+
+def test_what_is_no_digit_is_far_from_all_digits():
+    images = lab.ink_digits()
+    away = lab.to_training_images(lab.no_digits(), images)
+    assert (away > lab.to_training_images(images.test, images).max()).all()
+
+
+def test_a_baseline_leaves_the_mean_and_takes_what_grows():
+    """Variances of the score function for z^2: with the mean of f taken off, 8 m^2 + 10 s^2."""
+    x, w = np.polynomial.hermite_e.hermegauss(20)
+    w = w / w.sum()
+    for m, s in ((2.0, 1.0), (2.0, 0.1), (-0.5, 3.0)):
+        f, score = (m + s * x) ** 2, x / s
+        for baseline, variance in (
+            (0.0, m**4 / s**2 + 14 * m**2 + 15 * s**2),
+            (m**2 + s**2, 8 * m**2 + 10 * s**2),
+        ):
+            values = (f - baseline) * score
+            assert w @ values == pytest.approx(2 * m)
+            assert w @ (values - 2 * m) ** 2 == pytest.approx(variance)
+
+
+# -- exercises: other right answers, other wrong ones ----------------------------------------------
+
+
+def kl_of_torch(mean, std):
+    return kl_divergence(Normal(mean, std), Normal(0.0, 1.0))
+
+
+def by_hand(mean, std, noise):
+    z = mean + std * noise
+    return (2 * z).mean(), (2 * z * noise).mean()
+
+
+def by_differences(mean, std, noise, h=1e-4):
+    def f(mean, std):
+        return ((mean + std * noise) ** 2).mean()
+
+    return [
+        (f(mean + h, std) - f(mean - h, std)) / (2 * h),
+        (f(mean, std + h) - f(mean, std - h)) / (2 * h),
+    ]
+
+
+def by_backward(mean, std, noise):
+    q = torch.tensor([mean, std], dtype=noise.dtype, requires_grad=True)
+    (q[0] + q[1] * noise).square().mean().backward()
+    return q.grad
+
+
+def kl_part(mean, log_var):
+    return (mean**2 + log_var.exp() - 1 - log_var).sum(-1) / 2
+
+
+def by_distributions(x, logits, mean, log_var):
+    pixels = Bernoulli(logits=logits).log_prob(x).sum(-1)
+    kl = kl_divergence(Normal(mean, (log_var / 2).exp()), Normal(0.0, 1.0)).sum(-1)
+    return -(pixels - kl).mean()
+
+
+RIGHT_AND_WRONG = {
+    "10.1": (
+        [
+            kl_of_torch,
+            lambda m, s: np.float32(0.5) * (m**2 + s**2 - 1) - np.log(s),
+            lambda m, s: (m**2 + s**2 - 1 - math.log(s**2)) / 2,
+        ],
+        [
+            lambda m, s: (m**2 + s**2 - 1) / 2 - math.log2(s),
+            lambda m, s: (m**2 + s**2 + 1) / 2 - math.log(s),
+            lambda m, s: (m**2 + (s - 1) ** 2) / 2,
+        ],
+    ),
+    "10.2": (
+        [by_hand, by_differences, by_backward],
+        [
+            lambda m, s, e: (torch.tensor(2 * m), torch.tensor(2 * s)),  # exact, no estimate
+            lambda m, s, e: by_hand(m, s, e)[::-1],
+            lambda m, s, e: tuple(2 * x for x in by_hand(m, s, e)),
+        ],
+    ),
+    "10.3": (
+        [(3, 1, 2), np.array([3, 1, 2]), torch.tensor([3.0, 1, 2])],
+        [[4, 1, 2], [3, 1, 4], [3, 3, 3]],
+    ),
+    "10.4": (
+        [
+            lambda x, logits, m, v: 64 * cross_entropy(logits, x) + kl_part(m, v).mean(),
+            lambda x, logits, m, v: (
+                (softplus((1 - 2 * x) * logits).sum() + kl_part(m, v).sum()) / len(x)
+            ),
+            by_distributions,
+        ],
+        [
+            lambda x, logits, m, v: (
+                cross_entropy(logits, x, reduction="sum") / len(x) + 2 * kl_part(m, v).mean()
+            ),
+            lambda x, logits, m, v: cross_entropy(logits, x, reduction="sum") / len(x),
+            lambda x, logits, m, v: 64 * cross_entropy(logits.sigmoid(), x) + kl_part(m, v).mean(),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("id", RIGHT_AND_WRONG)
+def test_right_answers_in_other_forms_pass_and_wrong_ones_do_not(id):
+    right, wrong = RIGHT_AND_WRONG[id]
+    exercise = exercises.find(id)
+    assert [exercise.assess(answer).state for answer in right] == ["correct"] * 3
+    assert [exercise.assess(answer).state for answer in wrong] == ["not yet"] * 3

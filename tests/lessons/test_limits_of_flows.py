@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from node_tutorial import History
+from node_tutorial import History, exercises
 from node_tutorial.data import disk_in_annulus
 from node_tutorial.lessons.limits_of_flows import crossing, figures, runs, tunnel
 from node_tutorial.models import MLP, AugmentedODE, NeuralODE, VectorField
@@ -138,6 +138,82 @@ def test_the_tunnel_shows_what_its_model_says():
     output = runs.model_of(runs.Setting(1), 5)(x)
     assert data.flow.wrong == int(((output > 0) != (label > 0)).sum())
     assert data.updates == runs.FRAMES[5]
+
+
+def test_openings_are_the_slits_of_the_ring(monkeypatch):
+    def outputs(model, x):
+        angle = torch.atan2(x[:, 1], x[:, 0])
+        return torch.where((angle.abs() < 0.1) | ((angle - 2).abs() < 0.2), -1.0, 1.0).double()
+
+    monkeypatch.setattr(figures, "accurate", outputs)
+    number, share = figures.openings(None)
+    assert number == 2 and share == pytest.approx(0.6 / (2 * math.pi), rel=0.02)
+
+
+def test_two_openings_become_one_in_the_filmed_training():
+    late = figures.openings(runs.model_of(runs.Setting()))
+    early = figures.openings(runs.model_of(runs.Setting(), runs.FRAMES.index(250)))
+    assert early.number == 2 and late.number == 1 and early.share > 5 * late.share > 0
+
+
+def test_in_space_both_penalties_save_evaluations_in_every_seed():
+    plain, both, jacobian = (
+        runs.measures(setting)
+        for setting in (
+            runs.Setting(1),
+            runs.Setting(1, kinetic=0.01, jacobian=0.01),
+            runs.Setting(1, jacobian=0.1),
+        )
+    )
+    assert both["nfe_tight"].max() < 0.7 * plain["nfe_tight"].min()
+    assert jacobian["test_loss"].max() > 3 * np.median(plain["test_loss"])  # one seed pays
+    assert np.median(jacobian["test_loss"]) < 1.2 * np.median(plain["test_loss"])
+
+
+# -- exercises: other right answers, other wrong ones ----------------------------------------------
+
+
+def by_search(a, b):
+    p = np.linspace(-5, 6, 1101)
+    ends = np.stack(np.meshgrid(p, p, indexing="ij"))
+    errors = ((ends[0] - a) ** 2 + (ends[1] - b) ** 2) / 2
+    return errors[ends[0] <= ends[1]].min()
+
+
+RIGHT_AND_WRONG = {
+    "08.1": (
+        [
+            lambda a, b: max(a - b, 0) ** 2 / 4,
+            lambda a, b: torch.relu(torch.tensor(a - b)) ** 2 / 4,
+            by_search,
+        ],
+        [
+            lambda a, b: max(a - b, 0) / 2,
+            lambda a, b: max(b - a, 0) ** 2 / 4,
+            lambda a, b: abs(a * b),
+        ],
+    ),
+    "08.2": (
+        [0.4621, np.log(4) / 3, torch.tensor(2.0).log() * 2 / 3],
+        [0.5, 0.693 / 4, -0.4621],
+    ),
+    "08.3": (
+        [(1, 2, 2, 3, 3), np.array([1, 2, 2, 3, 3]), torch.tensor([1.0, 2, 2, 3, 3])],
+        [[1, 2, 2, 2, 2], [2, 2, 3, 3, 3], [1, 2, 4, 4, 4]],
+    ),
+    "08.4": (
+        [1 / math.tanh(1), 1.313, torch.tensor(1.0).cosh() / torch.tensor(1.0).sinh()],
+        [2.0, 4.0, 0.864],
+    ),
+}
+
+
+@pytest.mark.parametrize("id", RIGHT_AND_WRONG)
+def test_right_answers_in_other_forms_pass_and_wrong_ones_do_not(id):
+    right, wrong = RIGHT_AND_WRONG[id]
+    exercise = exercises.find(id)
+    assert [exercise.assess(answer).state for answer in right] == ["correct"] * 3
+    assert [exercise.assess(answer).state for answer in wrong] == ["not yet"] * 3
 
 
 def test_figures_are_readable():

@@ -268,7 +268,7 @@ register(
         "10.4",
         "Find the bugs",
         kind=function(
-            _batch(0, 5, 64, 3), _batch(1, 3, 10, 2), returns=number("a tensor with one number")
+            _batch(0, 5, 64, 3), _batch(1, 3, 64, 2), returns=number("a tensor with one number")
         ),
         solution=loss,
         mistakes=[

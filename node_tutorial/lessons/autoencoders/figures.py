@@ -29,7 +29,15 @@ from ...plotting import (
 )
 from ...training import History
 from ...training.precision import default_dtype
-from .runs import BETAS, Coder, Images, ink_digits, to_training_images
+from .runs import (
+    BETAS,
+    Coder,
+    Images,
+    ink_digits,
+    latent_rates,
+    no_digits,
+    to_training_images,
+)
 
 Net = VAE | Autoencoder  # of the latter, one that decodes to probabilities
 DRAWS = 2000  # decoded to see how many are strange
@@ -163,14 +171,38 @@ def strange_share(net: Net, images: Images, z: Tensor | None = None) -> float:
 
 def gradient_figure(estimates: Mapping[str, Tensor], exact: float) -> Picture:
     """A figure: histograms of estimates of d/dmean E[z^2] from one draw each; name -> (N,)."""
-    fig, axes = figure(ncols=len(estimates), size=(8.6, 2.7), sharey=True)
-    for ax, (name, estimate), color in zip(axes, estimates.items(), (VERMILLION, BLUE)):
+    fig, axes = figure(ncols=len(estimates), size=(9.2, 2.7), sharey=True)
+    for ax, (name, estimate), color in zip(axes, estimates.items(), (VERMILLION, ORANGE, BLUE)):
         values = estimate.numpy()
         ax.hist(values, bins=np.linspace(-10, 30, 121), color=color, density=True)
         exact_line([exact, exact], [0, 0.45], ax=ax, label=None)
         ax.set(xlim=(-10, 30), ylim=(0, 0.45), xlabel="estimate from one draw")
         ax.set_title(f"{name}: variance {values.var():.1f}")
     axes[0].text(exact + 0.8, 0.41, f"exact: {exact:.0f}", color=EXACT)
+    return fig
+
+
+@torch.no_grad()
+def sizes_figure(nets: Mapping[int, VAE], images: Images) -> Picture:
+    """A figure: test images and two that are no digits, as VAEs with so many latents return them;
+    and how many nats each latent says, the KL of its entry, from the most to the least.
+    """
+    fig, (pictures, units) = figure(ncols=2, size=(9.2, 3.5), width_ratios=[3, 4])
+    shown = torch.cat([images.test[[10, 1, 4, 29, 2, 5]], no_digits()])
+    rows = [shown, *(net.decode(net.encode(shown).mean) for net in nets.values())]
+    draw_images(torch.cat(rows), len(shown), ax=pictures)
+    height = len(rows) * 9
+    for i, name in enumerate(["image", *(f"{size} latents" for size in nets)]):
+        pictures.text(-2, height - 9 * i - 5, name, ha="right", va="center", fontsize=10)
+    pictures.set_title("two of these are no digits", fontsize=10.5)
+    for (size, net), color in zip(nets.items(), (GRAY, BLUE, VERMILLION)):
+        rates = latent_rates(net, images.test).sort(descending=True).values
+        numbers = range(1, len(rates) + 1)
+        units.plot(numbers, rates, ".-", color=color, linewidth=1.2, markersize=5)
+        place = {2: (2.6, 1.55), 16: (9, 0.55), 64: (30, 0.08)}.get(size, (size, 0.1))
+        units.text(*place, f"{size} latents", color=color)
+    units.set(xlabel="latents, from the most to the least used", ylabel="KL (nats)")
+    units.set(xlim=(0, 66), ylim=(-0.04, 2.0))
     return fig
 
 
@@ -251,6 +283,11 @@ def _reports() -> Picture:
         return reports({"A": (net, _history()), "B": (net, _history())}, ink_digits())
 
 
+def _sizes() -> Picture:
+    with default_dtype(torch.float64):
+        return sizes_figure({size: VAE(64, size) for size in (2, 16, 64)}, ink_digits())
+
+
 def _rate() -> Picture:
     table = {}
     for i, beta in enumerate(BETAS):
@@ -270,4 +307,5 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
         {1: -20.5, 5: -20.2, 50: -20.1, 500: -20.05}, -20.0, {"plain": -19.6}
     ),
     "rate_figure": _rate,
+    "sizes_figure": _sizes,
 }

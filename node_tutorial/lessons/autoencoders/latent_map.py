@@ -18,7 +18,7 @@ from .figures import draw_codes, draw_images, draw_page, montage
 from .runs import BETAS, ink_digits, trained
 
 REACH = 3.9  # the map shows the square from -REACH to REACH
-CELLS = 13  # as so many decoded images a side
+CELLS = 9  # as so many decoded images a side
 
 
 class Plane(NamedTuple):
@@ -73,7 +73,7 @@ def compute(z1: float, z2: float, beta: float) -> Point:
 
 def draw(fig: Figure, data: Point) -> None:
     """The plane decoded, the codes in it, and the image of the point above its neighbor."""
-    left, middle, right = fig.subplots(1, 3, width_ratios=[1.2, 1.2, 0.62])
+    left, middle, right = fig.subplots(1, 3, width_ratios=[1.5, 1.1, 0.55])
     images = ink_digits()
     draw_page(data.plane.page, (-REACH, REACH, -REACH, REACH), ax=left)
     draw_codes(data.plane.codes, images.test_label, ax=middle, reach=REACH, size=9)
@@ -90,7 +90,7 @@ def draw(fig: Figure, data: Point) -> None:
     )
     draw_images(torch.cat([data.image, images.test[data.nearest][None]]), 1, ax=right)
     right.set_title(
-        f"z decoded: {data.sure} of\n64 pixels are sure;\nbelow, the test image\nof nearest code",
+        f"z: {data.sure}/64 pixels sure\nbelow: nearest code",
         fontsize=10,
     )
 
@@ -111,7 +111,7 @@ latent_map = explorable(
     question=(
         "Predict first: with a larger β, do the codes of two images move apart, or together?"
     ),
-    size=(9.0, 3.7),
+    size=(9.4, 4.2),
     controls={
         "z1": slider("z₁", -3.8, 3.8, value=1.0, step=0.1, format=".1f"),
         "z2": slider("z₂", -3.8, 3.8, value=-1.0, step=0.1, format=".1f"),

@@ -1,7 +1,7 @@
 """Lesson 08: figures, and how states of two and more dimensions are drawn in the plane."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -27,7 +27,17 @@ from ...plotting import (
     label_line,
     running_mean,
 )
-from .runs import EPOCHS, PENALTIES, SPAN, Classifier, Setting, measures, stored
+from .runs import (
+    EPOCHS,
+    FRAMES,
+    PENALTIES,
+    SPAN,
+    Classifier,
+    Setting,
+    measures,
+    model_of,
+    stored,
+)
 
 # From a light BLUE to a light ORANGE.
 CLASSES = LinearSegmentedColormap.from_list("classes", ["#7FB8D8", "#FFFFFF", "#F3C98B"])
@@ -136,7 +146,7 @@ def draw_paths(
 
 
 def draw_output(states: Tensor, label: Tensor, readout: nn.Linear, *, ax: Axes) -> None:
-    """Final states (N, D): upward the output of `readout`, across where they spread most otherwise.
+    """Final states (N, D): upward the output of `readout`, rightward where they spread most beside.
 
     label (N, 1).
     """
@@ -147,7 +157,7 @@ def draw_output(states: Tensor, label: Tensor, readout: nn.Linear, *, ax: Axes) 
     across = rest @ torch.linalg.svd(rest, full_matrices=False).Vh[0]
     ax.scatter(across, output[:, 0], c=color_of(label), s=5, linewidths=0, zorder=2)
     ax.axhline(0, color=EXACT, linewidth=1.2)
-    ax.set(xlabel="across", ylabel="output", ylim=(-1.9, 1.9))
+    ax.set(xlabel="widest direction beside it", ylabel="output", ylim=(-1.9, 1.9))
 
 
 @torch.no_grad()
@@ -176,8 +186,11 @@ def reflection_figure(model: nn.Module, history: History) -> Picture:
     axes[-1].semilogy(history["loss"], color=GRAY)
     axes[-1].minorticks_off()
     exact_line([0, len(history)], [1, 1], ax=axes[-1], label=None)
-    axes[-1].set(xlabel="update", ylabel="loss (MSE)", ylim=(1e-9, 30), xlim=(0, len(history)))
-    axes[-1].text(len(history), 1.6, "1.0", ha="right", color=EXACT)
+    low = 1e-9 if min(history["loss"]) < 0.1 else 0.5
+    axes[-1].set(xlabel="update", ylabel="loss (MSE)", ylim=(low, 10), xlim=(0, len(history)))
+    axes[-1].text(len(history), 1.03, "1.0", ha="right", va="bottom", color=EXACT)
+    if low == 0.5:
+        axes[-1].set_yticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
     return fig
 
 
@@ -253,6 +266,36 @@ def around(model: Classifier, n: int = 3001) -> tuple[Tensor, Tensor]:
     return angle, torch.cat([output for _, output in walks])[order]
 
 
+class Openings(NamedTuple):
+    """Where a walk around the ring meets outputs below 0: how many slits, and their share of it."""
+
+    number: int
+    share: float
+
+
+def openings(model: Classifier, n: int = 1201) -> Openings:
+    """The tunnels of a classifier through the ring, solved accurately."""
+    angle, output = around(model, n)
+    below = output < 0
+    number = int((below & ~below.roll(1)).sum())
+    return Openings(number, float(torch.trapezoid(below.double(), angle)) / (2 * math.pi))
+
+
+def frames_figure(frames: Sequence[int] = (7, 10, 13, 14, 18)) -> Picture:
+    """A figure: decision maps of the filmed training without extra dimensions, at some FRAMES."""
+    fig, axes = figure(ncols=len(frames), size=(9.4, 2.5), sharey=True)
+    for ax, frame in zip(axes, frames):
+        model = model_of(Setting(), frame)
+        number, share = openings(model)
+        draw_map(decision_map(model, 56), ax=ax)
+        holes = "opening" if number == 1 else "openings"
+        ax.set_title(f"update {FRAMES[frame]}:\n{number} {holes}, {share:.0%}", fontsize=10)
+        ax.set(xticks=[-1, 0, 1])
+    for ax in axes[1:]:
+        ax.set_ylabel("")
+    return fig
+
+
 def ring_figure(models: Mapping[str, Classifier]) -> Picture:
     """A figure: outputs on a walk around the ring, and close to the first model's lowest place."""
     fig, (whole, close) = figure(ncols=2, size=(8.6, 3.0), sharey=True, width_ratios=[5, 3])
@@ -298,30 +341,41 @@ def seeds_figure(runs: dict[str, np.ndarray] | None = None) -> Picture:
 # Where the names of penalties stand beside the last points, by extra dimensions: offset in points,
 # alignment.
 _PLACES: dict[tuple[str, int], dict[str, Any]] = {
-    ("kinetic energy", 0): {"dx": -9, "ha": "right"},
-    ("kinetic energy", 1): {"dx": -6, "dy": 14},
-    ("Jacobian", 1): {"dx": -6, "dy": -14},
+    ("kinetic energy", 0): {"dx": -2, "dy": -12, "ha": "right"},
+    ("kinetic energy", 1): {"dx": -6, "dy": 22},
+    ("Jacobian", 1): {"dx": 5, "dy": -15},
+    ("both", 0): {"dx": -6, "dy": -16},
+    ("both", 1): {"dx": -10, "ha": "right"},
 }
 
 
 def penalty_figure(runs: dict[str, np.ndarray] | None = None) -> Picture:
     """A figure: loss over NFE at a tight tolerance, for each penalty as its weight grows.
 
-    Without and with an extra dimension. runs: instead of those that are stored.
+    Small dots are seeds, large ones their medians. Without and with an extra dimension. runs:
+    instead of those that are stored.
     """
-    fig, axes = figure(ncols=2, size=(8.8, 3.6), sharey=True)
+    fig, axes = figure(ncols=2, size=(9.2, 4.0), sharey=True)
     for ax, extra in zip(axes, (0, 1)):
         ax.set(xlabel="NFE at tolerance 1e-6", xlim=(0, 160), ylim=(4e-4, 0.7), yscale="log")
         ax.minorticks_off()
         ax.set_title(f"extra dimensions: {extra}")
-        for (name, settings), color in zip(PENALTIES.items(), (BLUE, VERMILLION, GRAY)):
+        _draw_seeds(ax, Setting(extra), EXACT, runs)
+        for (name, settings), color in zip(PENALTIES.items(), (BLUE, VERMILLION, GRAY, ORANGE)):
             tables = [measures(row._replace(extra=extra), runs) for row in (Setting(), *settings)]
             nfe = [np.median(table["nfe_tight"]) for table in tables]
             loss = [np.median(table["test_loss"]) for table in tables]
             ax.plot(nfe, loss, "-", color=color, linewidth=1.2)
             ax.scatter(nfe[1:], loss[1:], s=(20, 45, 80), color=color, zorder=2)
+            for row in settings:
+                _draw_seeds(ax, row._replace(extra=extra), color, runs)
             place = {"dx": 9, **_PLACES.get((name, extra), {})}
             label_line((nfe[-1], loss[-1]), name, ax=ax, color=color, **place)
         ax.plot(nfe[0], loss[0], "s", color=EXACT, markersize=7, zorder=3)
     axes[0].set_ylabel("loss on new points")
     return fig
+
+
+def _draw_seeds(ax: Axes, setting: Setting, color: str, runs: dict[str, np.ndarray] | None) -> None:
+    table = measures(setting, runs)
+    ax.scatter(table["nfe_tight"], table["test_loss"], s=12, color=color, alpha=0.55, linewidths=0)

@@ -5,7 +5,8 @@ Three groups, all with dopri5 at tolerance 1e-3, batches of 64, two hidden layer
 field with time:
 - paper: as in config.json of Dupont et al. (relu, learning rate 1e-3, 30 epochs), without and with
   5 extra dimensions;
-- ours: tanh, learning rate 5e-3 falling linearly to 0, 30 epochs; plain and with each penalty;
+- ours: tanh, learning rate 5e-3 falling linearly to 0, 30 epochs; plain, with each
+  penalty, and with two together;
 - wedge: as ours, but the points at angles from 0 to pi/5 are left out in training.
 
 In float64. Another machine gives other last digits, and after some hundred updates other numbers;
@@ -65,6 +66,7 @@ PENALTIES = {
     "kinetic energy": [Setting(kinetic=weight) for weight in (1e-3, 1e-2, 1e-1)],
     "Jacobian": [Setting(jacobian=weight) for weight in (1e-3, 1e-2, 1e-1)],
     "random end": [Setting(spread=spread) for spread in (0.1, 0.3, 0.6)],
+    "both": [Setting(kinetic=weight, jacobian=weight) for weight in (1e-3, 1e-2, 1e-1)],
 }
 FILMED = [Setting(extra) for extra in (0, 1, 5)]  # whose parameters are stored along the way
 NUMBER_OF_SEEDS = (

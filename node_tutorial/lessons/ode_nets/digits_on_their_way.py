@@ -55,11 +55,15 @@ class Stop(NamedTuple):
 
 
 class MapFrame(NamedTuple):
-    """Lower and upper corner (2,) of a net's map, and where the ten digits' names stand (10, 2)."""
+    """Lower and upper corner (2,) of a net's map, and where the ten digits' names stand (10, 2).
+
+    enlarged: how many times, against the map at the end.
+    """
 
     low: np.ndarray
     high: np.ndarray
     names: np.ndarray
+    enlarged: float
 
 
 @lru_cache(maxsize=2)
@@ -138,17 +142,21 @@ def _draw_map(ax: Axes, data: Stop) -> None:
     """The features in the plane, the wrong ones in rings, and the way of the chosen image."""
     flat = data.way.flat
     points = flat[data.place]
-    frame = _frame(data.net)
+    frame = _frame(data.net, data.place)
     x, y = points.T
     wrong = ~data.right.numpy()
-    ax.scatter(x, y, s=5, c=[TEN[k] for k in test_set()[1].tolist()], linewidths=0)
-    ax.scatter(x[wrong], y[wrong], s=20, facecolors="none", edgecolors=REJECTED, linewidths=0.6)
+    rings: dict[str, Any] = {"facecolors": "none", "edgecolors": REJECTED, "linewidths": 0.6}
+    ax.scatter(x[wrong], y[wrong], s=22, **rings)
+    ax.scatter(x, y, s=6, c=[TEN[k] for k in test_set()[1].tolist()], linewidths=0)
     ax.plot(*flat[: data.place + 1, data.which].T, color=EXACT, linewidth=1.2)
     ax.plot(*points[data.which], "s", color=EXACT, markersize=7, markerfacecolor="none")
     for k, (x, y) in enumerate(frame.names):
         ax.text(x, y, str(k), color=TEN[k], fontsize=12, weight="bold", ha="center", va="center")
     ax.set(xlim=(frame.low[0], frame.high[0]), ylim=(frame.low[1], frame.high[1]))
-    ax.set(xticks=[], yticks=[], xlabel="two directions that separate the digits")
+    much = frame.enlarged > 1.05
+    plain = "two directions that separate the digits"
+    enlarged = f"separating directions, {frame.enlarged:.1f} times enlarged"
+    ax.set(xticks=[], yticks=[], xlabel=enlarged if much else plain)
     cost = data.way.cost[data.place]
     ax.set_title(f"{data.net}: {100 * data.share:.1f} % right so far, NFE {cost}")
 
@@ -186,26 +194,28 @@ def _draw_image(ax: Axes, which: int) -> None:
         spine.set_visible(False)
 
 
-@lru_cache(maxsize=2)
-def _frame(net: str) -> MapFrame:
-    """The same at all depths.
+@lru_cache(maxsize=64)
+def _frame(net: str, place: int) -> MapFrame:
+    """As large as the crowd is there: at t = 0 it is small, and would be a blot.
 
-    A name stands outside of its crowd at the end, seen from the middle of the map; names too close
-    are pushed apart.
+    A name stands outside of its crowd, seen from the middle of the map; names too close are pushed
+    apart.
     """
     flat = way(net).flat
     labels = test_set()[1].numpy()
-    low, high = np.quantile(flat, (0.002, 0.998), axis=(0, 1))
+    low, high = np.quantile(flat[place], (0.002, 0.998), axis=0)
     size = high - low
-    ends = np.stack([np.median(flat[-1, labels == k], axis=0) for k in range(10)])
-    away = (ends - (low + high) / 2) / size
-    names = ends / size + 0.13 * away / np.linalg.norm(away, axis=1, keepdims=True)
+    crowds = np.stack([np.median(flat[place, labels == k], axis=0) for k in range(10)])
+    away = (crowds - (low + high) / 2) / size
+    names = crowds / size + 0.13 * away / np.linalg.norm(away, axis=1, keepdims=True)
     for _ in range(100):
         gaps = names[:, None] - names[None]
         far = np.linalg.norm(gaps, axis=2) + np.eye(10)
         push = np.clip(0.09 - far, 0, None) / far
         names = names + 0.2 * (gaps * push[..., None]).sum(1)
-    return MapFrame(low - 0.14 * size, high + 0.14 * size, names * size)
+    end = np.ptp(np.quantile(flat[-1], (0.002, 0.998), axis=0), axis=0)
+    enlarged = float((end / size).mean())
+    return MapFrame(low - 0.14 * size, high + 0.14 * size, names * size, enlarged)
 
 
 def describe(data: Stop) -> str:

@@ -1,10 +1,14 @@
 """Exercises of lesson 07. What learners write is not annotated, as in the lesson."""
 
 import math
+import statistics
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
+from torch import Tensor
 
+from ... import odeint
 from ...course.answers import array, function, number
 from ...course.exercises import Exercise, Mistake, register
 from ...gradients.memory import bytes_kept
@@ -97,69 +101,84 @@ register(
 )
 
 
-def standard_errors() -> float:
-    n = 10_000
-    resnet = 0.0041
-    rk_net = 0.0047
-    variance = resnet * (1 - resnet) / n + rk_net * (1 - rk_net) / n
-    return (rk_net - resnet) / math.sqrt(variance)
+def paired(first, second):
+    differences = [b - a for a, b in zip(first, second)]
+    return statistics.mean(differences), statistics.stdev(differences) / len(differences) ** 0.5
 
 
-def _off_by(scale: float) -> float:
-    return scale * standard_errors()
+def _independent(first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:
+    error = math.sqrt((statistics.variance(first) + statistics.variance(second)) / len(first))
+    return paired(first, second)[0], error
 
 
-_ONE = 0.0006 / math.sqrt(0.0041 * 0.9959 / 10_000)
-_OTHER = 0.0006 / math.sqrt(0.0047 * 0.9953 / 10_000)
+def _spread(first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:
+    mean, error = paired(first, second)
+    return mean, error * math.sqrt(len(first))
+
+
+def _of_all(first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:
+    mean, error = paired(first, second)
+    return mean, error * math.sqrt(1 - 1 / len(first))
+
+
+def _by_n(first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:
+    mean, error = paired(first, second)
+    return mean, error / math.sqrt(len(first))
+
+
+def _first_minus_second(first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:
+    return paired(second, first)
+
 
 register(
     Exercise(
         "07.2",
         "Is the difference real?",
-        kind=number("the difference in standard errors, a number"),
-        solution=standard_errors,
-        rtol=0.01,
+        kind=function(
+            ([5, 3, 9, 7], [6, 5, 9, 10]),
+            ([8, 4, 6, 7, 1, 9], [7, 6, 9, 7, 2, 8]),
+            ([10, 2, 7], [9, 2, 4]),
+            returns=array((2,), wanted="a pair of numbers"),
+        ),
+        solution=paired,
+        rtol=1e-3,
         mistakes=[
             Mistake(
-                "only ResNet's error",
-                _ONE,
-                "RK-Net's error is uncertain too: add the two variances.",
+                "as if independent",
+                _independent,
+                "The mean is right. The error is that of nets that saw different images: a run "
+                "with hard images is hard for both, and that part drops out of the differences.",
             ),
             Mistake(
-                "only RK-Net's error",
-                _OTHER,
-                "ResNet's error is uncertain too: add the two variances.",
+                "not divided by the root of n",
+                _spread,
+                "The mean is right. The other number is the spread of single differences; the mean "
+                "of n of them is surer than one.",
             ),
             Mistake(
-                "standard errors added",
-                1 / (1 / _ONE + 1 / _OTHER),
-                "Independent errors add as squares: add the variances, then take the root.",
+                "spread around the true mean",
+                _of_all,
+                "Nearly. The mean was found from the same n numbers, so the variance is the sum of "
+                "squares divided by n - 1 (numpy: `ddof=1`).",
             ),
             Mistake(
-                "no n",
-                _off_by(0.01),
-                "The variance of a share is p (1 - p) / n: divide by the 10 000 images.",
+                "divided by n",
+                _by_n,
+                "The mean is right. The error of a mean falls with the root of n, not with n.",
             ),
-            Mistake(
-                "per cent",
-                0.06 / math.sqrt((0.41 * 0.59 + 0.47 * 0.53) / 10_000),
-                "0.41 per cent is the share p = 0.0041.",
-            ),
-            Mistake(
-                "the other sign", _off_by(-1.0), "RK-Net minus ResNet: the number is positive."
-            ),
+            Mistake("the other sign", _first_minus_second, "Second minus first, please."),
         ],
         hints=[
-            "For each net the variance of its error is p (1 - p) / n.",
-            "The variance of a difference of independent numbers is the sum of their variances.",
-            "(0.0047 - 0.0041) / sqrt(variance of the one + variance of the other), with n = 10 "
-            "000.",
+            "Both nets were tested on the same images in a run. What is left if you subtract, run "
+            "by run?",
+            "n differences d: their mean, and their standard deviation divided by the root of n.",
+            "The standard deviation is that of a sample: with n - 1 (`statistics.stdev`, or "
+            "`torch.std`).",
         ],
-        otherwise="p is 0.0041 for the one and 0.0047 for the other, n is 10 000; divide the "
-        "difference by its standard error.",
-        meaning="Less than one standard error: nothing. Two nets of equal quality differ by more "
-        "than that in half of all tables. ODE-Net and ResNet differ by a single image in ten "
-        "thousand.",
+        otherwise="Work with the n differences of the runs, second minus first, and with nothing "
+        "else: their mean, and the standard error of that mean.",
+        meaning="One thing is left out: the three seeds of a fold share their test images, so the "
+        "runs are not quite independent, and the true error is a little larger.",
     )
 )
 
@@ -227,68 +246,127 @@ register(
 )
 
 
-def evaluations(before, between, after):
-    return between - before, after - between
+def change(f, x0, n):
+    x = x0
+    for k in range(n):
+        x = x + f(torch.tensor(k / n, dtype=x0.dtype), x) / n
+    exact = odeint(f, x0, torch.tensor([0.0, 1.0], dtype=x0.dtype), rtol=1e-6, atol=1e-8)[-1]
+    return (x - exact).norm() / (exact - x0).norm()
 
 
-def _nothing_reset(before: int, between: int, after: int) -> tuple[int, int]:
-    return between, after
+Field = Callable[[Tensor, Tensor], Tensor]
 
 
-def _forward_not_reset(before: int, between: int, after: int) -> tuple[int, int]:
-    return between, after - between
+def _euler(f: Field, x0: Tensor, n: int, *, h: float | None = None, clock: bool = True) -> Tensor:
+    h = 1 / n if h is None else h
+    x = x0
+    for k in range(n):
+        x = x + h * f(torch.tensor(k * h if clock else 0.0, dtype=x0.dtype), x)
+    return x
 
 
-def _backward_with_forward(before: int, between: int, after: int) -> tuple[int, int]:
-    return between - before, after - before
+def _end(f: Field, x0: Tensor) -> Tensor:
+    return odeint(f, x0, torch.tensor([0.0, 1.0], dtype=x0.dtype), rtol=1e-6, atol=1e-8)[-1]
 
 
-def _swapped(before: int, between: int, after: int) -> tuple[int, int]:
-    return after - between, between - before
+def _no_share(f: Field, x0: Tensor, n: int) -> Tensor:
+    return (_euler(f, x0, n) - _end(f, x0)).norm()
+
+
+def _share_of_the_state(f: Field, x0: Tensor, n: int) -> Tensor:
+    return _no_share(f, x0, n) / _end(f, x0).norm()
+
+
+def _share_of_the_steps(f: Field, x0: Tensor, n: int) -> Tensor:
+    return _no_share(f, x0, n) / (_euler(f, x0, n) - x0).norm()
+
+
+def _clock_stands(f: Field, x0: Tensor, n: int) -> Tensor:
+    exact = _end(f, x0)
+    return (_euler(f, x0, n, clock=False) - exact).norm() / (exact - x0).norm()
+
+
+def _long_steps(f: Field, x0: Tensor, n: int) -> Tensor:
+    exact = _end(f, x0)
+    return (_euler(f, x0, n, h=1.0) - exact).norm() / (exact - x0).norm()
+
+
+def _twice_as_many(f: Field, x0: Tensor, n: int) -> Tensor:
+    twice = _euler(f, x0, 2 * n)
+    return (_euler(f, x0, n) - twice).norm() / (twice - x0).norm()
+
+
+def _falling(t: Tensor, x: Tensor) -> Tensor:
+    return -2 * x
+
+
+def _turning(t: Tensor, x: Tensor) -> Tensor:
+    return 3 * t * torch.stack([-x[1], x[0]]) + 0.5
+
+
+def _even(t: Tensor, x: Tensor) -> Tensor:
+    return torch.stack([1 + 0 * x[0], 2 + t, 0 * x[2]])
 
 
 register(
     Exercise(
         "07.4",
-        "A counter that nobody resets",
+        "Is it an ODE?",
         kind=function(
-            (0, 14, 28),
-            (28, 42, 62),
-            (62, 82, 102),
-            (500, 526, 558),
-            returns=array((2,), wanted="a pair of numbers"),
+            (_falling, torch.tensor([1.0, 3.0], dtype=torch.float64), 1),
+            (_falling, torch.tensor([2.0], dtype=torch.float64), 4),
+            (_turning, torch.tensor([1.0, -0.5], dtype=torch.float64), 3),
+            (_even, torch.tensor([0.0, 5.0, 1.0], dtype=torch.float64), 2),
         ),
-        solution=evaluations,
-        rtol=0.0,
-        atol=0.1,
+        solution=change,
+        rtol=0.02,
         mistakes=[
             Mistake(
-                "nothing reset",
-                _nothing_reset,
-                "These are the readings themselves. The counter has counted all earlier steps, "
-                "too.",
+                "no share",
+                _no_share,
+                "That is the distance itself. Divide it by the way, from x(0) to the accurate "
+                "x(1): a crowd that moves far may also miss by more.",
             ),
             Mistake(
-                "the start forgotten",
-                _forward_not_reset,
-                "The second number is right. The first still holds what the counter read before "
-                "the forward pass.",
+                "share of the state",
+                _share_of_the_state,
+                "You divide by the size of x(1). It says nothing of how far the flow has moved; "
+                "take x(1) - x(0).",
             ),
             Mistake(
-                "backward with forward",
-                _backward_with_forward,
-                "The first number is right. The second counts the forward pass again.",
+                "share of the steps' way",
+                _share_of_the_steps,
+                "You divide by the way that the Euler steps went. Take that of the accurate "
+                "solution.",
             ),
-            Mistake("swapped", _swapped, "Forward first, then backward."),
+            Mistake(
+                "the clock stands still",
+                _clock_stands,
+                "f sees the time: step k begins at t = k / n.",
+            ),
+            Mistake(
+                "steps of length 1",
+                _long_steps,
+                "All n steps together go from 0 to 1: each has h = 1 / n.",
+            ),
+            Mistake(
+                "only twice the steps",
+                _twice_as_many,
+                "Twice the steps are still far from accurate. Let a solver do it, at a tight "
+                "tolerance.",
+            ),
         ],
         hints=[
-            "What did the counter read when the forward pass began?",
-            "Each pass costs the difference of two readings.",
+            "Euler: n times x = x + f(t, x) / n, with t = k / n for k = 0, 1, ..., n - 1.",
+            "Accurate: `odeint(f, x0, torch.tensor([0.0, 1.0], dtype=x0.dtype), rtol=1e-6, "
+            "atol=1e-8)[-1]`.",
+            "The norm of the difference of the two ends, divided by the norm of (accurate end - "
+            "x0).",
         ],
-        otherwise="Try it on the readings 28, 42, 62: the forward pass took 14 evaluations, the "
-        "backward pass 20.",
-        meaning="Without the differences the numbers rise in a straight line, which looks like "
-        "Figure 3d and is a bug. `NeuralODE.stats` begins anew at each solve, and `fit` writes it "
-        "down at each step.",
+        otherwise="For x' = -2 x and one step from 1: Euler ends at -1, the flow at 0.135, so "
+        "1.135 of a way of 0.865.",
+        meaning="Near 0 the weights belong to an ODE, and any good solver may take over. If it is "
+        "large, the steps are a part of the net. For a classifier count the answers that change, "
+        "too: a large change may be one that the head does not see.",
     )
 )

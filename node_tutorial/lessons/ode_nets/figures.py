@@ -23,6 +23,7 @@ from ...plotting import (
 
 TESTED = 1797  # all folds together
 COLORS = {"RK-Net": VERMILLION, "ODE-Net": VERMILLION, "ResNet": BLUE}  # others are gray
+FIELDS = (BLUE, SKY, VERMILLION, ORANGE)  # of `growth_figure`
 
 
 def error_figure(table: Mapping[str, Mapping[str, Any]]) -> Picture:
@@ -101,7 +102,7 @@ def _solver(trained: int | str) -> str:
 
 
 def growth_figure(growth: Mapping[str, Mapping[str, Sequence[Sequence[float]]]]) -> Picture:
-    """A figure: evaluations over epochs for three fields: forward, backward, and at 1e-6.
+    """A figure: evaluations over epochs for four fields: forward, backward, and at 1e-6.
 
     Each seed is a line. growth: field -> "forward", "backward", "tight" -> for each seed a list
     over epochs.
@@ -113,7 +114,7 @@ def growth_figure(growth: Mapping[str, Mapping[str, Sequence[Sequence[float]]]])
         "tight": "forward, at 1e-6",
     }
     for ax, (what, title) in zip(axes, titles.items()):
-        for (name, row), color in zip(growth.items(), (BLUE, SKY, VERMILLION)):
+        for (name, row), color in zip(growth.items(), FIELDS):
             for seed in row[what]:
                 ax.plot(range(1, len(seed) + 1), seed, color=color, linewidth=1.1)
             if what == "tight":

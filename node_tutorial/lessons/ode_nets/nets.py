@@ -66,10 +66,11 @@ FIELDS = {
     "norms, SiLU": NETS["ODE-Net"],
     "no norms, SiLU": _field(normalize=False),
     "no norms, ReLU": _field(normalize=False, activation=nn.ReLU),
+    "norms, ReLU": _field(activation=nn.ReLU),  # as in the authors' odenet_mnist.py
 }
 STORED = {
     "ODE-Net": NETS["ODE-Net"],
-    "ReLU": _field(activation=nn.ReLU),
+    "ReLU": FIELDS["norms, ReLU"],
     "no norms": FIELDS["no norms, SiLU"],
 }
 

@@ -3,7 +3,7 @@
 - table: every net on every fold with every seed: wrong answers, processor's seconds of training;
 - solvers: nets trained with few steps of Euler's method, and the ODE-Net, on all folds: wrong
   answers with the solver that they were trained with, and with an accurate one;
-- growth: evaluations during a longer training, for three fields: forward, backward, and forward at
+- growth: evaluations during a longer training, for four fields: forward, backward, and forward at
   a tight tolerance;
 - three trained nets, in half precision, and what they answer under many solvers; the same answers
   of one Euler step; what a ResNet makes of the test images between its blocks.
@@ -32,6 +32,8 @@ from .measures import (
     test_set,
 )
 from .measures import costs as costs  # for the notebook
+from .measures import difference as difference
+from .measures import path_of as path_of
 from .nets import (
     BATCH,
     CHANNELS,
@@ -60,11 +62,6 @@ def on_all_folds(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
         "wrong": [[run.wrong for run in row] for row in runs],
         "seconds": [[round(run.seconds, 1) for run in row] for row in runs],
     }
-
-
-def table() -> dict[str, dict[str, Any]]:
-    """The stored table, made anew: name of a net -> `on_all_folds`."""
-    return {name: on_all_folds(name, SEEDS) for name in NETS}
 
 
 SOLVERS: dict[str, dict[str, Any]] = {
@@ -139,11 +136,18 @@ def between_blocks(name: str, seeds: tuple[int, ...]) -> dict[str, np.ndarray]:
 # -- what is stored --------------------------------------------------------------------------------
 
 
-def results() -> dict[str, dict[str, Any]]:
+def results(anew: bool = False) -> dict[str, dict[str, Any]]:
     """The stored numbers: "table", "solvers", "growth", each by name; "dial", with its "steps",
     "tolerances", and "nets" by name.
+
+    anew: not those that are stored; everything is trained again, and nothing stored.
     """
-    numbers = RUNS.numbers()
+    runs = RUNS.results
+    numbers = (
+        {name: run.make(run.settings, run.seeds) for name, run in runs.items()}
+        if anew
+        else RUNS.numbers()
+    )
     found: dict[str, dict[str, Any]] = {
         part: {name: numbers[f"{part}/{name}"] for name in names}
         for part, names in (("table", NETS), ("solvers", SOLVERS), ("growth", FIELDS))
@@ -151,7 +155,10 @@ def results() -> dict[str, dict[str, Any]]:
     found["dial"] = {
         "steps": list(FIXED),
         "tolerances": [float(f"{tol:.3g}") for tol in TOLERANCES],
-        "nets": {name: numbers[name] for name in (*STORED, "one Euler step")},
+        "nets": {
+            name: {method: numbers[name][method] for method in METHODS}
+            for name in (*STORED, "one Euler step")
+        },
     }
     return found
 
