@@ -204,10 +204,20 @@ def _numpy(answer, wanted, dtype=None):
 
 
 def _copy(value):
-    """Return a tensor or array of its own for a learner's function, which may write into it."""
+    """Return a copy of an argument for a learner's function, which may write into it.
+
+    Tensors, arrays, lists, tuples and dicts are copied, whatever they hold in each other;
+    functions and all else are passed as they are.
+    """
     if isinstance(value, torch.Tensor):
         return value.clone()
-    return value.copy() if isinstance(value, np.ndarray) else value
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) in (list, tuple):
+        return type(value)(map(_copy, value))
+    if type(value) is dict:
+        return {key: _copy(item) for key, item in value.items()}
+    return value
 
 
 def _has_empty_body(f):

@@ -11,9 +11,13 @@ No message ever contains the correct value.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import numpy as np
+import torch
 
 from .answers import Behavior, Kind, NotStarted, Raised, WrongKind, agree, is_placeholder
 from .feedback import Feedback, HintList, SolutionSource
@@ -77,8 +81,9 @@ class Exercise:
         try:
             if is_placeholder(answer):
                 raise NotStarted(self.kind.wanted)
-            received = self.kind(answer)
-            problem = self._problem(received)
+            with _usual_modes():
+                received = self.kind(answer)
+                problem = self._problem(received)
         except NotStarted as unstarted:
             return say("not started", f"replace the `...` by {unstarted}, then run the cell again.")
         except WrongKind as wrong:
@@ -113,6 +118,18 @@ class Exercise:
             if agree(received, self.kind(mistake.answer), self.rtol, self.atol):
                 return mistake.hint
         return None
+
+
+@contextmanager
+def _usual_modes() -> Iterator[None]:
+    """Gradients on and numpy's errors as warnings, wherever the learner calls `check`.
+
+    Solutions and learners' functions differentiate, also under `torch.no_grad()` or
+    `torch.inference_mode()`.
+    """
+    usual = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
+    with torch.inference_mode(False), torch.enable_grad(), usual:
+        yield
 
 
 def register(exercise):

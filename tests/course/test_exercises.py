@@ -206,6 +206,41 @@ def test_a_learners_function_may_write_into_its_arguments():
     assert [exercise.assess(in_place).state for _ in range(2)] == ["correct", "correct"]
 
 
+def test_a_learners_function_may_use_up_its_lists():
+    def uses_up(t, pairs, table):
+        t.reverse()
+        pairs[0].clear()
+        pairs[1][0] += 1
+        table["a"].pop()
+        return sum(t) + len(table["a"])
+
+    probe = ([1.0, 2.0], ([3.0], torch.zeros(1)), {"a": [4.0]})
+    exercise = Exercise(
+        "91.8", "sum", function(probe), lambda t, pairs, table: sum(t) + len(table["a"]) - 1, "Yes."
+    )
+    assert [exercise.assess(uses_up).state for _ in range(3)] == 3 * ["correct"]
+    assert probe == ([1.0, 2.0], ([3.0], torch.zeros(1)), {"a": [4.0]})
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_check_differentiates_where_gradients_are_off(mode):
+    def slope(x):
+        x = torch.tensor(x, requires_grad=True)
+        return torch.autograd.grad(x**2, x)[0]
+
+    exercise = Exercise("91.9", "slope", function((3.0,)), slope, "Yes.")
+    with mode():
+        assert exercise.assess(slope).state == exercise.assess(lambda x: 2 * x).state == "correct"
+        assert not torch.is_grad_enabled()
+
+
+def test_numpys_error_handling_is_left_to_the_learner():
+    exercise = Exercise("91.6", "tiny", number(), lambda: float(np.float64(1e-300) ** 2), "Yes.")
+    with np.errstate(all="raise"):
+        assert exercise.assess(0.0).state == "correct"
+        assert np.geterr()["under"] == "raise"
+
+
 def test_arrays_are_checked_for_shape_and_values():
     exercise = Exercise(
         "91.4",
