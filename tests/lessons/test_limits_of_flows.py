@@ -1,27 +1,15 @@
-"""Facts that lesson 08's helpers rely on: stored runs, how states are drawn, the law of the ring,
-readable figures.
-"""
+"""Facts that lesson 08's helpers rely on: stored runs, how states are drawn, the law of the ring."""
 
-import math
 
 import numpy as np
 import pytest
 import torch
 
-from node_tutorial import History
 from node_tutorial.data import disk_in_annulus
 from node_tutorial.lessons.limits_of_flows import crossing, figures, runs, tunnel
-from node_tutorial.models import MLP, AugmentedODE, NeuralODE, VectorField
-from node_tutorial.plotting import text_problems
+from node_tutorial.models import AugmentedODE, NeuralODE
 
 float64 = torch.float64
-
-
-def history_of(steps):
-    history = History(steps)
-    for i in range(steps):
-        history.append({"loss": math.exp(-i / steps), "nfe": 20.0})
-    return history
 
 
 def test_every_setting_is_stored_with_its_seeds():
@@ -150,22 +138,3 @@ def test_the_tunnel_shows_what_its_model_says():
     output = runs.model_of(runs.Setting(1), 5)(x)
     assert data.flow.wrong == int(((output > 0) != (label > 0)).sum())
     assert data.updates == runs.FRAMES[5]
-
-
-def test_figures_are_readable():
-    x, label = (part.double() for part in disk_in_annulus(40, 120))
-    torch.manual_seed(0)
-    flat, tall = runs.Classifier(0).double(), runs.Classifier(1).double()
-    drawn = [
-        figures.reflection_figure(NeuralODE(VectorField(MLP(1, 8, 1))), history_of(150)),
-        figures.reflection_figure(AugmentedODE(VectorField(MLP(2, 8, 2)), 1), history_of(150)),
-        figures.five_figures(flat, history_of(200), x, label),
-        figures.five_figures(tall, history_of(200), x, label, before=history_of(200)),
-        figures.ring_figure({"0 extra": flat}),
-        figures.ring_figure({"0 extra": flat, "1 extra": tall}),
-        figures.seeds_figure(),
-        figures.penalty_figure(),
-    ]
-    for fig in drawn:
-        fig.png()
-        assert not text_problems(fig)
