@@ -1,5 +1,4 @@
-"""Facts that lesson 08's helpers rely on: stored runs, how states are drawn, the law of the ring."""
-
+"""Facts that lesson 08's helpers rely on: stored runs, drawn states, the law of the ring."""
 
 import numpy as np
 import pytest
