@@ -37,7 +37,7 @@ class Kind:
 
 
 def number(wanted="a number"):
-    """Kind: one real number, also as a numpy or torch scalar or an array with one element. -> float"""
+    """Kind: one real number, also as a scalar or one-element array of numpy or torch. -> float"""
 
     def convert(answer):
         value = answer
@@ -65,6 +65,8 @@ def array(shape, wanted=None):
     def convert(answer):
         if isinstance(answer, (list, tuple)) and any(is_placeholder(item) for item in answer):
             raise NotStarted("numbers at every place")
+        if isinstance(answer, (list, tuple)) and len(shape) == 1:
+            answer = [_without_dimensions(item) for item in answer]
         values = _numpy(answer, wanted, dtype=np.float64)
         fits = len(values.shape) == len(shape) and all(
             n is None or n == m for n, m in zip(shape, values.shape)
@@ -201,6 +203,13 @@ def _numpy(answer, wanted, dtype=None):
         raise WrongKind(
             f"expected {wanted}, got {_called(answer)}.{_if_callable(answer)}"
         ) from None
+
+
+def _without_dimensions(item):
+    """A tensor or array of one element as one of no dimensions; all else as it is."""
+    if isinstance(item, torch.Tensor) and item.numel() == 1:
+        return item.reshape(())
+    return item.reshape(()) if isinstance(item, np.ndarray) and item.size == 1 else item
 
 
 def _copy(value):

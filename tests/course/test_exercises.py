@@ -254,6 +254,9 @@ def test_arrays_are_checked_for_shape_and_values():
     assert (
         exercise.assess((1 / 6, 4 / 6, torch.tensor(1 / 6, requires_grad=True))).state == "correct"
     )
+    one_by_one = [torch.tensor([1 / 6]), np.array([[4 / 6]]), torch.tensor(1 / 6)]
+    assert exercise.assess(one_by_one).state == "correct"
+    assert exercise.assess([torch.tensor([1 / 6, 4 / 6, 1 / 6])]).state == "wrong kind"
     assert exercise.assess([0.5, 0, 0.5]).message == "That is the trapezoid."
     assert "shape (3,), got shape (2,)" in exercise.assess([0.5, 0.5]).message
     assert exercise.assess([0.5, ..., 0.5]).state == "not started"
