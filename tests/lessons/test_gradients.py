@@ -1,7 +1,12 @@
 """Facts of lesson 06: the exact gradients, the meters, the adjoint, what its exercises accept."""
 
+import ast
+import builtins
+import json
 import math
+import re
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,6 +33,7 @@ from node_tutorial.lessons.gradients.round_trip import (
 
 float64 = torch.float64
 STATE = 2048  # bytes of one state of the neurons
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 @pytest.fixture(scope="module")
@@ -427,6 +433,28 @@ def sum_of_best(n, s):
         return n * (n - 1) // 2
     k = best_split(n, s)
     return k + sum_of_best(n - k, s - 1) + sum_of_best(k, s)
+
+
+@pytest.mark.parametrize("id", ["05.4", "06.2"])
+def test_code_that_is_given_to_be_repaired_uses_only_names_that_its_lesson_has(id):
+    [lesson] = NOTEBOOKS.glob(f"{id[:2]}_*.ipynb")
+    cells = json.loads(lesson.read_text("utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells]
+    [text] = [source for source in sources if f"**Exercise {id}.**" in source]
+    [given] = re.findall(r"```python\n(.*?)```", text[text.index(id) :], re.DOTALL)
+    first = next(s for cell, s in zip(cells, sources) if cell["cell_type"] == "code")
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(ast.parse(first))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    tree = ast.parse(given)
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    stored = [node for node in ast.walk(tree) if isinstance(getattr(node, "ctx", None), ast.Store)]
+    own = {node.id for node in stored if isinstance(node, ast.Name)}
+    own |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    assert names - own - set(dir(builtins)) <= imported
 
 
 # ---- Explorables ----

@@ -238,6 +238,10 @@ def _both(*names: str) -> dict[str, tuple[Tensor, Tensor]]:
     return dict.fromkeys(names, (_SHORT, _PATH))
 
 
+def _scaled(factor: float) -> Field:
+    return lambda t, y: factor * spiral(t, y)
+
+
 # A picture of each kind, for the test that all of them can be read.
 EXAMPLES: dict[str, Callable[[], Picture]] = {
     "forecast_figure, data": lambda: forecast_figure(*observations()),
@@ -249,7 +253,7 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
         (2, 6, 16, 60), [[1.0, 0.5, 0.1, 1.0], [0.7, 0.4, 0.2, 1.1]]
     ),
     "trust_figure": lambda: trust_figure(
-        [lambda t, y, s=s: s * spiral(t, y) for s in (0.9, 1.0, 1.2)], observations()[1], n=11
+        [_scaled(0.9), _scaled(1.0), _scaled(1.2)], observations()[1], n=11
     ),
     "demo_figure": lambda: demo_figure(_PATH, _PATH, _CONSTANT, [0.4, 0.2, 0.2, 0.1]),
 }
