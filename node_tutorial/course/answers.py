@@ -80,6 +80,8 @@ def array(shape: int | Sequence[int | None], wanted: str | None = None) -> Kind:
     def convert(answer: Any) -> np.ndarray:
         if isinstance(answer, (list, tuple)) and any(is_placeholder(item) for item in answer):
             raise NotStarted("numbers at every place")
+        if isinstance(answer, (list, tuple)) and len(lengths) == 1:
+            answer = [_without_dimensions(item) for item in answer]
         values = _numpy(answer, expected, dtype=np.float64)
         fits = len(values.shape) == len(lengths) and all(
             n is None or n == m for n, m in zip(lengths, values.shape)
@@ -206,12 +208,25 @@ def agree(a: Any, b: Any, rtol: float, atol: float) -> bool:
 
 
 def copy_of(value: Any) -> Any:
-    """A tensor, array or list of its own, for whoever may write into it; all else as it is."""
-    if isinstance(value, list):
-        return [copy_of(item) for item in value]
+    """A copy for a learner's function, which may write into it: of tensors, arrays, lists, tuples
+    and dicts, whatever they hold in each other; functions and all else are passed as they are.
+    """
     if isinstance(value, torch.Tensor):
         return value.clone()
-    return value.copy() if isinstance(value, np.ndarray) else value
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) in (list, tuple):
+        return type(value)(map(copy_of, value))
+    if type(value) is dict:
+        return {key: copy_of(item) for key, item in value.items()}
+    return value
+
+
+def _without_dimensions(item: Any) -> Any:
+    """A tensor or array of one element as one of no dimensions; all else as it is."""
+    if isinstance(item, torch.Tensor) and item.numel() == 1:
+        return item.reshape(())
+    return item.reshape(()) if isinstance(item, np.ndarray) and item.size == 1 else item
 
 
 def _stub() -> None: ...

@@ -13,9 +13,13 @@ What is compared with is computed when it is first needed, once in a kernel. A l
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import numpy as np
+import torch
 
 from .answers import Behavior, Kind, NotStarted, Raised, WrongKind, agree, copy_of, is_placeholder
 from .feedback import Feedback, HintList, SolutionSource
@@ -95,8 +99,9 @@ class Exercise:
         try:
             if is_placeholder(answer):
                 raise NotStarted(self.kind.wanted)
-            received = self.kind(answer)
-            problem = self._problem(received)
+            with _usual_modes():
+                received = self.kind(answer)
+                problem = self._problem(received)
         except NotStarted as unstarted:
             message = f"replace the `...` by {unstarted}, then run the cell again."
             return Feedback(self.id, "not started", message)
@@ -141,6 +146,18 @@ class _Made(NamedTuple):
 
     answer: Any
     converted: Any
+
+
+@contextmanager
+def _usual_modes() -> Iterator[None]:
+    """Gradients on and numpy's errors as warnings, wherever the learner calls `check`.
+
+    Solutions and learners' functions differentiate, also under `torch.no_grad()` or
+    `torch.inference_mode()`.
+    """
+    usual = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
+    with torch.inference_mode(False), torch.enable_grad(), usual:
+        yield
 
 
 def register(exercise: Exercise) -> Exercise:

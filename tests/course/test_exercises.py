@@ -236,6 +236,41 @@ def test_a_learner_who_writes_into_the_solution_changes_it_for_nobody():
         assert exercise.assess([7.0, 2.0]).state == "not yet"
 
 
+def test_a_learners_function_may_use_up_its_lists():
+    def uses_up(t, pairs, table):
+        t.reverse()
+        pairs[0].clear()
+        pairs[1][0] += 1
+        table["a"].pop()
+        return sum(t) + len(table["a"])
+
+    probe = ([1.0, 2.0], ([3.0], torch.zeros(1)), {"a": [4.0]})
+    exercise = Exercise(
+        "91.8", "sum", function(probe), lambda t, pairs, table: sum(t) + len(table["a"]) - 1, "Yes."
+    )
+    assert [exercise.assess(uses_up).state for _ in range(3)] == 3 * ["correct"]
+    assert probe == ([1.0, 2.0], ([3.0], torch.zeros(1)), {"a": [4.0]})
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_check_differentiates_where_gradients_are_off(mode):
+    def slope(x):
+        x = torch.tensor(x, requires_grad=True)
+        return torch.autograd.grad(x**2, x)[0]
+
+    exercise = Exercise("91.9", "slope", function((3.0,)), slope, "Yes.")
+    with mode():
+        assert exercise.assess(slope).state == exercise.assess(lambda x: 2 * x).state == "correct"
+        assert not torch.is_grad_enabled()
+
+
+def test_numpys_error_handling_is_left_to_the_learner():
+    exercise = Exercise("91.6", "tiny", number(), lambda: float(np.float64(1e-300) ** 2), "Yes.")
+    with np.errstate(all="raise"):
+        assert exercise.assess(0.0).state == "correct"
+        assert np.geterr()["under"] == "raise"
+
+
 def test_arrays_are_checked_for_shape_and_values():
     exercise = Exercise(
         "91.4",
@@ -249,6 +284,9 @@ def test_arrays_are_checked_for_shape_and_values():
     assert (
         exercise.assess((1 / 6, 4 / 6, torch.tensor(1 / 6, requires_grad=True))).state == "correct"
     )
+    one_by_one = [torch.tensor([1 / 6]), np.array([[4 / 6]]), torch.tensor(1 / 6)]
+    assert exercise.assess(one_by_one).state == "correct"
+    assert exercise.assess([torch.tensor([1 / 6, 4 / 6, 1 / 6])]).state == "wrong kind"
     assert exercise.assess([0.5, 0, 0.5]).message == "That is the trapezoid."
     assert "shape (3,), got shape (2,)" in exercise.assess([0.5, 0.5]).message
     assert exercise.assess([0.5, ..., 0.5]).state == "not started"

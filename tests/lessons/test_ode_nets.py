@@ -1,6 +1,4 @@
-"""Facts that lesson 07's helpers rely on: training, the stored results and nets, explorables,
-readable figures.
-"""
+"""Facts that lesson 07's helpers rely on: training, the stored results and nets, explorables."""
 
 import math
 
@@ -11,11 +9,9 @@ import torch
 
 from node_tutorial import exercises, odeint
 from node_tutorial.lessons.ode_nets import digits_on_their_way as depth
-from node_tutorial.lessons.ode_nets import figures
 from node_tutorial.lessons.ode_nets import runs as lesson
 from node_tutorial.lessons.ode_nets import tolerance_dial as dial
 from node_tutorial.models import ODENet, ResNet
-from node_tutorial.plotting import text_problems
 
 
 @pytest.fixture(scope="module")
@@ -299,37 +295,3 @@ def test_the_dial_shows_the_setting_that_it_says():
         data = dial.compute(tolerance=tolerance, method="bosh3", net="dopri5 at 1e-3")
         place = min(range(13), key=lambda i: abs(rows["tolerances"][i] - tolerance))
         assert data.now.nfe == rows["nets"]["ODE-Net"]["bosh3"]["nfe"][place]
-
-
-# ---- Pictures ----
-
-
-def test_figures_are_readable(results):
-    steps = (1, 2, 4, 8, 16, 32)
-    wrong = {
-        1: dict(zip(steps, (5, 6, 10, 11, 12, 13))),
-        4: dict.fromkeys(steps, 7),
-        "dopri5": dict.fromkeys(steps, 8),
-    }
-    kept = {
-        "ResNet": {0: 8e5, 24: 1.2e7},
-        "RK-Net": {4: 2.8e6, 32: 1.6e7},
-        "ODE-Net, adjoint": {4: 1e6, 32: 1e6},
-    }
-    data = {
-        "nfe": [14, 14, 20, 44],
-        "distance": [1e-3, 2e-3, 2e-4, 4e-7],
-        "seconds": [0.03, 0.03, 0.04, 0.09],
-    }
-    drawn = [
-        figures.error_figure(results["table"]),
-        figures.memory_figure(kept),
-        figures.steps_figure({1: wrong[1]}, {1: 14}),
-        figures.steps_figure(wrong, {1: 14, 4: 9, "dopri5": 8}),
-        figures.growth_figure(results["growth"]),
-        figures.own_clock_figure(torch.tensor([4, 5, 5, 6] * 20), torch.linspace(0, 1, 80)),
-        figures.figure_three({**data, "backward": [14, 14, 20, 74]}),
-    ]
-    for fig in drawn:
-        fig.png()
-        assert not text_problems(fig)

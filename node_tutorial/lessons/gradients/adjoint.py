@@ -1,9 +1,10 @@
-"""Lesson 06: the adjoint of x' = theta x with its jumps, and a state that is solved backwards."""
+"""Lesson 06: the adjoint of x' = theta x, which jumps at observations."""
 
 import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,6 +43,14 @@ class Adjoint(NamedTuple):
     gradient: float
     exact_gradient: float
     nfe: int
+
+    def at(self, t: float) -> float:
+        """The solved adjoint at a time; where it jumps, as it arrives there from later times."""
+        pieces = iter(self.pieces)  # from T to 0
+        times, values = next(pieces)
+        while float(times[-1]) > t:
+            times, values = next(pieces)
+        return float(np.interp(t, times.flip(0), values.flip(0)))
 
 
 def target(t: float) -> float:
@@ -106,53 +115,3 @@ def _exact_adjoint(theta: float, times: list[float], g: list[float]) -> list[tup
                 a = a + g_i * torch.exp(theta * (t_i - s))
         pieces.append((s, a))
     return pieces
-
-
-class Reverse(NamedTuple):
-    """x at times t (201,): the exact one, and the one on the way back from T = 2.
-
-    growth: the error at T, times exp(lambda (T - t)). x0: x(0) on the way back.
-    forward, backward: evaluations.
-    """
-
-    lam: float
-    rtol: float
-    dense: bool
-    t: Tensor
-    exact: Tensor
-    back: Tensor
-    growth: Tensor
-    x0: float
-    forward: int
-    backward: int
-
-
-def reverse_data(lam: float, rtol: float, dense: bool = False) -> Reverse:
-    """x' = -lambda x from x(0) = 1 to T = 2, and the way back, with atol = rtol / 1000.
-
-    dense: read x on the way back from the forward solve, instead of solving for it.
-    """
-
-    def f(t: Tensor, x: Tensor) -> Tensor:
-        return -lam * x
-
-    solver: dict[str, Any] = {"rtol": rtol, "atol": rtol / 1000}
-    forward = odeint_dense(f, torch.ones(1, dtype=torch.float64), 0.0, T_END, **solver)
-    end = torch.as_tensor(forward(T_END))
-    backward = odeint_dense(f, end, T_END, 0.0, **solver)
-    t = torch.linspace(0, T_END, 201, dtype=torch.float64)
-    exact = torch.exp(-lam * t)
-    back = torch.as_tensor((forward if dense else backward)(t))[:, 0]
-    error = (end[0] - exact[-1]).abs().clamp(min=1e-17)
-    return Reverse(
-        lam=lam,
-        rtol=rtol,
-        dense=dense,
-        t=t,
-        exact=exact,
-        back=back,
-        growth=error * torch.exp(lam * (T_END - t)),
-        x0=float(back[0]),
-        forward=forward.stats.nfe,
-        backward=0 if dense else backward.stats.nfe,
-    )

@@ -1,6 +1,5 @@
 """Lesson 06: what a gradient costs in bytes and evaluations, and how far it is off."""
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -64,12 +63,11 @@ def start() -> Tensor:
 
 
 class Price(NamedTuple):
-    """What a gradient costs: bytes kept for the backward pass, evaluations of f, clock seconds."""
+    """What a gradient costs: bytes kept for the backward pass, and evaluations of f."""
 
     kept: int
     forward: int
     backward: int
-    seconds: float
     gradient: Tensor
 
 
@@ -85,16 +83,14 @@ def price(
     """
     solve = GRADIENT_MODES[mode] if isinstance(mode, str) else mode
     before = field.nfe
-    clock = time.perf_counter()
     with torch.enable_grad(), bytes_kept(exclude=field.parameters()) as kept:
         y = solve(field, y0, t, **solver)
     between = field.nfe
     with torch.enable_grad():
         loss = y[1:].square().sum() / 2
     parts = torch.autograd.grad(loss, (y0, *field.parameters()))
-    seconds = time.perf_counter() - clock
     gradient = torch.cat([part.reshape(-1) for part in parts])
-    return Price(kept.bytes, between - before, field.nfe - between, seconds, gradient)
+    return Price(kept.bytes, between - before, field.nfe - between, gradient)
 
 
 def relative_error(gradient: Tensor, exact: Tensor) -> float:
@@ -157,14 +153,6 @@ def memory(
     return kept, peak
 
 
-@lru_cache(maxsize=1)
-def _warm_up() -> None:
-    """The first gradient of a process takes half a second longer than the others."""
-    t = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    for mode in GRADIENT_MODES:
-        price(mode, Neurons(), start(), t, **fixed_steps(mode, 4))
-
-
 class Row(NamedTuple):
     """A gradient's price, its error, and how far it is from backprop through its own steps."""
 
@@ -176,7 +164,6 @@ class Row(NamedTuple):
 @lru_cache(maxsize=256)
 def all_prices(steps: int, leak: float) -> dict[str, Row]:
     """For every mode a row at `steps` fixed steps, for the neurons with a leak."""
-    _warm_up()
     y0 = start()
     backprop: dict[str, Price] = {}  # by method
     rows = {}

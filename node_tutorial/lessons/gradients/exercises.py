@@ -1,16 +1,19 @@
 """Exercises of lesson 06. What learners write is not annotated, as in the lesson."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ... import odeint_adjoint
-from ...course.answers import array, function, number, one_of
+from ...course.answers import agree, array, function, number
 from ...course.exercises import Exercise, Mistake, register
+from ...gradients import GRADIENT_MODES, odeint_replay
 from ...gradients.checkpoint import best_split
+from . import costs
 
 
 def gradient_of_decay() -> Tensor:
@@ -86,6 +89,10 @@ def pull_back(theta, t, g):
     return a + g[0]
 
 
+def _jumps_late_without_the_first(theta: float, t: Sequence[float], g: Sequence[float]) -> float:
+    return _jumps_late(theta, t, g) - g[0]
+
+
 def _overwrites(theta: float, t: Sequence[float], g: Sequence[float]) -> float:
     a = 0.0
     for i in range(len(t) - 1, 0, -1):
@@ -127,9 +134,15 @@ register(
         solution=pull_back,
         mistakes=[
             Mistake(
+                "as it was",
+                _jumps_late_without_the_first,
+                "Both bugs are still there. Follow a single observation, at t[-1]: by which factor "
+                "does it reach t[0]?",
+            ),
+            Mistake(
                 "overwrites, and forgets the first",
                 _overwrites,
-                "Still overwritten, and the observation at t[0] is forgotten. There are two bugs.",
+                "It overwrites now, and the observation at t[0] is forgotten.",
             ),
             Mistake(
                 "overwrites",
@@ -156,13 +169,13 @@ register(
             ),
         ],
         hints=[
-            "Try g = [0, 0, 1], then [0, 1, 0], then [1, 0, 0]. Which of the three gets lost on "
-            "its way to t[0]?",
-            "Which line forgets what a was before?",
-            "Two repairs: `a = a + g[i]` in the loop, and g[0] added at the end.",
+            "Try g = [0, 0, 1], then [0, 1, 0], then [1, 0, 0]. What should each of them give at "
+            "t[0], and what does it give?",
+            "At which time does a live when g[i] is added? And which g does the loop never meet?",
+            "Two repairs: swap the two lines of the loop, and add g[0] at the end.",
         ],
-        otherwise="The answer is the sum of g[i] exp(theta (t[i] - t[0])) over all i. Compare "
-        "yours with it.",
+        otherwise="Test one observation at a time: g = [1, 0, 0], then [0, 1, 0], then [0, 0, 1]. "
+        "What should each give?",
         meaning="The gradient is linear in g: every observation sends its own share back, and the "
         "shares add up. The package's line is `a = a + grad_y[i]`.",
     )
@@ -231,52 +244,117 @@ register(
 )
 
 
-def the_gradient_to_use() -> str:
-    return "checkpoint"
+def distance(f, y0, t):
+    found = []
+    for solver in (odeint_adjoint, odeint_replay):
+        y = solver(f, y0, t, rtol=1e-6, atol=1e-6)
+        parts = torch.autograd.grad(y[-1].square().sum() / 2, tuple(f.parameters()))
+        found.append(torch.cat([part.flatten() for part in parts]))
+    adjoint, replay = found
+    return (adjoint - replay).norm() / replay.norm()
+
+
+Compared = Callable[[nn.Module, Tensor, Tensor], float | Tensor]  # what learners write
+
+
+def _gradient(mode: str, f: nn.Module, y0: Tensor, t: Tensor, tol: float = 1e-6) -> Tensor:
+    y = GRADIENT_MODES[mode](f, y0, t, rtol=tol, atol=tol)
+    parts = torch.autograd.grad(y[-1].square().sum() / 2, tuple(f.parameters()))
+    return torch.cat([part.flatten() for part in parts])
+
+
+def _not_relative(f: nn.Module, y0: Tensor, t: Tensor) -> Tensor:
+    return (_gradient("adjoint", f, y0, t) - _gradient("replay", f, y0, t)).norm()
+
+
+def _squared(f: nn.Module, y0: Tensor, t: Tensor) -> Tensor:
+    return distance(f, y0, t) ** 2
+
+
+def _of_the_norms(f: nn.Module, y0: Tensor, t: Tensor) -> Tensor:
+    adjoint, replay = (_gradient(mode, f, y0, t).norm() for mode in ("adjoint", "replay"))
+    return (adjoint - replay).abs() / replay
+
+
+def _with_itself(f: nn.Module, y0: Tensor, t: Tensor) -> float:
+    return 0.0
+
+
+def _loosely(f: nn.Module, y0: Tensor, t: Tensor) -> Tensor:
+    adjoint, replay = (_gradient(mode, f, y0, t, tol=1e-3) for mode in ("adjoint", "replay"))
+    return (adjoint - replay).norm() / replay.norm()
+
+
+def _summed_up(f: nn.Module, y0: Tensor, t: Tensor) -> Tensor:
+    """What comes out if .grad is not cleared between two calls of backward()."""
+    adjoint, replay = (_gradient(mode, f, y0, t) for mode in ("adjoint", "replay"))
+    return replay.norm() / (adjoint + replay).norm()
+
+
+_DISTANCES = [
+    Mistake(
+        "twice the same",
+        _with_itself,
+        "The two gradients are equal: are they from two modes, and each from a solve of its own?",
+    ),
+    Mistake(
+        "absolute",
+        _not_relative,
+        "A distance means little alone: divide it by the size of the gradient that is right.",
+    ),
+    Mistake("squared", _squared, "That is the square. Take the norm, not its square."),
+    Mistake(
+        "norms compared",
+        _of_the_norms,
+        "Two vectors of the same length may point anywhere: take the norm of the difference, not "
+        "the difference of the norms.",
+    ),
+    Mistake("too loose", _loosely, "These solves are not made with rtol = atol = 1e-6."),
+    Mistake(
+        "gradients pile up",
+        _summed_up,
+        "`backward()` adds to the gradient that is there: clear it before the second solve, and "
+        "keep a copy of the first.",
+    ),
+]
+
+
+def _distances(function: Compared) -> list[float]:
+    """What a function answers for two fields, made anew: `backward()` leaves traces in them."""
+    convert = number("one number")
+    return [convert(function(costs.Neurons(leak), costs.start(), costs.SPAN)) for leak in (0.0, 2)]
+
+
+def _check_distance(function: Compared) -> str | None:
+    answers = _distances(function)
+    if agree(answers, _distances(distance), rtol=0.02, atol=1e-9):
+        return None
+    for mistake in _DISTANCES:
+        if agree(answers, _distances(cast(Compared, mistake.answer)), rtol=0.02, atol=1e-9):
+            return mistake.hint
+    return (
+        "Not the relative distance yet. The loss is half the sum of the squares of the last state; "
+        "the gradient is that of all parameters, as one vector."
+    )
 
 
 register(
     Exercise(
         "06.4",
-        "Which gradient",
-        kind=one_of("direct", "adjoint", "interpolated", "replay", "checkpoint", "reversible"),
-        solution=the_gradient_to_use,
-        mistakes=[
-            Mistake(
-                "adjoint",
-                "adjoint",
-                "The flow contracts strongly: on the way back the state blows up.",
-            ),
-            Mistake(
-                "direct",
-                "direct",
-                "It keeps several states for each of the 10 000 steps. There is room for 300.",
-            ),
-            Mistake(
-                "replay",
-                "replay",
-                "Exact, but it keeps the states of all the 10 000 steps. There is room for 300.",
-            ),
-            Mistake(
-                "interpolated",
-                "interpolated",
-                "It survives contraction, but keeps a polynomial for each of the 10 000 steps, and "
-                "it is not exact.",
-            ),
-            Mistake(
-                "reversible",
-                "reversible",
-                "Its memory would do. But a reversible step cannot contract: the forward solve "
-                "itself blows up here.",
-            ),
-        ],
+        "Does the adjoint lie here",
+        kind=function(returns=number("one number")),
+        solution=distance,
+        check=_check_distance,
+        mistakes=_DISTANCES,
         hints=[
-            "Strike out what needs memory for 10 000 steps.",
-            "Of the three that are left, strike out what cannot stand contraction.",
+            "Two solves and two gradients: by `odeint_adjoint` and by `GRADIENT_MODES['replay']`.",
+            "`torch.autograd.grad(loss, tuple(f.parameters()))` gives the parts of the gradient: "
+            "flatten each, then `torch.cat`.",
+            "The relative distance of a from b is `(a - b).norm() / b.norm()`, and b is the one "
+            "that can be trusted.",
         ],
-        otherwise="Compare the table above, row by row.",
-        meaning="With `snapshots=300` no step is computed again more than twice, for C(302, 2) = "
-        "45 451 steps would be reachable so; and the gradient is that of the computed solution, to "
-        "rounding.",
+        meaning="Without the leak it is below a thousandth, with leak 2 it is near a tenth, at the "
+        "same tolerance and without a warning. Five lines and one batch tell you whether your own "
+        "model can be trained by the adjoint. Ask again after training: fields change.",
     )
 )

@@ -1,10 +1,13 @@
 """Lesson 06: figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
+from torch import Tensor
 
 from ...plotting import (
     BLUE,
@@ -19,10 +22,10 @@ from ...plotting import (
     exact_line,
     figure,
     label_line,
-    room_for_labels,
 )
-from .adjoint import Adjoint, Reverse
+from .adjoint import Adjoint, adjoint_data
 from .costs import Row
+from .round_trip import RoundTrip, round_trip
 
 COLORS = {
     "direct": BLUE,
@@ -52,12 +55,11 @@ def memory_figure(
         lines = {}
         for mode, values in table.items():
             (lines[mode],) = ax.loglog(steps, [v / 1024 for v in values], "o-", color=COLORS[mode])
-        ax.set(xlabel="steps", ylabel=what, ylim=(1, 1e4), xlim=(steps[0] / 1.2, steps[-1] * 1.2))
+        ax.set(xlabel="steps", ylabel=what, ylim=(1, 1e4), xlim=(steps[0] / 1.2, steps[-1] * 1.1))
         ax.set_xticks(steps, [str(n) for n in steps])
         ax.xaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_minor_locator(NullLocator())
         ax.tick_params(labelleft=True)
-        room_for_labels(ax, 0.38)
         for mode, line in sorted(lines.items(), key=lambda pair: -table[pair[0]][-1]):
             label_line(line, mode)
     return fig
@@ -68,22 +70,23 @@ def draw_costs(fig: Figure, rows: Mapping[str, Row], chosen: str) -> None:
     left, middle, right = fig.subplots(1, 3, sharey=True, width_ratios=[1, 1, 1.15])
     for i, (mode, row) in enumerate(rows.items()):
         color = COLORS[mode] if mode == chosen else GRAY
-        alpha = 1.0 if mode == chosen else 0.45
-        style = {"color": color, "alpha": alpha}
-        left.barh(i, row.price.kept / 1024, 0.6, left=0.1, **style)
-        middle.barh(i - 0.17, row.price.forward, 0.26, left=1, **style)
+        style: dict[str, Any] = {"marker": "o", "color": color}
+        style["alpha"] = 1.0 if mode == chosen else 0.45
+        dot = {"markersize": 6, **style}
+        ring = {"markersize": 10, "markerfacecolor": "none", **style}
+        left.plot(row.price.kept / 1024, i, **dot)
+        middle.plot(row.price.forward, i, **dot)
         if row.price.backward:
-            hatched = {**style, "hatch": "////", "edgecolor": "w"}
-            middle.barh(i + 0.17, row.price.backward, 0.26, left=1, **hatched)
+            middle.plot(row.price.backward, i, **ring)
         own, error = (min(max(value, 1e-17), 1e4) for value in (row.own_error, row.error))
-        right.plot(own, i, "o", markerfacecolor="none", markersize=8, **style)
-        right.plot(error, i, "o", markersize=6, **style)
+        right.plot(own, i, **ring)
+        right.plot(error, i, **dot)
     left.set_yticks(range(len(rows)), list(rows))
     left.set(xscale="log", xlim=(1, 4e3), xlabel="KB kept")
     left.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
     middle.set_xscale("log")
     middle.set_xticks([10, 100, 1000], ["10", "100", "1000"])
-    middle.set(xlim=(8, 2e3), xlabel="evaluations: forward,\nbackward (hatched)")
+    middle.set(xlim=(7, 2e3), xlabel="evaluations: forward (dot),\nbackward (ring)")
     right.set(
         xscale="log",
         xlim=(1e-18, 1e5),
@@ -91,25 +94,28 @@ def draw_costs(fig: Figure, rows: Mapping[str, Row], chosen: str) -> None:
     )
     # Words are drawn quicker than powers.
     right.set_xticks([1e-16, 1e-12, 1e-8, 1e-4, 1], ["1e-16", "1e-12", "1e-8", "1e-4", "1"])
-    left.invert_yaxis()
+    left.set_ylim(len(rows) - 0.5, -0.5)
     for ax in (left, middle, right):
-        ax.grid(axis="y", visible=False)
         ax.xaxis.set_minor_locator(NullLocator())
         ax.tick_params(axis="y", length=0)
 
 
-def draw_adjoint(top: Axes, bottom: Axes, data: Adjoint) -> None:
-    """The solution with its data above, the adjoint with its jumps below."""
+def draw_adjoint(top: Axes, bottom: Axes, data: Adjoint, down_to: float = 0.0) -> None:
+    """The solution with its data above, the adjoint with its jumps below.
+
+    The adjoint is drawn from T down to the time `down_to`.
+    """
     top.plot(data.t, data.x, color=BLUE)
     top.vlines(data.times, data.x_at, data.targets, color=GRAY, linewidth=1)
     top.plot(data.times, data.targets, "o", color=EXACT, markersize=5)
     top.set(ylabel="x, and data")
     color = _color_of(data)
     for t, a in data.pieces:
-        bottom.plot(t, a, color=color)
+        bottom.plot(t[t >= down_to - 1e-9], a[t >= down_to - 1e-9], color=color)
     for jump in data.jumps:
-        bottom.plot(2 * [jump.time], jump[1:], ":", color=color, linewidth=1.4)
-        bottom.plot(jump.time, jump.after, "o", color=color, markersize=4)
+        if jump.time >= down_to:
+            bottom.plot(2 * [jump.time], jump[1:], ":", color=color, linewidth=1.4)
+            bottom.plot(jump.time, jump.after, "o", color=color, markersize=4)
     for t, a in data.exact:
         exact_line(t, a, ax=bottom, label=None, zorder=3, linewidth=1.4)
     bottom.axhline(0, color=GRAY, linewidth=0.7)
@@ -131,41 +137,63 @@ def jumps_figure(good: Adjoint, bad: Adjoint) -> Picture:
     return fig
 
 
-def draw_reverse(left: Axes, right: Axes, data: Reverse) -> None:
-    """x(t), exact and as it comes back, and the distance between the two."""
-    exact_line(data.t, data.exact, ax=left, label=None)
+def draw_round_trip(left: Axes, right: Axes, data: RoundTrip) -> None:
+    """y(t), exact and as it comes back, and the distance between the two."""
     left.plot(data.t, data.back.clamp(-10, 10), color=VERMILLION)
-    left.set(xlim=(0, 2), ylim=(-0.35, 1.6), ylabel="x")
+    exact_line(data.t, data.exact, ax=left, label=None)
+    left.set(xlim=(0, 2), ylim=(-2.4, 2.6), ylabel="y")
     left.set_xlabel("t  (the way back goes to the left)")
-    left.text(0.05, -0.25, "x on the way back", color=VERMILLION)
-    left.text(1.95, -0.25, "exact (dashed)", color=EXACT, ha="right")
+    left.text(0.05, -1.9, "y on the way back", color=VERMILLION)
+    left.text(1.95, -2.3, "exact (dashed)", color=EXACT, ha="right")
     error = (data.back - data.exact).abs()
-    right.semilogy(data.t, error.clamp(1e-17, 1e17), color=VERMILLION)
-    right.semilogy(data.t, data.growth.clamp(1e-17, 1e17), ":", color=GRAY)
-    right.set(xlim=(0, 2), ylim=(1e-16, 1e17), xlabel="t", ylabel="error of x")
+    right.semilogy(data.t, error.clamp(1e-17, 1e19), color=VERMILLION)
+    right.semilogy(data.t, data.growth.clamp(1e-17, 1e19), ":", color=GRAY)
+    right.set(xlim=(0, 2), ylim=(1e-16, 1e20), xlabel="t", ylabel="error of y")
     # Words are drawn quicker than powers.
     right.set_yticks([1e-16, 1e-8, 1, 1e8, 1e16], ["1e-16", "1e-8", "1", "1e8", "1e16"])
     right.yaxis.set_minor_locator(NullLocator())
     words = "dotted: error at T, times exp(λ(T - t))"
-    right.text(1.97, 1e15, words, color=GRAY, ha="right", fontsize=9.5)
+    right.text(1.97, 1e18, words, color=GRAY, ha="right", fontsize=9.5)
 
 
-def reverse_figure(data_of: Mapping[float, Reverse]) -> Picture:
-    """A figure: errors of x on the way back, one line per rate lambda."""
-    fig, ax = figure(size=(7.2, 3.4))
+def round_trip_figure(trips: Sequence[RoundTrip]) -> Picture:
+    """A figure: y on the way back, and its error, one line per rate lambda (at most four)."""
+    fig, (left, right) = figure(ncols=2, size=(9.0, 3.4), width_ratios=(1, 1.25))
+    exact_line(trips[-1].t, trips[-1].exact, ax=left, label=None, zorder=3)
     lines = {}
-    for (lam, data), color in zip(data_of.items(), (SKY, BLUE, ORANGE, VERMILLION)):
+    for data, color in zip(trips, (SKY, BLUE, ORANGE, VERMILLION)):
+        left.plot(data.t, data.back.clamp(-9, 9), color=color)
         error = (data.back - data.exact).abs().clamp(min=1e-17)
-        (lines[lam],) = ax.semilogy(data.t.flip(0), error.flip(0), color=color)
-    ax.axhline(1, color=EXACT, linewidth=0.8, linestyle=(0, (5, 3)))
-    ax.set(
-        xlabel="t, from T = 2 back to 0", ylabel="error of x", xlim=(2, -0.35), ylim=(1e-12, 1e10)
-    )
-    ax.set_yticks([1e-12, 1e-8, 1e-4, 1, 1e4, 1e8])
-    ax.set_xticks([2, 1.5, 1, 0.5, 0])
-    ax.yaxis.set_minor_locator(NullLocator())
+        (lines[data.lam],) = right.semilogy(data.t.flip(0), error.flip(0), color=color)
+    left.set(xlim=(2, 0), ylim=(-1, 3), ylabel="y on the way back")
+    right.axhline(1, color=EXACT, linewidth=0.8, linestyle=(0, (5, 3)))
+    right.set(ylabel="error of y", xlim=(2, 0), ylim=(1e-9, 1e12))
+    right.set_yticks([1e-8, 1e-4, 1, 1e4, 1e8])
+    right.yaxis.set_minor_locator(NullLocator())
+    for ax in (left, right):
+        ax.set(xlabel="t, from T = 2 back to 0", xticks=[2, 1.5, 1, 0.5, 0])
     for lam, line in lines.items():
         label_line(line, f"λ = {lam:g}")
+    return fig
+
+
+def product_figure(jacobian: Tensor, a: Tensor) -> Picture:
+    """A figure: a row a (n,), the matrix (n, n) that it is multiplied by, and the product, a row.
+
+    Blue is positive, red negative.
+    """
+    n = len(a)
+    fig, axes = figure(ncols=3, size=(8.6, 3.0))
+    shown = [a[None], jacobian, (a @ jacobian)[None]]
+    titles = [f"a: {n} numbers", f"the Jacobian: {n} × {n} numbers", f"a times it: {n} numbers"]
+    for ax, values, title in zip(axes, shown, titles):
+        top = float(values.abs().max())
+        ax.imshow(values.numpy(), cmap="RdBu", vmin=-1.2 * top, vmax=1.2 * top)
+        ax.set_xlim(-0.5, n - 0.5)
+        ax.set(xticks=[], yticks=[])
+        ax.set_title(title)
+    for ax, sign in zip(axes[1:], ("×", "=")):
+        ax.text(-0.09, 0.5, sign, transform=ax.transAxes, ha="center", va="center", fontsize=18)
     return fig
 
 
@@ -183,7 +211,7 @@ def tolerance_figure(
             (lines[mode],) = ax.loglog(tols, values, "o-", color=COLORS[mode])
         exact_line([1e-8, 1e-2], [1e-8, 1e-2], ax=ax, label=None, color=GRAY)
         ax.invert_xaxis()
-        ax.set(xlabel="rtol (smaller to the right)", xlim=(2e-2, 1e-12), ylim=(1e-10, 10))
+        ax.set(xlabel="rtol (smaller to the right)", xlim=(2e-2, 7e-9), ylim=(1e-10, 10))
         ax.set_title(title)
         ax.set_xticks([1e-2, 1e-4, 1e-6, 1e-8])
         ax.xaxis.set_minor_locator(NullLocator())
@@ -208,7 +236,7 @@ def ratio_figure(tols: Sequence[float], ratios: Mapping[str, Sequence[float]]) -
     ax.set(
         xlabel="rtol (smaller to the right)",
         ylabel="NFE backward / forward",
-        xlim=(2e-3, 1e-11),
+        xlim=(2e-3, 7e-10),
         ylim=(0, 2.6),
     )
     ax.set_xticks(tols[::2])
@@ -221,3 +249,33 @@ def ratio_figure(tols: Sequence[float], ratios: Mapping[str, Sequence[float]]) -
         label_line(line, name)
     label_line(half, "paper: half")
     return fig
+
+
+_STEPS = (8, 32, 128)
+_TOLS = [10.0**-k for k in range(2, 9)]
+_KEPT = {mode: [2048 * n * (i + 1) for n in _STEPS] for i, mode in enumerate(COLORS)}
+_ERRORS = {
+    "direct": _TOLS,
+    "adjoint": [3 * tol for tol in _TOLS],
+    "interpolated": [0.9 * tol for tol in _TOLS],
+}
+
+
+def _matrix(n: int) -> Tensor:
+    return torch.sin(torch.arange(float(n * n))).reshape(n, n)
+
+
+# A picture of each kind, for the test that all of them can be read.
+EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "memory_figure, one mode": lambda: memory_figure(_STEPS, {"direct": _KEPT["direct"]}),
+    "memory_figure, all modes": lambda: memory_figure(_STEPS, _KEPT, _KEPT),
+    "jumps_figure": lambda: jumps_figure(
+        adjoint_data(-0.5, [0.6, 1.3, 2.0]), adjoint_data(-0.5, [0.6, 1.3, 2.0], adds=False)
+    ),
+    "round_trip_figure": lambda: round_trip_figure([round_trip(lam) for lam in (5, 10, 15, 20)]),
+    "product_figure": lambda: product_figure(_matrix(16), torch.ones(16)),
+    "tolerance_figure": lambda: tolerance_figure(_TOLS, {"leak 0": _ERRORS, "leak 2": _ERRORS}),
+    "ratio_figure": lambda: ratio_figure(
+        _TOLS[1:], {"a": [2.0] * 6, "b": [1.1] * 6, "network 2-50-2": [1.6] * 6}
+    ),
+}

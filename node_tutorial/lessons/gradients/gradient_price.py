@@ -30,7 +30,7 @@ def draw(fig: Figure, data: Prices) -> None:
     paid = row.price
     fig.axes[0].set_title(
         f"{_setting(data)}: {paid.kept / 1024:.0f} KB kept, "
-        f"NFE {paid.forward} + {paid.backward}, {1000 * paid.seconds:.0f} ms\n"
+        f"NFE {paid.forward} + {paid.backward}\n"
         f"error {row.error:.0e}; {row.own_error:.0e} against backprop through its own steps"
     )
 

@@ -130,7 +130,8 @@ register(
             "The data grow by exp(λ h). The loss is zero if both factors are equal.",
             "Solve 1 + h θ = exp(λ h) for θ.",
         ],
-        otherwise="The loss is zero where 1 + h θ = exp(λ h).",
+        otherwise="Compare growth in one step: what do the data do in the time h, and what does "
+        "Euler's method do with θ?",
         meaning="For λ = -1 and h = 0.5 it learns -0.787, wrong by a fifth, at a loss of zero. No "
         "test with these steps can show it; a test with other steps does. The error is about λ²h / "
         "2: it vanishes only with h.",
@@ -190,9 +191,10 @@ register(
         ],
         otherwise="Print the relative error of the loss for every tolerance, and look for the "
         "first below 0.01.",
-        meaning="The solver has to be better than the noise, and not by much. With ten times less "
-        "noise the answer is ten times smaller: repeat with `noise=0.01`. What the solver does "
-        "worse than the noise is learned as if it belonged to the law.",
+        meaning="Read it with care: this tolerance is a thousandth of the noise, but the path that "
+        "it gives is off by 0.006, a sixteenth of the noise. A tolerance is not an error, and "
+        "errors of the solver do not average out as noise does. With ten times less noise the "
+        "answer is ten times smaller: repeat with `noise=0.01`.",
     )
 )
 

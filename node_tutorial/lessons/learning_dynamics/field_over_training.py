@@ -15,7 +15,7 @@ from .recipes import ARROWS, FRAMES, WHOLE, WINDOWS, Frame, points, trained
 
 RECIPES = {"windows, then the whole": WINDOWS, "the whole from the start": WHOLE}
 COLORS = (BLUE, VERMILLION)
-PLACES = ((240, 0.046, "right"), (86, 1.3, "left"))  # of the recipes' names: x, y, alignment
+PLACES = ((240, 0.046, "right"), (240, 2.6, "right"))  # of the recipes' names: x, y, alignment
 
 
 class Training(NamedTuple):

@@ -1,10 +1,11 @@
 """Lesson 05: figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -24,10 +25,10 @@ from ...plotting import (
     vector_field,
 )
 from ...training import History
-from .observations import BOX, END, NOISE, TIMES, Field, truth
+from .observations import BOX, END, NOISE, TIMES, Field, observations, smoothed, truth
 
 LONG = torch.linspace(0, 2 * END, 481, dtype=torch.float64)  # the observations' time, twice
-LEVELS = [0, 10, 20, 40, 80, 160]  # of errors, in percent
+LEVELS = [0, 2, 5, 10, 20, 40, 80, 160]  # of errors, in percent
 SLOWEST = 0.2  # errors of a field are relative to its length, or to this where it is shorter
 
 
@@ -66,18 +67,24 @@ def _over_time(ax: Axes) -> None:
 
 
 def slopes_figure(t: Tensor, y: Tensor, path: Tensor) -> Picture:
-    """A figure: errors of slopes from differences over the gaps between observations; a path.
+    """A figure: errors of slopes over the gaps between observations; the path of a field.
 
-    t, y: times (n,) and states (n, 2) of the observations; path: states (T, 2) up to t = 24.
+    On the left slopes from differences, and those of smoothing splines. t, y: times (n,) and states
+    (n, 2) of the observations; path: states (T, 2) up to t = 24 of a field learned from the latter.
     """
     gaps = t.diff()
     slopes = y.diff(dim=0) / gaps[:, None]
-    errors = (slopes - spiral(0.0, truth((t[1:] + t[:-1]) / 2))).norm(dim=1)
+    middles = (t[1:] + t[:-1]) / 2
+    errors = (slopes - spiral(0.0, truth(middles))).norm(dim=1)
+    smooth = (smoothed(t, y, middles)[1] - spiral(0.0, truth(middles))).norm(dim=1)
     fig, (left, right) = figure(ncols=2, size=(8.6, 3.4), width_ratios=(1, 1.2))
     left.loglog(gaps, errors, "o", color=VERMILLION, markersize=4)
+    left.loglog(gaps, smooth, ".", color=BLUE, markersize=4)
     line = torch.tensor([3e-3, 1.0])
     left.loglog(line, 2 * NOISE / line, color=GRAY, linewidth=1)
     left.text(0.03, 50, "noise alone: 2σ / gap", color=GRAY)
+    left.text(0.1, 10, "differences", color=VERMILLION)
+    left.text(0.0034, 0.06, "smoothing splines", color=BLUE)
     left.axhline(2.0, color=EXACT, linewidth=0.8)
     left.text(0.0035, 1.7, "speed on the circle", color=EXACT, va="top")
     left.set(
@@ -90,6 +97,7 @@ def slopes_figure(t: Tensor, y: Tensor, path: Tensor) -> Picture:
     fine = torch.linspace(0, 2 * END, len(path), dtype=torch.float64)
     right.plot(t, y[:, 0], ".", color=ORANGE, markersize=5)
     right.plot(fine, path.detach()[:, 0].clamp(-4, 4), color=BLUE, linewidth=1.4)
+    right.text(0, 1.02, "learned from the splines' slopes", color=BLUE, transform=right.transAxes)
     exact_line(fine, truth(fine)[:, 0], ax=right, label=None)
     _over_time(right)
     return fig
@@ -106,13 +114,18 @@ def draw_training(fig: Figure, field: nn.Module, history: History, t: Tensor, y:
     right.set_ylim(0.005, 3)
 
 
-def length_figure(lengths: Sequence[int], errors: Sequence[float]) -> Picture:
-    """A figure: the error of the forecast over the number of observations in a window."""
+def length_figure(lengths: Sequence[int], errors: Sequence[Sequence[float]]) -> Picture:
+    """A figure: the error of the forecast over the number of observations in a window.
+
+    errors: for each seed a list over lengths.
+    """
     fig, ax = figure(size=(6.6, 3.1))
-    ax.loglog(lengths, errors, "o-", color=BLUE)
-    ax.plot(lengths[-1], errors[-1], "o", color=VERMILLION, markersize=8)
-    ax.text(lengths[-1], errors[-1] * 1.35, "stuck", color=VERMILLION, ha="center")
-    ax.text(lengths[0], errors[0] * 1.35, "noisy starts", color=BLUE, ha="left")
+    for seed in errors:
+        ax.loglog(lengths, seed, "o-", color=BLUE, linewidth=1.1, alpha=0.7)
+        ax.plot(lengths[-1], seed[-1], "o", color=VERMILLION, markersize=7)
+    top = 1.35 * max(map(max, errors))
+    ax.text(lengths[-1], top, "stuck", color=VERMILLION, ha="center")
+    ax.text(lengths[0], top, "noisy starts", color=BLUE, ha="left")
     ax.set(
         xlabel="observations per window",
         ylabel="error, 12 < t < 24",
@@ -120,6 +133,7 @@ def length_figure(lengths: Sequence[int], errors: Sequence[float]) -> Picture:
         xlim=(1.7, 75),
     )
     ax.set_xticks(lengths, lengths)
+    ax.set_yticks([0.1, 1], ["0.1", "1"])
     ax.minorticks_off()
     return fig
 
@@ -141,35 +155,40 @@ def relative_error(field: Field, points: Tensor) -> Tensor:
 class Trust(NamedTuple):
     """The first field's error on the spiral (mean) and in the corners (least); the spread there.
 
-    The spread of all fields in the corners is the largest.
+    The spread of all fields in the corners is the largest; so is the length of theirs there,
+    relative to the true field's.
     """
 
     error_on_the_data: float
     error_in_the_corners: float
     spread_in_the_corners: float
+    length_in_the_corners: float
 
 
 def trust(fields: Sequence[Field]) -> Trust:
     """How far the spread of fields can be trusted, with data and without."""
     corners = torch.cartesian_prod(*2 * [torch.tensor([-2.4, 2.4], dtype=torch.float64)])
+    true = spiral(0.0, corners)
     return Trust(
         float(relative_error(fields[0], truth(TIMES)).mean()),
         float(relative_error(fields[0], corners).min()),
         float(disagreement(fields, corners).max()),
+        max(float((f(0.0, corners).detach().norm(dim=1) / true.norm(dim=1)).max()) for f in fields),
     )
 
 
-def trust_figure(fields: Sequence[Field], y: Tensor, n: int = 51) -> tuple[Picture, Trust]:
+def trust_figure(fields: Sequence[Field], y: Tensor, n: int = 51) -> Picture:
     """A figure: where fields disagree, and where the first is wrong; its paths from odd starts.
 
-    y: the observed states (60, 2); n: points per side of the plane. Beside the figure, what it
-    says in numbers.
+    y: the observed states (60, 2); n: points per side of the plane.
     """
     points = torch.as_tensor(mesh(BOX, BOX, n))
+    norm = BoundaryNorm(LEVELS, 256)
     fig, axes = figure(ncols=2, size=(8.6, 4.0))
     for ax, values in zip(axes, (disagreement(fields, points), relative_error(fields[0], points))):
         shown = 100 * values.reshape(n, n).clamp(max=1.59)
-        colors = ax.contourf(*points.T.reshape(2, n, n), shown, levels=LEVELS, cmap="Purples")
+        grid = points.T.reshape(2, n, n)
+        colors = ax.contourf(*grid, shown, levels=LEVELS, cmap="Purples", norm=norm)
         ax.plot(*y.T, ".", color=ORANGE, markersize=5)
         ax.set(xlim=BOX, ylim=BOX, xlabel="y₁", aspect="equal")
     starts = torch.tensor([[0.5, 0.0], [-2.2, 2.2]], dtype=torch.float64)
@@ -183,22 +202,58 @@ def trust_figure(fields: Sequence[Field], y: Tensor, n: int = 51) -> tuple[Pictu
     axes[0].set(ylabel="y₂", title="spread of three learned fields")
     axes[1].set_title("error of the first of them")
     fig.colorbar(colors, ax=axes, ticks=LEVELS, format="%d %%", fraction=0.04)
-    return fig, trust(fields)
+    return fig
 
 
-def demo_figure(true: Tensor, learned: Tensor, errors: Sequence[float]) -> Picture:
-    """A figure: the demo's spiral (T, 2), true and learned; the path's error every 100 steps."""
+def demo_figure(
+    true: Tensor, learned: Tensor, constant: Sequence[float], falling: Sequence[float]
+) -> Picture:
+    """A figure: the demo's spiral (T, 2), true and learned; the path's error every 100 steps.
+
+    constant: the errors at a constant rate. falling: those of a branch with a falling rate, at the
+    last steps.
+    """
     fig, (left, right) = figure(ncols=2, size=(8.6, 3.5), width_ratios=(1, 1.3))
     left.plot(*learned.T, color=BLUE, linewidth=1.3)
     exact_line(*true.T, ax=left, label=None)
     left.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), xlabel="y₁", ylabel="y₂", aspect="equal")
-    steps = [100 * (i + 1) for i in range(len(errors))]
-    right.semilogy(steps[:6], errors[:6], "o-", color=VERMILLION)
+    steps = [100 * (i + 1) for i in range(len(constant))]
+    split = len(constant) - len(falling)
+    right.semilogy(steps, constant, "o-", color=VERMILLION)
+    right.semilogy(steps[split - 1 :], [constant[split - 1], *falling], "o-", color=BLUE)
     right.text(100, 2, "constant rate", color=VERMILLION)
-    if len(errors) > 6:
-        right.semilogy(steps[5:], errors[5:], "o-", color=BLUE)
-        right.text(1000, 2, "falling rate", color=BLUE, ha="right")
+    right.text(steps[-1], 0.06, "falling rate", color=BLUE, ha="right")
     right.set(xlabel="step", ylabel="mean absolute error", xlim=(50, 1050), ylim=(0.05, 4))
     right.set_yticks([0.1, 1], ["0.1", "1"])
     right.minorticks_off()
     return fig
+
+
+_SHORT = torch.linspace(0, 2 * END, 121, dtype=torch.float64)
+_PATH = truth(_SHORT) + 0.1
+_CONSTANT = [0.5, 0.4, 0.3, 0.5, 0.6, 0.4, 0.7, 0.4, 0.5, 0.6]
+
+
+def _both(*names: str) -> dict[str, tuple[Tensor, Tensor]]:
+    return dict.fromkeys(names, (_SHORT, _PATH))
+
+
+def _scaled(factor: float) -> Field:
+    return lambda t, y: factor * spiral(t, y)
+
+
+# A picture of each kind, for the test that all of them can be read.
+EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "forecast_figure, data": lambda: forecast_figure(*observations()),
+    "forecast_figure, two curves": lambda: forecast_figure(
+        *observations(), _both("one curve of some length", "and another of this length")
+    ),
+    "slopes_figure": lambda: slopes_figure(*observations(), _PATH),
+    "length_figure": lambda: length_figure(
+        (2, 6, 16, 60), [[1.0, 0.5, 0.1, 1.0], [0.7, 0.4, 0.2, 1.1]]
+    ),
+    "trust_figure": lambda: trust_figure(
+        [_scaled(0.9), _scaled(1.0), _scaled(1.2)], observations()[1], n=11
+    ),
+    "demo_figure": lambda: demo_figure(_PATH, _PATH, _CONSTANT, [0.4, 0.2, 0.2, 0.1]),
+}

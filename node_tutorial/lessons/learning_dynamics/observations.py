@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.interpolate import make_smoothing_spline
 from torch import Tensor
 
 from ...data import exact_spiral, observe, spiral
@@ -25,6 +27,18 @@ def truth(t: Tensor) -> Tensor:
 def observations() -> tuple[Tensor, Tensor]:
     """Times (60,) and noisy states (60, 2)."""
     return observe(truth, COUNT, END, NOISE)
+
+
+def smoothed(t: Tensor, y: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+    """States (T, 2) and slopes (T, 2) at times (T,), of cubic smoothing splines through (t, y).
+
+    How smooth is chosen by generalized cross-validation, scipy's default. t, y: times (n,), rising,
+    and states (n, 2) of the observations.
+    """
+    splines = [make_smoothing_spline(t.numpy(), component.numpy()) for component in y.T]
+    states = np.stack([spline(at.numpy()) for spline in splines], axis=1)
+    slopes = np.stack([spline.derivative()(at.numpy()) for spline in splines], axis=1)
+    return torch.as_tensor(states), torch.as_tensor(slopes)
 
 
 def field_error(field: Field) -> float:

@@ -30,7 +30,7 @@ class Recipe(NamedTuple):
 
 
 WINDOWS = Recipe(160, 80, 0.015)
-WHOLE = Recipe(0, 80, 0.02)
+WHOLE = Recipe(0, 160, 0.04)  # the budget of the windows
 
 
 class FromStart(nn.Module):

@@ -14,6 +14,7 @@ from torch.nn.functional import smooth_l1_loss
 
 from ... import History, odeint
 from ...data import disk_in_annulus
+from ...models import MLP, AugmentedODE, NeuralODE, VectorField
 from ...plotting import (
     BLUE,
     EXACT,
@@ -379,3 +380,41 @@ def penalty_figure(runs: dict[str, np.ndarray] | None = None) -> Picture:
 def _draw_seeds(ax: Axes, setting: Setting, color: str, runs: dict[str, np.ndarray] | None) -> None:
     table = measures(setting, runs)
     ax.scatter(table["nfe_tight"], table["test_loss"], s=12, color=color, alpha=0.55, linewidths=0)
+
+
+def _history(steps: int) -> History:
+    history = History(steps)
+    for i in range(steps):
+        history.append({"loss": math.exp(-i / steps), "nfe": 20.0})
+    return history
+
+
+def _classifier(extra: int) -> Classifier:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Classifier(extra).double()
+
+
+def _five(extra: int, before: History | None = None) -> Picture:
+    x, label = (part.double() for part in disk_in_annulus(40, 120))
+    return five_figures(_classifier(extra), _history(200), x, label, before=before)
+
+
+# A picture of each kind, for the test that all of them can be read.
+EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "reflection_figure": lambda: reflection_figure(
+        NeuralODE(VectorField(MLP(1, 8, 1))), _history(150)
+    ),
+    "reflection_figure, augmented": lambda: reflection_figure(
+        AugmentedODE(VectorField(MLP(2, 8, 2)), 1), _history(150)
+    ),
+    "five_figures": lambda: _five(0),
+    "five_figures, compared": lambda: _five(1, before=_history(200)),
+    "ring_figure, one model": lambda: ring_figure({"0 extra": _classifier(0)}),
+    "ring_figure, two models": lambda: ring_figure(
+        {"0 extra": _classifier(0), "1 extra": _classifier(1)}
+    ),
+    "seeds_figure": seeds_figure,
+    "penalty_figure": penalty_figure,
+    "frames_figure": frames_figure,
+}

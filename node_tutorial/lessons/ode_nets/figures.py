@@ -1,9 +1,10 @@
 """Lesson 07: figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.ticker import NullLocator
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from ...plotting import (
     label_line,
     room_for_labels,
 )
+from .runs import results
 
 TESTED = 1797  # all folds together
 COLORS = {"RK-Net": VERMILLION, "ODE-Net": VERMILLION, "ResNet": BLUE}  # others are gray
@@ -170,3 +172,41 @@ def figure_three(data: Mapping[str, Sequence[float]]) -> Picture:
     a.xaxis.set_minor_locator(NullLocator())
     a.yaxis.set_minor_locator(NullLocator())
     return fig
+
+
+_STEPS = (1, 2, 4, 8, 16, 32)
+
+# A picture of each kind, for the test that all of them can be read.
+EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "error_figure": lambda: error_figure(results()["table"]),
+    "memory_figure": lambda: memory_figure(
+        {
+            "ResNet": {0: 8e5, 24: 1.2e7},
+            "RK-Net": {4: 2.8e6, 32: 1.6e7},
+            "ODE-Net, adjoint": {4: 1e6, 32: 1e6},
+        }
+    ),
+    "steps_figure, one net": lambda: steps_figure(
+        {1: dict(zip(_STEPS, (5, 6, 10, 11, 12, 13)))}, {1: 14}
+    ),
+    "steps_figure, three nets": lambda: steps_figure(
+        {
+            1: dict(zip(_STEPS, (5, 6, 10, 11, 12, 13))),
+            4: dict.fromkeys(_STEPS, 7),
+            "dopri5": dict.fromkeys(_STEPS, 8),
+        },
+        {1: 14, 4: 9, "dopri5": 8},
+    ),
+    "growth_figure": lambda: growth_figure(results()["growth"]),
+    "own_clock_figure": lambda: own_clock_figure(
+        torch.tensor([4, 5, 5, 6] * 20), torch.linspace(0, 1, 80)
+    ),
+    "figure_three": lambda: figure_three(
+        {
+            "nfe": [14, 14, 20, 44],
+            "distance": [1e-3, 2e-3, 2e-4, 4e-7],
+            "seconds": [0.03, 0.03, 0.04, 0.09],
+            "backward": [14, 14, 20, 74],
+        }
+    ),
+}
