@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from .flows import Flow, Flowed, Sampled, normal_log_prob
 from .integrals import norm_of_first, slope_and_products
 from .neural_ode import Cost, NeuralODE
-from .sizes import check_sizes
+from .sizes import check_points, check_sizes
 from .trace import NOISES, draw_noise, estimate_from, exact_from, total, unit_vectors
 
 TRACES = ("exact", *NOISES)
@@ -150,6 +150,7 @@ class CNF(Flow):
         self, x: Tensor, context: Tensor | None = None, *, time: float | None = None
     ) -> Tensor:
         """log p(x) in nats, (B, D) -> (B,); with `time`, of the density then, not at `end`."""
+        check_points(x, self.size)
         time = self.end if time is None else float(time)
         if time == 0:
             return normal_log_prob(x)
@@ -179,11 +180,7 @@ class CNF(Flow):
 
     def _solve(self, y: Tensor, t: Tensor, context: Tensor | None, integrals: int) -> list[Tensor]:
         """The states at the times t, and as many integrals: of trace, |f|^2, |df/dy|_F^2."""
-        if y.shape[-1:] != (self.size,):
-            raise ValueError(
-                f"points must have {self.size} entries, (..., {self.size}), got shape "
-                f"{tuple(y.shape)}"
-            )
+        check_points(y, self.size)
         state = [y, *[y.new_zeros(y.shape[:-1])] * integrals]
         if context is not None:  # part of the state, so that every gradient mode reaches it
             state.append(context.to(y).expand(*y.shape[:-1], context.shape[-1]))
