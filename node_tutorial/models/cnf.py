@@ -66,7 +66,8 @@ class CNF(Flow):
 
     Raises:
         TypeError, ValueError: as `NeuralODE`; ValueError for an unknown trace, sizes and probes
-            that are no positive integers, or an end that is not positive.
+            that are no positive integers, an end that is not positive, or tolerances with more than
+            one number.
 
         >>> from node_tutorial.models import TimedMLP
         >>> flow = CNF(TimedMLP(2, 32, 2))
@@ -97,6 +98,12 @@ class CNF(Flow):
             raise ValueError(
                 f"end must be positive, the time from the noise to the data, such as 1.0, got {end}"
             )
+        for name, tolerance in (("rtol", rtol), ("atol", atol)):
+            if torch.as_tensor(tolerance).dim():
+                raise ValueError(
+                    f"{name} must be one number, for the points and their densities, got "
+                    f"{tolerance}"
+                )
         self.solver = {"rtol": rtol, "atol": atol, **solver}
         # In a tuple, so that it is no part of this module.
         self._last = (NeuralODE(func, **self.solver),)

@@ -247,8 +247,8 @@ class RealNVP(Flow):
         check_sizes(2, size=size, layers=layers)
         if not 0 < bound < math.inf:
             raise ValueError(
-                "bound must be positive and finite, the largest |log scale| of a coupling, such as 2.0, got "
-                f"{bound}"
+                "bound must be positive and finite, the largest |log scale| of a coupling, such as "
+                f"2.0, got {bound}"
             )
         self.size = size
         self.bound = bound
