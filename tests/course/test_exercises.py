@@ -419,3 +419,14 @@ def test_a_missing_folder_is_named(registered, tmp_path):
         OSError, match=r"the folder .*nowhere does not exist; make it, or name another file"
     ):
         exercises.report(tmp_path / "nowhere" / "anna.json")
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", ".."])
+def test_a_report_needs_a_name(registered, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"file must be the name of a file, such as 'anna\.json'"):
+        exercises.report(name)
+    monkeypatch.setenv(reports.VARIABLE, "..")
+    with pytest.warns(UserWarning, match="your report is not written: file must be"):
+        assert exercises.check("91.1", 0.9**10).state == "correct"
+    assert not list(tmp_path.iterdir())
