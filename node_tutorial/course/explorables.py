@@ -351,7 +351,7 @@ def _close_earlier_panels(shown: Explorable) -> None:
 def _cell_and_execution() -> tuple[str, str] | None:
     """The ids of the cell that is executed, and of this execution; None outside of notebooks."""
     kernel = getattr(get_ipython(), "kernel", None)
-    if not hasattr(kernel, "get_parent"):
+    if kernel is None or not hasattr(kernel, "get_parent"):
         return None
     request = kernel.get_parent()
     cell = request.get("metadata", {}).get("cellId")
@@ -374,7 +374,7 @@ def _set(name: str, control: Any, value: Any) -> None:
     Raises:
         ValueError: the control cannot take the value.
     """
-    can = "another value"
+    can = "True or False"
     if hasattr(control, "options"):
         options = (o[1] if isinstance(o, tuple) else o for o in control.options)
         can = f"one of {', '.join(map(repr, options))}"

@@ -70,7 +70,8 @@ def note(id: str, state: str = "not started", hints: int = 0, solution: bool = F
     }
     _EVENTS.append((id, entry))
     variable = os.environ.get(VARIABLE)
-    for file in _FILE or ([variable] if variable else []):
+    files: list[Path | str] = [*_FILE] or ([variable] if variable else [])
+    for file in files:
         try:
             _write(_path(file))
         except (OSError, ValueError) as error:  # the learner still gets an answer

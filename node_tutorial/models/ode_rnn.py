@@ -23,6 +23,7 @@ from ..solvers.methods.registry import find_method
 from ..solvers.odeint import odeint, solve
 from .clocks import check_series
 from .fields import MLP, VectorField
+from .sizes import is_count
 
 
 class Reading(NamedTuple):
@@ -83,7 +84,7 @@ class GRUWithGaps(nn.Module):
         times = t.shape[1]
         if given is None:
             given = times
-        if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= times:
+        if not is_count(given, 0) or given > times:
             raise ValueError(
                 f"given must be an integer from 0 to {times}, the number of times, got {given!r}"
             )

@@ -1,12 +1,15 @@
 """Checks of sizes that models are made with, and of the points that they are given."""
 
+from numbers import Integral
+from typing import Any
+
 from torch import Tensor
 
 
 def check_sizes(least: int = 1, **sizes: int) -> None:
     """Raise a ValueError that names the first size below `least`, or that is no integer."""
     for name, size in sizes.items():
-        if not isinstance(size, int) or size < least:
+        if not is_count(size, least):
             raise ValueError(f"{name} must be an integer of {least} or more, got {size!r}")
 
 
@@ -20,5 +23,10 @@ def check_points(x: Tensor, size: int) -> None:
 
 def check_draws(draws: int) -> None:
     """Raise a ValueError unless draws, a number of samples, is an integer of one or more."""
-    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
+    if not is_count(draws, 1):
         raise ValueError(f"draws must be an integer of 1 or more, got {draws!r}")
+
+
+def is_count(value: Any, least: int) -> bool:
+    """Whether this is an integer of Python or numpy, no truth value, of `least` or more."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
