@@ -19,6 +19,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
@@ -43,6 +44,21 @@ def find_lesson(name: str) -> Path:
             return lesson
     existing = "\n".join(f"  {lesson.stem}" for lesson in lessons)
     raise SystemExit(f"There is no lesson {name!r}. The lessons are:\n{existing}")
+
+
+def folder(text: str) -> Path:
+    """A folder that was named on the command line; not every shell replaces a ``~``."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # of nobody here
+        return Path(text)
+
+
+def _print_any_name() -> None:
+    """Let names be printed that the encoding of the output lacks: as ``\\u6570``."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _cannot(what: str, error: ModuleNotFoundError, extra: str) -> SystemExit:
@@ -70,6 +86,13 @@ def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> No
         from jupyterlab.labapp import LabApp
     except ModuleNotFoundError as error:
         raise _cannot("JupyterLab cannot be started", error, "lab") from None
+    if _is_root() and not any("allow" in given for given in jupyter_arguments):
+        print(
+            "You are root, as in a container: JupyterLab is started with --allow-root. Where you "
+            "can, work as another user.",
+            file=sys.stderr,
+        )
+        jupyter_arguments = ["--allow-root", *jupyter_arguments]
     # A further folder of defaults. The learner's own settings stay where they are and win.
     settings = [str(PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, settings))
@@ -80,6 +103,10 @@ def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> No
             *jupyter_arguments,
         ]
     )
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 # ---------------------------------------------------------------------------------------- run
@@ -97,6 +124,7 @@ def run(lesson: Path, output: Path) -> int:
         raise _cannot("Lessons cannot be executed here", error, "lab") from None
     try:
         output.mkdir(parents=True, exist_ok=True)  # now, and not after minutes of work
+        TemporaryFile(dir=output).close()
     except OSError as error:
         raise SystemExit(f"{error}. Choose another folder: --output DIR") from None
     notebook = nbformat.read(lesson, as_version=4)
@@ -208,6 +236,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     from . import __version__
 
+    _print_any_name()
     argv = sys.argv[1:] if argv is None else argv
     split = argv.index("--") if "--" in argv else len(argv)
     argv, jupyter_arguments = argv[:split], argv[split + 1 :]
@@ -227,7 +256,7 @@ def main(argv: list[str] | None = None) -> int:
     number = "a lesson: 3, 03 or 03_adaptive_steps"
     opening.add_argument("lesson", nargs="?", default="0", metavar="NN", help=number)
     place: dict[str, Any] = {
-        "type": Path,
+        "type": folder,
         "default": Path("node_tutorial_lessons"),
         "metavar": "DIR",
     }
@@ -246,7 +275,9 @@ def main(argv: list[str] | None = None) -> int:
 
     running = commands.add_parser("run", help="execute a lesson and write it as HTML")
     running.add_argument("lesson", metavar="NN", help=number)
-    running.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="default: here")
+    running.add_argument(
+        "--output", type=folder, default=Path(), metavar="DIR", help="default: here"
+    )
 
     training = commands.add_parser(
         "train",
@@ -260,13 +291,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     training.add_argument("--again", action="store_true", help="those that are stored, too")
     training.add_argument(
-        "--to", type=Path, metavar="DIR", help="where to store them (default: in the package)"
+        "--to", type=folder, metavar="DIR", help="where to store them (default: in the package)"
     )
 
     collecting = commands.add_parser(
         "collect", help="one table of the learners' reports in a folder"
     )
-    collecting.add_argument("folder", type=Path, metavar="DIR", help="holds the learners' files")
+    collecting.add_argument("folder", type=folder, metavar="DIR", help="holds the learners' files")
     collecting.add_argument(
         "--csv", action="store_true", help="one line for each learner and exercise"
     )
@@ -285,7 +316,10 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.command == "reset":
         from .course.copies import reset_lesson
 
-        reset_lesson(find_lesson(arguments.lesson), arguments.folder)
+        try:
+            reset_lesson(find_lesson(arguments.lesson), arguments.folder)
+        except OSError as error:
+            raise SystemExit(f"{error}. Choose another folder: --folder DIR") from None
         return 0
     if arguments.command == "collect":
         from .course.reports import collect

@@ -19,6 +19,7 @@ from node_tutorial.course import check_lesson, copies, execute, installation
 from node_tutorial.course.syllabus import SYLLABUS
 
 ROOT = Path(__file__).parents[1]
+NOTES = '{"cells": [], "metadata": {"by": "a learner"}}'
 
 
 def lesson(folder, name, *cells):
@@ -72,9 +73,9 @@ def test_lessons_are_copied_once(shipped, tmp_path):
 def test_what_only_the_learner_changed_stays_without_a_question(shipped, tmp_path):
     mine = tmp_path / "mine"
     copies.copy_lessons(shipped, mine, never)
-    (mine / "00_start.ipynb").write_text("my notes")
+    (mine / "00_start.ipynb").write_text(NOTES)
     copies.copy_lessons(shipped, mine, never)
-    assert (mine / "00_start.ipynb").read_text() == "my notes"
+    assert (mine / "00_start.ipynb").read_text() == NOTES
 
 
 def test_a_lesson_that_the_learner_did_not_touch_follows_the_new_version(shipped, tmp_path):
@@ -95,12 +96,12 @@ def test_a_deleted_lesson_comes_back(shipped, tmp_path):
 
 @pytest.mark.parametrize(
     ("answer", "content", "backups"),
-    [("k", "my notes", []), ("r", "second edition", []), ("b", "second edition", ["my notes"])],
+    [("k", NOTES, []), ("r", "second edition", []), ("b", "second edition", [NOTES])],
 )
 def test_where_both_changed_the_learner_decides_once(shipped, tmp_path, answer, content, backups):
     mine = tmp_path / "mine"
     copies.copy_lessons(shipped, mine, never)
-    (mine / "00_start.ipynb").write_text("my notes")
+    (mine / "00_start.ipynb").write_text(NOTES)
     (shipped / "00_start.ipynb").write_text("second edition")
     copies.copy_lessons(shipped, mine, lambda name: answer)
     copies.copy_lessons(shipped, mine, never)
@@ -113,15 +114,75 @@ def test_a_backup_overwrites_no_other_backup(shipped, tmp_path):
     for edition in ("first", "second", "third"):
         (shipped / "00_start.ipynb").write_text(edition)
         copies.copy_lessons(shipped, mine, lambda name: "b")
-        (mine / "00_start.ipynb").write_text(f"notes on the {edition}")
+        (mine / "00_start.ipynb").write_text(f'{{"cells": ["{edition}"]}}')
     backups = sorted(path.read_text() for path in mine.glob("*.backup*"))
-    assert backups == ["notes on the first", "notes on the second"]
+    assert backups == ['{"cells": ["first"]}', '{"cells": ["second"]}']
 
 
 def test_a_file_that_was_never_copied_is_not_overwritten(shipped, tmp_path):
-    (tmp_path / "00_start.ipynb").write_text("something else")
+    (tmp_path / "00_start.ipynb").write_text(NOTES)
     copies.copy_lessons(shipped, tmp_path, lambda name: "k")
-    assert (tmp_path / "00_start.ipynb").read_text() == "something else"
+    assert (tmp_path / "00_start.ipynb").read_text() == NOTES
+
+
+def test_what_is_no_notebook_is_set_aside(shipped, tmp_path, capsys):
+    whole = (shipped / "00_start.ipynb").read_bytes()
+    for i, found in enumerate((whole[:100], b"", b"[]", b"\xff\xfe", b"null")):
+        mine = tmp_path / str(i)
+        mine.mkdir()
+        (mine / "00_start.ipynb").write_bytes(found)
+        copies.copy_lessons(shipped, mine, never)
+        assert (mine / "00_start.ipynb").read_bytes() == whole
+        assert (mine / "00_start.backup1.ipynb").read_bytes() == found
+        assert "is no notebook, and is now 00_start.backup1.ipynb" in capsys.readouterr().out
+
+
+def test_an_interrupted_copy_leaves_no_half_of_a_lesson(shipped, tmp_path, monkeypatch):
+    def half(source, target):
+        Path(target).write_bytes(Path(source).read_bytes()[:100])
+        raise KeyboardInterrupt
+
+    mine = tmp_path / "mine"
+    monkeypatch.setattr(copies.shutil, "copyfile", half)
+    with pytest.raises(KeyboardInterrupt):
+        copies.copy_lessons(shipped, mine, never)
+    assert not list(mine.iterdir())
+    monkeypatch.undo()
+    copies.copy_lessons(shipped, mine, never)
+    assert (mine / "00_start.ipynb").read_bytes() == (shipped / "00_start.ipynb").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [b"", b"null", b"[]", b"{", b"\xff\xfe{}", b"\xef\xbb\xbf{}", b'"text"', b'{"a": 1}'],
+)
+def test_a_damaged_manifest_locks_nobody_out(shipped, tmp_path, manifest):
+    mine = tmp_path / "mine"
+    copies.copy_lessons(shipped, mine, never)
+    (mine / "00_start.ipynb").write_text(NOTES)
+    (mine / copies.MANIFEST).write_bytes(manifest)
+    copies.copy_lessons(shipped, mine, lambda name: "k")
+    assert (mine / "00_start.ipynb").read_text() == NOTES
+    copies.copy_lessons(shipped, mine, never)
+    (mine / copies.MANIFEST).write_bytes(manifest)
+    assert cli.main(["reset", "0", "--folder", str(mine)]) == 0
+    assert (mine / "00_start.backup1.ipynb").read_text() == NOTES
+
+
+def test_the_manifest_is_never_half_written(shipped, tmp_path, monkeypatch):
+    mine = tmp_path / "mine"
+    copies.copy_lessons(shipped, mine, never)
+    before = (mine / copies.MANIFEST).read_bytes()
+
+    def full(self, text, encoding):
+        self.write_bytes(text[:5].encode(encoding))
+        raise OSError("No space left on device")
+
+    (shipped / "00_start.ipynb").write_text("second edition")
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        copies.copy_lessons(shipped, mine, never)
+    assert (mine / copies.MANIFEST).read_bytes() == before
 
 
 def test_without_a_terminal_a_changed_lesson_is_kept(monkeypatch):
@@ -163,6 +224,28 @@ def test_open_starts_jupyterlab_at_the_lesson_with_the_shipped_settings(
     assert path == [str(cli.PACKAGE / "jupyter"), "elsewhere"]
 
 
+def test_root_starts_jupyterlab_with_a_word_about_it(shipped, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
+    arguments, _ = launched(monkeypatch, "--folder", tmp_path / "mine")
+    assert "--allow-root" in arguments
+    assert "You are root, as in a container" in capsys.readouterr().err
+    arguments, _ = launched(monkeypatch, "--folder", tmp_path / "mine", "--", "--allow-root")
+    assert arguments.count("--allow-root") == 1
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    assert "--allow-root" not in launched(monkeypatch, "--folder", tmp_path / "mine")[0]
+
+
+def test_a_tilde_is_the_home_even_where_the_shell_leaves_it(shipped, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    launched(monkeypatch, "--folder=~/mine")
+    assert (tmp_path / "mine" / "00_start.ipynb").exists() and not (tmp_path / "~").exists()
+    assert cli.main(["reset", "0", "--folder=~/mine"]) == 0
+    assert cli.folder("~nobody_here/x") == Path("~nobody_here/x")
+
+
 def test_open_on_the_originals_copies_nothing(shipped, monkeypatch):
     before = set(shipped.iterdir())
     arguments, _ = launched(monkeypatch, "--folder", shipped)
@@ -201,12 +284,12 @@ def test_reset_keeps_the_old_copy_beside_the_new_one(shipped, tmp_path, capsys):
 def test_reset_touches_no_other_lesson_and_open_asks_nothing_afterward(shipped, tmp_path):
     mine = tmp_path / "mine"
     copies.copy_lessons(shipped, mine, never)
-    (mine / "00_start.ipynb").write_text("my notes")
-    (mine / "03_fails.ipynb").write_text("my notes")
+    (mine / "00_start.ipynb").write_text(NOTES)
+    (mine / "03_fails.ipynb").write_text(NOTES)
     (shipped / "03_fails.ipynb").write_text("second edition")
     cli.main(["reset", "03", "--folder", str(mine)])
     copies.copy_lessons(shipped, mine, never)
-    assert (mine / "00_start.ipynb").read_text() == "my notes"
+    assert (mine / "00_start.ipynb").read_text() == NOTES
     assert (mine / "03_fails.ipynb").read_text() == "second edition"
     (shipped / "03_fails.ipynb").write_text("third edition")
     copies.copy_lessons(shipped, mine, never)  # untouched since the reset: it follows
@@ -233,6 +316,20 @@ def test_reset_without_copies_or_on_the_originals_is_refused(shipped, tmp_path):
     with pytest.raises(SystemExit, match="nothing to reset"):
         cli.main(["reset", "3", "--folder", str(shipped)])
     assert (shipped / "03_fails.ipynb").read_bytes() == before
+
+
+def test_reset_where_nothing_can_be_written_says_what_to_do(shipped, tmp_path, monkeypatch):
+    mine = tmp_path / "mine"
+    copies.copy_lessons(shipped, mine, never)
+    (mine / "03_fails.ipynb").write_text(NOTES)
+
+    def read_only(source, target):
+        raise OSError(f"[Errno 30] Read-only file system: '{target}'")
+
+    monkeypatch.setattr(copies.shutil, "copyfile", read_only)
+    with pytest.raises(SystemExit, match=r"Read-only.*Choose another folder: --folder DIR"):
+        cli.main(["reset", "3", "--folder", str(mine)])
+    assert (mine / "03_fails.ipynb").read_text() == NOTES
 
 
 # ---------------------------------------------------------------------------------- collect
@@ -289,6 +386,36 @@ def test_collect_names_the_files_that_are_no_reports(handed_in, capsys):
     assert "broken.json is no report, and is left out." in captured.err and "anna" in captured.out
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+@pytest.mark.parametrize("flag", [[], ["--csv"]])
+def test_collect_prints_names_that_the_encoding_lacks(handed_in, encoding, flag):
+    (handed_in / "anna.json").rename(handed_in / "\u6570\u5b57.json")
+    done = subprocess.run(
+        [sys.executable, "-m", "node_tutorial", "collect", str(handed_in), *flag],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    name = "\u6570\u5b57" if flag else r"\u6570\u5b57"
+    assert name in done.stdout.decode("utf-8")
+
+
+def test_collect_hands_no_formula_to_a_spreadsheet(handed_in, capsys):
+    content = {"report": "node_tutorial", "exercises": {"@x": entry("correct", 1)}}
+    (handed_in / "=cmd.json").write_text(json.dumps(content))
+    content["exercises"]["@x"]["time"] = "+1"
+    (handed_in / "-1.json").write_text(json.dumps(content))
+    assert cli.main(["collect", str(handed_in), "--csv"]) == 0
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert {row[0] for row in rows} >= {"'=cmd", "'-1", "anna"}
+    assert not [cell for row in rows for cell in row if cell[:1] in "=+-@" and cell]
+
+
+def test_collect_of_a_folder_that_is_not_there_says_so(tmp_path):
+    with pytest.raises(SystemExit, match=r"There is no folder .*nowhere"):
+        cli.main(["collect", str(tmp_path / "nowhere")])
+
+
 def test_collect_from_an_empty_folder_says_how_a_report_is_made(tmp_path):
     with pytest.raises(SystemExit, match=r'report\("name.json"\)'):
         cli.main(["collect", str(tmp_path)])
@@ -333,6 +460,31 @@ def test_ipykernel_7_is_fine_where_the_shipped_setting_is_in_effect(monkeypatch)
     assert installation._check_widgets() == []
 
 
+@pytest.mark.parametrize(
+    ("argv", "problem"),
+    [
+        (
+            ["/nowhere/python", "-m", "ipykernel_launcher"],
+            "for '/nowhere/python', which is not there",
+        ),
+        ([], "which is not there"),
+        (None, "there is no kernel 'python3'"),
+    ],
+)
+def test_check_names_a_kernel_that_cannot_start(argv, problem, shipped, monkeypatch, capsys):
+    kernelspec = pytest.importorskip("jupyter_client.kernelspec")
+
+    def get(self, name):
+        if argv is None:
+            raise kernelspec.NoSuchKernel(name)
+        return kernelspec.KernelSpec(argv=argv, resource_dir="/home/anna/kernels/python3")
+
+    monkeypatch.setattr(kernelspec.KernelSpecManager, "get_kernel_spec", get)
+    assert cli.main(["check"]) == 1
+    report = capsys.readouterr().out
+    assert problem in report and "Type: " in report
+
+
 def test_check_without_jupyterlab_is_no_problem(monkeypatch, capsys):
     installed = installation._version
     monkeypatch.setattr(
@@ -363,6 +515,12 @@ def test_run_says_at_once_where_it_cannot_write(shipped, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit, match="Choose another folder: --output DIR"):
         cli.main(["run", "0", "--output", str(tmp_path / "file")])
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder that takes no files")
+def test_run_says_at_once_where_a_folder_takes_no_files(shipped):
+    with pytest.raises(SystemExit, match="Choose another folder: --output DIR"):
+        cli.main(["run", "0", "--output", "/proc"])
 
 
 # ---------------------------------------------------------------------------------- execute

@@ -6,8 +6,10 @@ what is expected. `kind.wanted` is what to put in place of the `...`. Python num
 and torch scalars are all welcome.
 """
 
+import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -50,7 +52,7 @@ class Kind:
 def number(wanted: str = "a number") -> Kind:
     """Kind: one real number, also as a numpy or torch scalar or an array with one element.
 
-    Converts to a float.
+    Converts to a float; a number that is too large for one to inf.
     """
 
     def convert(answer: Any) -> float:
@@ -62,9 +64,12 @@ def number(wanted: str = "a number") -> Kind:
                     f"expected {wanted}, got {_called(answer)} of shape {values.shape}."
                 )
             value = values.item()
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        if isinstance(value, bool) or not isinstance(value, (numbers.Real, Decimal)):
             raise WrongKind(f"expected {wanted}, got {_called(answer)}.{_if_callable(answer)}")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return -math.inf if value < 0 else math.inf
 
     return Kind(convert, wanted, ["a text", [1.0, 2.0], {"a": 1}, lambda: 1.0])
 
@@ -245,17 +250,24 @@ def _is_as_short_as_a_stub(f: Callable[..., Any]) -> bool:
 def _numpy(answer: Any, wanted: str, dtype: type | None = None) -> np.ndarray:
     """A tensor, an array or a sequence of numbers as an array; WrongKind for what is none."""
     try:
-        if isinstance(answer, (list, tuple)):
-            return np.asarray([_detached(item) for item in answer], dtype=dtype)
-        return np.asarray(_detached(answer), dtype=dtype)
-    except (TypeError, ValueError, RuntimeError):
+        values = np.asarray(_detached(answer))
+        if dtype is not None and values.dtype.kind in "cSU":  # complex numbers or texts
+            raise TypeError
+        return values if dtype is None else values.astype(dtype)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise WrongKind(
             f"expected {wanted}, got {_called(answer)}.{_if_callable(answer)}"
         ) from None
 
 
 def _detached(value: Any) -> Any:
-    return value.detach().cpu() if isinstance(value, torch.Tensor) else value
+    """A tensor, also in a list, without its graph, on the CPU, in a dtype that numpy knows."""
+    if isinstance(value, (list, tuple)):
+        return [_detached(item) for item in value]
+    if not isinstance(value, torch.Tensor):
+        return value
+    value = value.detach().cpu()
+    return value.float() if value.dtype == torch.bfloat16 else value
 
 
 def _is_signature_error(error: Exception) -> bool:

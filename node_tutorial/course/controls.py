@@ -146,7 +146,7 @@ def play(label: str, frames: int, value: int = 0, milliseconds: int = 250) -> Co
         player = widgets.Play(
             value=value, min=0, max=frames - 1, interval=milliseconds, description=label
         )
-        widgets.jslink((player, "value"), (control, "value"))
+        control.link = widgets.jslink((player, "value"), (control, "value"))
         control.row = widgets.HBox([player, control])
         return control
 

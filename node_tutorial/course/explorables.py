@@ -28,6 +28,7 @@ from typing import Any, NamedTuple, TypeVar
 import ipywidgets as widgets
 import torch
 import traitlets
+from IPython.core.getipython import get_ipython
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
@@ -185,20 +186,38 @@ class Explorable:
 
         Raises:
             TypeError: that lists the controls, for a name that is none.
+            ValueError: that names the options or the range, for a value that a control cannot take;
+                the panel stays as it was.
         """
         unknown = sorted(set(values) - set(self.controls))
         if unknown:
             raise TypeError(
                 f"no control named {unknown[0]!r}; the controls are {', '.join(self.controls)}"
             )
-        self.defaults = {**self.defaults, **values}
+        before = self.values
         self._resetting = True
         try:
             for name, value in values.items():
+                _set(name, self.controls[name], value)
+        except ValueError:
+            for name, value in before.items():
                 self.controls[name].value = value
+            raise
         finally:
             self._resetting = False
+        self.defaults = {**self.defaults, **values}
         return self
+
+    def close(self) -> None:
+        """Take the panel out of the notebook, and its widgets out of the kernel's memory.
+
+        Data, text and png remain.
+        """
+        for control in self.controls.values():
+            control.unobserve_all()
+            if hasattr(control, "link"):
+                control.link.close()
+        _close(self.widget)
 
     @property
     def view(self) -> View:
@@ -261,7 +280,9 @@ class Explorable:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         view = self.view
-        live = self.widget._repr_mimebundle_().get("application/vnd.jupyter.widget-view+json")
+        _close_earlier_panels(self)
+        of_widget = self.widget._repr_mimebundle_  # None for one that was closed
+        live = of_widget().get("application/vnd.jupyter.widget-view+json") if of_widget else None
         bundle: dict[str, Any] = {
             "image/png": base64.b64encode(view.png).decode(),
             "text/plain": view.text,
@@ -300,6 +321,73 @@ def explorable(
 
     make.__doc__ = f"{question}\n\nThe controls are {', '.join(controls)}."
     return make
+
+
+# By cell of the notebook: the execution that has shown panels there last, and which.
+_SHOWN: dict[str, tuple[str, list[Explorable]]] = {}
+
+
+def _close_earlier_panels(shown: Explorable) -> None:
+    """Close what an earlier execution of this cell has shown; else each one stays in memory.
+
+    A panel that another cell shows too remains. Where the cell is not known, as in a script,
+    nothing is closed.
+    """
+    place = _cell_and_execution()
+    if place is None:
+        return
+    cell, execution = place
+    last, panels = _SHOWN.get(cell, ("", []))
+    if last == execution:
+        panels.append(shown)
+        return
+    _SHOWN[cell] = (execution, [shown])
+    in_use = [panel for _, others in _SHOWN.values() for panel in others]
+    for panel in panels:
+        if panel not in in_use:
+            panel.close()
+
+
+def _cell_and_execution() -> tuple[str, str] | None:
+    """The ids of the cell that is executed, and of this execution; None outside of notebooks."""
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is None or not hasattr(kernel, "get_parent"):
+        return None
+    request = kernel.get_parent()
+    cell = request.get("metadata", {}).get("cellId")
+    return None if cell is None else (cell, request["header"]["msg_id"])
+
+
+def _close(widget: widgets.Widget) -> None:
+    for child in getattr(widget, "children", ()):
+        _close(child)
+    for name in ("layout", "style"):
+        part = getattr(widget, name, None)
+        if isinstance(part, widgets.Widget):
+            part.close()
+    widget.close()
+
+
+def _set(name: str, control: Any, value: Any) -> None:
+    """Move a control.
+
+    Raises:
+        ValueError: the control cannot take the value.
+    """
+    can = "True or False"
+    if hasattr(control, "options"):
+        options = (o[1] if isinstance(o, tuple) else o for o in control.options)
+        can = f"one of {', '.join(map(repr, options))}"
+    elif hasattr(control, "min"):
+        base = getattr(control, "base", None)  # of a slider over decades
+        low, high = (base**end if base else end for end in (control.min, control.max))
+        can = f"from {low:g} to {high:g}"
+    try:
+        control.value = value
+    except traitlets.TraitError:
+        raise ValueError(f"{name} must be {can}, got {value!r}") from None
+    if control.value != value:  # sliders stop at their ends
+        raise ValueError(f"{name} must be {can}, got {value!r}")
 
 
 def _caption(text: str) -> str:

@@ -1,6 +1,7 @@
 """`node-tutorial check`: is everything here that the lessons need, and does it work together?"""
 
 import platform
+import shutil
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +21,7 @@ def check(lessons: Path) -> int:
     print(f"Python {platform.python_version()}, {platform.platform()}")
     for name in DISTRIBUTIONS:
         print(f"  {name:<20}{_version(name) or 'not installed'}")
-    problems = _check_solver() + _check_widgets()
+    problems = _check_solver() + _check_widgets() + _check_kernel()
     print(f"lessons: {lessons}")
     for problem in problems:
         print(f"PROBLEM: {problem}")
@@ -75,6 +76,29 @@ def _check_widgets() -> list[str]:
             f'Type: "{sys.executable}" -m pip install "ipykernel<7"'
         )
     return problems
+
+
+def _check_kernel() -> list[str]:
+    """Does the kernel with which lessons start belong to a Python that is there?"""
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+    except ImportError:  # then there is no JupyterLab either, which was said
+        return []
+    try:
+        kernel = KernelSpecManager().get_kernel_spec("python3")
+    except NoSuchKernel:
+        return [
+            "lessons cannot start: there is no kernel 'python3'. "
+            f'Type: "{sys.executable}" -m pip install ipykernel'
+        ]
+    python = kernel.argv[0] if kernel.argv else ""
+    if shutil.which(python) is None:
+        return [
+            f"lessons cannot start: the kernel in {kernel.resource_dir} is for {python!r}, which "
+            f'is not there. Type: "{sys.executable}" -m jupyter kernelspec remove python3'
+        ]
+    print(f"kernel: {python}")
+    return []
 
 
 def _comms_on_main_thread() -> bool:

@@ -55,9 +55,15 @@ class Live:
 
 
 def draw_loss(fig: Figure, model: nn.Module, history: History, ax: Axes | None = None) -> None:
-    """The loss over the steps, on an axis that reaches to the last one."""
+    """The loss over the steps, on an axis that reaches to the last one.
+
+    The other axis is logarithmic, or, where a loss is not positive, as one of densities, linear.
+    """
     ax = fig.subplots() if ax is None else ax
-    ax.semilogy(history["loss"], color=BLUE, linewidth=1.4)
+    losses = history["loss"]
+    ax.plot(losses, color=BLUE, linewidth=1.4)
+    if all(loss > 0 for loss in losses):
+        ax.set_yscale("log")
     ax.set(xlim=(0, history.steps), xlabel="step", ylabel="loss")
     ax.minorticks_off()
     of_all = "" if history.steps is None else f" of {history.steps}"

@@ -45,7 +45,7 @@ def report(file: str | Path) -> Path:
     An existing report is continued; ".json" is added to a name without it. Returns the path.
 
     Raises:
-        ValueError: the file exists and is no report.
+        ValueError: the file exists and is no report, or the name is that of a folder, as "" is.
         OSError: it cannot be written.
     """
     path = _path(file)
@@ -70,9 +70,10 @@ def note(id: str, state: str = "not started", hints: int = 0, solution: bool = F
     }
     _EVENTS.append((id, entry))
     variable = os.environ.get(VARIABLE)
-    for path in _FILE or ([_path(variable)] if variable else []):
+    files: list[Path | str] = [*_FILE] or ([variable] if variable else [])
+    for file in files:
         try:
-            _write(path)
+            _write(_path(file))
         except (OSError, ValueError) as error:  # the learner still gets an answer
             warnings.warn(f"your report is not written: {error}", stacklevel=3)
 
@@ -80,6 +81,8 @@ def note(id: str, state: str = "not started", hints: int = 0, solution: bool = F
 def _path(file: str | Path) -> Path:
     """The file with the suffix that `collect` looks for."""
     path = Path(file).expanduser().absolute()
+    if Path(file).name in ("", ".."):
+        raise ValueError(f"file must be the name of a file, such as 'anna.json', got {str(file)!r}")
     return path if path.suffix == ".json" else path.with_name(f"{path.name}.json")
 
 
@@ -135,8 +138,10 @@ def collect(folder: Path, as_csv: bool = False) -> int:
     learner and exercise. Returns 1 if a file had to be left out, else 0.
 
     Raises:
-        SystemExit: there is no report.
+        SystemExit: there is no report, or no folder.
     """
+    if not folder.is_dir():
+        raise SystemExit(f"There is no folder {folder}.")
     reports: dict[str, dict[str, Entry]] = {}
     others: list[Path] = []
     for file in sorted(folder.rglob("*.json")):
@@ -153,17 +158,24 @@ def collect(folder: Path, as_csv: bool = False) -> int:
             "lesson."
         )
     if as_csv:
+        if hasattr(sys.stdout, "reconfigure") and not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8")  # a file keeps all names
         table = csv.writer(sys.stdout, lineterminator="\n")
         table.writerow(("learner", "exercise", *COLUMNS))
         for learner, entries in reports.items():
-            table.writerows(
-                (learner, id, *(entry[name] for name in COLUMNS)) for id, entry in entries.items()
-            )
+            for id, entry in entries.items():
+                table.writerow(map(_inert, (learner, id, *(entry[name] for name in COLUMNS))))
     else:
         print(_table(reports))
     for file in others:
         print(f"{file} is no report, and is left out.", file=sys.stderr)
     return 1 if others else 0
+
+
+def _inert(value: Any) -> Any:
+    """A text that a spreadsheet shows, and does not compute."""
+    computed = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if computed else value
 
 
 def _table(reports: dict[str, dict[str, Entry]]) -> str:

@@ -18,12 +18,14 @@ code), if not said otherwise. Log-densities in nats.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from .drawing import drawn_on_cpu
 
 Bounds = tuple[float, float, float, float]  # left, right, bottom, top
 
@@ -33,6 +35,10 @@ ARMS = 5
 RADIAL = 0.3  # standard deviation along an arm, before the doubling
 TANGENTIAL = 0.1  # across it
 TWIST = 0.25
+STRAIGHT = 6.0  # a distance, 16 standard deviations out, beyond which the arms wind no further
+# Of the quadrature on the moons:
+NODES = 24
+LEAST_NOISE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,8 @@ class Density:
 
     Attributes:
         name: what it is called.
-        log_prob: x (..., 2) -> log p(x) (...), exact; -inf where p is 0.
+        log_prob: x (..., 2) -> log p(x) (...), exact; -inf where p is 0. Integers count as floats;
+            a ValueError for points of another number of dimensions.
         bounds: (left, right, bottom, top) of a rectangle that holds all but 1e-6 of p.
         draw: draw(n, generator) -> (n, 2), independent draws from p; None: by rejection.
         exact_entropy: where it has a closed form.
@@ -53,10 +60,14 @@ class Density:
     draw: Callable[[int, torch.Generator | None], Tensor] | None = field(default=None, repr=False)
     exact_entropy: float | None = None
 
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n independent draws (n, 2), in torch's default dtype.
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "log_prob", partial(_at_points, self.log_prob))
 
-        Without a generator they come from torch's global one.
+    @drawn_on_cpu
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n independent draws (n, 2), in torch's default dtype, on its default device.
+
+        They are drawn on the CPU: without a generator by torch's global one for it.
 
         Raises:
             ValueError: unless n is an integer of zero or more.
@@ -90,6 +101,12 @@ class Density:
             height = torch.rand(len(x), generator=generator, dtype=torch.float64)
             kept.append(x[height.log() < self.log_prob(x) - self._largest])
         return torch.cat(kept)[:n]
+
+
+def _at_points(log_prob: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    if x.shape[-1:] != (2,):
+        raise ValueError(f"x must be points in the plane, (..., 2), got shape {tuple(x.shape)}")
+    return log_prob(x if x.is_floating_point() else x.to(torch.get_default_dtype()))
 
 
 def grid(bounds: Bounds, points: int = 200) -> tuple[Tensor, float]:
@@ -176,10 +193,17 @@ def kl_gap(
     )
 
 
+@drawn_on_cpu
 def gaussians(
     n: int = 8, radius: float = 4 / math.sqrt(2), std: float = 0.5 / math.sqrt(2)
 ) -> Density:
-    """n round Gaussians with equal weights, on a circle."""
+    """n round Gaussians with equal weights, on a circle.
+
+    Raises:
+        ValueError: unless n is one or more, and std positive.
+    """
+    if n < 1 or not std > 0:
+        raise ValueError(f"n must be 1 or more, and std positive, got n = {n}, std = {std}")
     angles = 2 * math.pi * torch.arange(n, dtype=torch.float64) / n
     centers = radius * torch.stack([angles.cos(), angles.sin()], dim=1)
 
@@ -195,6 +219,7 @@ def gaussians(
     return Density(f"{n} Gaussians", log_prob, (-edge, edge, -edge, edge), draw)
 
 
+@drawn_on_cpu
 def rings(radii: tuple[float, ...] = (0.75, 1.5, 2.25, 3.0)) -> Density:
     """Circles about the origin, equally likely: a point uniform on one of them, plus `NOISE`.
 
@@ -203,7 +228,12 @@ def rings(radii: tuple[float, ...] = (0.75, 1.5, 2.25, 3.0)) -> Density:
         exp(-(r - R)^2 / (2 s^2)) I_0(r R / s^2) exp(-r R / s^2)
 
     with r = |x| and the modified Bessel function I_0.
+
+    Raises:
+        ValueError: for no radii, or one that is negative.
     """
+    if not radii or not min(radii) >= 0:
+        raise ValueError(f"radii must be one or more numbers, none below 0, got {radii}")
     R = torch.tensor(radii, dtype=torch.float64)
     variance = NOISE**2
 
@@ -224,21 +254,31 @@ def rings(radii: tuple[float, ...] = (0.75, 1.5, 2.25, 3.0)) -> Density:
     return Density(f"{len(radii)} rings", log_prob, (-edge, edge, -edge, edge), draw)
 
 
+@drawn_on_cpu
 def two_circles() -> Density:
     """Circles of radius 3 and 1.5: make_circles(factor=0.5, noise=0.08) of scikit-learn, thrice."""
     circles = rings((1.5, 3.0))
     return Density("two circles", circles.log_prob, circles.bounds, circles.draw)
 
 
+@drawn_on_cpu
 def two_moons(noise: float = 0.2) -> Density:
     """Two half circles of radius 2 that reach into each other, plus Gaussian noise.
 
     It is scikit-learn's make_moons(noise=0.1), doubled and moved by (-1, -0.2), with points uniform
     on the arcs (there: equally spaced on them). The density is a mean over the arcs, computed by
-    Gauss-Legendre quadrature to rounding; its entropy at noise 0.2 is 2.39.
+    Gauss-Legendre quadrature to rounding; its entropy at noise 0.2 is 2.39. For less noise it takes
+    more nodes, their number grows as 1 / noise.
+
+    Raises:
+        ValueError: for noise below LEAST_NOISE.
     """
-    nodes = math.ceil(24 / min(noise, 1.0))
-    at, weights = map(torch.from_numpy, np.polynomial.legendre.leggauss(nodes))
+    if not LEAST_NOISE <= noise < math.inf:
+        raise ValueError(
+            f"noise must be at least {LEAST_NOISE:g}, where the quadrature takes 48 000 nodes, got "
+            f"{noise}"
+        )
+    at, weights = _nodes(noise)
     on_arcs = _arcs(math.pi * (at + 1) / 2)
     log_weights = (weights / 4).log().repeat(2)
 
@@ -249,7 +289,9 @@ def two_moons(noise: float = 0.2) -> Density:
         return (-far.square() / (2 * noise**2)).add(log_weights.to(x)).logsumexp(-1)
 
     def log_prob(x: Tensor) -> Tensor:
-        parts = [log_mean(part) for part in x.reshape(-1, 2).split(10_000)]
+        # At once so many that the distances to the nodes fill less than 64 MB.
+        at_once = min(10_000, 8_000_000 // len(on_arcs))
+        parts = [log_mean(part) for part in x.reshape(-1, 2).split(at_once)]
         return torch.cat(parts).view(x.shape[:-1]) - math.log(2 * math.pi * noise**2)
 
     def draw(n: int, generator: torch.Generator | None) -> Tensor:
@@ -263,6 +305,17 @@ def two_moons(noise: float = 0.2) -> Density:
     return Density("two moons", log_prob, bounds, draw)
 
 
+def _nodes(noise: float) -> tuple[Tensor, Tensor]:
+    """Nodes in [-1, 1] and weights: 24 / noise of them, below noise 0.1 in panels (finding them for
+    one panel takes the cube of their number).
+    """
+    panels = 1 if noise >= 0.1 else math.ceil(0.1 / noise)
+    inside, weights = np.polynomial.legendre.leggauss(math.ceil(NODES / min(max(noise, 0.1), 1.0)))
+    middles = (2 * np.arange(panels)[:, None] + 1) / panels - 1
+    nodes = middles + inside / panels
+    return torch.from_numpy(nodes.ravel()), torch.from_numpy(np.tile(weights / panels, panels))
+
+
 def _arcs(angle: Tensor) -> Tensor:
     """Points of the two moons at the angles (n,), (2 n, 2), first those of the upper one."""
     upper = torch.stack([angle.cos(), angle.sin()], dim=1)
@@ -270,30 +323,30 @@ def _arcs(angle: Tensor) -> Tensor:
     return 2 * torch.cat([upper, lower]) + upper.new_tensor([-1.0, -0.2])
 
 
+@drawn_on_cpu
 def pinwheel() -> Density:
     """Gaussians about the origin, long in the radial direction, twisted: a wheel of five arms.
 
     A point q from N((1, 0), diag(RADIAL^2, TANGENTIAL^2)) is turned to a random arm, and by TWIST
-    exp(|q|), and doubled. Turning each circle about the origin by its own angle changes no area, so
-    that the density is known. (In FFJORD's code the angle grows with q_1 instead of |q|: almost the
-    same picture, without this property.)
+    exp(|q|), with |q| up to STRAIGHT, and doubled. Turning each circle about the origin by its own
+    angle changes no area, so that the density is known. (In FFJORD's code the angle grows with q_1
+    instead of |q|: almost the same picture, without this property.)
     """
     stds = torch.tensor([RADIAL, TANGENTIAL], dtype=torch.float64)
     starts = 2 * math.pi * torch.arange(ARMS, dtype=torch.float64) / ARMS
 
     def log_prob(x: Tensor) -> Tensor:
-        x = x / 2
-        r = x.norm(dim=-1)
-        angle = torch.atan2(x[..., 1], x[..., 0])
-        back = angle.unsqueeze(-1) - (TWIST * r.exp()).unsqueeze(-1) - starts.to(x)
-        q = r[..., None, None] * torch.stack([back.cos(), back.sin()], dim=-1)  # (..., arms, 2)
+        x1, x2 = (x / 2).unsqueeze(-2).unbind(-1)  # (..., 1)
+        angle = _twist(torch.hypot(x1, x2)) + starts.to(x)  # (..., arms)
+        c, s = angle.cos(), angle.sin()
+        q = torch.stack([c * x1 + s * x2, c * x2 - s * x1], dim=-1)  # turned back
         squares = ((q - q.new_tensor([1.0, 0.0])) / stds.to(x)).square().sum(-1)
         return (-squares / 2).logsumexp(-1) - math.log(4 * 2 * math.pi * RADIAL * TANGENTIAL * ARMS)
 
     def draw(n: int, generator: torch.Generator | None) -> Tensor:
         q = _normal(n, generator) * stds + torch.tensor([1.0, 0.0])
         arm = starts[torch.randint(ARMS, (n,), generator=generator)]
-        angle = arm + TWIST * q.norm(dim=1).exp()
+        angle = arm + _twist(q.norm(dim=1))
         c, s = angle.cos(), angle.sin()
         return 2 * torch.stack([c * q[:, 0] - s * q[:, 1], s * q[:, 0] + c * q[:, 1]], dim=1)
 
@@ -301,13 +354,22 @@ def pinwheel() -> Density:
     return Density("pinwheel", log_prob, (-edge, edge, -edge, edge), draw)
 
 
+def _twist(r: Tensor) -> Tensor:
+    """By how much a circle of radius r is turned. Any angle leaves p a density; this one is
+    bounded, so that its sine is no rounding error far out.
+    """
+    return TWIST * r.clamp(max=STRAIGHT).exp()
+
+
+@drawn_on_cpu
 def checkerboard() -> Density:
     """Uniform on the eight black squares, of side 2, of a board from -4 to 4; entropy log 32."""
 
     def log_prob(x: Tensor) -> Tensor:
         column, row = (x / 2).floor().unbind(-1)
         black = ((column + row) % 2 == 0) & (x >= -4).all(-1) & (x < 4).all(-1)
-        return torch.where(black, -math.log(32), -math.inf).to(x)
+        log_p = torch.where(black, -math.log(32), -math.inf).to(x)
+        return torch.where(x.isnan().any(-1), math.nan, log_p)
 
     def draw(n: int, generator: torch.Generator | None) -> Tensor:
         square = torch.randint(8, (n,), generator=generator)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .drawing import drawn_on_cpu
+
 FOLDS = 4  # parts of the digits, each of which can be the test set
 
 
@@ -19,6 +21,7 @@ class Split(NamedTuple):
     test_labels: Tensor
 
 
+@drawn_on_cpu
 def digits(fold: int = 0, normalize: bool = True) -> Split:
     """scikit-learn's 1797 digits of 8 by 8 pixels, three quarters to train with, one to test with.
 
@@ -64,6 +67,7 @@ def digits(fold: int = 0, normalize: bool = True) -> Split:
     return _normalized(Split(images[train], labels[train], images[test], labels[test]), normalize)
 
 
+@drawn_on_cpu
 def mnist(folder: str | Path, download: bool = False, normalize: bool = True) -> Split:
     """MNIST through torchvision: digits of 28 by 28 pixels, 60 000 to train with, 10 000 to test.
 

@@ -5,9 +5,13 @@ import math
 import torch
 from torch import Tensor
 
+from .drawing import drawn_on_cpu
+
 OMEGA = 1.7  # radians per unit of time, of the oscillations without damping
+MOST = 10_000  # observations of one oscillation: gaps of 1e-5 take a tenth of the time then
 
 
+@drawn_on_cpu
 def oscillations(
     n: int = 200,
     keep: int = 30,
@@ -33,13 +37,15 @@ def oscillations(
         (n, 2), from N(0, I).
 
     Raises:
-        ValueError: for a damping outside of its bounds.
+        ValueError: for a damping outside of its bounds, or a keep that is not from 1 to MOST.
 
         >>> series, start = oscillations(3, noise=0.0)
         >>> t, q = series[0]
         >>> t.shape, q.shape, bool(q[0, 0] == start[0, 0])
         (torch.Size([30]), torch.Size([30, 1]), True)
     """
+    if not 1 <= keep <= MOST:
+        raise ValueError(f"keep must be from 1 to {MOST}, observations of each, got {keep}")
     chance = torch.Generator().manual_seed(seed)
     start = torch.randn(n, 2, generator=chance, dtype=torch.float64)
     least = 1e-5 * end  # gaps that single precision can tell from none

@@ -5,7 +5,10 @@ import math
 import torch
 from torch import Tensor
 
+from .drawing import drawn_on_cpu
 
+
+@drawn_on_cpu
 def disk_in_annulus(disk: int = 500, annulus: int = 1500, seed: int = 0) -> tuple[Tensor, Tensor]:
     """A disk |x| <= 0.5, label -1, in an annulus 1 <= |x| <= 1.5, label 1; both uniform in area.
 

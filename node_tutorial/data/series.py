@@ -31,9 +31,10 @@ class Batch(NamedTuple):
 def collate(series: Sequence[tuple[Tensor, Tensor]]) -> Batch:
     """Series of any lengths as one `Batch`, the shorter ones padded at their ends.
 
-    Padding is masked, its x is 0, and its times go on increasing, by a few units in the last place:
-    so each row is a valid grid of times for a solver, which ends practically where the row's
-    observations do.
+    Padding is masked, its x is 0, and its times go on increasing, each by a few units in the last
+    place: so each row is a valid grid of times for a solver, which ends practically where the row's
+    observations do. (In single precision that is 5e-7 of the largest time for each padded entry: of
+    Unix timestamps, minutes. Count from the first time instead.)
 
     Args:
         series: pairs of times (n,) and values (n,) or (n, D); NaN for what was not observed. n and
@@ -71,6 +72,7 @@ def collate(series: Sequence[tuple[Tensor, Tensor]]) -> Batch:
 
 def _check(i: int, t: Any, x: Any) -> tuple[Tensor, Tensor]:
     """The times (n,) and values (n, D) of series i."""
+    _check_resolution(i, t)
     times = check_times(t, f"series[{i}][0]")
     if len(times) > 1 and times[1] < times[0]:
         raise ValueError(
@@ -93,6 +95,20 @@ def _check(i: int, t: Any, x: Any) -> tuple[Tensor, Tensor]:
             f"series[{i}][1] must be finite, or NaN where nothing was observed, got inf"
         )
     return t, x.reshape(len(x), -1)
+
+
+def _check_resolution(i: int, t: Any) -> None:
+    """Raise a ValueError for times that are equal because they were rounded to be so, it seems."""
+    if not isinstance(t, Tensor) or not t.is_floating_point() or t.dim() != 1 or len(t) < 2:
+        return
+    span = float(t.max() - t.min())
+    unit = torch.finfo(t.dtype).eps * float(t.abs().max())
+    if (t[1:] == t[:-1]).any() and unit > 1e-3 * span:
+        raise ValueError(
+            f"series[{i}][0] has equal times, which {t.dtype} may have made: near "
+            f"{float(t[-1]):.3g} it cannot tell times apart that differ by less than {unit:.2g}. "
+            "Make them in torch.float64, and subtract the first time before they become float32"
+        )
 
 
 def _pad_times(t: Tensor, longest: int) -> Tensor:
@@ -143,16 +159,20 @@ def thin(t: Tensor, x: Tensor, keep: int, seed: int = 0) -> list[tuple[Tensor, T
         B pairs of times (keep,) and values (keep, D), for `collate`.
 
     Raises:
-        ValueError: for another keep.
+        ValueError: for another keep, or x that has not T times.
 
         >>> [(times, values)] = thin(torch.arange(5.0), torch.arange(5.0).reshape(1, 5, 1), 3)
         >>> bool((times.diff() > 0).all()), bool((values[:, 0] == times).all()), len(times)
         (True, True, 3)
     """
+    if x.dim() != 3 or x.shape[1] != len(t):
+        raise ValueError(
+            f"x must be series (B, {len(t)}, D), one value per time of t, got {tuple(x.shape)}"
+        )
     if not 1 <= keep <= len(t):
         raise ValueError(f"keep must be from 1 to {len(t)}, the number of times, got {keep}")
-    chance = torch.Generator().manual_seed(seed)
-    drawn = torch.rand(len(x), len(t), generator=chance).argsort(1)[:, :keep]
+    chance = torch.Generator("cpu").manual_seed(seed)
+    drawn = torch.rand(len(x), len(t), generator=chance, device="cpu").argsort(1)[:, :keep]
     kept = drawn.sort(1).values.to(t.device)
     return [(t[places], row[places]) for places, row in zip(kept, x, strict=True)]
 

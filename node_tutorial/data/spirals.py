@@ -82,12 +82,18 @@ def observe(
     Returns:
         times (n,), float64, and observations (n, ...).
 
+    Raises:
+        ValueError: for n below 1.
+
         >>> t, y = observe(torch.cos, 5, end=3.0, noise=0.0)
         >>> t.shape, float(t[0]), bool((y == torch.cos(t)).all())
         (torch.Size([5]), 0.0, True)
     """
-    chance = torch.Generator().manual_seed(seed)
-    drawn = torch.rand(n - 1, generator=chance, dtype=torch.float64)
-    t = torch.cat([torch.zeros_like(drawn[:1]), end * drawn]).sort().values
+    if n < 1:
+        raise ValueError(f"n must be 1 or more, the number of observations, got {n}")
+    chance = torch.Generator("cpu").manual_seed(seed)
+    drawn = torch.rand(n - 1, generator=chance, dtype=torch.float64, device="cpu")
+    t = torch.cat([drawn.new_zeros(1), end * drawn]).sort().values.to(torch.get_default_device())
     y = solution(t)
-    return t, y + noise * torch.randn(y.shape, generator=chance, dtype=y.dtype)
+    errors = torch.randn(y.shape, generator=chance, dtype=y.dtype, device="cpu")
+    return t, y + noise * errors.to(y.device)

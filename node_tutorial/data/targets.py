@@ -27,8 +27,10 @@ import torch
 from torch import Tensor
 
 from .densities import Bounds, Density, grid
+from .drawing import drawn_on_cpu
 
 
+@drawn_on_cpu
 def target(number: int) -> Density:
     """The density exp(-U) / Z of U1 to U4, normalized; its samples are made by rejection.
 

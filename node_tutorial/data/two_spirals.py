@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .drawing import drawn_on_cpu
+
 TURNS = 3.0  # of a whole spiral
 
 
@@ -27,6 +29,7 @@ class Spirals(NamedTuple):
     counterclockwise: Tensor
 
 
+@drawn_on_cpu
 def two_spirals(
     n: int = 1000,
     points: int = 100,

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from .flows import Flow, Flowed, Sampled, normal_log_prob
 from .integrals import norm_of_first, slope_and_products
 from .neural_ode import Cost, NeuralODE
-from .sizes import check_sizes
+from .sizes import check_points, check_sizes
 from .trace import NOISES, draw_noise, estimate_from, exact_from, total, unit_vectors
 
 TRACES = ("exact", *NOISES)
@@ -66,7 +66,8 @@ class CNF(Flow):
 
     Raises:
         TypeError, ValueError: as `NeuralODE`; ValueError for an unknown trace, sizes and probes
-            that are no positive integers, or an end that is not positive.
+            that are no positive integers, an end that is not positive, or tolerances with more than
+            one number.
 
         >>> from node_tutorial.models import TimedMLP
         >>> flow = CNF(TimedMLP(2, 32, 2))
@@ -97,6 +98,12 @@ class CNF(Flow):
             raise ValueError(
                 f"end must be positive, the time from the noise to the data, such as 1.0, got {end}"
             )
+        for name, tolerance in (("rtol", rtol), ("atol", atol)):
+            if torch.as_tensor(tolerance).dim():
+                raise ValueError(
+                    f"{name} must be one number, for the points and their densities, got "
+                    f"{tolerance}"
+                )
         self.solver = {"rtol": rtol, "atol": atol, **solver}
         # In a tuple, so that it is no part of this module.
         self._last = (NeuralODE(func, **self.solver),)
@@ -150,6 +157,7 @@ class CNF(Flow):
         self, x: Tensor, context: Tensor | None = None, *, time: float | None = None
     ) -> Tensor:
         """log p(x) in nats, (B, D) -> (B,); with `time`, of the density then, not at `end`."""
+        check_points(x, self.size)
         time = self.end if time is None else float(time)
         if time == 0:
             return normal_log_prob(x)
@@ -179,11 +187,7 @@ class CNF(Flow):
 
     def _solve(self, y: Tensor, t: Tensor, context: Tensor | None, integrals: int) -> list[Tensor]:
         """The states at the times t, and as many integrals: of trace, |f|^2, |df/dy|_F^2."""
-        if y.shape[-1:] != (self.size,):
-            raise ValueError(
-                f"points must have {self.size} entries, (..., {self.size}), got shape "
-                f"{tuple(y.shape)}"
-            )
+        check_points(y, self.size)
         state = [y, *[y.new_zeros(y.shape[:-1])] * integrals]
         if context is not None:  # part of the state, so that every gradient mode reaches it
             state.append(context.to(y).expand(*y.shape[:-1], context.shape[-1]))

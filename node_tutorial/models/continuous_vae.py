@@ -18,6 +18,7 @@ Lahdesmaki 2019, "ODE2VAE", arXiv 1905.10994 (second-order latents); the encoder
 set: Zaheer et al. 2017, "Deep sets", arXiv 1703.06114.
 """
 
+import warnings
 from typing import Any
 
 import torch
@@ -26,16 +27,20 @@ from torch import Tensor, nn
 from .clocks import check_series, states_at
 from .fields import MLP
 from .neural_ode import NeuralODE
+from .sizes import check_draws
 from .vae import (
     ELBO,
     GaussianHead,
     Posterior,
+    check_batch,
     gaussian_kl,
     gaussian_log_prob,
     like,
     noise_parameter,
     reparameterize,
 )
+
+FAR = 30.0  # so many times as long as the observations last t0 may lie before them, silently
 
 
 class Oscillator(nn.Module):
@@ -99,13 +104,14 @@ class SetEncoder(nn.Module):
 
     def __init__(self, features: int, latent: int, hidden: int = 64) -> None:
         super().__init__()
+        self.features = features
         self.each = MLP(2 * features + 1, hidden, hidden, hidden)
         self.all = nn.Sequential(
             MLP(hidden + 1, hidden, hidden), nn.Tanh(), GaussianHead(hidden, latent)
         )
 
     def forward(self, t: Tensor, x: Tensor, mask: Tensor | None, t0: float) -> Posterior:
-        t, mask = check_series(t, x, mask)
+        t, mask = check_series(t, x, mask, self.features)
         time = (t - t0)[..., None].to(x.dtype)
         each = self.each(torch.cat([time, torch.where(mask, x, 0.0), mask.to(x.dtype)], dim=-1))
         observed = mask.any(-1, keepdim=True)
@@ -137,7 +143,8 @@ class ContinuousVAE(nn.Module):
 
     Raises:
         TypeError, ValueError: for a func that is no module, noise that is not positive, shapes that
-            do not fit, times that do not increase or are before t0.
+            do not fit, times that do not increase or are before t0, NaN where the mask is True, an
+            empty batch, or draws that are no positive integer.
 
         >>> model = ContinuousVAE(1, 2, Oscillator(1.7))
         >>> t, x = torch.linspace(0, 5, 20), torch.randn(8, 20, 1)
@@ -170,7 +177,23 @@ class ContinuousVAE(nn.Module):
 
     def encode(self, t: Tensor, x: Tensor, mask: Tensor | None = None) -> Posterior:
         """q(z(t0) | t, x): mean and std (B, L)."""
-        return self.encoder(t, x, mask, self.t0)
+        posterior = self.encoder(t, x, mask, self.t0)
+        self._warn_if_far(t)
+        return posterior
+
+    def _warn_if_far(self, t: Tensor) -> None:
+        """Warn if the way from t0 to the observations is much longer than they last."""
+        if t.numel() == 0:
+            return
+        first = float(t.min())
+        lasting = float(t.max()) - first
+        if first - self.t0 > FAR * lasting > 0:
+            warnings.warn(
+                f"the first observation, at {first:.6g}, is {(first - self.t0) / lasting:.0f} "
+                f"times as far from t0 = {self.t0:g} as the observations last; give t0 near to it, "
+                "or subtract it from all times",
+                stacklevel=4,
+            )
 
     def latents(self, z0: Tensor, t: Tensor) -> Tensor:
         """z (B, T, L) at the times t (T,) or (B, T), from z(t0) = z0 (B, L)."""
@@ -191,6 +214,7 @@ class ContinuousVAE(nn.Module):
 
     def elbo(self, t: Tensor, x: Tensor, mask: Tensor | None = None, draws: int = 1) -> ELBO:
         """The terms of the bound, (B,) each; the reconstruction is a mean over draws of z(t0)."""
+        check_draws(draws)
         mean, std = self.encode(t, x, mask)
         terms = [self.log_likelihood(reparameterize(mean, std), t, x, mask) for _ in range(draws)]
         return ELBO(torch.stack(terms).mean(0), gaussian_kl(mean, std).sum(-1))
@@ -203,6 +227,7 @@ class ContinuousVAE(nn.Module):
 
     def loss(self, t: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """beta KL - reconstruction, per series, its mean over the batch, 0-d."""
+        check_batch(x)
         reconstruction, kl = self.elbo(t, x, mask)
         return (self.beta * kl - reconstruction).mean()
 
@@ -226,6 +251,7 @@ class ContinuousVAE(nn.Module):
         the noise. A band that holds nine of ten: `paths.quantile(torch.tensor([0.05, 0.95]),
         dim=0)`.
         """
+        check_draws(draws)
         mean, std = self.encode(t, x, mask)
         z0 = reparameterize(mean.expand(draws, *mean.shape), std)
         if times.dim() == 2:

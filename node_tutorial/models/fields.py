@@ -19,6 +19,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from .sizes import is_count
+
 TIMES = (None, "concat", "shift", "gate")
 
 
@@ -310,7 +312,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 def _check_widths(name: str, widths: tuple[int, ...]) -> None:
-    if len(widths) < 2 or not all(isinstance(width, int) and width > 0 for width in widths):
+    if len(widths) < 2 or not all(is_count(width, 1) for width in widths):
         raise ValueError(
             f"widths must be two or more positive integers, such as {name}(2, 32, 2), got {widths}"
         )

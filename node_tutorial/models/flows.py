@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from .fields import MLP
-from .sizes import check_sizes
+from .sizes import check_points, check_sizes
 
 
 class Flowed(NamedTuple):
@@ -91,6 +91,10 @@ class PlanarFlow(Flow):
 
         u = v + (m(w.v) - w.v) w / |w|^2,      m(s) = -1 + log(1 + e^s)
 
+    In floating point -1 + log(1 + e^s) is rounded to -1 for s below -16, and the layer flat. So the
+    slope along w is computed without the -1, as h^2 + log(1 + e^s) (1 - h^2) with h = tanh(w.x +
+    b), which stays positive.
+
     The inverse has no formula. For given y = g(x), the number a = w.x is the root of a + w.u tanh(a
     + b) = w.y, which grows with a; it lies within |w.u| of w.y, is found by bisection there to the
     last digit, and x = y - u tanh(a + b). A step of Newton's method at the end carries gradients.
@@ -105,7 +109,8 @@ class PlanarFlow(Flow):
     Shapes: (..., D) -> y (..., D), log_det (...).
 
     Raises:
-        ValueError: for another `closed`, or sizes that are no positive integers.
+        ValueError: for another `closed`, or sizes that are no positive integers; when called, for
+            points that have not D entries.
 
     Source: Rezende, Mohamed 2015, arXiv 1505.05770, equations 10-13 and appendix A.1.
 
@@ -136,41 +141,55 @@ class PlanarFlow(Flow):
         return self._roots(z) if self.closed == "log_prob" else self._formula(z)
 
     def directions(self) -> Tensor:
-        """u (K, D), with w.u >= -1 for every layer."""
+        """u (K, D), with w.u >= -1 for every layer but for rounding."""
         wv = (self.w * self.v).sum(1, keepdim=True)
         m = nn.functional.softplus(wv) - 1
-        return self.v + (m - wv) * self.w / self.w.square().sum(1, keepdim=True)
+        squares = self.w.square().sum(1, keepdim=True)
+        return self.v + (m - wv) * self.w / squares.clamp(min=torch.finfo(squares.dtype).tiny)
+
+    def _least_slopes(self) -> Tensor:
+        """1 + w.u (K,), positive: what a layer multiplies lengths along w by where h = 0."""
+        least = nn.functional.softplus((self.w * self.v).sum(1))
+        # For w = 0 nothing along w is moved, whatever v is.
+        least = torch.where(self.w.square().sum(1) > 0, least, 1.0)
+        return least.clamp(min=torch.finfo(least.dtype).tiny)
 
     def _formula(self, x: Tensor) -> Flowed:
+        check_points(x, self.size)
         u = self.directions()
-        wu = (self.w * u).sum(1)
-        stretch = x.new_ones(())
+        least = self._least_slopes()
         log_det = x.new_zeros(x.shape[:-1])
         for k, (w, u_k, b) in enumerate(zip(self.w, u, self.b)):
             h = torch.tanh(x @ w + b)
             x = x + h.unsqueeze(-1) * u_k
-            stretch = 1 + wu[k] * (1 - h * h)
-            log_det = log_det + stretch.log()
+            log_det = log_det + _slope(least[k], h).log()
         return Flowed(x, log_det)
 
     def _roots(self, y: Tensor) -> Flowed:
+        check_points(y, self.size)
         u = self.directions()
-        wu = (self.w * u).sum(1)
+        least = self._least_slopes()
+        wu = least - 1
         log_det = y.new_zeros(y.shape[:-1])
         for k in reversed(range(len(self.w))):
             wy = y @ self.w[k]
             a = bisect(wy.detach(), wu[k].detach(), self.b[k].detach())
             h = torch.tanh(a + self.b[k])
-            slope = (1 + wu[k] * (1 - h * h)).detach()
+            slope = _slope(least[k], h).detach()
             # A step of Newton's method has the root's derivative, by the implicit function theorem.
             a = a - (a + wu[k] * h - wy) / slope
             h = torch.tanh(a + self.b[k])
             y = y - h.unsqueeze(-1) * u[k]
-            log_det = log_det - (1 + wu[k] * (1 - h * h)).log()
+            log_det = log_det - _slope(least[k], h).log()
         return Flowed(y, log_det)
 
     def extra_repr(self) -> str:
         return f"{self.size}, layers={len(self.w)}, closed={self.closed!r}"
+
+
+def _slope(least: Tensor, h: Tensor) -> Tensor:
+    """1 + w.u (1 - h^2), from least = 1 + w.u: a sum of two terms that are not negative."""
+    return h * h + least * (1 - h * h)
 
 
 def bisect(wy: Tensor, wu: Tensor, b: Tensor) -> Tensor:
@@ -203,7 +222,8 @@ class RealNVP(Flow):
     Shapes: (..., D) -> y (..., D), log_det (...).
 
     Raises:
-        ValueError: for sizes that are no integers as above, or a bound that is not positive.
+        ValueError: for sizes that are no integers as above, or a bound that is not positive and
+            finite; when called, for points that have not D entries.
 
     Source: Dinh, Sohl-Dickstein, Bengio 2017, arXiv 1605.08803, equations 4-9 (there tanh times a
     learned number).
@@ -225,10 +245,10 @@ class RealNVP(Flow):
     ) -> None:
         super().__init__()
         check_sizes(2, size=size, layers=layers)
-        if not bound > 0:
+        if not 0 < bound < math.inf:
             raise ValueError(
-                "bound must be positive, the largest |log scale| of a coupling, such as 2.0, got "
-                f"{bound}"
+                "bound must be positive and finite, the largest |log scale| of a coupling, such as "
+                f"2.0, got {bound}"
             )
         self.size = size
         self.bound = bound
@@ -242,6 +262,7 @@ class RealNVP(Flow):
 
     def forward(self, x: Tensor) -> Flowed:
         """From the data x to the noise z, and log |det dz/dx|."""
+        check_points(x, self.size)
         log_det = x.new_zeros(x.shape[:-1])
         for net, kept in zip(self.nets, self.kept):
             s, r = self._coupling(net, kept, x)
@@ -251,6 +272,7 @@ class RealNVP(Flow):
 
     def inverse(self, z: Tensor) -> Flowed:
         """From the noise z to the data x, and log |det dx/dz|."""
+        check_points(z, self.size)
         log_det = z.new_zeros(z.shape[:-1])
         for net, kept in zip(reversed(self.nets), self.kept.flip(0)):
             s, r = self._coupling(net, kept, z)

@@ -23,6 +23,7 @@ from ..solvers.methods.registry import find_method
 from ..solvers.odeint import odeint, solve
 from .clocks import check_series
 from .fields import MLP, VectorField
+from .sizes import is_count
 
 
 class Reading(NamedTuple):
@@ -74,14 +75,25 @@ class GRUWithGaps(nn.Module):
 
         With `given`, only so many of the times are read; from then on, the net reads its own
         predictions.
+
+        Raises:
+            TypeError, ValueError: for what is no series, see `check_series`, or a `given` that is
+                not from 0 to T.
         """
-        t, mask = check_series(t, x, mask)
-        arrived, states = self._read(t, x, mask, t.shape[1] if given is None else given)
+        t, mask = check_series(t, x, mask, self.features)
+        times = t.shape[1]
+        if given is None:
+            given = times
+        if not is_count(given, 0) or given > times:
+            raise ValueError(
+                f"given must be an integer from 0 to {times}, the number of times, got {given!r}"
+            )
+        arrived, states = self._read(t, x, mask, given)
         return Reading(self.output(arrived), states)
 
     def forecast(self, t: Tensor, x: Tensor, mask: Tensor | None, later: Tensor) -> Tensor:
         """Predictions (B, S, D) at times later (S,) or (B, S), after t, each read as observed."""
-        t, mask = check_series(t, x, mask)
+        t, mask = check_series(t, x, mask, self.features)
         later = later.to(t).expand(len(x), -1)
         unknown = x.new_zeros(*later.shape, self.features)
         x = torch.cat([x, unknown], 1)
@@ -95,7 +107,7 @@ class GRUWithGaps(nn.Module):
         A recognition net reads backwards, so that what it saw last is what is near to the latent
         state z(end).
         """
-        t, mask = check_series(t, x, mask)
+        t, mask = check_series(t, x, mask, self.features)
         nothing = x.new_zeros(len(x), 1, self.features)
         t = torch.cat([t.flip(1), torch.full_like(t[:, :1], end)], 1)
         x = torch.cat([x.flip(1), nothing], 1)
@@ -187,7 +199,7 @@ class ODERNN(GRUWithGaps):
         def field(s: Tensor, h: Tensor) -> Tensor:
             return gap * self.func(begin + s * gap, h)
 
-        s = torch.tensor([0.0, 1.0], dtype=torch.float64, device=h.device)
+        s = torch.tensor([0.0, 1.0], dtype=h.dtype, device=h.device)
         if self.own_clocks:
             return solve(field, h, s, per_sample=True, **self.solver).y[:, -1]
         return odeint(field, h, s, **self.solver)[-1]

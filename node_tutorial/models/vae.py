@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from .fields import MLP
+from .sizes import check_draws
 
 
 def gaussian_kl(mean: Tensor, std: Tensor) -> Tensor:
@@ -128,6 +129,7 @@ class Autoencoder(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The mean squared error, 0-d."""
+        check_batch(x)
         return (self(x) - x).square().mean()
 
 
@@ -146,7 +148,8 @@ class VAE(nn.Module):
     Shapes: x (B, D), z (B, L).
 
     Raises:
-        ValueError: for another likelihood, or noise that is not positive.
+        ValueError: for another likelihood, or noise that is not positive; when called, for an empty
+            batch, and with a Bernoulli for x outside of [0, 1]: there the loss has no floor.
 
         >>> model = VAE(64, 2)
         >>> model.elbo(torch.zeros(5, 64)).kl.shape, model.sample(3).shape
@@ -188,6 +191,7 @@ class VAE(nn.Module):
         """log p(x | z), (...), summed over the entries of x (..., D)."""
         out = self.decoder(z)
         if self.log_noise is None:  # from logits: log(sigmoid) would be -inf for a sure decoder
+            _check_shares(x)
             entries = -binary_cross_entropy_with_logits(out, x.expand_as(out), reduction="none")
         else:
             entries = gaussian_log_prob(x, out, self.log_noise.exp())
@@ -195,12 +199,14 @@ class VAE(nn.Module):
 
     def elbo(self, x: Tensor, draws: int = 1) -> ELBO:
         """The terms of the bound, (B,) each; reconstruction is a mean over as many draws of z."""
+        check_draws(draws)
         mean, std = self.encode(x)
         z = reparameterize(mean.expand(draws, *mean.shape), std)
         return ELBO(self.log_prob(x, z).mean(0), gaussian_kl(mean, std).sum(-1))
 
     def loss(self, x: Tensor) -> Tensor:
         """beta KL - reconstruction, its mean over the batch, 0-d."""
+        check_batch(x)
         reconstruction, kl = self.elbo(x)
         return (self.beta * kl - reconstruction).mean()
 
@@ -211,6 +217,22 @@ class VAE(nn.Module):
     def sample(self, n: int) -> Tensor:
         """The means of p(x | z) for n draws of z from N(0, I), (n, D)."""
         return self.decode(torch.randn(n, self.latent, **like(self)))
+
+
+def _check_shares(x: Tensor) -> None:
+    """Raise a ValueError unless all entries of x are in [0, 1]."""
+    if not ((x >= 0) & (x <= 1)).all():
+        raise ValueError(
+            "x must be in [0, 1], since it is modeled as Bernoulli, got entries from "
+            f"{float(x.min()):g} to {float(x.max()):g}; scale the data, such as "
+            "digits(normalize=False), or use likelihood='gaussian'"
+        )
+
+
+def check_batch(x: Tensor) -> None:
+    """Raise a ValueError for a batch of no rows: a mean over it is NaN."""
+    if len(x) == 0:
+        raise ValueError(f"x must hold at least one row, got shape {tuple(x.shape)}")
 
 
 def noise_parameter(noise: float) -> nn.Parameter:

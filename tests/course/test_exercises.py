@@ -2,6 +2,8 @@
 
 import json
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -86,6 +88,12 @@ def _new_kernel(monkeypatch):
         np.array([0.9**10]),
         torch.tensor(0.9**10),
         torch.tensor([0.9**10], requires_grad=True),
+        torch.tensor([[0.9**10]]),
+        [[torch.tensor([0.9**10], requires_grad=True)]],
+        (0.9**10,),
+        Decimal("0.9") ** 10,
+        [Decimal("0.9") ** 10],
+        Fraction(9, 10) ** 10,
     ],
 )
 def test_every_numeric_type_is_accepted(answer):
@@ -114,6 +122,35 @@ def test_a_wrong_kind_names_what_came_and_what_is_expected(answer):
 def test_a_wrong_number_gets_the_hint_of_its_mistake(answer, message):
     feedback = NUMBER.assess(answer)
     assert (feedback.state, feedback.message) == ("not yet", message)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_dtype_that_numpy_lacks_is_a_number_too(dtype):
+    half = Exercise("91.10", "half", number(), lambda: 0.5, "Yes.")
+    pair = Exercise("91.11", "two halves", array(2), lambda: [0.5, 0.5], "Yes.")
+    assert half.assess(torch.tensor(0.5, dtype=dtype)).state == "correct"
+    assert half.assess(torch.tensor([0.5], dtype=dtype)).state == "correct"
+    assert pair.assess(torch.tensor([0.5, 0.5], dtype=dtype)).state == "correct"
+    assert pair.assess([torch.tensor(0.5, dtype=dtype)] * 2).state == "correct"
+
+
+@pytest.mark.parametrize(
+    "huge",
+    [10**400, -(10**400), [10**400], Fraction(10**400), Decimal("1e400")],
+    ids=["integer", "negative", "list", "fraction", "decimal"],
+)
+def test_a_number_that_is_too_large_is_wrong_and_no_crash(huge):
+    assert NUMBER.assess(huge).state == "not yet"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [["1.0", "2.0"], ("1.0", 2.0), np.array(["1.0", "2.0"]), [1 + 1j, 2.0], torch.zeros(2) * 1j],
+)
+def test_texts_and_complex_numbers_are_no_numbers_in_an_array_either(answer):
+    exercise = Exercise("91.12", "two", array(2), lambda: [1.0, 2.0], "Yes.")
+    feedback = exercise.assess(answer)
+    assert feedback.state == "wrong kind" and "expected a tensor or array" in feedback.message
 
 
 def test_a_stub_is_recognized_in_every_form():
@@ -457,3 +494,14 @@ def test_a_missing_folder_is_named(registered, tmp_path):
         OSError, match=r"the folder .*nowhere does not exist; make it, or name another file"
     ):
         exercises.report(tmp_path / "nowhere" / "anna.json")
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", ".."])
+def test_a_report_needs_a_name(registered, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"file must be the name of a file, such as 'anna\.json'"):
+        exercises.report(name)
+    monkeypatch.setenv(reports.VARIABLE, "..")
+    with pytest.warns(UserWarning, match="your report is not written: file must be"):
+        assert exercises.check("91.1", 0.9**10).state == "correct"
+    assert not list(tmp_path.iterdir())

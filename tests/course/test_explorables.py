@@ -1,14 +1,19 @@
 """The machinery of explorables, on made-up ones, without a browser."""
 
 import base64
+import gc
 import json
 import threading
+import weakref
 
 import pytest
 import torch
 
 widgets = pytest.importorskip("ipywidgets")
+from ipywidgets.widgets.widget import _instances  # noqa: E402
+
 from node_tutorial import explore  # noqa: E402
+from node_tutorial.course import explorables  # noqa: E402
 from node_tutorial.explore import (  # noqa: E402
     Explorable,
     choice,
@@ -189,6 +194,99 @@ def test_a_declaration_makes_a_new_panel_at_each_call_and_takes_initial_values()
     assert panel.values == {"h": 0.3}
     with pytest.raises(TypeError, match="no control named 'step'; the controls are h"):
         demo(step=3)
+
+
+def test_a_value_that_a_control_cannot_take_is_named_and_changes_nothing():
+    panel = make()
+    for values, message in (
+        ({"field": "nope"}, "field must be one of 'a', 'b', got 'nope'"),
+        ({"h": 0.2, "field": "nope"}, "field must be one of 'a', 'b', got 'nope'"),
+        ({"h": 7}, r"h must be from 0\.1 to 1, got 7"),
+        ({"h": 0.0}, r"h must be from 0\.1 to 1, got 0\.0"),
+        ({"h": "a text"}, r"h must be from 0\.1 to 1, got 'a text'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            panel.start_at(**values)
+        assert panel.values == panel.defaults == {"h": 0.5, "field": "a"}
+    panel.controls["h"].value = 0.3
+    panel.reset()
+    assert panel.text == "h is 0.50 in a."
+
+
+def test_a_slider_over_decades_names_its_range_in_numbers():
+    with pytest.raises(ValueError, match=r"rtol must be from 1e-06 to 0\.1, got 1e-09"):
+        explore.first_flow(rtol=1e-9)
+    with pytest.raises(ValueError, match=r"steps must be one of 1, 2, 4, .*, got 3"):
+        explore.euler_polygon(steps=3)
+    assert explore.first_flow(rtol=1e-6).values["rtol"] == 1e-6
+
+
+class Notebook:
+    """Stands in for the kernel of a notebook in which cells are run."""
+
+    def __init__(self, monkeypatch):
+        self.runs = 0
+        self.cell = ""
+        self.kernel = self  # what get_ipython() returns has the kernel
+        monkeypatch.setattr(explorables, "get_ipython", lambda: self)
+        monkeypatch.setattr(explorables, "_SHOWN", {})
+
+    def get_parent(self):
+        return {"metadata": {"cellId": self.cell}, "header": {"msg_id": str(self.runs)}}
+
+    def run(self, cell, *panels):
+        self.runs += 1
+        self.cell = cell
+        return [panel._repr_mimebundle_() for panel in panels]
+
+
+def alive(panel):
+    return panel.widget.comm is not None
+
+
+def test_running_a_cell_again_closes_the_panel_that_it_has_shown(monkeypatch):
+    notebook = Notebook(monkeypatch)
+    first, second, other, both = make(), make(), make(), make()
+    notebook.run("a", first, both)
+    notebook.run("b", other, both)
+    assert all(map(alive, (first, other, both)))
+    notebook.run("a", second)
+    assert not alive(first) and all(map(alive, (second, other, both)))
+    notebook.run("a", second)  # the same panel, as from a variable
+    assert alive(second)
+    assert first.text == "h is 0.50 in a." and first.png  # what it was can still be asked for
+    assert "application/vnd.jupyter.widget-view+json" not in first._repr_mimebundle_()
+
+
+@pytest.mark.parametrize("name", explore.EXPLORABLES)
+def test_a_closed_panel_leaves_no_widget_behind(name):
+    before = set(_instances)
+    panel = explore.EXPLORABLES[name]()
+    assert len(set(_instances) - before) > 10
+    panel.close()
+    assert set(_instances) == before
+
+
+def test_running_a_cell_again_and_again_fills_no_memory(monkeypatch):
+    notebook = Notebook(monkeypatch)
+    panels = []
+    for _ in range(4):
+        panel = make()
+        notebook.run("a", panel)
+        panels.append(weakref.ref(panel))
+        number = len(_instances)
+    del panel
+    gc.collect()
+    assert [panel() is None for panel in panels] == [True, True, True, False]
+    notebook.run("a", make())
+    assert len(_instances) == number
+
+
+def test_outside_of_a_notebook_nothing_is_closed():
+    first, second = make(), make()
+    for panel in (first, second):
+        panel._repr_mimebundle_()
+    assert alive(first) and alive(second)
 
 
 def test_what_is_connected_moves_other_controls_before_the_picture_is_redrawn():

@@ -11,6 +11,7 @@ from sklearn.datasets import make_circles, make_moons
 
 from node_tutorial.data import (
     checkerboard,
+    densities,
     gaussians,
     grid,
     kl_gap,
@@ -216,3 +217,77 @@ def test_points_and_log_densities_of_another_shape_are_refused():
         kl_gap(p, lambda x: p.log_prob(x)[:, None], torch.zeros(5, 2))
     with pytest.raises(ValueError, match="n must be the number of points to draw"):
         p.sample(1.5)
+
+
+def test_points_of_another_number_of_dimensions_have_no_density(density):
+    for shape in ((4, 3), (4, 1), (2, 3), ()):
+        with pytest.raises(ValueError, match=r"x must be points in the plane, \(\.\.\., 2\), got"):
+            density.log_prob(torch.zeros(shape))
+
+
+def test_integers_count_as_floats(density):
+    x = torch.tensor([[1, 0], [-1, 2]])
+    assert torch.equal(density.log_prob(x), density.log_prob(x.to(torch.get_default_dtype())))
+
+
+def test_far_out_the_density_is_a_number_with_a_slope(density):
+    x = torch.tensor([[180.0, 0.0], [-150.0, 90.0], [1e4, -1e4], [0.0, 0.0]], requires_grad=True)
+    log_p = density.log_prob(x)
+    assert not log_p.isnan().any()
+    if density.name != "checkerboard":
+        single = density.log_prob(x.detach()).double()
+        assert torch.allclose(single, density.log_prob(x.detach().double()), rtol=1e-3)
+        [slope] = torch.autograd.grad(log_p.sum(), x)
+        assert not slope[:3].isnan().any()
+
+
+def test_no_point_has_no_density(density):
+    assert density.log_prob(torch.tensor([[math.nan, 0.0], [0.0, math.nan]])).isnan().all()
+
+
+def test_arms_of_the_pinwheel_wind_no_further_where_nothing_is():
+    x = torch.tensor([[12.0, 0.0], [40.0, 0.0]], dtype=torch.float64)  # radii 6 and 20 undoubled
+    turned = 0.25 * math.exp(6.0) + 2 * math.pi / 5 * torch.arange(5, dtype=torch.float64)
+    for point, log_p in zip(x, pinwheel().log_prob(x)):
+        r = point[0] / 2
+        squares = ((r * turned.cos() - 1) / 0.3) ** 2 + (r * turned.sin() / 0.1) ** 2
+        expected = (-squares / 2).logsumexp(0) - math.log(4 * 2 * math.pi * 0.03 * 5)
+        assert log_p.item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("noise", [0.099, 0.03, 0.01])
+def test_moons_of_little_noise_have_a_density_too(noise):
+    moons = two_moons(noise)
+    # Far from its ends an arc is a line of length 2 pi: p = N(distance; 0, noise^2) / (4 pi).
+    radius = 2 + noise * torch.tensor([0.0, 1.0, -2.0], dtype=torch.float64)
+    x = torch.stack([torch.zeros_like(radius) - 1, radius - 0.2], dim=1)
+    line = -((radius - 2) / noise).square() / 2 - math.log(math.sqrt(2 * math.pi) * noise)
+    assert torch.allclose(moons.log_prob(x), line - math.log(4 * math.pi), atol=2 * noise)
+    assert moons.log_prob(moons.sample(2000)).mean().item() == pytest.approx(
+        -1.42 - math.log(noise) - math.log(4 * math.pi), abs=0.1
+    )
+
+
+def test_panels_change_nothing_of_the_quadrature(monkeypatch):
+    x = two_moons().sample(50).double()
+    monkeypatch.setattr(densities, "NODES", 48)
+    finer = two_moons(0.05).log_prob(x)
+    monkeypatch.undo()
+    assert torch.allclose(two_moons(0.05).log_prob(x), finer, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: two_moons(0.0),
+        lambda: two_moons(1e-4),
+        lambda: two_moons(math.nan),
+        lambda: gaussians(0),
+        lambda: gaussians(std=0.0),
+        lambda: rings(()),
+        lambda: rings((-1.0,)),
+    ],
+)
+def test_a_shape_that_is_no_density_is_refused(make):
+    with pytest.raises(ValueError, match="must be"):
+        make()

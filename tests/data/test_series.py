@@ -227,3 +227,33 @@ def test_the_noise_of_the_oscillations_is_that_asked_for():
         ValueError, match=r"damping must be from 0 to less than omega = 1.7.*got 2.0"
     ):
         oscillations(damping=2.0)
+
+
+def test_more_observations_than_gaps_allow_are_refused():
+    [(t, _)], _ = oscillations(1, 10_000)
+    assert len(t) == 10_000 and t.max() <= 10
+    for keep in (0, 10_001, 200_000):
+        with pytest.raises(ValueError, match=f"keep must be from 1 to 10000.*got {keep}"):
+            oscillations(1, keep)
+
+
+def test_values_of_another_number_of_times_are_not_thinned():
+    for x in (torch.zeros(1, 7, 1), torch.zeros(1, 4, 1), torch.zeros(5, 1)):
+        with pytest.raises(ValueError, match=r"x must be series \(B, 5, D\)"):
+            thin(torch.arange(5.0), x, 5)
+
+
+def test_times_that_single_precision_made_equal_are_told_from_duplicates():
+    stamps = torch.tensor([1.7e9, 1.7e9 + 60, 1.7e9 + 120], **f64)
+    assert len(collate([(stamps, torch.ones(3))]).t[0]) == 3
+    with pytest.raises(ValueError, match=r"subtract the first time before they become float32"):
+        collate([(stamps.float(), torch.ones(3))])
+    with pytest.raises(ValueError, match="drop duplicates"):
+        collate([(torch.tensor([0.0, 1.0, 1.0]), torch.ones(3))])
+
+
+def test_padding_ends_where_its_description_says():
+    t = torch.tensor([1.7e9, 1.7e9 + 3600])
+    padded = collate([(t, torch.ones(2)), (torch.arange(50.0), torch.ones(50))]).t[0]
+    assert (padded.diff() > 0).all()
+    assert padded[-1] - t[-1] <= 1.01 * 48 * 5e-7 * 1.7e9

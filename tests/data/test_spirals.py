@@ -43,3 +43,10 @@ def test_observations_are_irregular_noisy_and_repeatable():
     again = observe(path, 2000, end=12.0, noise=0.1, seed=1)
     assert torch.equal(again[0], t) and torch.equal(again[1], y)
     assert not torch.equal(observe(path, 2000, end=12.0, noise=0.1, seed=2)[0], t)
+
+
+def test_a_single_observation_is_at_0():
+    t, y = observe(torch.cos, 1, end=3.0, noise=0.0)
+    assert t.tolist() == [0.0] and y.tolist() == [1.0]
+    with pytest.raises(ValueError, match="n must be 1 or more, the number of observations, got 0"):
+        observe(torch.cos, 0, end=3.0, noise=0.0)

@@ -530,3 +530,13 @@ def test_a_model_survives_copying_pickling_and_its_state_dict():
 def test_what_cannot_be_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("name", ["rtol", "atol"])
+def test_a_tolerance_is_one_number_for_points_and_densities(name):
+    for tolerance in (torch.tensor([1e-3, 1e-5]), (1e-3, 1e-5), [1e-3]):
+        with pytest.raises(ValueError, match=f"{name} must be one number"):
+            CNF(TimedMLP(2, 8, 2), **{name: tolerance})
+    assert (
+        CNF(TimedMLP(2, 8, 2), **{name: torch.tensor(1e-3)}).log_prob(torch.zeros(1, 2)).isfinite()
+    )

@@ -1,6 +1,7 @@
 """ContinuousVAE: fields in closed form, clocks, masks, the bound against a known likelihood."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -260,8 +261,27 @@ def test_the_likelihood_pulls_omega_to_the_truth():
             "per_sample=True needs an explicit adaptive",
         ),
         (lambda m, x: model(noise=-1.0), "noise must be positive"),
+        (lambda m, x: m.elbo(T, x, draws=0), "draws must be an integer of 1 or more, got 0"),
+        (lambda m, x: m.paths(T, x, None, T, draws=0), "draws must be an integer of 1 or more"),
+        (lambda m, x: m.loss(T, x[:0]), r"at least one row, got shape \(0, 5, 1\)"),
+        (lambda m, x: m.loss(T[:0], x[:, :0]), "x must have one time or more"),
+        (lambda m, x: m.loss(T, x.expand(3, 5, 2)), "x must have 1 entries at each time"),
+        (lambda m, x: m.loss(T, x / 0), "x holds NaN where it counts as observed"),
     ],
 )
 def test_what_cannot_be_right_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call(model(), torch.zeros(3, 5, 1, **f64))
+
+
+def test_a_start_that_is_far_from_the_observations_is_named():
+    hours = 1.7e9 + 3600 * torch.arange(5.0, **f64)
+    x = torch.zeros(3, 5, 1, **f64)
+    with pytest.warns(UserWarning, match=r"is 118056 times as far from t0 = 0 as .* last") as seen:
+        model().encode(hours, x)
+    assert len(seen) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model().encode(hours - hours[0], x)
+        model(t0=1.7e9).encode(hours, x)
+        model().encode(torch.ones(1, **f64), x[:, :1])

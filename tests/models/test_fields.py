@@ -2,12 +2,21 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from node_tutorial import odeint, solve
-from node_tutorial.models import MLP, ConvField, SecondOrder, TimedLayer, TimedMLP, VectorField
+from node_tutorial.models import (
+    MLP,
+    ConvField,
+    RealNVP,
+    SecondOrder,
+    TimedLayer,
+    TimedMLP,
+    VectorField,
+)
 from node_tutorial.models.fields import TIMES
 
 f64 = {"dtype": torch.float64}
@@ -157,3 +166,12 @@ def test_in_images_position_and_velocity_are_channels():
 def test_what_cannot_be_right_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_sizes_may_be_integers_of_numpy_and_no_truth_values():
+    three = np.int64(3)
+    assert MLP(three, 8, three)(torch.zeros(5, 3)).shape == (5, 3)
+    assert RealNVP(three).log_prob(torch.zeros(5, 3)).shape == (5,)
+    for make in (lambda: MLP(True, 2), lambda: RealNVP(2, True), lambda: MLP(2, 2.0)):
+        with pytest.raises(ValueError, match="integer"):
+            make()

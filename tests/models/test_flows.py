@@ -7,7 +7,7 @@ import torch
 from torch.autograd.functional import jacobian
 
 from node_tutorial.data import gaussians, grid
-from node_tutorial.models import PlanarFlow, RealNVP, normal_log_prob
+from node_tutorial.models import CNF, PlanarFlow, RealNVP, TimedMLP, normal_log_prob
 from node_tutorial.models.flows import bisect
 
 f64 = torch.float64
@@ -198,9 +198,64 @@ def test_maximum_likelihood_finds_a_known_gaussian():
         (lambda: PlanarFlow(closed="both"), "closed must be 'log_prob' or 'sample', .* got 'both'"),
         (lambda: RealNVP(1), "size must be an integer of 2 or more, got 1"),
         (lambda: RealNVP(2, 1), "layers must be an integer of 2 or more, got 1"),
-        (lambda: RealNVP(bound=0.0), r"bound must be positive, .* got 0\.0"),
+        (lambda: RealNVP(bound=0.0), r"bound must be positive and finite, .* got 0\.0"),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "make", [PlanarFlow, RealNVP, lambda size: CNF(TimedMLP(size, 8, size), size)]
+)
+@pytest.mark.parametrize("shape", [(4, 1), (4, 4), (), (5, 3, 1)])
+def test_points_of_another_number_of_dimensions_are_refused(make, shape):
+    flow = make(5)
+    for call in (flow, flow.inverse, flow.log_prob):
+        with pytest.raises(
+            ValueError, match=r"points must have 5 entries, \(\.\.\., 5\), got shape"
+        ):
+            call(torch.zeros(shape))
+
+
+def test_the_density_of_a_continuous_flow_at_time_0_is_for_its_own_points_only():
+    with pytest.raises(ValueError, match="points must have 3 entries"):
+        CNF(TimedMLP(3, 8, 3), 3).log_prob(torch.zeros(4, 1), time=0)
+
+
+@pytest.mark.parametrize("closed", ["log_prob", "sample"])
+@pytest.mark.parametrize("push", [-12.0, -16.0, -40.0, -100.0])
+def test_a_planar_layer_that_is_nearly_flat_keeps_a_finite_density(push, closed):
+    for seed in range(50):
+        torch.manual_seed(seed)
+        flow = PlanarFlow(2, 1, closed=closed)
+        w, b = flow.w.detach()[0], flow.b.detach()
+        flow.v.data[0] = push * w / w.square().sum()
+        x = (-b * w / w.square().sum())[None]  # where w.x + b = 0: it squeezes most
+        way = flow if closed == "log_prob" else flow.inverse
+        log_det = way(x).log_det
+        assert log_det.item() > 1.001 * push
+        assert log_det.item() == pytest.approx(push, rel=1e-3) or push < -16  # w.x + b is rounded
+        [slope] = torch.autograd.grad(log_det.sum(), flow.v)
+        assert slope.isfinite().all()
+
+
+def test_the_least_slope_of_a_planar_layer_is_softplus_of_w_v():
+    flow = PlanarFlow(2, 1)
+    flow.b.data.zero_()
+    for push in (-5.0, -16.0, -40.0, -80.0):
+        flow.v.data = push * flow.w.detach() / flow.w.detach().square().sum()
+        expected = math.log(math.log1p(math.exp(push)))
+        assert flow(torch.zeros(1, 2)).log_det.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("closed", ["log_prob", "sample"])
+def test_a_planar_layer_without_a_direction_shifts_all_points_alike(closed):
+    flow = PlanarFlow(2, 1, closed=closed)
+    flow.w.data.zero_()
+    x = torch.randn(5, 2)
+    z, log_det = flow(x)
+    assert (log_det == 0).all()
+    assert torch.allclose(z - x, (z - x)[:1].expand(5, 2), atol=1e-6)
+    assert torch.allclose(flow.inverse(z).y, x, atol=1e-6)

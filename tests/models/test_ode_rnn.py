@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from node_tutorial.data import collate
-from node_tutorial.models import MLP, ODERNN, GRUWithGaps, VectorField
+from node_tutorial.models import MLP, ODERNN, GRUWithGaps, NeuralODE, VectorField, clocks
 
 f64 = {"dtype": torch.float64}
 
@@ -208,6 +209,20 @@ def test_a_plain_recurrent_cell_can_be_chosen():
             ValueError,
             r"mask must have the shape of x, \(3, 4, 2\), got \(3, 4\)",
         ),
+        ({"t": [0.0, 1.0, 2.0, 3.0]}, TypeError, "t must be a tensor, got list.*as_tensor"),
+        ({"x": torch.zeros(3, 4, 2).numpy()}, TypeError, "x must be a tensor, got ndarray"),
+        (
+            {"mask": torch.ones(3, 4, 2).bool().numpy()},
+            TypeError,
+            "mask must be a tensor, got ndarray",
+        ),
+        ({"x": torch.zeros(3, 4, 3)}, ValueError, "x must have 2 entries at each time.*4, 3"),
+        ({"x": torch.zeros(3, 0, 2), "t": torch.zeros(0)}, ValueError, "one time or more"),
+        ({"x": torch.full((3, 4, 2), torch.nan)}, ValueError, "x holds NaN.*mask=~x.isnan"),
+        *(
+            ({"given": given}, ValueError, "given must be an integer from 0 to 4")
+            for given in (-1, 5, 99, 2.5, True)
+        ),
     ],
 )
 def test_what_is_no_series_is_refused(change, error, message):
@@ -219,3 +234,46 @@ def test_what_is_no_series_is_refused(change, error, message):
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match="unknown method 'dopri6'"):
         ODERNN(2, 5, method="dopri6")
+
+
+class NoDouble(TorchDispatchMode):
+    """Stands in for Apple's GPUs: refuses every float64 tensor of one or more dimensions."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.dtype == torch.float64 and made.dim():
+            raise TypeError("this device has no float64")
+        return made
+
+
+def test_without_double_precision_on_the_device_an_ode_rnn_reads_series():
+    model = ODERNN(2, 5)
+    t, x = torch.rand(3, 4).sort().values, torch.randn(3, 4, 2)
+    expected = model(t, x)
+    with NoDouble():
+        found = model(t, x)
+    assert torch.equal(expected.state, found.state)
+
+
+def test_without_double_precision_on_the_device_rows_have_clocks_in_the_one_it_has(monkeypatch):
+    seen = []
+    solved = clocks.solve
+
+    def watched(func, y0, t, **options):
+        seen.append(t)
+        return solved(func, y0, t.double(), **options)
+
+    monkeypatch.setattr(clocks, "solve", watched)
+    ode = NeuralODE(VectorField(MLP(2, 8, 2)), rtol=1e-6, atol=1e-6)
+    t = torch.tensor([[0.0, 1.0], [0.5, 2.0]])  # the first row begins at t0, the other after it
+    expected = clocks.states_at(ode, torch.ones(2, 2), t, 0.0)
+    monkeypatch.setattr(torch.Tensor, "double", no_double)
+    monkeypatch.setattr(clocks, "solve", lambda *args, **options: seen.append(args[2]) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        clocks.states_at(ode, torch.ones(2, 2), t, 0.0)
+    assert [grid.dtype for grid in seen] == [torch.float64, torch.float32]
+    assert (seen[1].diff(dim=1) > 0).all() and expected.isfinite().all()
+
+
+def no_double(tensor):
+    raise TypeError("this device has no float64")

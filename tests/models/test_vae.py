@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
+from node_tutorial.data import digits
 from node_tutorial.models import VAE, Autoencoder, gaussian_kl, reparameterize
 from node_tutorial.models.vae import Posterior
 
@@ -173,3 +174,28 @@ def test_an_autoencoder_with_enough_room_learns_to_copy():
 def test_what_cannot_be_right_is_refused(keywords, message):
     with pytest.raises(ValueError, match=message):
         VAE(4, 2, **keywords)
+
+
+def test_a_bernoulli_refuses_pixels_outside_of_0_and_1():
+    model = VAE(64, 2)
+    x = digits().images.flatten(1)[:20]  # normalized: mean 0, standard deviation 1
+    for pixels in (
+        x,
+        255 * x.clamp(0, 1),
+        x.clamp(0, 1).index_fill(0, torch.tensor([3]), math.nan),
+    ):
+        with pytest.raises(ValueError, match=r"x must be in \[0, 1\].*digits\(normalize=False\)"):
+            model.loss(pixels)
+    with pytest.raises(ValueError, match="likelihood='gaussian'"):
+        model.log_prob(x, torch.zeros(20, 2))
+    assert model.loss(digits(normalize=False).images.flatten(1)[:20]).isfinite()
+    assert VAE(64, 2, likelihood="gaussian").loss(x).isfinite()
+
+
+def test_a_mean_over_nothing_is_refused():
+    for draws in (0, -1, 2.0, True):
+        with pytest.raises(ValueError, match="draws must be an integer of 1 or more"):
+            VAE(64, 2).elbo(torch.zeros(5, 64), draws=draws)
+    for model in (VAE(64, 2), Autoencoder(64, 2)):
+        with pytest.raises(ValueError, match=r"at least one row, got shape \(0, 64\)"):
+            model.loss(torch.zeros(0, 64))

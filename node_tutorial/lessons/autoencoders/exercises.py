@@ -323,8 +323,8 @@ register(
             "over the images.",
         ],
         otherwise=(
-            "Minus the ELBO in nats per image: sums over pixels and over latents, "
-            "one mean over images."
+            "Try one image, then the same image twice: the loss is to be the same. "
+            "Then compare each of its two terms with a sum by hand."
         ),
         meaning=(
             "A mean over pixels instead of a sum is a beta of 64 in disguise. You saw what beta = "

@@ -73,7 +73,6 @@ register(
             "The trace is the same in every basis; so what holds for a diagonal A holds for all.",
         ],
         otherwise="Compare with `torch.linalg.slogdet(torch.linalg.matrix_exp(T * A)).logabsdet`.",
-        rtol=1e-6,
         meaning=(
             "det exp(T A) = exp(T tr A). No determinant had to be computed: D entries instead of "
             "D**3 operations. A rotation has the trace 0, and keeps every volume."
@@ -227,7 +226,6 @@ register(
             "Estimate them: `e = torch.randn(100_000, len(A)).double()`, "
             "then `((e @ A) * e).sum(1).var()`."
         ),
-        rtol=1e-6,
         meaning=(
             "Signs are never worse, and exact for a diagonal Jacobian. "
             "P probes divide the variance by P."
@@ -282,8 +280,8 @@ register(
             "Below -3 it is no chance any more.",
         ],
         otherwise=(
-            "The bound is the entropy, in nats; "
-            "below it by more than about three standard errors is impossible."
+            "What can the mean of -log q not fall below, whatever q is? "
+            "And how far below it may an estimate fall by chance?"
         ),
         meaning=(
             "Two cannot be densities. "

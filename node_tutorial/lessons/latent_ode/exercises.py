@@ -233,7 +233,10 @@ register(
             "`odeint(lambda s, y: rate(s), torch.zeros((), dtype=torch.float64), "
             "torch.tensor([0.0, end]))[-1]`",
         ],
-        otherwise="log p = sum of log rate(t_i) minus the integral of the rate from 0 to end.",
+        otherwise=(
+            "Try what you can do by hand: a constant rate, and no event at all. "
+            "What is the chance of that?"
+        ),
         meaning=(
             "The solver finds the integral at the accuracy that you ask for. In a latent ODE "
             "the rate depends on z, and the integral is one more entry of the same state: "

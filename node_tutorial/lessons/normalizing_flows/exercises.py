@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...course.answers import array, function
+from ...course.answers import WrongKind, array, function
 from ...course.exercises import Exercise, Mistake, register
 
 Net = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -124,7 +124,8 @@ register(
             "For negative w.u it is least where the tanh is steepest.",
         ],
         otherwise=(
-            "Find the least slope of a + (w.u) tanh(c (a + b)), and ask that it is not negative."
+            "Draw the layer along w, as a function of one number, for c = 1 and for yours. "
+            "It must never fall."
         ),
         meaning=(
             "In general w.u times the largest slope must be at least -1. "
@@ -136,7 +137,16 @@ register(
 
 
 def _net(x1: Tensor) -> tuple[Tensor, Tensor]:
-    """s and r of a coupling."""
+    """s and r of a coupling.
+
+    Raises:
+        WrongKind: unless x1 is (N, 1), the shape that a net takes.
+    """
+    if x1.dim() != 2 or x1.shape[1] != 1:
+        raise WrongKind(
+            f"`net` takes the first coordinates as (N, 1), got shape {tuple(x1.shape)}; "
+            "`y[:, :1]` keeps the dimension that `y[:, 0]` drops."
+        )
     return torch.sin(3 * x1), x1.square() - 1
 
 
