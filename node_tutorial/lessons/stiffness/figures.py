@@ -128,7 +128,10 @@ def border_figure(
         eigenvalues, h = spectra(f, solution)
         product = -h * eigenvalues.real.amin(dim=1) / boundary
         starts = step_ends(solution)[:-1] / scale
-        (line,) = bottom.plot(starts, product, ".-", color=color, linewidth=0.6, markersize=3)
+        style = {"color": color, "linewidth": 0.6, "markersize": 3}
+        (line,) = bottom.plot(
+            starts[:-1], product[:-1], ".-", **style
+        )  # the last step is cut short
         label_line(line, label)
     return fig
 
@@ -137,7 +140,7 @@ def creep_figure(solutions: Mapping[str, Solution], exact: Exact) -> Picture:
     """x over time, and the step sizes of recorded solutions {label: solution}."""
     fig, (left, right) = figure(ncols=2, size=(8.6, 3.2), width_ratios=[2, 3])
     end = max(float(solution.t[-1]) for solution in solutions.values())
-    right.set(xlabel="t", ylabel="step size h", xlim=(0, end), ylim=(5e-5, 8))
+    right.set(xlabel="t", ylabel="step size h", xlim=(0, end), ylim=(1e-3, 8))
     for (label, solution), color in zip(solutions.items(), (SKY, BLUE, GREEN)):
         ends = step_ends(solution)[:-1]  # the last step is cut short
         y: Any = solution(ends)
