@@ -154,11 +154,11 @@ def test_a_solver_limited_by_stability_flutters_at_the_boundary_and_pi_flutters_
     assert len(h) == runs[0].stats.accepted
 
 
-def test_the_kinetic_energy_of_a_decay():
-    run = solve(lambda t, y: -y, times(1.0), times(0.0, 1.0), method="dopri8", record=True,
-                options={"max_step": 0.01})  # fmt: skip
-    energy = figures.kinetic_energy(lambda t, y: -y, run)
-    assert energy == pytest.approx((1 - np.exp(-2)) / 2, rel=1e-4)
+def test_the_kinetic_energy_and_the_jacobian_of_a_decay():
+    energy, jacobian = figures.energy_and_jacobian(
+        lambda t, y: -3 * y, times(1.0, 0.0), times(0.0, 1.0)
+    )
+    assert energy == pytest.approx(9 * (1 - np.exp(-6)) / 6, rel=0.01) and jacobian == 3.0
 
 
 # -- exercises: right answers in other forms, and wrong ones ---------------------------------------

@@ -106,6 +106,15 @@ def kinetic_energy(f: Field, solution: Solution) -> float:
     return float(torch.trapezoid(speeds, ends))
 
 
+def energy_and_jacobian(f: Field, y0: Tensor, t: Tensor) -> tuple[float, float]:
+    """The kinetic energy of the solution from y0 (D,) over t (2,), and the size of df/dy at y0 (the
+    spectral norm).
+    """
+    solution = solve(f, y0, t, rtol=1e-9, atol=1e-12, record=True)
+    jacobian = torch.linalg.matrix_norm(jacrev(f, argnums=1)(t[0], y0), 2)
+    return kinetic_energy(f, solution), float(jacobian)
+
+
 def border_figure(
     f: Field, runs: Mapping[str, Solution], exact: Exact, boundary: float, scale: float
 ) -> Picture:
