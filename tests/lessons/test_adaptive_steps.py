@@ -1,19 +1,34 @@
 """Lesson 03: the explorable solves as `solve` does, bounces, what a step does inside, figures."""
 
+import inspect
+import json
 import math
+import re
+from fractions import Fraction
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from node_tutorial import solve
-from node_tutorial.data.systems import oscillator, oscillator_exact, van_der_pol, van_der_pol_exact
-from node_tutorial.lessons.adaptive_steps import adaptive_solve, bouncing_ball, figures
-from node_tutorial.plotting import text_problems
+from node_tutorial import METHODS, Tableau, exercises, register_method, solve
+from node_tutorial.data.systems import oscillator, oscillator_exact, van_der_pol
+from node_tutorial.lessons.adaptive_steps import (
+    adaptive_loop,
+    adaptive_solve,
+    bouncing_ball,
+    figures,
+)
+from node_tutorial.solvers.integrate import march
 
 float64 = torch.float64
 
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_adaptive_steps.ipynb"
+TEXT = "\n".join(
+    "".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
+)
 
 START = torch.tensor([1.0, 0.0], dtype=float64)
 
@@ -72,40 +87,126 @@ def test_local_errors_are_of_order_p_plus_one():
 
 
 def test_inside_a_step_the_cubic_is_worse_and_at_its_end_nothing_differs(turned):
-    _, cubic, own = figures.inside_steps(turned, rotation, n=8)
-    assert cubic.max() > 3 * own.max()
-    assert torch.allclose(cubic[7::8], own[7::8], rtol=0, atol=1e-14)
+    errors = figures.inside_steps(turned, oscillator, rotation, n=8)
+    assert errors.t.shape == errors.cubic.shape == (turned.stats.accepted, 8)
+    assert errors.cubic.max() > 3 * errors.own.max()
+    assert torch.allclose(errors.cubic[:, -1], errors.own[:, -1], rtol=0, atol=1e-14)
 
 
-def test_the_shown_source_is_the_loop():
-    from node_tutorial.solvers.integrate import march
-
-    shown = figures.source_of(march, "while stop:").data
-    assert (
-        shown.startswith("```python\nwhile stop:\n    # Propose")
-        and "# Move." in shown
-        and shown.endswith("```")
+def test_the_loop_that_is_played_is_the_packages():
+    pair = Tableau(
+        "heun_euler", order=2, c=(0, 1), a=((), (1,)), b=(1 / 2, 1 / 2), error=(-1 / 2, 1 / 2)
+    )
+    y0 = torch.tensor([2.0, 0.0], dtype=float64)
+    t = torch.tensor([0.0, 5.0], dtype=float64)
+    settings = {"rtol": 1e-2, "atol": 1e-2, "options": {"first_step": 0.1}, "record": True}
+    if pair.name not in METHODS:
+        register_method(pair)
+    solution = solve(partial(van_der_pol, mu=2.0), y0, t, method="heun_euler", **settings)
+    played = adaptive_loop.attempts(0.01, 0.9)
+    assert torch.allclose(
+        torch.tensor([(a.t, a.h, a.ratio, a.accepted) for a in played], dtype=float64),
+        torch.tensor(solution.steps, dtype=float64),
     )
 
 
-def test_figures_are_readable(turned):
-    h, tols = 2.0 ** -torch.arange(1, 6).double(), [1e-3, 1e-5, 1e-7]
-    exact = van_der_pol_exact(8)
-    t = torch.linspace(0, 20, 41, dtype=float64)
-    steps = [step._asdict() for step in turned.steps]
-    drawn = [
-        figures.step_anatomy(oscillator, t, exact(t), exact, "rk4")[0],
-        figures.rug_figure(steps, t, exact(t)[:, 0]),
-        figures.estimate_figure(h, h**2, h**3, 0.9 * h**2),
-        figures.cost_figure(tols, {"bosh3": [100, 400, 1600], "dopri5": [90, 200, 500]}),
-        figures.tolerance_figure(tols, {"expanding": [1.0, 1e-2, 1e-4], "contracting": tols}),
-        figures.dense_output_figure(turned, rotation)[0],
-        figures.error_cost_figure(
-            [10.0**-k for k in range(1, 10)], range(20, 200, 20), 10.0 ** -torch.arange(9.0)
-        ),
-        figures.time_figure([10, 20], [1.0, 2.0]),
-        figures.creep_figure({"I": turned, "PI": turned}),
+def test_each_frame_adds_an_attempt_until_there_are_no_more():
+    data = [adaptive_loop.compute(frame, 0.1, 0.9) for frame in (0, 10, 79)]
+    assert [len(d.attempts) for d in data] == [1, 11, data[0].total]
+    assert "rejected" in adaptive_loop.describe(adaptive_loop.compute(20, 0.01, 0.9))
+
+
+def test_a_rejected_step_needs_a_safety_factor():
+    rejected = [
+        sum(not a.accepted for a in adaptive_loop.attempts(0.01, safety))
+        for safety in (0.7, 0.8, 0.9, 1.0)
     ]
-    for fig in drawn:
-        fig.png()
-        assert not text_problems(fig)
+    assert rejected == sorted(rejected) and rejected[-1] > 5 * rejected[-2]
+
+
+def test_the_quoted_loop_is_the_packages():
+    [quoted] = re.findall(r"```python\n(while stop:.*?)```", TEXT, re.DOTALL)
+    source = inspect.getsource(march)
+    place = 0
+    for line in quoted.splitlines():
+        code = line.partition("  #")[0].strip()
+        if code and code != "...":
+            place = source.find(code, place)  # in this order
+            assert place >= 0, code
+
+
+# -- exercises: right answers in other forms, and wrong ones ---------------------------------------
+
+
+def said(id, answer):
+    return exercises.find(id).assess(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (1, -3, 2),
+        [Fraction(-1, 9), Fraction(1, 3), Fraction(-2, 9)],
+        torch.tensor([2 / 9, -2 / 3, 4 / 9], dtype=torch.float32),
+        np.array([2 / 9, 1 / 3, 4 / 9]) - np.array([1 / 4, 1 / 4, 1 / 2]),  # of order 2 as well
+        (0.2222, -0.6667, 0.4444),
+    ],
+)
+def test_every_difference_to_an_answer_of_order_2_is_an_estimate(answer):
+    assert said("03.1", answer).state == "correct"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (1.0, -1.0, 0.0),  # sum zero, but not of weight times c
+        (3.0, -3.0, 2.0),  # weight times c zero, but not the sum
+        (2 / 9, 1 / 3, -5 / 9),
+        (0.0, 0.0, float("nan")),
+        (1e-12, -3e-12, 2e-12),
+    ],
+)
+def test_no_other_weights_are_an_estimate(answer):
+    assert said("03.1", answer).state == "not yet"
+
+
+def test_ralstons_method_becomes_adaptive_by_the_estimate():
+    error = exercises.find("03.1").reference()
+    pair = Tableau(
+        "ralston_adaptive",
+        order=3,
+        c=(0, 1 / 2, 3 / 4),
+        a=((), (1 / 2,), (0, 3 / 4)),
+        b=(2 / 9, 1 / 3, 4 / 9),
+        error=tuple(error),
+    )
+    if pair.name not in METHODS:
+        register_method(pair)
+    t = torch.tensor([0.0, 6.0], dtype=float64)
+    costs = []
+    for tol in (1e-4, 1e-7):
+        solution = solve(oscillator, START, t, rtol=tol, atol=tol, method=pair.name)
+        costs.append(solution.stats.accepted)
+        assert (solution.y[-1] - rotation(t[-1])).abs().max() < 20 * tol
+    assert math.log(costs[1] / costs[0], 1000) == pytest.approx(1 / 3, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("id", "right", "wrong"),
+    [
+        (
+            "03.2",
+            [-0.178, np.float32(-0.1775), torch.tensor([-0.1778])],
+            [0.178, -5.2, -0.2, -0.33],
+        ),
+        ("03.3", [1e-8, np.float32(1e-8), torch.tensor(1e-8)], [1e-4, 1e-7, 1e-9, 2e-8]),
+        (
+            "03.4",
+            [1.327, np.float32(1.3267), torch.tensor([1.3267])],
+            [0.64, 0.3, 0.51, 1.31, -1.3],
+        ),
+    ],
+)
+def test_numbers_are_taken_in_any_form_and_wrong_ones_are_not(id, right, wrong):
+    assert {said(id, answer).state for answer in right} == {"correct"}
+    assert {said(id, answer).state for answer in wrong} == {"not yet"}

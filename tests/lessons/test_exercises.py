@@ -338,14 +338,6 @@ def test_an_order_may_be_measured_in_any_norm():
         assert state("01.4", observed_order) == "correct", norm
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.5, 10), (0.2, 5), (0.1, 10), (0.2, 20)])
-def test_a_controllers_limits_are_the_ones_that_were_asked_for(low, high):
-    def next_step(ratio, h, order):
-        return ratio <= 1, h * max(low, min(high, 0.9 * max(ratio, 1e-100) ** (-1 / order)))
-
-    assert state("03.1", next_step) == "not yet"
-
-
 def test_a_training_loop_without_bugs_finds_the_truth_with_any_optimizer_and_solver():
     def recover(t, x):
         theta = torch.zeros((), dtype=x.dtype, requires_grad=True)

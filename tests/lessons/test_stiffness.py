@@ -6,19 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from node_tutorial import SolveError, solve
+from node_tutorial import SolveError, exercises, odeint, solve
 from node_tutorial.data.systems import (
     decay_to_cosine,
     decay_to_cosine_exact,
     robertson,
     van_der_pol,
-    van_der_pol_exact,
 )
 from node_tutorial.lessons.stiffness import crossover, figures, stiff_decay
-from node_tutorial.plotting import text_problems
+from node_tutorial.plotting import blank
 
 float64 = torch.float64
-START = torch.tensor([1.0, 0.0, 0.0], dtype=float64)
 
 
 def times(*t):
@@ -39,11 +37,28 @@ def test_the_explorable_steps_as_the_package_does(name):
 
 
 def test_a_disturbance_grows_beyond_the_boundary_and_dies_out_far_left_of_it():
-    beyond = stiff_decay.compute(lam=50.0, h=0.05, method="Euler")
+    beyond = stiff_decay.compute(rate=50.0, h=0.05, method="Euler")
     assert beyond.R == pytest.approx(-1.5) and beyond.error > 1e3
     assert "grows, changing its sign" in stiff_decay.describe(beyond)
-    far = stiff_decay.compute(lam=1000.0, h=0.5, method="Radau IIA")
+    far = stiff_decay.compute(rate=1000.0, h=0.5, method="Radau IIA")
     assert abs(far.R) < 0.01 and far.error < 1e-3 and "dies out" in stiff_decay.describe(far)
+
+
+def test_an_error_that_grows_is_reported_as_it_is():
+    t = torch.linspace(0, 3, 61, dtype=float64)
+    y = odeint(pulled(50.0), times(0.0), t, method="euler")[-1, 0]
+    error = abs(float(y) - decay_to_cosine_exact(3.0, 50.0))
+    data = stiff_decay.compute(rate=50.0, h=0.05, method="Euler")
+    assert error > 1e10 and data.error == pytest.approx(error, rel=1e-6) and not data.diverged
+    assert "off by 3.7e+10" in stiff_decay.describe(data)
+    fig = blank((8.6, 3.9))
+    stiff_decay.draw(fig, data)
+    assert "error at the end 3.7e+10" in fig.axes[1].get_title(loc="left")
+
+
+def test_a_state_that_overflows_has_diverged():
+    data = stiff_decay.compute(rate=1000.0, h=0.01, method="RK4")
+    assert data.diverged and "over 1e308" in stiff_decay.describe(data)
 
 
 def test_the_crossover_counts_as_solve_does():
@@ -116,41 +131,141 @@ def test_messages_are_read_in_short(f, y0, settings, said):
     assert figures.reading(failure.value).startswith(said)
 
 
-def test_decay_figures_report_sizes_and_late_errors():
+def test_sizes_and_late_errors_of_decays():
     t = torch.linspace(0, 1.5, 4, dtype=float64)
     exact = torch.from_numpy(decay_to_cosine_exact(t.numpy(), 50.0)).unsqueeze(1)
     runs = {"exact": (t, exact), "off": (t, exact + times(9, 0, 0, 0.5)[:, None])}
-    _, largest, late = figures.decay_figure(runs, 50.0)
-    assert largest == pytest.approx([float(exact.max()), 9.0]) and late == pytest.approx([0, 0.5])
+    assert figures.largest_sizes(runs) == pytest.approx([float(exact.max()), 9.0])
+    assert figures.late_errors(runs, 50.0) == pytest.approx([0, 0.5])
 
 
-def test_figures_are_readable():
-    f = partial(van_der_pol, mu=5.0)
-    y0 = times(2.0, 0.0)
-    exact = van_der_pol_exact(5.0)
-    runs = {
-        f"tolerance {tol:.0e}": solve(f, y0, times(0, 10), rtol=tol, atol=tol, record=True)
-        for tol in (1e-3, 1e-5)
-    }
-    settings = {"rtol": 1e-3, "atol": 1e-9, "method": "kvaerno5", "record": True}
-    reaction = solve(robertson, START, times(0, 0.3), **settings)
-    t = torch.linspace(0, 1.5, 31, dtype=float64)
-    phase, steps, time = figures.phase_figure(runs["tolerance 1e-03"], f, 0.5, 3.3)
-    border, shares = figures.border_figure(f, runs, exact, 3.3, 5.0)
-    assert 0 <= steps <= 1 and 0 <= time <= 1 and len(shares) == 2
-    panels = {"36 steps, h = 0.0417": (t, torch.cos(t)[:, None]), "trbdf2": (t, 0 * t[:, None])}
-    creeping = {"dopri5": runs["tolerance 1e-03"], "kvaerno5": runs["tolerance 1e-05"]}
-    plateaus = ("dopri5, rtol 1e-02: 209 steps", "kvaerno5, rtol 1e-02: 16 steps")
-    costs = {"dopri5": [20, 90, 3000], "kvaerno5": [40, 150, 200]}
-    drawn = [
-        figures.decay_figure(panels, 50.0)[0],
-        border,
-        figures.creep_figure(creeping, exact),
-        phase,
-        figures.reaction_figure(reaction),
-        figures.plateau_figure(dict.fromkeys(plateaus, reaction)),
-        figures.speed_figure([1, 16, 1024], costs),
+def test_a_solver_limited_by_stability_flutters_at_the_boundary_and_pi_flutters_less():
+    f = pulled(1000.0)
+    start = times(1.0)
+    runs = [
+        solve(f, start, times(0.0, 1.0), rtol=1e-3, atol=1e-3, options=options, record=True)
+        for options in ({}, {"controller": "PI"})
     ]
-    for fig in drawn:
-        fig.png()
-        assert not text_problems(fig)
+    assert all(figures.share_at_boundary(f, run, 3.307) > 0.8 for run in runs)
+    assert 1 <= figures.flutter(runs[1]) < figures.flutter(runs[0])
+    longer, h = figures.too_long_for_explicit(f, runs[0], 1.5 * 3.307)
+    long, _ = figures.too_long_for_explicit(f, runs[0], 0.5 * 3.307)
+    assert longer.double().mean() < 0.1 and long.double().mean() > 0.9
+    assert len(h) == runs[0].stats.accepted
+
+
+def test_the_kinetic_energy_and_the_jacobian_of_a_decay():
+    energy, jacobian = figures.energy_and_jacobian(
+        lambda t, y: -3 * y, times(1.0, 0.0), times(0.0, 1.0)
+    )
+    assert energy == pytest.approx(9 * (1 - np.exp(-6)) / 6, rel=0.01) and jacobian == 3.0
+
+
+# -- exercises: right answers in other forms, and wrong ones ---------------------------------------
+
+
+def said(id, answer):
+    return exercises.find(id).assess(answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (100 / 2900, "correct"),
+        (np.float32(1 / 29), "correct"),
+        (torch.tensor([0.0345]), "correct"),
+        (0.0343, "correct"),
+        (0.04, "not yet"),
+        (0.0371, "not yet"),
+        (0.0172, "not yet"),
+        (0.0557, "not yet"),
+        (-0.0345, "not yet"),
+        (float("inf"), "not yet"),
+    ],
+)
+def test_the_longest_step_of_a_turning_decay(answer, state):
+    assert said("04.1", answer).state == state
+
+
+def by_inverse(A, y, h):
+    eye = np.eye(2)
+    A = np.asarray(A)
+    return np.linalg.inv(eye - h / 2 * A) @ (eye + h / 2 * A) @ np.asarray(y)
+
+
+def in_float32(A, y, h):
+    A = A.float()
+    eye = torch.eye(2)
+    return torch.linalg.solve(eye - h / 2 * A, (eye + h / 2 * A) @ y.float())
+
+
+def by_increment(A, y, h):
+    eye = torch.eye(len(y), dtype=y.dtype)
+    return (y + torch.linalg.solve(eye - h / 2 * A, h * A @ y)).tolist()
+
+
+def by_the_package(A, y, h):
+    t = torch.tensor([0.0, h], dtype=y.dtype)
+    return odeint(lambda t, y: A @ y, y, t, method="trapezoid", rtol=1e-9, atol=1e-12)[-1]
+
+
+@pytest.mark.parametrize("step", [by_inverse, in_float32, by_increment, by_the_package])
+def test_a_trapezoid_step_may_be_written_in_many_ways(step):
+    assert said("04.2", step).state == "correct"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda A, y, h: torch.linalg.matrix_exp(h * A) @ y,
+        lambda A, y, h: torch.linalg.solve(torch.eye(2).double() - h / 2 * A, y),
+        lambda A, y, h: y + h * A @ y,
+    ],
+)
+def test_another_step_is_not_the_trapezoid_rules(step):
+    assert said("04.2", step).state == "not yet"
+
+
+def test_a_bracket_may_be_a_list_an_array_or_a_tensor():
+    low, high = exercises.find("04.3").reference()
+    for pair in ([low, high], np.array([low, high]), torch.tensor([low, high])):
+        assert said("04.3", pair).state == "correct"
+    for wrong in ((high, low), (2.0, 2.5), (50.0, 60.0)):
+        assert said("04.3", wrong).state == "not yet"
+
+
+LOOSE = {"rtol": 1e-3, "atol": 1e-3}
+CURES = {
+    "fail": LOOSE,
+    "method": {**LOOSE, "method": "kvaerno5"},
+    "tolerances": {**LOOSE, "atol": 1e-8},
+    "steps": {**LOOSE, "options": {"max_step": 1e-3}},
+}
+
+
+@pytest.mark.parametrize(
+    ("way", "change"),
+    [
+        ("tolerances", {"atol": times(1e-3, 1e-9, 1e-3)}),
+        ("tolerances", {"rtol": times(1e-6, 1e-6, 1e-6), "atol": times(1e-9, 1e-9, 1e-9)}),
+        ("method", {"method": "trbdf2"}),
+        ("steps", {"options": {"max_step": torch.tensor(1e-3)}}),
+    ],
+)
+def test_a_cure_may_hold_tensors(way, change):
+    feedback = said("04.4", lambda asked: {**CURES[asked], **(change if asked == way else {})})
+    assert feedback.state == "correct", feedback.message
+
+
+@pytest.mark.parametrize(
+    ("way", "change"),
+    [
+        ("tolerances", {"atol": times(1e-3, 1e-3, 1e-3)}),
+        ("method", {"method": "tsit5"}),
+        ("steps", {"options": {"min_step": 1e-3}}),
+        ("steps", {"options": {"max_step": 1e-3}, "atol": times(1e-9, 1e-9, 1e-9)}),
+    ],
+)
+def test_what_does_not_cure_or_changes_two_things_is_refused(way, change):
+    feedback = said("04.4", lambda asked: {**CURES[asked], **(change if asked == way else {})})
+    assert feedback.state == "not yet", feedback.message

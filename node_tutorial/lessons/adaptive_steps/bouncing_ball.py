@@ -12,7 +12,7 @@ from torch import Tensor
 from ... import odeint_event
 from ...course.controls import int_slider, log_slider, slider
 from ...course.explorables import explorable
-from ...plotting import BLUE, VERMILLION, exact_line
+from ...plotting import BLUE, VERMILLION, exact_line, label_line
 
 _GRAVITY = 9.81
 _HEIGHT = 1.0
@@ -130,11 +130,14 @@ def draw(fig: Figure, data: Bounces) -> None:
     end = float(data.exact[0][-1])
     left.set(xlim=(0, 1.05 * end), ylim=(-0.03, 1.05), xlabel="t", ylabel="height y")
     n = range(1, data.bounces + 1)
-    right.semilogy(n, data.watch_errors, "o-", color=VERMILLION, markersize=4)
-    right.semilogy(n, data.event_errors, "o-", color=BLUE, markersize=4)
-    right.text(12.3, 1e-5, "looking", color=VERMILLION, ha="right")
-    right.text(12.3, 1e-15, "events", color=BLUE, ha="right")
-    right.set(xlim=(0.5, 12.5), ylim=(3e-18, 30), xlabel="bounce", ylabel="error of its time")
+    right.set(xlim=(0.5, 12.5), ylim=(3e-18, 30), xlabel="bounce", ylabel="error of the time (s)")
+    side = "left" if data.bounces < 5 else "right"  # of the last bounce, where a label has room
+    for errors, text, color in (
+        (data.watch_errors, "looking", VERMILLION),
+        (data.event_errors, "events", BLUE),
+    ):
+        (line,) = right.semilogy(n, errors, "o-", color=color, markersize=4)
+        label_line(line, text, dx=0, dy=11, ha=side)
     left.set_title(
         f"restitution {data.restitution:.2f}, {data.bounces} bounces (dashed: exact)\n"
         f"looking every {data.h:.1e} s; events (dots): NFE {data.nfe}"

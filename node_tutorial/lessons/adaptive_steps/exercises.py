@@ -1,134 +1,93 @@
 """Exercises of lesson 03. The solutions are shown to learners, and written as they would write."""
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 import torch
 
 from ... import odeint_event, solve
-from ...course.answers import array, function, number
+from ...course.answers import array, number
 from ...course.exercises import Exercise, Mistake, register
 from ...data.systems import pendulum
 from ...plotting import fitted_slope
 
+# ---- 03.1 An estimate for a method that has none -------------------------------------------------
 
-def next_step(ratio, h, order):
-    accept = ratio <= 1
-    factor = 0.9 * ratio ** (-1 / order) if ratio > 0 else 10.0
-    return accept, h * min(10.0, max(0.2, factor))
+_C = np.array([0, 1 / 2, 3 / 4])  # the times of Ralston's stages
+_CLOSE = 1e-3  # relative to the largest weight
 
 
-def _rule_problem(rule: Callable) -> str | None:
-    """What a controller's rule does wrong, or None."""
+def error_weights():
+    ralston = np.array([2 / 9, 1 / 3, 4 / 9])
+    midpoint = np.array([0, 1, 0])  # its two stages are the first two of Ralston's
+    return ralston - midpoint
 
-    def decide(ratio: float, h: float = 0.1, order: int = 5) -> tuple[bool, float]:
-        accept, h_next = rule(ratio, h, order)
-        return bool(accept), float(h_next)
 
-    for ratio in (0.3, 1.0, 1.0001, 7.0, 1e9):
-        if decide(ratio)[0] != (ratio <= 1):
-            return f"With ratio = {ratio:g} the answer to 'accept?' is the wrong one."
-        if ratio > 1 and decide(ratio)[1] >= 0.1:
-            return "After a rejected step the next one must be shorter."
-    for order in (2, 3, 5, 8):
-        if not math.isclose(decide(0.9**order, order=order)[1], 0.1, rel_tol=1e-9):
-            return (
-                f"With order = {order} and ratio = 0.9**order the two factors should cancel and h "
-                "stay what it is: look at the safety factor and at the exponent."
-            )
-        _, long = decide(0.2, order=order)
-        _, short = decide(0.2 * 2.0**order, order=order)
-        if not math.isclose(long, 2 * short, rel_tol=1e-9):
-            return (
-                "An error 2**order times as large should halve h; "
-                f"with order = {order} it does not."
-            )
-    _, shortest = decide(1e12)
-    _, longest = decide(1e-60)
-    if not np.allclose([shortest, longest], [0.02, 1.0], rtol=1e-9, atol=0):
-        return "The next step may be at most 10 times, and at least 0.2 times, as long as this one."
-    if decide(0.0) != (True, longest):
-        return (
-            "An error of exactly zero is accepted, and the step grows as far as the limit allows."
-        )
-    if not math.isclose(decide(0.5, h=-0.1)[1], -decide(0.5)[1], rel_tol=1e-9):
-        return "Time may run backward: with h < 0 the next h must be negative too."
+_NOTHING = "Two equal answers differ by nothing: such an estimate accepts every step."
+_SUM = (
+    "An estimate is the *difference* of two answers. "
+    "The weights of each sum to 1; what is the sum of their differences?"
+)
+_LOW = (
+    "Your second answer has order 1 only, so that the estimate shrinks like h**2: it would judge "
+    "an answer of order 3 by one of Euler's kind. Which condition makes the order 2?"
+)
+
+
+def _weights_problem(e: np.ndarray) -> str | None:
+    size = np.abs(e).max()
+    if not np.isfinite(size):
+        return "The weights must be finite numbers."
+    if size < 1e-9:
+        return _NOTHING
+    if abs(e.sum()) > _CLOSE * size:
+        return _SUM
+    if abs(e @ _C) > _CLOSE * size:
+        return _LOW
     return None
-
-
-def _rule(
-    factor: Callable[[float, int], float],
-    accept: Callable[[float], bool] = lambda ratio: ratio <= 1,
-) -> Callable[[float, float, int], tuple[bool, float]]:
-    """A rule like `next_step` with another factor, or another verdict."""
-    return lambda ratio, h, order: (accept(ratio), h * min(10.0, max(0.2, factor(ratio, order))))
 
 
 register(
     Exercise(
         "03.1",
-        "The controller's rule",
-        kind=function(
-            (0.5, 0.1, 5),
-            (3.0, 0.1, 5),
-            (0.04, 0.2, 2),
-            (1e-9, 0.1, 2),
-            (1e9, 0.1, 2),
-            returns=array((2,), wanted="a pair (accept, h_next)"),
-        ),
-        solution=next_step,
-        check=_rule_problem,
+        "An estimate for a method that has none",
+        kind=array((3,), wanted="three numbers, the weights of the stages in the estimate"),
+        solution=error_weights,
+        check=_weights_problem,
         mistakes=[
+            Mistake("the second method itself", (0.0, 1.0, 0.0), _SUM),
+            Mistake("against Euler", np.array([-7 / 9, 1 / 3, 4 / 9]), _LOW),
+            Mistake("against itself", (0.0, 0.0, 0.0), _NOTHING),
             Mistake(
-                "sign of the exponent",
-                _rule(lambda r, p: 0.9 * r ** (1 / p)),
-                "Your step grows when the error is too large. Look at the sign of the exponent.",
+                "Ralston's own weights",
+                np.array([2 / 9, 1 / 3, 4 / 9]),
+                "These are the weights of Ralston's method. From which other answer do you "
+                "subtract it?",
             ),
             Mistake(
-                "no safety factor",
-                _rule(lambda r, p: r ** (-1 / p)),
-                "Aiming at ratio = 1 exactly means that about every other step fails. "
-                "The safety factor is missing.",
-            ),
-            Mistake(
-                "order forgotten",
-                _rule(lambda r, p: 0.9 / r),
-                "You treat the error as proportional to h. It is proportional to h**order.",
-            ),
-            Mistake(
-                "one order too high",
-                _rule(lambda r, p: 0.9 * r ** (-1 / (p + 1))),
-                "In textbooks the exponent is -1 / (q + 1) with q the lower of the two orders. "
-                "Here `order` is the higher one, so the 1 is counted already.",
-            ),
-            Mistake(
-                "no limits",
-                lambda r, h, p: (r <= 1, h * 0.9 * r ** (-1 / p)),
-                "One lucky estimate makes your next step thousands of times longer. "
-                "Limit the factor on both sides.",
-            ),
-            Mistake(
-                "accept reversed",
-                _rule(lambda r, p: 0.9 * r ** (-1 / p), lambda r: r > 1),
-                "You keep the steps whose error is too large and discard the others.",
+                "a sum of both",
+                np.array([2 / 9, 4 / 3, 4 / 9]),
+                "You added the two methods. Their difference is the estimate.",
             ),
         ],
         hints=[
-            "Three lines: the verdict, the factor, the limited factor times h.",
-            "The error behaves like C * h**order. "
-            "Which factor brings the ratio from its value to 1?",
-            "Take the ratio to the power -1 / order, times 0.9; then min and max. "
-            "Treat ratio = 0 apart: zero has no negative power.",
+            "You need a second answer from the same three slopes. A method of lesson 02 uses two "
+            "of them.",
+            "Order 2 asks of the weights of the second answer: their sum is 1, and the sum of "
+            "weight times c is 1/2. Ralston's weights fulfill both. What must their difference "
+            "fulfill?",
+            "The slope at half the step is the midpoint rule's.",
         ],
-        otherwise="Compare your rule with the formulas of section 3.",
-        meaning="This is HNW I, (4.13), and `integral` in `solvers/control.py`, which adds "
-        "one thing: after a step with ratio < 1 it never shortens. Pass a function like yours to "
-        "a solve with `options={'controller': ...}`; it returns the factor instead of the next h.",
+        otherwise="Both sums must be zero: of the weights, and of weight times c.",
+        meaning="The sum of the weights is zero, and that of weight times c too: the two answers "
+        "agree up to h**2, and their difference shrinks like h**3. All right answers are multiples "
+        "of one another. As `error=...` of a `Tableau` yours makes Ralston's method adaptive.",
     )
 )
 
+
+# ---- 03.2 Cost against tolerance -----------------------------------------------------------------
 
 _TOLERANCES = tuple(10.0**-k for k in range(3, 11))
 
@@ -188,13 +147,16 @@ register(
             "Make a list, one entry for each tolerance.",
             "`fitted_slope(x, y)` from `node_tutorial.plotting` fits log y against log x.",
         ],
-        otherwise="Check the problem (y0 = (1, 0), "
-        "t from 0 to 20), dopri5 and atol = rtol; the tolerances are 1e-3, 1e-4, ..., 1e-10.",
+        otherwise="Check the problem (y0 = (1, 0), t from 0 to 20), dopri5 and atol = rtol; "
+        "the tolerances are 1e-3, 1e-4, ..., 1e-10.",
         meaning="A little flatter than -1/5: a rejected attempt costs as much as an accepted one, "
         "and at loose tolerances more attempts are rejected. "
         "Ten times the accuracy costs about half as much again.",
     )
 )
+
+
+# ---- 03.3 The tolerance that gives four digits ---------------------------------------------------
 
 
 def largest_tolerance():
@@ -245,6 +207,9 @@ register(
 )
 
 
+# ---- 03.4 Catch the ball -------------------------------------------------------------------------
+
+
 def time_of_impact():
     def fall(t, y):
         return torch.stack([y[1], torch.full_like(y[1], -9.81)])
@@ -289,8 +254,8 @@ register(
             "`odeint_event(f, y0, t0, event_fn=g)` stops where g(t, y) = 0; here g is the height.",
             "It returns the time and the states at start and event; the time is a tensor.",
         ],
-        otherwise="State (height, speed), start (2, "
-        "5), derivative (speed, -9.81), event: height = 0.",
+        otherwise="State (height, speed), start (2, 5), derivative (speed, -9.81), "
+        "event: height = 0.",
         meaning="It agrees with (v + sqrt(v**2 + 2 g y)) / g. "
         "With drag there is no such formula, and the code changes by one term.",
     )

@@ -18,16 +18,19 @@ from ...data.systems import robertson, robertson_exact, van_der_pol
 
 
 def longest_stable_step():
-    def settles(h):
-        t = y = 0.0
-        for _ in range(5000):
-            t, y = t + h, y + h * (-50 * (y - math.cos(t)))
-        return abs(y) < 2
+    def dies_out(h):
+        u, v = 1.0, 0.0  # how far the state is from the slow curve
+        for _ in range(2000):
+            u, v = u + h * (-50 * u + 20 * v), v + h * (-20 * u - 50 * v)
+        return abs(u) + abs(v) < 1
 
-    low, high = 0.001, 1.0  # the first is stable, the second is not
-    while high - low > 1e-5:
+    low, high = 0.001, 0.1  # the first is stable, the second is not
+    while high - low > 1e-6:
         middle = (low + high) / 2
-        low, high = (middle, high) if settles(middle) else (low, middle)
+        if dies_out(middle):
+            low = middle
+        else:
+            high = middle
     return low
 
 
@@ -39,38 +42,46 @@ register(
         solution=longest_stable_step,
         rtol=0.01,
         mistakes=[
-            Mistake("h lambda", 2.0, "That is the product hλ. Which h belongs to it when λ = 50?"),
             Mistake(
-                "the step that does not ring",
-                0.02,
-                "That is where y stops to overshoot: 1 - hλ = 0. "
-                "Ringing is ugly, but it may still die out.",
+                "the imaginary part forgotten",
+                2 / 50,
+                "That is the bound for a decay that does not turn. Here 1 + hλ is a complex "
+                "number: of what size is it at your h?",
+            ),
+            Mistake(
+                "the size of the eigenvalue",
+                2 / math.hypot(50, 20),
+                "2 / |λ| is the bound on the real axis. Euler's region is a disk: a point off the "
+                "axis leaves it earlier.",
+            ),
+            Mistake(
+                "the largest entry of a row", 2 / 70, "There is still room: |1 + hλ| < 1. Go on."
+            ),
+            Mistake(
+                "the smallest factor",
+                50 / (50**2 + 20**2),
+                "There the disturbance dies out most quickly. A longer step lets it fade more "
+                "slowly, but fade.",
             ),
             Mistake(
                 "RK4's boundary",
                 2.785293563 / 50,
-                "That is the boundary of RK4. Euler's region is smaller.",
+                "That is the boundary of RK4, and on the real axis. Euler's region is smaller.",
             ),
-            Mistake(
-                "the book's stable step",
-                1.974 / 50,
-                "It is stable, and there is still a little room. Find the boundary to 1 %.",
-            ),
-            Mistake(
-                "the default of the explorable",
-                0.05,
-                "Look again: there |R| = 1.5, and the solution explodes.",
-            ),
+            Mistake("h lambda", 2.0, "That is a product hλ. Which h belongs to it?"),
         ],
         hints=[
-            "Use the explorable, or a loop of 5000 Euler steps: does |y| stay bounded?",
-            "Bisect between a step that is stable and one that is not.",
-            "A disturbance is multiplied by 1 - hλ in each step. When is that of size 1?",
+            "A disturbance is multiplied by 1 + hλ in each step, with λ = -50 + 20i. "
+            "When is that of size 1?",
+            "Or by experiment: 2000 Euler steps for u' = -50u + 20v, v' = -20u - 50v from (1, 0). "
+            "Does it die out? Bisect.",
+            "Square the size: (1 - 50h)**2 + (20h)**2 = 1, and divide by h.",
         ],
-        otherwise="For this h either y explodes, or a longer one is still stable. "
-        "λ is 50, the method is Euler's.",
-        meaning="It is 2/λ, where 1 - hλ = -1. Nothing in it depends on the tolerance, "
-        "or on how smooth the solution is: that is what makes stiffness expensive.",
+        otherwise="For this h the disturbance grows, or a longer one is still stable. "
+        "Compute |1 + hλ| for it.",
+        meaning="(1 - 50h)**2 + (20h)**2 = 1 gives h = 100 / 2900. The turning costs a seventh of "
+        "the step. Nothing in it depends on the tolerance, or on how smooth the solution is: that "
+        "is what makes stiffness expensive.",
     )
 )
 
@@ -106,7 +117,7 @@ register(
         "One step of the trapezoid rule",
         kind=function(*_matrices(), returns=array((2,))),
         solution=trapezoid_step,
-        rtol=1e-8,
+        rtol=1e-4,  # float32 is precise enough
         mistakes=[
             Mistake(
                 "explicit Euler",
@@ -299,6 +310,18 @@ _SILENCED = (
 )
 
 
+def _same(a: Any, b: Any) -> bool:
+    """Whether two settings are equal; they may be tensors, or dicts that hold some."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return set(a) == set(b) and all(_same(a[key], b[key]) for key in a)
+    if any(isinstance(x, (Tensor, np.ndarray, list, tuple)) for x in (a, b)):
+        try:
+            return np.array_equal(np.asarray(a), np.asarray(b))
+        except (TypeError, ValueError):
+            return False
+    return a == b
+
+
 def _settings_problem(answer: Callable[[str], dict[str, Any]]) -> str | None:
     chosen = {way: {"method": "dopri5", "rtol": 1e-7, "atol": 1e-9, **answer(way)} for way in _WAYS}
     failure = _run(chosen["fail"])
@@ -307,7 +330,7 @@ def _settings_problem(answer: Callable[[str], dict[str, Any]]) -> str | None:
     allowed = {"method": {"method"}, "tolerances": {"rtol", "atol"}, "steps": {"options"}}
     for way, may_change in allowed.items():
         keys = set(chosen["fail"]) | set(chosen[way])
-        changed = {key for key in keys if chosen["fail"].get(key) != chosen[way].get(key)}
+        changed = {key for key in keys if not _same(chosen["fail"].get(key), chosen[way].get(key))}
         if not changed or not changed <= may_change:
             return _ONE_THING
     if not getattr(METHODS.get(chosen["method"]["method"]), "implicit", False):
