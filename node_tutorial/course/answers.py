@@ -8,6 +8,7 @@ and torch scalars are all welcome.
 
 import numbers
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -62,9 +63,12 @@ def number(wanted: str = "a number") -> Kind:
                     f"expected {wanted}, got {_called(answer)} of shape {values.shape}."
                 )
             value = values.item()
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        if isinstance(value, bool) or not isinstance(value, (numbers.Real, Decimal)):
             raise WrongKind(f"expected {wanted}, got {_called(answer)}.{_if_callable(answer)}")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise WrongKind(f"expected {wanted}, got a number beyond all floats.") from None
 
     return Kind(convert, wanted, ["a text", [1.0, 2.0], {"a": 1}, lambda: 1.0])
 
@@ -231,16 +235,23 @@ def _numpy(answer: Any, wanted: str, dtype: type | None = None) -> np.ndarray:
     """A tensor, an array or a sequence of numbers as an array; WrongKind for what is none."""
     try:
         if isinstance(answer, (list, tuple)):
-            return np.asarray([_detached(item) for item in answer], dtype=dtype)
-        return np.asarray(_detached(answer), dtype=dtype)
-    except (TypeError, ValueError, RuntimeError):
+            values = np.asarray([_detached(item) for item in answer])
+        else:
+            values = np.asarray(_detached(answer))
+        if values.dtype.kind in "USc":  # numpy would read texts, and drop imaginary parts
+            raise TypeError
+        return values if dtype is None else values.astype(dtype)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise WrongKind(
             f"expected {wanted}, got {_called(answer)}.{_if_callable(answer)}"
         ) from None
 
 
 def _detached(value: Any) -> Any:
-    return value.detach().cpu() if isinstance(value, torch.Tensor) else value
+    if not isinstance(value, torch.Tensor):
+        return value
+    value = value.detach().cpu()
+    return value.float() if value.dtype == torch.bfloat16 else value  # which numpy does not have
 
 
 def _is_signature_error(error: Exception) -> bool:

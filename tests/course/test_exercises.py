@@ -2,6 +2,8 @@
 
 import json
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from node_tutorial import exercises
 from node_tutorial.course import exercises as base
 from node_tutorial.course import reports
+from node_tutorial.course.answers import WrongKind
 from node_tutorial.exercises import Exercise, Mistake, array, function, number, one_of
 
 
@@ -86,6 +89,9 @@ def _new_kernel(monkeypatch):
         np.array([0.9**10]),
         torch.tensor(0.9**10),
         torch.tensor([0.9**10], requires_grad=True),
+        Decimal(9) ** 10 / 10**10,
+        Fraction(9, 10) ** 10,
+        [Decimal(9) ** 10 / 10**10],
     ],
 )
 def test_every_numeric_type_is_accepted(answer):
@@ -94,7 +100,21 @@ def test_every_numeric_type_is_accepted(answer):
 
 @pytest.mark.parametrize(
     "answer",
-    ["0.35", True, 1j, [1.0, 2.0], [1, [2, 3]], torch.zeros(2, 2), {}, ten_steps, object()],
+    [
+        "0.35",
+        ["0.35"],
+        True,
+        1j,
+        [1j],
+        10**400,
+        [10**400],
+        [1.0, 2.0],
+        [1, [2, 3]],
+        torch.zeros(2, 2),
+        {},
+        ten_steps,
+        object(),
+    ],
 )
 def test_a_wrong_kind_names_what_came_and_what_is_expected(answer):
     feedback = NUMBER.assess(answer)
@@ -234,6 +254,21 @@ def test_a_learner_who_writes_into_the_solution_changes_it_for_nobody():
         exercise.reference()[0] = 7.0
         assert exercise.assess([1.0, 2.0]).state == "correct"
         assert exercise.assess([7.0, 2.0]).state == "not yet"
+
+
+def test_a_number_of_16_bits_is_read():
+    assert number()(torch.tensor(0.5, dtype=torch.bfloat16)) == 0.5
+    halves = torch.full((2,), 0.5, dtype=torch.bfloat16, requires_grad=True)
+    assert array(2)(halves).tolist() == array(2)(list(halves)).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [["1", "2"], [1.0, "2"], np.array(["1", "2"]), [1j, 2], np.array([1j, 2]), [0, 10**400]],
+)
+def test_an_array_holds_real_numbers_and_no_texts(answer):
+    with pytest.raises(WrongKind, match="expected a tensor or array of shape"):
+        array(2)(answer)
 
 
 def test_arrays_are_checked_for_shape_and_values():
