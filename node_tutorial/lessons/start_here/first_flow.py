@@ -17,8 +17,8 @@ from ... import solve
 from ...course.controls import choice, log_slider, play
 from ...course.explorables import explorable
 from ...plotting import BLUE, EXACT, GRAY, REJECTED
-from ...solvers.statistics import Attempt
 from ...solvers.solution import Solution
+from ...solvers.statistics import Attempt
 
 FRAMES = 40
 BLUR = 0.05  # standard deviation of the Gaussian that every point of the shape becomes
