@@ -117,12 +117,23 @@ def test_the_jacobian_along_a_path_has_the_eigenvalues_of_the_field():
 
 def test_no_region_of_stability_foretells_the_explosion_of_dopri5():
     """The claim of the lesson: h lambda is stable at the very state from which it is thrown out."""
-    loop = torch.tensor([2.008619860874843, 0.0], dtype=torch.float64)
-    t = torch.linspace(0, 6.663286859323130, 11, dtype=torch.float64)
-    y = solve(van_der_pol, loop, t, method="dopri5", options={"step_size": float(t[1])}).y
-    R = stability_function(METHODS["dopri5"])
-    assert y[8].norm() < 3 and y[9].norm() > 1e50
-    assert abs(R(figures.step_eigenvalues(van_der_pol, y[8:9], float(t[1])))).max() < 0.5
+    dopri5 = METHODS["dopri5"]
+    h = 6.663286859323130 / 10
+    y = [torch.tensor([2.008619860874843, 0.0], dtype=torch.float64)]
+    for _ in range(10):
+        y.append(RungeKutta(dopri5).step(van_der_pol, 0.0, y[-1], h).y1)
+    assert y[8].norm() < 2.83 and y[9].norm() > 80 and y[10].norm() > 1e40
+    z = figures.step_eigenvalues(van_der_pol, torch.stack(y[8:9]), h)
+    assert abs(stability_function(dopri5)(z)).max() < 0.5
+    points = workbench.stages(van_der_pol, 0.0, y[8], h, dopri5).points
+    assert [round(float(at.norm())) for _, at in points[3:]] == [4, 13, 49, 87]
+
+
+def test_the_cost_of_an_error_lies_on_the_line_between_two_measurements():
+    assert figures.cost_of(1e-3, [10, 100, 1000], [1e-2, 1e-4, 1e-6]) == pytest.approx(10**1.5)
+    assert figures.cost_of(1e-4, [10, 100], [1e-2, 1e-4]) == pytest.approx(100)
+    with pytest.raises(ValueError, match="do not fall through"):
+        figures.cost_of(1e-9, [10, 100], [1e-2, 1e-4])
 
 
 # -- exercises: right answers in other forms, and wrong ones ---------------------------------------

@@ -245,7 +245,7 @@ register(
             "a21 = c2.",
             "Make a `Tableau` of it and `register_method` it once; then "
             "`odeint(..., method=..., options={'step_size': 5 / n})` gives both ends.",
-            "The exact end: `dopri8` with `rtol=1e-13, atol=1e-13`. "
+            "The exact end is `pendulum_end`. "
             "The error: the norm of the difference of the last states.",
         ],
         otherwise="Ralston's method by its three numbers a21, b1, b2; n steps of 5 / n for both; "
@@ -392,7 +392,7 @@ register(
         hints=[
             "One float64 start, `y0`; the solve begins at `y0.float()`, the reference at `y0`.",
             "Compare in float64: `(y[-1].double() - exact).norm()`, "
-            "with the reference of exercise 02.2.",
+            "with `pendulum_end` from exercise 02.2.",
             "Call it for 4, 8, ..., 2048 steps and look where the errors stop to fall.",
         ],
         otherwise="n steps of classical RK4 from a float32 start; the distance of its end from a "

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ... import solve
+from ...data.systems import oscillator
 from ...plotting import (
     BLUE,
     EXACT,
@@ -49,12 +51,12 @@ COLORS = {
 def same_cost(f: Callable[..., Tensor], solutions: Mapping[str, Solution]) -> Picture:
     """Paths (T, 2) of one turn side by side: {title: Solution}, over the field and the circle.
 
-    f(t, y) takes states whose first axis holds the components, (2,) or (2, n).
+    f(t, y) takes states (2,) and (n, 2).
     """
     fig, axes = figure(ncols=len(solutions), size=(8.6, 3.9))
     turn = np.linspace(0, 2 * np.pi, 200)
     for ax, (name, solution), color in zip(axes, solutions.items(), (VERMILLION, PURPLE)):
-        vector_field(lambda t, y: f(t, y.T).T, ax=ax, n=15)
+        vector_field(f, ax=ax, n=15)
         exact_line(np.cos(turn), np.sin(turn), ax=ax, label=None)
         trajectory(solution.y, ax=ax, color=color, marker="o", markersize=3.5)
         miss = float((solution.y[-1] - solution.y[0]).norm())
@@ -125,6 +127,19 @@ def one_step(
         )
     axes[0].set_ylabel("y")
     return fig
+
+
+def cost_of(target: float, nfe: Sequence[float], errors: Sequence[float]) -> float:
+    """The evaluations at which the errors fall below `target`, on a straight line in logarithms.
+
+    Raises:
+        ValueError: if they never do, or already the first one does.
+    """
+    for (n0, e0), (n1, e1) in pairwise(zip(nfe, errors)):
+        if e0 > target >= e1:
+            share = math.log(e0 / target) / math.log(e0 / e1)
+            return n0 * (n1 / n0) ** share
+    raise ValueError(f"errors from {errors[0]} to {errors[-1]} do not fall through {target}")
 
 
 def floor(hs: Sequence[float], curves: Mapping[tuple[str, str], Sequence[float]]) -> Picture:
@@ -253,7 +268,8 @@ def thrown_out(f: Callable[..., Tensor], path: Tensor, loop: Tensor, h: float) -
     exact_line(*loop.T, ax=left, label=None)
     trajectory(kept, ax=left, color=PURPLE, marker="o", markersize=4)
     left.plot(*kept[-1], "o", color=REJECTED, markersize=9)
-    label_line(kept[-1].numpy(), "from here to 1e58", ax=left, color=REJECTED, dx=8, dy=4)
+    after = f"next |y| = {float(path[len(kept)].norm()):.3g}"
+    label_line(kept[-1].numpy(), after, ax=left, color=REJECTED, dx=8, dy=4)
     left.set(aspect="equal", xlim=(-3.2, 5.6), ylim=(-3.2, 3.9), xlabel="y₁", ylabel="y₂")
     x, y = np.meshgrid(np.linspace(-5, 2, 141), np.linspace(-4, 4, 161))
     stability_region(np.abs(stability_function(DOPRI5)(x + 1j * y)), ax=right)
@@ -304,16 +320,12 @@ def fast_and_slow(t: Tensor, path: Tensor, exact: Tensor, local: Tensor) -> Pict
     return fig
 
 
-def _oscillator(t: Any, y: Tensor) -> Tensor:
-    return torch.stack([y[1], -y[0]])
-
-
 def _same_cost() -> Picture:
     t = torch.linspace(0, 2 * math.pi, 17, dtype=torch.float64)
     start = torch.tensor([1.0, 0.0], dtype=torch.float64)
     return same_cost(
-        _oscillator,
-        {m: solve(_oscillator, start, t, method=m) for m in ("euler", "rk4_classic")},
+        oscillator,
+        {m: solve(oscillator, start, t, method=m) for m in ("euler", "rk4_classic")},
     )
 
 
@@ -330,7 +342,7 @@ def _floor() -> Picture:
 def _thrown_out() -> Picture:
     turn = 2 * math.pi * torch.linspace(0, 1, 40, dtype=torch.float64)
     loop = 2 * torch.stack([turn.cos(), -turn.sin()], dim=1)
-    return thrown_out(_oscillator, torch.cat([loop[::5], 1e9 * loop[:1]]), loop, 0.6)
+    return thrown_out(oscillator, torch.cat([loop[::5], 1e9 * loop[:1]]), loop, 0.6)
 
 
 def _fast_and_slow() -> Picture:
