@@ -347,7 +347,7 @@ def _float64_error(n: int) -> float:
 
 _DOUBLE = (
     "With 512 steps the error is far too small for 24 bits: this was computed in float64. "
-    "`y0` decides the dtype of the state."
+    "The start decides the dtype of the state."
 )
 _ROUNDED = (
     "With 512 steps the error is exactly 0, which no float32 solve attains: both sides carry the "
@@ -390,7 +390,7 @@ register(
             Mistake("Euler", lambda n: 0.9 if n < 50 else 3e-6, _FEW),
         ],
         hints=[
-            "One float64 start, `y0`; the solve begins at `y0.float()`, the reference at `y0`.",
+            "The dtype of the start decides that of the solve: begin at `start.float()`.",
             "Compare in float64: `(y[-1].double() - exact).norm()`, "
             "with `pendulum_end` from exercise 02.2.",
             "Call it for 4, 8, ..., 2048 steps and look where the errors stop to fall.",
