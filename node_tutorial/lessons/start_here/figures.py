@@ -66,7 +66,7 @@ def moments(shape: str, rtol: float = 1e-3) -> Picture:
     y = carried(shape, rtol).y.numpy()
     for ax, frame in zip(axes, (0, FRAMES // 2, FRAMES)):
         ax.scatter(*y[frame].T, c=y[0, :, 0], cmap="viridis", s=6, vmin=-2, vmax=2)
-        ax.set(xlim=(-3.3, 3.3), ylim=(-2.4, 2.4), aspect="equal")
+        ax.set(xlim=(-3.8, 3.8), ylim=(-2.9, 2.9), aspect="equal")
         ax.set_title(f"t = {frame / FRAMES:.1f}")
         no_ticks(ax)
     return fig
@@ -121,7 +121,8 @@ def way(start: Point, end: Point) -> list[Point]:
     if 0 < end[0] - start[0] < 0.5:
         trunk = x0 - width / 2 + 0.06
         return [(trunk, y0 + height / 2), (trunk, y1), (x1 - width / 2, y1)]
-    return [(x0, y0 + height / 2), (x1, y1 - height / 2)]
+    aside = 0.28 * float(np.clip(end[0] - start[0], -2, 2))  # arrows from one box part at once
+    return [(x0 + aside, y0 + height / 2), (x1, y1 - height / 2)]
 
 
 def _draw_lesson(ax: Axes, lesson: Lesson) -> None:
