@@ -224,7 +224,7 @@ def eigenvalues(matrices: Mapping[str, Sequence[Sequence[float]]]) -> Picture:
     for ax, (name, rows), color in zip(axes, matrices.items(), colors):
         A = torch.tensor(rows, dtype=torch.float64)
         values, vectors = torch.linalg.eig(A)
-        vector_field(lambda t, y, A=A: y @ A.T, ax=ax, n=9, color="#B5B5B5")
+        vector_field(_linear(A), ax=ax, n=9, color="#B5B5B5")
         for v in vectors.real.T if not values.imag.any() else ():
             ax.axline((0, 0), tuple(v.tolist()), color=EXACT, linewidth=1, linestyle=(0, (2, 2)))
         moves = torch.matrix_exp(torch.linspace(0, 4, 81, dtype=torch.float64)[:, None, None] * A)
@@ -241,6 +241,11 @@ def eigenvalues(matrices: Mapping[str, Sequence[Sequence[float]]]) -> Picture:
     plane.text(-2.5, 2.2, "decays", color=GRAY, fontsize=9)
     plane.text(2.5, 2.2, "grows", color=GRAY, fontsize=9, ha="right")
     return fig
+
+
+def _linear(A: Tensor) -> Callable[[Any, Tensor], Tensor]:
+    """The field y' = A y, for states (N, 2)."""
+    return lambda t, y: y @ A.T
 
 
 def _pair(values: Tensor) -> str:
