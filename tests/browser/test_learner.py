@@ -92,7 +92,7 @@ def test_a_function_that_raises_is_answered_not_thrown(page):
     shown, plain = type_and_run(
         page,
         'check("01.2"',
-        'def error_ratio(N):\n    return undefined_name\n\n\ncheck("01.2", error_ratio)',
+        'def better_end(run, N):\n    return undefined_name\n\n\ncheck("01.2", better_end)',
     )
     assert "undefined_name" in shown and plain.startswith("01.2 ")
     assert not any("Traceback" in text for text in kernel_messages(page))

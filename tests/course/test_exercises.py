@@ -12,6 +12,7 @@ import torch
 from node_tutorial import exercises
 from node_tutorial.course import exercises as base
 from node_tutorial.course import reports
+from node_tutorial.course.answers import WrongKind
 from node_tutorial.exercises import Exercise, Mistake, array, function, number, one_of
 
 
@@ -102,7 +103,19 @@ def test_every_numeric_type_is_accepted(answer):
 
 @pytest.mark.parametrize(
     "answer",
-    ["0.35", True, 1j, [1.0, 2.0], [1, [2, 3]], torch.zeros(2, 2), {}, ten_steps, object()],
+    [
+        "0.35",
+        ["0.35"],
+        True,
+        1j,
+        [1j],
+        [1.0, 2.0],
+        [1, [2, 3]],
+        torch.zeros(2, 2),
+        {},
+        ten_steps,
+        object(),
+    ],
 )
 def test_a_wrong_kind_names_what_came_and_what_is_expected(answer):
     feedback = NUMBER.assess(answer)
@@ -306,6 +319,21 @@ def test_numpys_error_handling_is_left_to_the_learner():
     with np.errstate(all="raise"):
         assert exercise.assess(0.0).state == "correct"
         assert np.geterr()["under"] == "raise"
+
+
+def test_a_number_of_16_bits_is_read():
+    assert number()(torch.tensor(0.5, dtype=torch.bfloat16)) == 0.5
+    halves = torch.full((2,), 0.5, dtype=torch.bfloat16, requires_grad=True)
+    assert array(2)(halves).tolist() == array(2)(list(halves)).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [["1", "2"], [1.0, "2"], np.array(["1", "2"]), [1j, 2], np.array([1j, 2]), [0, 10**400]],
+)
+def test_an_array_holds_real_numbers_and_no_texts(answer):
+    with pytest.raises(WrongKind, match="expected a tensor or array of shape"):
+        array(2)(answer)
 
 
 def test_arrays_are_checked_for_shape_and_values():

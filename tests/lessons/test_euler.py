@@ -3,13 +3,13 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from node_tutorial import odeint
-from node_tutorial.data.systems import oscillator, van_der_pol
-from node_tutorial.lessons.euler import euler_polygon, figures, nets
-from node_tutorial.plotting import text_problems
+from node_tutorial import exercises, odeint
+from node_tutorial.data.systems import van_der_pol
+from node_tutorial.lessons.euler import euler_polygon, nets
 
 
 def point(*y):
@@ -66,28 +66,120 @@ def test_a_free_net_skips_every_second_block_at_half_depth_and_repeats_blocks_at
     assert used[32] == [k // 2 for k in range(32)]
 
 
-def test_only_nets_with_smooth_weights_show_order_one_below_their_depth():
+def test_nets_whose_blocks_are_alike_show_order_one_below_their_depth():
     for kind in ("shared", "smooth"):
         distance = [nets.evaluated(kind)[depth].distance for depth in (4, 8, 16, 32, 64)]
         assert all(1.7 < more / less < 2.4 for more, less in itertools.pairwise(distance))
-    free = {depth: nets.evaluated("free")[depth].distance for depth in (2, 4, 8, 16)}
-    assert free[4] > free[2] and free[8] > 6 * free[16]
+    random = {depth: nets.evaluated("random")[depth].distance for depth in (2, 4, 8, 16)}
+    assert random[4] > random[2] and random[8] > 6 * random[16]
 
 
-def test_nothing_in_the_lessons_figures_is_covered_or_cut():
-    t = torch.linspace(0, 2, 5)
-    turn = 2 * math.pi
-    start = point(1.0, 0.0)
-    polygons = {N: euler_polygon.polygon(oscillator, start, turn, N) for N in (16, 32, 64, 128)}
-    h = [2.0**-k for k in range(4, 12)]
-    paths = {
-        N: nets.features("smooth", nets.trained("smooth"), start[None], N)[:, 0] for N in (4, 8)
-    }
-    for fig in (
-        figures.hops(2.0 ** -torch.arange(5), t),
-        figures.circles(polygons),
-        figures.slopes({"one": (h, h), "two": (h, [3 * x for x in h])}),
-        figures.feature_paths({"smooth": paths}, paths[8]),
-    ):
-        fig.png()
-        assert not text_problems(fig)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_of_two_free_nets_that_differ_in_their_start_alone_the_equal_one_may_skip_blocks(seed):
+    equal, random = (nets.evaluated(kind, seed) for kind in ("equal", "random"))
+    assert equal[16].accuracy == random[16].accuracy == 1
+    assert equal[4].accuracy > 0.9 > 0.85 > random[4].accuracy
+    assert nets.change_between_blocks("equal", seed) < 0.5
+    assert nets.change_between_blocks("random", seed) > 1
+
+
+def test_free_nets_are_as_near_to_their_limit_as_the_others_at_their_own_depth():
+    at = {kind: nets.evaluated(kind)[nets.DEPTH].distance for kind in nets.NETS.values()}
+    assert max(at["equal"], at["random"]) < 0.5 * min(at["shared"], at["smooth"])
+
+
+def test_a_net_of_equal_blocks_has_no_change_between_them():
+    assert nets.change_between_blocks("shared") == 0
+
+
+def test_the_polygon_grows_along_its_sides():
+    whole = euler_polygon.compute(16, "harmonic oscillator", 1.0, 0.0)
+    assert whole.t == pytest.approx(2 * math.pi) and whole.nfe == 16
+    half = euler_polygon.compute(16, "harmonic oscillator", 1.0, 0.0, frame=17)
+    assert half.nfe == 9 and torch.equal(half.y[:-1], whole.y[:9])
+    middle = (whole.y[8] + whole.y[9]) / 2
+    assert torch.allclose(half.y[-1], middle) and len(half.y) == 10
+    exact = point(math.cos(half.t), -math.sin(half.t))
+    assert torch.allclose(half.exact[-1], exact, atol=1e-7)
+    start = euler_polygon.compute(16, "harmonic oscillator", 1.0, 0.0, frame=0)
+    assert start.error == 0 and start.y.tolist() == [[1, 0]]
+
+
+# -- exercises: right answers in other forms, and wrong ones --------------------------------------
+
+
+def state(id, answer):
+    return exercises.find(id).assess(answer)
+
+
+def euler_end(steps, dtype=torch.float64):
+    x = torch.ones(1, dtype=dtype)
+    for _ in range(steps):
+        x = x - x / steps
+    return x
+
+
+RIGHT = {
+    "01.1": [
+        0.9**10,
+        [0.3487],
+        np.float32(0.9**10),
+        euler_end(10),
+        euler_end(10, torch.float32),
+    ],
+    "01.2": [
+        lambda run, N: 2 * run(2 * N) - run(N),
+        lambda run, N: np.float64(run(2 * N)) * 2 - run(N),
+        lambda run, N: torch.tensor([2.0, -1.0]) @ torch.tensor([run(2 * N), run(N)]),
+        lambda run, N: run(N) + 2 * (run(2 * N) - run(N)),
+    ],
+    "01.3": [1840, 1840.0, torch.tensor(1840), np.int64(1840)],
+    "01.4": [
+        lambda f, N: torch.log2((f(2 * N) - f(N)).norm() / (f(4 * N) - f(2 * N)).norm()),
+        lambda f, N: math.log((f(2 * N) - f(N)).norm() / (f(4 * N) - f(2 * N)).norm(), 2),
+        lambda f, N: np.log2(float(abs(f(2 * N) - f(N)).max() / abs(f(4 * N) - f(2 * N)).max())),
+    ],
+}
+WRONG = {
+    "01.1": [math.exp(-1), 0.9**9, 1.0, 0.35, -(0.9**10)],
+    "01.2": [
+        lambda run, N: run(4 * N),
+        lambda run, N: run(2 * N) - 2 * run(N),
+        lambda run, N: 2 * run(4 * N) - run(2 * N),
+        lambda run, N: math.exp(-1),
+    ],
+    "01.3": [1839, 1841, 10_000, 1e300, math.inf, -math.inf, math.nan, 0, -5, 1, 1840.5],
+    "01.4": [
+        lambda f, N: 1.0,
+        lambda f, N: (f(2 * N) - f(N)).norm(),
+        lambda f, N: math.log2(
+            (f(2 * N) - f(N)).square().sum() / (f(4 * N) - f(2 * N)).square().sum()
+        ),
+        lambda f, N: math.log10((f(2 * N) - f(N)).norm() / (f(4 * N) - f(2 * N)).norm()),
+    ],
+}
+
+
+@pytest.mark.parametrize("id", RIGHT)
+def test_an_exercise_accepts_right_answers_in_every_form(id):
+    for i, answer in enumerate(RIGHT[id]):
+        assert state(id, answer).state == "correct", f"{i}: {state(id, answer)}"
+
+
+@pytest.mark.parametrize("id", WRONG)
+def test_an_exercise_refuses_wrong_answers(id):
+    for i, answer in enumerate(WRONG[id]):
+        assert state(id, answer).state == "not yet", f"{i}: {state(id, answer)}"
+
+
+def test_the_hint_names_the_mistake_that_was_made():
+    squares = WRONG["01.4"][2]
+    assert "squares" in state("01.4", squares).message
+    assert "whole number" in state("01.3", math.inf).message
+    assert "fewer steps are enough" in state("01.3", 1e300).message
+
+
+def test_two_runs_give_an_error_of_order_two():
+    better_end = exercises.find("01.2").solution
+    errors = [abs(better_end(lambda n: (1 - 1 / n) ** n, N) - math.exp(-1)) for N in (32, 64, 128)]
+    assert all(3.8 < more / less < 4.2 for more, less in itertools.pairwise(errors))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...course.controls import choice, power_slider
 from ...course.explorables import explorable
-from ...plotting import BLUE, EXACT, GRAY, GREEN, ORANGE, PURPLE, VERMILLION, label_line
+from ...plotting import BLUE, EXACT, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILLION, label_line
 from .nets import DEPTH, DEPTHS, NETS, evaluated, moons
 
 
@@ -48,7 +48,7 @@ def draw(fig: Figure, data: NetAtDepth) -> None:
     right.set_ylabel("mean distance from the limit")
     right.axvline(DEPTH, color=GRAY, linewidth=0.8)
     right.text(DEPTH * 1.12, 4, "trained at this depth", color=GRAY, fontsize=9.5)
-    for (name, distances), color in zip(data.curves.items(), (GREEN, PURPLE, ORANGE)):
+    for (name, distances), color in zip(data.curves.items(), (GREEN, PURPLE, SKY, ORANGE)):
         now = name == data.weights
         (line,) = right.plot(DEPTHS, distances, "o-", color=color, alpha=1 if now else 0.5)
         label_line(line, name, weight="bold" if now else "normal")

@@ -56,64 +56,81 @@ register(
 )
 
 
-def error_ratio(N):
-    def error(steps):
-        x, h = 1.0, 1 / steps
-        for _ in range(steps):
-            x = x + h * (-x)
-        return abs(x - math.exp(-1))
-
-    return error(N) / error(2 * N)
+def better_end(run, N):
+    coarse, fine = run(N), run(2 * N)
+    return fine + (fine - coarse)
 
 
-def _x(steps: float, h: float) -> float:
-    return (1 - h) ** steps
+def _end_of_decay(steps: int) -> float:
+    """x' = -x from 1, at t = 1."""
+    return (1 - 1 / steps) ** steps
 
 
-def _error(steps: float, h: float) -> float:
-    return abs(_x(steps, h) - math.exp(-1))
+def _end_of_growth(steps: int) -> float:
+    """x' = x / 2 from 4, at t = 1."""
+    return 4 * (1 + 0.5 / steps) ** steps
+
+
+def _end_of_proportional_error(steps: int) -> float:
+    """An end that errs by exactly 0.3 h; the exact value is -2."""
+    return -2 + 0.3 / steps
 
 
 register(
     Exercise(
         "01.2",
-        "How the error shrinks",
-        kind=function((10,), (100,), (1000,)),
-        solution=error_ratio,
+        "A better end from two runs",
+        kind=function(
+            (_end_of_decay, 10), (_end_of_growth, 8), (_end_of_proportional_error, 5), wanted="code"
+        ),
+        solution=better_end,
         mistakes=[
             Mistake(
-                "upside down",
-                lambda N: _error(2 * N, 0.5 / N) / _error(N, 1 / N),
-                "Upside down: divide the error of N steps by the smaller error of 2N steps.",
+                "the finer run",
+                lambda run, N: run(2 * N),
+                "That is the finer run as it is. You know more: the coarser one has about twice "
+                "its error.",
             ),
             Mistake(
-                "values, not errors",
-                lambda N: _x(N, 1 / N) / _x(2 * N, 0.5 / N),
-                "That is the ratio of the values x. "
-                "The error is their distance from the exact solution, e^(-1).",
+                "mean",
+                lambda run, N: (run(N) + run(2 * N)) / 2,
+                "The mean lies between the two runs. Both err to the same side, so the exact value "
+                "lies outside, beyond the finer one.",
             ),
             Mistake(
-                "h not halved",
-                lambda N: _error(N, 1 / N) / _error(2 * N, 1 / N),
-                "2N steps of the old size end at t = 2. Halve h as well, then they end at t = 1.",
+                "away from the finer run",
+                lambda run, N: 2 * run(N) - run(2 * N),
+                "You went on from the coarser run, away from the exact value: the finer run is "
+                "nearer to it.",
+            ),
+            Mistake(
+                "the error",
+                lambda run, N: run(2 * N) - run(N),
+                "That is how far the finer run still is from the exact value, about. Use it.",
+            ),
+            Mistake(
+                "order 2",
+                lambda run, N: (4 * run(2 * N) - run(N)) / 3,
+                "That assumes that half the step makes the error four times smaller. Euler's "
+                "becomes two times smaller.",
             ),
             Mistake(
                 "N and N / 2",
-                lambda N: _error(N // 2, 1 / (N // 2)) / _error(N, 1 / N),
-                "You compared N steps with N / 2. Compare them with 2N.",
+                lambda run, N: 2 * run(N) - run(N // 2),
+                "The idea is right; the two runs are those with N and with 2N steps.",
             ),
         ],
         hints=[
-            "Write a function inside yours: "
-            "`error(steps)` returns |x - e^(-1)| after so many steps of size 1 / steps.",
-            "The steps are those of exercise 01.1, with another h.",
-            "Return error(N) / error(2 * N).",
+            "Call the two ends `coarse` and `fine`, and the unknown error of the fine one e. "
+            "How large is the error of the coarse one?",
+            "The coarse one errs by about 2 e, so the two ends differ by about e.",
+            "Go from `fine` as far again as it lies from `coarse`, in the same direction.",
         ],
-        otherwise="Take N steps of size 1 / N for x' = -x from 1; "
-        "the error is |x - e^(-1)|. Do it for N and for 2N.",
-        meaning="The ratio tends to 2 as N grows, so half the step gives half the error: order 1. "
-        "One more decimal digit costs ten times the steps. "
-        "A method of order 4 would have the ratio 16.",
+        otherwise="Two runs, `run(N)` and `run(2 * N)`; the error of the first is about twice that "
+        "of the second. Solve for the exact value.",
+        meaning="Richardson's extrapolation (1911): half the step now makes the error about four "
+        "times smaller. And it tells an error without the exact answer, from two runs. That is "
+        "how a solver will choose its step in lesson 03; in lesson 02 better slopes do the same.",
     )
 )
 
@@ -125,12 +142,16 @@ def steps_for_four_digits():
     return N
 
 
+def _error(steps: float) -> float:
+    return abs((1 - 1 / steps) ** steps - math.exp(-1))
+
+
 def _too_many_or_few(N: float) -> str | None:
-    if N != round(N) or N < 1:
+    if not math.isfinite(N) or N != round(N) or N < 1:
         return "The number of steps is a whole number, at least 1."
-    if _error(N, 1 / N) > 1e-4:
+    if N < 1e6 and _error(N) > 1e-4:
         return "With that many steps the error is still above 1e-4."
-    if _error(N - 1, 1 / (N - 1)) <= 1e-4:
+    if N > 1e6 or _error(N - 1) <= 1e-4:
         return "That is enough, but fewer steps are enough, too. Find the smallest number."
     return None
 
@@ -155,7 +176,7 @@ register(
                 "local error",
                 71,
                 "With that many steps the error of ONE step is about 1e-4. "
-                "The errors of all steps add up.",
+                "At the end all of them count, each as the equation has carried it there.",
             ),
             Mistake("the formula for h", 5e-4, "The answer is a number of steps, at least 1."),
         ],
@@ -191,6 +212,13 @@ def _second_order(depth: int) -> Tensor:
     return torch.tensor([block**depth for block in blocks], dtype=torch.float64)
 
 
+def _third_order(depth: int) -> Tensor:
+    """Blocks of one more term."""
+    h = 1 / depth
+    blocks = [1 + h + h**2 / 2 + h**3 / 6, 1 - 2 * h + 2 * h**2 - 4 * h**3 / 3]
+    return torch.tensor([block**depth for block in blocks], dtype=torch.float64)
+
+
 def _change(output: Callable[[int], Tensor], fewer: int, more: int) -> float:
     return float((output(more) - output(fewer)).norm())
 
@@ -199,7 +227,10 @@ register(
     Exercise(
         "01.4",
         "The order of a net, without its limit",
-        kind=function((_first_order, 8), (_first_order, 64), (_second_order, 16)),
+        # the third order tells squared changes, 2 p, from ratios, 2^p
+        kind=function(
+            (_first_order, 8), (_first_order, 64), (_second_order, 16), (_third_order, 16)
+        ),
         solution=observed_order,
         rtol=0.05,  # any norm will do, and each measures a little differently
         mistakes=[
@@ -218,6 +249,11 @@ register(
                 lambda f, N: math.log2(_change(f, 2 * N, 4 * N) / _change(f, N, 2 * N)),
                 "The sign is wrong: divide the larger change, "
                 "from N to 2N, by the smaller one, from 2N to 4N.",
+            ),
+            Mistake(
+                "squared changes",
+                lambda f, N: 2 * math.log2(_change(f, N, 2 * N) / _change(f, 2 * N, 4 * N)),
+                "Twice too large: you compared the squares of the changes. Take their norms.",
             ),
             Mistake(
                 "4N instead of pairs",

@@ -1,4 +1,4 @@
-"""Lesson 01: three residual networks, trained at one depth, to be run at others."""
+"""Lesson 01: four residual networks, trained at one depth, to be run at others."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,9 +13,10 @@ LIMIT = 1024  # Euler steps that stand for infinitely many
 NETS = {
     "shared by all blocks": "shared",
     "smooth in t": "smooth",
-    "free in each block": "free",
+    "free, equal at first": "equal",
+    "free, random at first": "random",
 }
-_SETS = {"shared": 1, "smooth": 2, "free": DEPTH}  # how many sets of weights each net has
+_SETS = {"shared": 1, "smooth": 2, "equal": DEPTH, "random": DEPTH}  # sets of weights in each net
 _HIDDEN = 16
 _POINTS = 120
 
@@ -47,16 +48,20 @@ def features(kind: str, theta: list[Tensor], x: Tensor, depth: int) -> Tensor:
     return torch.stack(found)
 
 
-@lru_cache(maxsize=3)
-def trained(kind: str) -> list[Tensor]:
-    """Weights trained at depth 16 to bring the first feature of the moons to -1 and 1: 0.4 s."""
-    random = torch.Generator().manual_seed(0)
+@lru_cache(maxsize=8)
+def trained(kind: str, seed: int = 0) -> list[Tensor]:
+    """Weights trained at depth 16 to bring the first feature of the moons to -1 and 1: 0.4 s.
+
+    All nets are trained in the same way. The two free ones differ in their start alone: 16 equal
+    blocks, or 16 that are drawn one by one.
+    """
+    random = torch.Generator().manual_seed(seed)
     x, label = moons()
-    shapes = ((2, _HIDDEN), (_HIDDEN,), (_HIDDEN, 2))
-    theta = [
-        4 * torch.rand(_SETS[kind], *shape, generator=random, dtype=torch.float64) - 2
-        for shape in shapes
-    ]
+    drawn = 1 if kind == "equal" else _SETS[kind]
+    theta = []
+    for shape in ((2, _HIDDEN), (_HIDDEN,), (_HIDDEN, 2)):
+        start = 4 * torch.rand(drawn, *shape, generator=random, dtype=torch.float64) - 2
+        theta.append(start.expand(_SETS[kind], *shape).clone())
     theta[2] /= _HIDDEN**0.5
     with torch.enable_grad():
         for p in theta:
@@ -70,17 +75,27 @@ def trained(kind: str) -> list[Tensor]:
     return [p.detach() for p in theta]
 
 
-def change_between_blocks(kind: str) -> float:
-    """How much the weights change from a block to the next, over their size.
+def change_between_blocks(kind: str, seed: int = 0) -> float:
+    """How much the field changes from a block to the next, over its size.
 
-    Both are root mean squares; the largest ratio among W, b, V.
+    Both are root mean squares over the blocks and over the training points' features there. The
+    weights themselves say less: two blocks that differ by the order of their hidden units are the
+    same function.
     """
-    blocks = [weights_at(kind, trained(kind), k / DEPTH) for k in range(DEPTH)]
-    ratios = []
-    for weights in map(torch.stack, zip(*blocks)):
-        change = (weights[1:] - weights[:-1]).square().mean().sqrt()
-        ratios.append(float(change / weights.square().mean().sqrt()))
-    return max(ratios)
+    theta = trained(kind, seed)
+    at = features(kind, theta, moons()[0], DEPTH)
+    changes = []
+    sizes = []
+    for k in range(1, DEPTH):
+        before, now = (_field(weights_at(kind, theta, j / DEPTH), at[k]) for j in (k - 1, k))
+        changes.append((now - before).square().mean())
+        sizes.append(now.square().mean())
+    return float((torch.stack(changes).sum() / torch.stack(sizes).sum()).sqrt())
+
+
+def _field(weights: list[Tensor], x: Tensor) -> Tensor:
+    W, b, V = weights
+    return torch.tanh(torch.addmm(b, x, W)) @ V
 
 
 class Evaluation(NamedTuple):
@@ -93,14 +108,15 @@ class Evaluation(NamedTuple):
     distance: float
 
 
-@lru_cache(maxsize=3)
-def evaluated(kind: str) -> dict[int, Evaluation]:
+@lru_cache(maxsize=8)
+def evaluated(kind: str, seed: int = 0) -> dict[int, Evaluation]:
     """The trained net of this kind at all DEPTHS."""
     x, label = moons()
-    limit = features(kind, trained(kind), x, LIMIT)[-1]
+    theta = trained(kind, seed)
+    limit = features(kind, theta, x, LIMIT)[-1]
     found = {}
     for depth in DEPTHS:
-        paths = features(kind, trained(kind), x, depth)
+        paths = features(kind, theta, x, depth)
         accuracy = float((paths[-1, :, 0] * label > 0).double().mean())
         distance = float((paths[-1] - limit).norm(dim=1).mean())
         found[depth] = Evaluation(paths, accuracy, distance)

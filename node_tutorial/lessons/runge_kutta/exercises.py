@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...course.answers import array, function, number, one_of
+from ...course.answers import function, number, one_of
 from ...course.exercises import Exercise, Mistake, register
 from ...data.systems import pendulum
 from ...plotting import fitted_slope
+from ...solvers.methods.registry import METHODS
 from ...solvers.odeint import odeint
-from ...solvers.tableaus import EULER, HEUN3, MIDPOINT, RK4, RK4_CLASSIC, Tableau
+from ...solvers.runge_kutta import RungeKutta
+from ...solvers.tableaus import EULER, HEUN2, HEUN3, MIDPOINT, RK4, RK4_CLASSIC, Tableau
 from .tableau_workbench import bell
 
 # ---- 02.1 One step from a tableau ----------------------------------------------------------------
@@ -74,31 +76,39 @@ def _last_slope_only(f: Callable, t: Any, y: Any, h: Any, a: Any, b: Any, c: Any
 def _step_problem(step: Callable) -> str | None:
     """What is wrong with a step, judged by properties that every Runge-Kutta step has."""
 
-    def run(f: Callable, y: float, h: float, method: Tableau, t: float = 0.0) -> float:
+    def run(f: Callable, y: Any, h: float, method: Tableau, t: float = 0.0) -> float:
         return float(step(f, t, y, h, method.a, method.b, method.c))
 
+    state = torch.tensor(0.8, dtype=torch.float64)
+    for method in (HEUN3, RK4):
+        if abs(run(bell, state, 0.4, method, t=0.5) - run(bell, 0.8, 0.4, method, t=0.5)) > 1e-6:
+            return (
+                "For a tensor `y` the result is another than for a number. `+=` writes into the "
+                "tensor itself: `y_i = y; y_i += ...` changes `y`, too."
+            )
     for method in (EULER, MIDPOINT, HEUN3, RK4_CLASSIC, RK4):
-        if abs(run(lambda t, y: 1.0, 2.0, 0.3, method) - 2.3) > 1e-12:
+        if abs(run(lambda t, y: 1.0, 2.0, 0.3, method) - 2.3) > 1e-6:
             return "For y' = 1 a step must add exactly h, since b sums to 1."
         series = sum(0.4**k / math.factorial(k) for k in range(method.stages + 1))
-        if abs(run(lambda t, y: y, 1.0, 0.4, method) - series) > 1e-12:
+        if abs(run(lambda t, y: y, 1.0, 0.4, method) - series) > 1e-6:
             return (
                 "For y' = y the stages do not combine as the rows of `a` say: "
                 "look at where each `y_i` starts."
             )
         slope_2t = run(lambda t, y: 2 * t, 5.0, 0.5, method, t=1.0)
-        if method.stages > 1 and abs(slope_2t - 6.25) > 1e-12:
+        if method.stages > 1 and abs(slope_2t - 6.25) > 1e-6:
             return (
                 "For y' = 2 t a step of order 2 or more is exact, and yours is not: "
                 "look at the stages' times."
             )
     errors = []
-    for n in (16, 32, 64):
+    counts = (4, 8, 16)  # few enough for float32
+    for n in counts:
         y = 1.0
         for i in range(n):
             y = run(bell, y, 2 / n, RK4, t=i * 2 / n)
         errors.append(abs(y - 0.2))
-    order = fitted_slope([1 / 16, 1 / 32, 1 / 64], np.maximum(errors, 1e-16))
+    order = fitted_slope([1 / n for n in counts], np.maximum(errors, 1e-16))
     if order > 3.5:
         return None
     return f"With the 3/8 rule the observed order is {order:.1f}; it should be 4."
@@ -153,89 +163,97 @@ register(
             "Append `f(t + c_i * h, y_i)`. "
             "After the loop, weigh all slopes by `b` in the same way.",
         ],
-        meaning="Six lines hold every explicit Runge-Kutta method there is. "
-        "Does yours also take a tensor for `y`?",
+        meaning="Six lines hold every explicit Runge-Kutta method there is, "
+        "for numbers and for tensors of any shape.",
     )
 )
 
-# ---- 02.2 Measured orders ------------------------------------------------------------------------
+# ---- 02.2 Is Ralston's method worth it? ---------------------------------------------------------
 
 
-def measured_orders():
+def gain(n):
+    ralston = Tableau("ralston", 2, c=(0, 2 / 3), a=((), (2 / 3,)), b=(1 / 4, 3 / 4))
     y0 = torch.tensor([1.0, 0.0], dtype=torch.float64)
     t = torch.tensor([0.0, 5.0], dtype=torch.float64)
     exact = odeint(pendulum, y0, t, method="dopri8", rtol=1e-13, atol=1e-13)[-1]
-    hs = [5 / n for n in (64, 128, 256, 512)]
-    orders = []
-    for method in ("euler", "midpoint", "heun2", "rk4_classic"):
-        ends = [odeint(pendulum, y0, t, method=method, options={"step_size": h})[-1] for h in hs]
-        orders.append(fitted_slope(hs, [float((end - exact).norm()) for end in ends]))
-    return orders
+    errors = []
+    for method in (METHODS["midpoint"], ralston):
+        y = y0
+        for i in range(n):
+            y = my_step(pendulum, i * 5 / n, y, 5 / n, method.a, method.b, method.c)
+        errors.append((y - exact).norm())
+    return errors[0] / errors[1]
 
 
-_NOT_MEASURED = (
-    "These are the orders of theory. "
-    "Measured ones are not whole numbers: hand in the slopes of your fits."
-)
-_AGAINST_N = "The sign: you fitted against the number of steps. Fit against the step size h."
-_RATIOS = (
-    "These are ratios of errors at h and h / 2. "
-    "The order is the exponent: take the logarithm to base 2."
-)
-_LOCAL = "One too high: that is the order of the error of one single step. Go all the way to T = 5."
-_ONE_LOG = (
-    "A slope this small comes from taking the logarithm of only one of the two axes. Take both."
-)
-_BASES = "Both logarithms need the same base."
+def _gain_of(above: Tableau, below: Tableau, T: float = 5.0) -> Callable[[int], float]:
+    """A learner's `gain` with other methods, or until another time."""
+
+    def gain(n: int) -> float:
+        y0 = torch.tensor([1.0, 0.0], dtype=torch.float64)
+        t = torch.tensor([0.0, T], dtype=torch.float64)
+        exact = odeint(pendulum, y0, t, method="dopri8", rtol=1e-12, atol=1e-12)[-1]
+        ends = []
+        for method in (above, below):
+            y = y0
+            for i in range(n):
+                y = RungeKutta(method).step(pendulum, i * T / n, y, T / n).y1
+            ends.append(y)
+        return float((ends[0] - exact).norm() / (ends[1] - exact).norm())
+
+    return gain
 
 
-def _orders_problem(orders: np.ndarray) -> str | None:
-    expected = np.array([1, 2, 2, 4])
-    if np.abs(orders - expected).max() < 1e-6:
-        return _NOT_MEASURED
-    if np.abs(orders - expected).max() < 0.1:
-        return None
-    if np.abs(orders + expected).max() < 0.2:
-        return _AGAINST_N
-    if np.abs(orders - 2.0**expected).max() < 1.5:
-        return _RATIOS
-    if np.abs(orders - expected - 1).max() < 0.2:
-        return _LOCAL
-    bases = (math.log(10), 1 / math.log(10))
-    if min(np.abs(orders * base - expected).max() for base in bases) < 0.2:
-        return _BASES
-    if np.abs(orders).max() < 0.5:
-        return _ONE_LOG
-    worst = int(np.abs(orders - expected).argmax()) + 1
-    return f"Entry {worst} is farthest off. Look at its errors: do they fall steadily?"
-
+_RALSTON = Tableau("ralston", 2, c=(0, 2 / 3), a=((), (2 / 3,)), b=(1 / 4, 3 / 4))
+_SWAPPED = Tableau("swapped", 1, c=(0, 2 / 3), a=((), (2 / 3,)), b=(3 / 4, 1 / 4))
 
 register(
     Exercise(
         "02.2",
-        "Orders measured on the pendulum",
-        kind=array(4, "four slopes: Euler, midpoint, Heun of order 2, classical RK4"),
-        solution=measured_orders,
-        check=_orders_problem,
+        "Ralston's method: how much better than midpoint?",
+        kind=function((32,), (128,), wanted="the body of the function"),
+        solution=gain,
+        rtol=2e-3,
         mistakes=[
-            Mistake("orders of theory", [1, 2, 2, 4], _NOT_MEASURED),
-            Mistake("slope against N", [-1.035, -1.992, -1.991, -3.992], _AGAINST_N),
-            Mistake("ratios", [2.02, 3.98, 3.98, 15.9], _RATIOS),
-            Mistake("one step only", [2.0, 3.0, 3.0, 5.0], _LOCAL),
-            Mistake("errors without logarithm", [0.02, 0.001, 0.001, 1e-8], _ONE_LOG),
-            Mistake("log10 of errors over ln h", [0.4495, 0.8651, 0.8647, 1.7337], _BASES),
+            Mistake(
+                "upside down",
+                _gain_of(_RALSTON, MIDPOINT),
+                "Upside down: divide midpoint's error by Ralston's.",
+            ),
+            Mistake(
+                "weights swapped",
+                _gain_of(MIDPOINT, _SWAPPED),
+                "Your Ralston has order 1. Check it: b2 c2 has to be 1/2.",
+            ),
+            Mistake(
+                "against Heun",
+                _gain_of(HEUN2, _RALSTON),
+                "That compares Heun's method of order 2 with Ralston's. Midpoint is asked for.",
+            ),
+            Mistake(
+                "Heun of order 3",
+                _gain_of(MIDPOINT, HEUN3),
+                "That is the gain of a method of order 3, which costs three evaluations.",
+            ),
+            Mistake(
+                "until t = 1",
+                _gain_of(MIDPOINT, _RALSTON, 1.0),
+                "That looks like the errors at t = 1. Go all the way to t = 5.",
+            ),
         ],
         hints=[
-            "For each method collect four errors at t = 5, one for each number of steps.",
-            "The reference: `dopri8` with `rtol=atol=1e-13`. "
+            "From the two conditions: b2 c2 = 1/2 with c2 = 2/3 gives b2; then b1 + b2 = 1, and "
+            "a21 = c2.",
+            "Make a `Tableau` of it and `register_method` it once; then "
+            "`odeint(..., method=..., options={'step_size': 5 / n})` gives both ends.",
+            "The exact end is `pendulum_end`. "
             "The error: the norm of the difference of the last states.",
-            "`fitted_slope([5 / n for n in steps], "
-            "errors)` from `node_tutorial.plotting` fits on logarithmic axes.",
         ],
-        otherwise="Four slopes, in the order Euler, "
-        "midpoint, Heun, classical RK4; each near a whole number.",
-        meaning="Near 1, 2, 2, 4, and nearer the smaller h is. On "
-        "this nonlinear problem midpoint and Heun differ in their errors, yet not in their order.",
+        otherwise="Ralston's method by its three numbers a21, b1, b2; n steps of 5 / n for both; "
+        "midpoint's error divided by Ralston's.",
+        meaning="A few percent, and not more with shorter steps: both have order 2, so only the "
+        "constant C differs. On the bell midpoint is even the better one. A third evaluation, for "
+        "order 3, gains a factor of fifty at 64 steps, and more at each doubling. "
+        "Orders are worth a search, constants seldom.",
     )
 )
 
@@ -302,7 +320,7 @@ register(
             "Weight moved between two stages at equal times; "
             "only what those stages have seen before differs.",
         ],
-        meaning="The tall tree: a slope of a slope of a slope. "
+        meaning="The tallest tree, four dots in a line: a slope of a slope of a slope. "
         "All else holds, so that the order is 3 and no check of row sums can notice. "
         "This is why methods are tested by measured orders too.",
     )
@@ -311,65 +329,76 @@ register(
 # ---- 02.4 The floor of float32 -------------------------------------------------------------------
 
 
-def float32_floor():
+def float32_error(n):
     y0 = torch.tensor([1.0, 0.0], dtype=torch.float64)
     t = torch.tensor([0.0, 5.0], dtype=torch.float64)
     exact = odeint(pendulum, y0, t, method="dopri8", rtol=1e-13, atol=1e-13)[-1]
-    errors = []
-    for n in [2**k for k in range(2, 12)]:
-        y = odeint(pendulum, y0.float(), t, method="rk4_classic", options={"step_size": 5 / n})[-1]
-        errors.append(float((y.double() - exact).norm()))
-    return min(errors)
+    y = odeint(pendulum, y0.float(), t, method="rk4_classic", options={"step_size": 5 / n})[-1]
+    return (y.double() - exact).norm()
+
+
+def _float64_error(n: int) -> float:
+    y0 = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    t = torch.tensor([0.0, 5.0], dtype=torch.float64)
+    exact = odeint(pendulum, y0, t, method="dopri8", rtol=1e-13, atol=1e-13)[-1]
+    y = odeint(pendulum, y0, t, method="rk4_classic", options={"step_size": 5 / n})[-1]
+    return float((y - exact).norm())
 
 
 _DOUBLE = (
-    "Far too small for 24 bits: this was computed in float64. `y0` decides the dtype of the state."
+    "With 512 steps the error is far too small for 24 bits: this was computed in float64. "
+    "The start decides the dtype of the state."
 )
-_STILL_TRUNCATION = (
-    "Above the floor. Either the step is still too long, "
-    "or already too short: search both sides of the V."
+_ROUNDED = (
+    "With 512 steps the error is exactly 0, which no float32 solve attains: both sides carry the "
+    "same rounding. Compare with a float64 reference."
 )
-_ZERO = (
-    "An error of exactly 0 means that both sides carry the same rounding: "
-    "compare with a float64 reference."
+_EXPONENT = "An error is positive. Did you return its logarithm?"
+_LARGE = (
+    "With 512 steps the error is far above the floor. "
+    "Does the step shrink as n grows, and is the reference exact?"
 )
-_EXPONENT = "An error is positive. Did you hand in its logarithm?"
+_FEW = "With 8 steps, where rounding does not matter yet, the error is another one."
 
 
-def _floor_problem(error: float) -> str | None:
-    if error < 0:
+def _floor_problem(error: Callable[[int], Any]) -> str | None:
+    few, many = (float(error(n)) for n in (8, 512))
+    if few < 0 or many < 0:
         return _EXPONENT
-    if error == 0:
-        return _ZERO
-    if error < 1e-9:
+    if many == 0:
+        return _ROUNDED
+    if many < 5e-9:
         return _DOUBLE
-    return None if error < 4e-7 else _STILL_TRUNCATION
+    if many > 5e-6:
+        return _LARGE
+    return None if abs(few / _float64_error(8) - 1) < 0.02 else _FEW
 
 
 register(
     Exercise(
         "02.4",
         "The smallest error in float32",
-        kind=number("the smallest error that classical RK4 reaches in float32"),
-        solution=float32_floor,
+        kind=function((8,), (512,), wanted="the body of the function"),
+        solution=float32_error,
         atol=0.0,
         check=_floor_problem,
         mistakes=[
-            Mistake("float64", 2.5e-13, _DOUBLE),
-            Mistake("too few steps", 1.1e-4, _STILL_TRUNCATION),
-            Mistake("reference rounded as well", 0.0, _ZERO),
-            Mistake("logarithm", -7.0, _EXPONENT),
+            Mistake("float64", _float64_error, _DOUBLE),
+            Mistake("reference rounded as well", lambda n: 0.0 if n > 50 else 4e-3, _ROUNDED),
+            Mistake("logarithm", lambda n: -2.4 if n < 50 else -6.7, _EXPONENT),
+            Mistake("step not shortened", lambda n: 3.757e-3, _LARGE),
+            Mistake("Euler", lambda n: 0.9 if n < 50 else 3e-6, _FEW),
         ],
         hints=[
-            "Solve with `y0` in float32 for 4, "
-            "8, ..., 2048 steps; take the smallest of the errors.",
+            "The dtype of the start decides that of the solve: begin at `start.float()`.",
             "Compare in float64: `(y[-1].double() - exact).norm()`, "
-            "with the reference of exercise 02.2.",
-            "The floor lies near the eps of float32, "
-            "about 1e-7; RK4 reaches it with one or two hundred steps.",
+            "with `pendulum_end` from exercise 02.2.",
+            "Call it for 4, 8, ..., 2048 steps and look where the errors stop to fall.",
         ],
-        meaning="Within a small factor of eps, and ten times as many steps would make it worse. "
-        "Neural networks run in float32: "
+        otherwise="n steps of classical RK4 from a float32 start; the distance of its end from a "
+        "float64 reference.",
+        meaning="Now look for the smallest: it is near 2e-7, at two or three hundred steps; "
+        "ten times as many steps make it worse. Neural networks run in float32: "
         "asking a solver for more digits than this is paid for and not delivered.",
     )
 )

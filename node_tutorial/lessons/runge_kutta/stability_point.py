@@ -103,11 +103,10 @@ stability_point = explorable(
     draw,
     describe,
     size=(8.6, 3.7),
-    question="Predict first: along the axis Im hλ = 0, where does the computed solution start to "
-    "grow?",
+    question="Predict first: up the imaginary axis, from where on does the solution grow?",
     controls={
         "method": choice("method", list(STABILITY), value="RK4, both"),
-        "re": slider("Re hλ", *_RE, -2.0, 0.05),
-        "im": slider("Im hλ", *_IM, 0.0, 0.05),
+        "re": slider("Re hλ", *_RE, 0.0, 0.05),
+        "im": slider("Im hλ", *_IM, 2.5, 0.05),
     },
 )

@@ -36,6 +36,17 @@ NAMES = {
     "classical RK4": RK4_CLASSIC,
     "3/8 rule": RK4,
 }
+# The rooted tree of each order condition: dots (across, up), and the number of the dot below each.
+TREES = (
+    (((0, 0), 0),),
+    (((0, 0), 0), ((0, 1), 0)),
+    (((0, 0), 0), ((-0.7, 1), 0), ((0.7, 1), 0)),
+    (((0, 0), 0), ((0, 1), 0), ((0, 2), 1)),
+    (((0, 0), 0), ((-1, 1), 0), ((0, 1), 0), ((1, 1), 0)),
+    (((0, 0), 0), ((-0.7, 1), 0), ((0.7, 1), 0), ((0.7, 2), 2)),
+    (((0, 0), 0), ((0, 1), 0), ((-0.7, 2), 1), ((0.7, 2), 1)),
+    (((0, 0), 0), ((0, 1), 0), ((0, 2), 1), ((0, 3), 2)),
+)
 STEPS = 2 ** np.arange(1, 10)  # numbers of steps from t = 0 to 2 at which the order is measured
 _STAGE_COLORS = (BLUE, VERMILLION, GREEN, PURPLE)
 _WEIGHTS = [str(Fraction(n, 24)) for n in range(-6, 25)]  # what the sliders of b offer
@@ -260,12 +271,18 @@ def _slope_field(ax: Axes) -> None:
 def _draw_conditions(ax: Axes, conditions: Sequence[Condition]) -> None:
     ax.axis("off")
     ax.set(xlim=(0, 1), ylim=(-8.6, 0.6))
-    for i, (order, text, holds) in enumerate(conditions):
+    for i, ((order, text, holds), tree) in enumerate(zip(conditions, TREES)):
         y = -i - 0.35 * order
         new = i == 0 or conditions[i - 1].order != order
         ax.text(-0.05, y, f"{order}" if new else "", color=GRAY, fontsize=10)
         mark, color = ("✓ ", GREEN) if holds else ("✗ ", REJECTED)
-        ax.text(0.08, y, mark + text, fontsize=10, color=color)
+        ax.text(0.24, y, mark + text, fontsize=10, color=color)
+        for dot, ((across, up), below) in enumerate(tree):
+            at = (0.12 + 0.045 * across, y - 0.04 + 0.2 * up)
+            ax.plot(*at, "o", color=color, markersize=2.6)
+            if dot:
+                (x0, y0), _ = tree[below]
+                ax.plot([0.12 + 0.045 * x0, at[0]], [y - 0.04 + 0.2 * y0, at[1]], color=color, lw=1)
 
 
 def _plain_log_ticks(ax: Axes, xs: Sequence[int], ys: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""Exercises of lesson 00: one to show how exercises answer, one to begin with."""
+"""Exercises of lesson 00: how exercises answer, a first solve, a figure to be read."""
 
 import math
 
@@ -75,5 +75,41 @@ register(
         "the start 3 and the times 0 and 2; hand in the last entry.",
         meaning="It is 3 / e, to nearly all digits of float32. You chose no step, "
         "the solver did: lesson 01 says what a step is, lesson 03 how a solver chooses it.",
+    )
+)
+
+
+def longest_accepted_step():
+    from node_tutorial import explore
+
+    flow = explore.first_flow().data
+    return max(step.h for step in flow.steps if step.accepted)
+
+
+register(
+    Exercise(
+        "00.3",
+        "The longest accepted step, read from the figure",
+        kind=number("the length of the longest accepted step"),
+        solution=longest_accepted_step,
+        rtol=0.2,  # as well as one can read it
+        mistakes=[
+            Mistake("the longest of all", 0.88, "That one is red: it was tried, and rejected."),
+            Mistake("the second red one", 0.53, "Red steps were rejected. Look at the blue ones."),
+            Mistake("the first step", 0.105, "That is the first step. Are all blue bars as low?"),
+            Mistake(
+                "linear axis",
+                0.7,
+                "The axis is logarithmic: between 0.1 and 1 the middle of the way is about 0.3.",
+            ),
+        ],
+        hints=[
+            "Blue bars are accepted steps; the higher a bar, the longer the step.",
+            "A bar also shows its step by its own length, on the axis of t below.",
+            "Subtract the t at which the highest blue bar begins from the t at which it ends.",
+        ],
+        otherwise="Look at the highest blue bar: where does it begin, and where does it end?",
+        meaning="You can read it twice, from its height and from its length. Near t = 1, where the "
+        "points have to find their places in the letters, the steps are three times shorter.",
     )
 )

@@ -1,16 +1,29 @@
-"""Lesson 00: the map of the course."""
+"""Lesson 00: the flow at three times, solutions that part, and the map of the course."""
 
+from collections.abc import Callable
 from textwrap import wrap
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.path import Path
 
 from ...course.syllabus import PARTS, READY, SYLLABUS, Lesson
-from ...plotting import BLUE, EXACT, GRAY, GREEN, PURPLE, VERMILLION, blank
+from ...plotting import (
+    BLUE,
+    EXACT,
+    GRAY,
+    GREEN,
+    PURPLE,
+    VERMILLION,
+    Picture,
+    blank,
+    figure,
+    label_line,
+    no_ticks,
+)
+from .first_flow import FRAMES, carried
 
 Point = tuple[float, float]
 
@@ -47,7 +60,29 @@ _COLORS = {"I": BLUE, "II": GREEN, "III": VERMILLION, "IV": PURPLE}
 _LINE = 17  # characters that fit on a line of a box
 
 
-def course_map() -> Figure:
+def moments(shape: str, rtol: float = 1e-3) -> Picture:
+    """The particles of the first flow at t = 0, 1/2 and 1; a color for each start."""
+    fig, axes = figure(ncols=3, size=(8.6, 2.6))
+    y = carried(shape, rtol).y.numpy()
+    for ax, frame in zip(axes, (0, FRAMES // 2, FRAMES)):
+        ax.scatter(*y[frame].T, c=y[0, :, 0], cmap="viridis", s=6, vmin=-2, vmax=2)
+        ax.set(xlim=(-3.8, 3.8), ylim=(-2.9, 2.9), aspect="equal")
+        ax.set_title(f"t = {frame / FRAMES:.1f}")
+        no_ticks(ax)
+    return fig
+
+
+def parting(t: np.ndarray, solutions: dict[str, np.ndarray]) -> Picture:
+    """Solutions {label: y (n,)} over t (n,) that begin together."""
+    fig, ax = figure(size=(5.6, 2.5))
+    ax.set(xlim=(t[0], t[-1]), ylim=(-0.15, 2.4), xlabel="t", ylabel="y")
+    for (label, y), color in zip(solutions.items(), (BLUE, GREEN, VERMILLION)):
+        (line,) = ax.plot(t, y, color=color)
+        label_line(line, label)
+    return fig
+
+
+def course_map() -> Picture:
     """A figure of all lessons; an arrow leads from a lesson to those that need it."""
     width, height = (np.max(list(PLACES.values()), axis=0) + 1) * _PITCH
     fig = blank((width, height))
@@ -86,7 +121,8 @@ def way(start: Point, end: Point) -> list[Point]:
     if 0 < end[0] - start[0] < 0.5:
         trunk = x0 - width / 2 + 0.06
         return [(trunk, y0 + height / 2), (trunk, y1), (x1 - width / 2, y1)]
-    return [(x0, y0 + height / 2), (x1, y1 - height / 2)]
+    aside = 0.28 * float(np.clip(end[0] - start[0], -2, 2))  # arrows from one box part at once
+    return [(x0 + aside, y0 + height / 2), (x1, y1 - height / 2)]
 
 
 def _draw_lesson(ax: Axes, lesson: Lesson) -> None:
@@ -113,3 +149,16 @@ def broken(title: str) -> str:
         for width in range(1, _LINE + 1)
     ]
     return "\n".join(next(lines for lines in wrapped if len(lines) == len(wrapped[-1])))
+
+
+def _parting() -> Picture:
+    t = np.linspace(0, 3, 50)
+    return parting(t, {f"leaves at t = {a}": np.maximum(t - a, 0) ** 2 / 4 for a in (0, 1)})
+
+
+# A picture of each kind, for the test that all of them can be read.
+EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "moments": lambda: moments("a spiral"),
+    "parting": _parting,
+    "course_map": course_map,
+}
