@@ -19,7 +19,7 @@ DRAWS = 200  # paths from the posterior
 POINTS = 100  # of a spiral that may be observed; as many come after them
 NINE_OF_TEN = (0.05, 0.95)  # the quantiles between which the band lies
 
-SERIES = 3  # which of eight spirals the explorable shows
+SERIES = 5  # which of eight spirals the explorable shows
 NUMBERS = (2, 3, 5, 10, 20, 40)  # of its points that may be chosen there
 GAPS = (0, 30, 60)
 STRIDE = 10  # steps of refinement from one frame to the next

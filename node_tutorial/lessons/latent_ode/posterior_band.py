@@ -116,8 +116,8 @@ def _draw_band(ax: Axes, data: Band) -> None:
     ax.axvline(float(data.times[POINTS - 1]), color=GRAY, linewidth=0.8)
     ax.set(xlabel="t", ylabel="x₁", xlim=(0, 3.8), ylim=(-REACH, REACH))
     ax.set_title(
-        f"the band holds {100 * data.held:.0f} %, beyond {100 * data.held_beyond:.0f} %; "
-        f"RMSE {data.within:.2f}, beyond {data.beyond:.2f}"
+        f"holds {100 * data.held:.0f} % (beyond {100 * data.held_beyond:.0f} %), "
+        f"off by {data.within:.2f} ({data.beyond:.2f})"
     )
 
 
