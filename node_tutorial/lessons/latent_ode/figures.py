@@ -69,8 +69,8 @@ def _ends(ax: Axes, path: Tensor) -> None:
     """A dot where a path (S, 2) begins, an arrow where it ends."""
     ax.plot(*path[0], "o", color=EXACT, markersize=7)
     arrow = {"arrowstyle": "-|>", "color": EXACT, "linewidth": 1.5, "mutation_scale": 16}
-    ahead = path[-1] + 6 * (path[-1] - path[-2])
-    ax.annotate("", xy=ahead.tolist(), xytext=path[-1].tolist(), arrowprops=arrow)
+    (x, y), (ahead_x, ahead_y) = (path[-1] + k * (path[-1] - path[-2]) for k in (0, 6))
+    ax.annotate("", xy=(ahead_x, ahead_y), xytext=(x, y), arrowprops=arrow)
 
 
 def recurrent_figure(keep: Mapping[str, Sequence[float]]) -> Picture:

@@ -1,6 +1,6 @@
 """Lesson 12: the spirals, and what is observed of them.
 
-The protocol is that of Chen et al. 2018, section 5, as far as they state it (see
+The protocol is that of Chen et al. 2018, section 5.1, as far as they state it (see
 `data.two_spirals`): 1000 spirals of 100 points; 30, 50 or all 100 of them observed, with noise;
 judged by the error on the 100 points beyond, without noise. Here they are those of 200 other
 spirals.
