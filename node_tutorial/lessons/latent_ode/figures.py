@@ -222,8 +222,7 @@ def table_figure(
             left.plot([i + shift] * len(row), row, "o", color=color, markersize=5)
             middle.append((i + shift, statistics.median(row) if row else float("nan")))
         left.plot(*zip(*middle), color=color, alpha=0.5)
-        dy = -14 if name == "latent ODE" else 0
-        label_line(middle[0], name, ax=left, color=color, dx=-9, dy=dy, ha="right")
+        label_line(middle[0], name, ax=left, color=color, dx=-9, ha="right")
     for name, errors in paper.items():
         right.plot(range(len(counts)), errors, "o-", color=COLORS[name])
         right.text(0.05, errors[0] + 0.015, name, color=COLORS[name], va="bottom")
