@@ -252,11 +252,15 @@ class ContinuousVAE(nn.Module):
         dim=0)`.
         """
         check_draws(draws)
-        mean, std = self.encode(t, x, mask)
+        return self.paths_from(self.encode(t, x, mask), times, draws)
+
+    def paths_from(self, q: Posterior, times: Tensor, draws: int = 100) -> Tensor:
+        """As `paths`, for a q that is known: mean and standard deviation of z(t0), (B, L) each."""
+        mean, std = q
         z0 = reparameterize(mean.expand(draws, *mean.shape), std)
         if times.dim() == 2:
             times = times.repeat(draws, 1)
         z = self.latents(z0.flatten(0, 1), times)
         # In parts: all at once may take a gigabyte.
         paths = torch.cat([self.decoder(part) for part in z.split(2000)])
-        return paths.unflatten(0, (draws, len(x)))
+        return paths.unflatten(0, (draws, len(mean)))

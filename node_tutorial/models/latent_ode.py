@@ -15,7 +15,7 @@ The integral is one more entry of the ODE's state: the solver finds both, and ke
 both.
 
 Sources: Chen, Rubanova, Bettencourt, Duvenaud 2018, arXiv 1806.07366, section 5 and 5.1; Rubanova,
-Chen, Duvenaud 2019, arXiv 1907.03907, section 4 and 4.1.
+Chen, Duvenaud 2019, arXiv 1907.03907, sections 3.2 and 3.3.
 """
 
 from typing import Any
@@ -79,7 +79,7 @@ def poisson_log_prob(log_intensity: Tensor, integral: Tensor, events: Tensor) ->
         events: (B, T), True where there was one.
 
     Source: Daley, Vere-Jones, An introduction to the theory of point processes, I, section 2.1;
-    Chen et al. 2018, arXiv 1806.07366, section 5.1.
+    Chen et al. 2018, arXiv 1806.07366, section 5.
 
         >>> rate = torch.full((1, 3), 2.0)  # three events in a time of 5, at the rate 2
         >>> events = torch.ones(1, 3).bool()

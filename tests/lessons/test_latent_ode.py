@@ -1,27 +1,40 @@
-"""Facts that lesson 12's helpers rely on: data, losses, what is measured, events."""
+"""Facts that lesson 12's helpers rely on: data, exact answers, losses, what is measured, refined
+posteriors, events, readable figures; and other right and wrong answers to its exercises.
+"""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from node_tutorial import explore
-from node_tutorial.data import Batch, two_spirals
-from node_tutorial.lessons.latent_ode import bands, event_rate, events, nets, runs
+from node_tutorial import exercises, odeint
+from node_tutorial.data import two_spirals
+from node_tutorial.lessons.latent_ode import (
+    bands,
+    baselines,
+    event_rate,
+    events,
+    nets,
+    refinement,
+    runs,
+    spirals,
+)
 from node_tutorial.models import GRUWithGaps, LatentODE
+from node_tutorial.models.vae import Posterior
 
 # ---- Data ----
 
 
 def test_thinned_spirals_have_their_points_at_their_places():
-    spirals, (t, x, mask), places = runs.thinned(6, 30, seed=3)
+    whole, (t, x, mask), places = runs.thinned(6, 30, seed=3)
     assert t.shape == places.shape == (6, 30) and mask.all()
-    assert torch.equal(spirals.t[places], t)
-    assert torch.equal(spirals.x.gather(1, places[..., None].expand(-1, -1, 2)), x)
+    assert torch.equal(whole.t[places], t)
+    assert torch.equal(whole.x.gather(1, places[..., None].expand(-1, -1, 2)), x)
 
 
 def test_sparse_spirals_have_2_to_40_points_each_version_its_own():
-    spirals, (t, x, mask), places = runs.sparse(40, seed=0, versions=2)
+    whole, (t, x, mask), places = runs.sparse(40, seed=0, versions=2)
     number = mask.all(-1).sum(1)
     assert (
         len(x) == 80
@@ -30,7 +43,7 @@ def test_sparse_spirals_have_2_to_40_points_each_version_its_own():
         and len(number.unique()) > 15
     )
     assert torch.equal(mask.all(-1), mask.any(-1))
-    assert torch.equal(spirals.t[places][mask[..., 0]], t[mask[..., 0]])
+    assert torch.equal(whole.t[places][mask[..., 0]], t[mask[..., 0]])
     assert not torch.equal(number[:40], number[40:])
     longest = torch.stack(
         [places[i, :n].diff(prepend=torch.tensor([-1])).max() for i, n in enumerate(number)]
@@ -39,12 +52,59 @@ def test_sparse_spirals_have_2_to_40_points_each_version_its_own():
 
 
 def test_the_sense_of_rotation():
-    spirals = runs.thinned(20, 30, seed=0).spirals
-    assert torch.equal(runs.turning(spirals.clean) > 0, spirals.counterclockwise)
-    assert torch.equal(runs.turning(spirals.clean[:, 100:]) > 0, spirals.counterclockwise)
+    whole = runs.thinned(20, 30, seed=0).spirals
+    assert torch.equal(runs.turning(whole.clean) > 0, whole.counterclockwise)
+    assert torch.equal(runs.turning(whole.clean[:, 100:]) > 0, whole.counterclockwise)
     turned = 6 * math.pi * 199 / 999  # three turns have 1000 points, a piece has 200
-    assert torch.allclose(runs.angle(spirals.clean).abs(), torch.tensor(turned), atol=1e-4)
-    assert torch.equal(runs.angle(spirals.clean) > 0, spirals.counterclockwise)
+    assert torch.allclose(runs.angle(whole.clean).abs(), torch.tensor(turned), atol=1e-4)
+    assert torch.equal(runs.angle(whole.clean) > 0, whole.counterclockwise)
+
+
+def test_spirals_of_the_lesson_come_nearer_to_the_center():
+    for clean in (
+        runs.thinned(20, 30, seed=0).spirals.clean,
+        runs.sparse(20, seed=0).spirals.clean,
+        bands.shown().clean,
+    ):
+        assert (clean.norm(dim=2).diff(dim=1) < 0).all()
+
+
+def test_observations_are_found_again_among_all_times():
+    for data in (runs.thinned(5, 30, seed=1), runs.sparse(20, seed=1)):
+        values, known = spirals.on_grid(data)
+        assert values.shape == known.shape == data.spirals.clean.shape
+        assert torch.equal(known.all(-1).sum(1), data.batch.mask.all(-1).sum(1))
+        for i in range(len(values)):
+            seen = data.batch.mask[i, :, 0]
+            assert torch.equal(values[i][known[i, :, 0]], data.batch.x[i][seen])
+        assert not values[~known].any() and not known[:, 100:].any()
+
+
+# ---- Exact answers ----
+
+
+def without_noise(keep, seed=0):
+    data = runs.thinned(30, keep, seed)
+    clean = data.spirals.clean.gather(1, data.places[..., None].expand(-1, -1, 2))
+    return data._replace(batch=data.batch._replace(x=clean))
+
+
+@pytest.mark.parametrize("answer", [baselines.least_squares, baselines.two_lines])
+def test_regression_continues_a_spiral_without_noise_exactly(answer):
+    data = without_noise(30)
+    assert baselines.rmse(answer(data), data) < 1e-4
+
+
+def test_what_regression_can_do_with_noise():
+    """0.029 is near the bound of Cramer and Rao for the one unknown angle."""
+    data = runs.thinned(200, 30, seed=10_000)
+    exact = baselines.rmse(baselines.least_squares(data), data)
+    assert exact == pytest.approx(0.029, abs=5e-4)
+    assert baselines.rmse(baselines.two_lines(data), data) == pytest.approx(0.177, abs=5e-4)
+    clean = data.spirals.clean
+    speed = clean.diff(dim=1).norm(dim=2) / float(data.spirals.t[1])  # |dx / d theta_0|
+    observed = (0.3 / math.sqrt(30) * speed[:, 100:] / speed[:, :100].mean(1, keepdim=True)) ** 2
+    assert exact == pytest.approx(float((observed.mean() / 2).sqrt()), rel=0.15)
 
 
 # ---- Losses and measures ----
@@ -99,13 +159,30 @@ def test_errors_and_coverage():
         def __init__(self, off):
             self.off = off
 
-        def paths(self, t, x, mask, times, draws):
+        def paths_from(self, q, times, draws):
             return clean + self.off + torch.linspace(-1, 1, draws)[:, None, None, None]
 
+    q = Posterior(torch.zeros(10, 4), torch.ones(10, 4))
     shifted = torch.zeros_like(clean)
     shifted[:, 150:] = 2.0
-    assert runs.coverage(Known(0.0), data) == (1.0, 1.0)
-    assert runs.coverage(Known(shifted), data) == (1.0, 0.5)
+    assert runs.coverage(Known(0.0), data, q) == (1.0, 1.0)
+    assert runs.coverage(Known(shifted), data, q) == (1.0, 0.5)
+
+
+def test_groups_of_pieces_are_by_their_inner_end():
+    radii = {inward: runs.radii_beyond(inward) for inward in (True, False)}
+    step = spirals.RADIUS_PER_STEP
+    for inward, ahead in ((True, 49.5), (False, 149.5)):
+        assert radii[inward] == sorted(radii[inward])
+        for low, high, radius in zip(runs.EDGES, runs.EDGES[1:], radii[inward]):
+            assert step * (low + ahead) - 0.01 < radius < step * (high + ahead)
+
+
+def test_outward_pieces_leave_the_radii_that_were_observed_and_inward_ones_do_not():
+    for inward in (True, False):
+        clean = runs.thinned(1000, 30, seed=0, inward=inward).spirals.clean.norm(dim=2)
+        leave = clean[:, 100:].amax(1) > clean[:, :100].max() + 1e-4
+        assert (leave.double().mean() > 0.1) == (not inward)
 
 
 def test_training_depends_on_the_seed_alone():
@@ -128,30 +205,129 @@ def test_more_points_are_the_same_points_and_others():
 
 def test_a_band_is_the_same_each_time_and_leaves_random_numbers_alone():
     model = runs.stored("GRU, backward")
-    t, x, *_ = two_spirals(1, noise=runs.NOISE)
+    q = runs.stored_q("GRU, backward", 5, 0, 0)
     state = torch.random.get_rng_state()
-    first, again = (bands.band(model, t[:5], x[0, :5], t) for _ in range(2))
-    assert torch.equal(first, again) and first.shape == (bands.DRAWS, 100, 2)
+    first, again = (bands.band(model, q, bands.shown().t) for _ in range(2))
+    assert torch.equal(first, again) and first.shape == (bands.DRAWS, 1, 100, 2)
     assert torch.equal(state, torch.random.get_rng_state())
 
 
-def test_the_horizon_ends_the_picture_and_what_is_said_of_it():
-    panel = explore.posterior_band()
-    short, long = panel.evaluate(horizon=1.0), panel.evaluate(horizon=2.0)
-    assert short.data.beyond is None and "beyond" not in short.text
-    assert len(short.data.times) == 100 and len(long.data.times) == 200
-
-
 def test_half_widths_are_those_of_the_paths():
-    width, covered = bands.by_number(runs.stored("GRU, backward"), (10,), rows=5)
-    spirals = two_spirals(5, noise=runs.NOISE, seed=30_000)
+    model = runs.stored("GRU, backward")
+    width, covered = bands.by_number(model, (10,), rows=5)
+    whole = two_spirals(5, noise=runs.NOISE, inward=True, seed=30_000)
     places = bands.kept(10, 0)
-    batch = Batch(spirals.t[places], spirals.x[:, places], torch.ones(5, 10, 2, dtype=torch.bool))
-    torch.manual_seed(0)
-    paths = runs.stored("GRU, backward").paths(*batch, spirals.t, bands.DRAWS)
-    low, high = paths.quantile(torch.tensor([0.05, 0.95]), dim=0)
+    q = model.encode(whole.t[places], whole.x[:, places])
+    low, high = bands.band(model, q, whole.t).quantile(torch.tensor([0.05, 0.95]), dim=0)
     assert width.between[0] == pytest.approx(float((high - low).mean() / 2), rel=1e-3)
     assert 0 <= covered.beyond[0] <= covered.between[0] <= 1
+
+
+def test_the_explorable_shows_what_the_encoder_says_and_what_becomes_of_it():
+    spiral = bands.shown()
+    for name in runs.ENCODERS:
+        model = runs.stored(name)
+        mean, std = bands.refined_frames(model)
+        assert mean.shape == std.shape == (bands.FRAMES, 18, runs.LATENT)
+        for number, gap in ((2, 60), (20, 30)):
+            places = bands.kept(number, gap)
+            series = spiral.x[bands.SERIES, places][None]
+            first, said = (
+                runs.stored_q(name, number, gap, 0),
+                model.encode(spiral.t[places], series),
+            )
+            assert torch.allclose(first.mean, said.mean, atol=5e-3)
+            assert torch.allclose(first.std, said.std, atol=5e-3)
+            setting = bands.NUMBERS.index(number) * 3 + bands.GAPS.index(gap)
+            last = runs.stored_q(name, number, gap, bands.FRAMES - 1)
+            assert torch.allclose(last.mean[0], mean[-1, setting], atol=0.05)
+
+
+# ---- Refined posteriors ----
+
+
+@pytest.fixture
+def small():
+    torch.manual_seed(0)
+    model = LatentODE(2, 4, GRUWithGaps(2, 8), noise=0.3)
+    data = runs.sparse(12, seed=1)
+    return model, (*data.batch, data.places), data.spirals.t
+
+
+def mean_bound(model, q, batch, grid, draws=200):
+    torch.manual_seed(1)
+    with torch.no_grad():
+        return -sum(nets.minus_bound(model, q, batch, grid) for _ in range(draws)) / draws
+
+
+def test_refinement_raises_the_bound_of_every_series_and_changes_no_parameter(small):
+    model, batch, grid = small
+    before = [p.clone() for p in model.parameters()]
+    state = torch.random.get_rng_state()
+    said, *_, refined = refinement.refinement(model, batch, grid, 60)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(map(torch.equal, before, model.parameters()))
+    assert all(p.grad is None for p in model.parameters())
+    assert torch.equal(said.mean, model.encode(*batch[:3]).mean)
+    gain = mean_bound(model, refined, batch, grid) - mean_bound(model, said, batch, grid)
+    assert (gain > 0).all()
+
+
+def test_refinement_is_the_same_each_time_and_of_each_series_by_itself(small):
+    model, batch, grid = small
+    q, again = (refinement.refine(model, batch, grid, 20) for _ in range(2))
+    assert torch.equal(q.mean, again.mean) and torch.equal(q.std, again.std)
+    other = (batch[0], batch[1].clone(), *batch[2:])
+    other[1][6:] += 3.0  # what other series hold does not matter
+    changed = refinement.refine(model, other, grid, 20)
+    assert torch.allclose(q.mean[:6], changed.mean[:6], atol=0.02)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_refinement_finds_the_posterior_where_it_is_known(factor):
+    """The latent stays, and the decoder is the identity: then the posterior is Gaussian. The
+    encoder's guess is off by two of its standard deviations, and half or twice as wide.
+    """
+
+    class Still(torch.nn.Module):
+        def forward(self, t, z):
+            return torch.zeros_like(z)
+
+    class Guess(torch.nn.Module):
+        def forward(self, t, x, mask, t0):
+            precision = 1 + x.shape[1] / 0.25
+            mean = x.sum(1) / 0.25 / precision
+            std = torch.full_like(mean, precision**-0.5)
+            return Posterior(mean + 2 * std, factor * std)
+
+    model = LatentODE(2, 2, None, Still(), decoder=torch.nn.Identity(), noise=0.5)
+    model.encoder = Guess()
+    data = runs.thinned(20, 30, seed=0)
+    q = refinement.refine(model, (*data.batch, data.places), data.spirals.t)
+    guess = model.encode(*data.batch)
+    std = guess.std / factor
+    assert ((q.mean - (guess.mean - 2 * std)).abs() < 0.4 * std).all()
+    assert torch.allclose(q.std, std, rtol=0.3)
+
+
+def test_paths_from_the_posterior_of_the_encoder_are_paths(small):
+    model, batch, grid = small
+    torch.manual_seed(3)
+    paths = model.paths(*batch[:3], grid, draws=3)
+    torch.manual_seed(3)
+    assert torch.equal(paths, model.paths_from(model.encode(*batch[:3]), grid, draws=3))
+
+
+def test_what_is_stored_says_what_the_lesson_says():
+    """Inward: no unlucky seed; refined: the bands hold within, and not beyond."""
+    for what in ("covers, refined", "covers", "covers beyond, refined"):
+        assert len(runs.found("latent ODE", 30, what)) == 5
+    assert max(runs.found("latent ODE", 30, "beyond")) < 0.45
+    assert max(runs.found("latent ODE", 30, "beyond", inward=False)) > 1.2
+    assert max(runs.found("latent ODE", 30, "covers")) < 0.66
+    assert min(runs.found("latent ODE", 30, "covers, refined")) > 0.85
+    assert max(runs.found("latent ODE", 30, "covers beyond, refined")) < 0.5
+    assert min(runs.found("latent ODE", 30, "gain")) > 5  # nats
 
 
 # ---- Events ----
@@ -186,3 +362,182 @@ def test_the_best_constant_rate_is_the_number_of_events_by_the_time():
         assert best.total == pytest.approx(one.flat, abs=1e-9)
         for other in (0.9 * constant, 1.1 * constant):
             assert event_rate.compute(other, 0.0, sequence).total < best.total
+
+
+def test_a_latent_rate_integrates_itself():
+    torch.manual_seed(0)
+    rate = events.LatentRate()
+    t = torch.linspace(0, 3, 301)
+    log_rate, integral = rate(t)
+    assert integral.item() == pytest.approx(torch.trapezoid(log_rate.exp(), t).item(), rel=1e-3)
+
+
+# ---- Exercises: other right forms, other wrong answers ----
+
+
+def answer(id, function):
+    feedback = exercises.find(id).assess(function)
+    return feedback.state, feedback.message
+
+
+def log_density(x, mean, sigma):
+    return -(((x - mean) / sigma) ** 2) / 2 - math.log(sigma) - math.log(2 * math.pi) / 2
+
+
+def chosen(x, mask, mean, sigma):
+    return log_density(x[mask], mean[mask], sigma).sum()
+
+
+def by_distribution(x, mask, mean, sigma):
+    x = x.nan_to_num().where(mask, torch.zeros_like(x))
+    entries = torch.distributions.Normal(mean, sigma).log_prob(x)
+    return entries.masked_fill(~mask, 0.0).sum()
+
+
+def in_a_loop(x, mask, mean, sigma):
+    total = 0.0
+    for value, seen, m in zip(x.flatten(), mask.flatten(), mean.flatten()):
+        if seen:
+            total = total + log_density(value, m, sigma)
+    return total
+
+
+def in_numpy(x, mask, mean, sigma):
+    seen = mask.numpy()
+    return log_density(x.numpy()[seen], mean.detach().numpy()[seen], sigma).sum()
+
+
+@pytest.mark.parametrize("right", [chosen, by_distribution, in_a_loop, in_numpy])
+def test_a_masked_likelihood_may_be_written_in_any_form(right):
+    assert answer("12.1", right)[0] == "correct"
+
+
+def test_a_hidden_nan_spoils_neither_the_value_nor_the_gradient():
+    """With x = [1, NaN], `torch.where` on the result has the right value, and a gradient of NaN."""
+
+    def last(x, mask, mean, sigma):
+        return torch.where(mask, log_density(x, mean, sigma), 0.0).sum()
+
+    def product(x, mask, mean, sigma):
+        return (log_density(x, mean, sigma) * mask).sum()
+
+    def nansum(x, mask, mean, sigma):
+        return (log_density(x, mean, sigma) * mask).nansum()
+
+    for wrong, why in (
+        (last, "gradient is NaN"),
+        (product, "NaN * 0"),
+        (nansum, "gradient is NaN"),
+    ):
+        state, message = answer("12.1", wrong)
+        assert state == "not yet" and why in message, message
+
+
+def by_sorting(paths, truth):
+    ordered = paths.sort(dim=0).values
+    return ((ordered[5] <= truth) & (truth <= ordered[-6])).float().mean()
+
+
+def by_numpy(paths, truth):
+    low, high = np.quantile(paths.numpy(), [0.05, 0.95], axis=0)
+    return np.mean((low < truth.numpy()) & (truth.numpy() < high))
+
+
+def by_rank(paths, truth):
+    below = (paths < truth).double().mean(0)
+    return ((below > 0.05) & (below < 0.95)).double().mean().item()
+
+
+@pytest.mark.parametrize("right", [by_sorting, by_numpy, by_rank])
+def test_a_coverage_may_be_found_in_any_form(right):
+    assert answer("12.2", right)[0] == "correct"
+
+
+def test_other_bands_are_not_the_one_that_was_asked_for():
+    wrong = (
+        lambda paths, truth: ((truth - paths.mean(0)).abs() < 1.645).double().mean(),
+        lambda paths, truth: (paths.quantile(0.05) < truth).double().mean(),
+        lambda paths, truth: ((paths - truth).abs() < 0.3).double().mean(),
+        lambda paths, truth: 0.9,
+    )
+    for function in wrong:
+        assert answer("12.2", function)[0] == "not yet"
+
+
+def rk4(func, h, begin, end, steps=20):
+    step = (end - begin) / steps
+    for k in range(steps):
+        t = begin + k * step
+        a = func(t, h)
+        b = func(t + step / 2, h + step / 2 * a)
+        c = func(t + step / 2, h + step / 2 * b)
+        d = func(t + step, h + step * c)
+        h = h + step / 6 * (a + 2 * b + 2 * c + d)
+    return h
+
+
+def own_steps(func, cell, t, x, h):
+    for i, value in enumerate(x):
+        h = cell(value, h if i == 0 else rk4(func, h, t[i - 1], t[i]))
+    return h
+
+
+def move_to_the_next(func, cell, t, x, h):
+    for begin, end, value in zip(t[:-1], t[1:], x[:-1]):
+        h = odeint(func, cell(value, h), torch.stack([begin, end]), rtol=1e-8, atol=1e-8)[-1]
+    return cell(x[-1], h)
+
+
+def recursive(func, cell, t, x, h):
+    h = cell(x[0], h)
+    if len(t) == 1:
+        return h
+    return recursive(
+        func,
+        cell,
+        t[1:],
+        x[1:],
+        odeint(func, h, t[:2], method="rk4", options={"step_size": 0.05})[-1],
+    )
+
+
+@pytest.mark.parametrize("right", [own_steps, move_to_the_next, recursive])
+def test_a_state_may_be_moved_by_any_solver(right):
+    assert answer("12.4", right)[0] == "correct"
+
+
+def test_a_state_that_is_moved_wrongly_is_not_accepted():
+    def backwards(func, cell, t, x, h):
+        h = cell(x[0], h)
+        for i in range(1, len(t)):
+            h = cell(x[i], odeint(func, h, t[i - 1 : i + 1].flip(0))[-1])
+        return h
+
+    def midpoint(func, cell, t, x, h):
+        h = cell(x[0], h)
+        for i in range(1, len(t)):
+            h = cell(x[i], rk4(func, h, t[i - 1], t[i], steps=1) + 0.01)
+        return h
+
+    def only_moves(func, cell, t, x, h):
+        return odeint(func, cell(x[0], h), torch.stack([t[0], t[-1]]))[-1]
+
+    for wrong in (backwards, midpoint, only_moves):
+        assert answer("12.4", wrong)[0] == "not yet"
+
+
+def test_an_odernn_is_the_exercise_with_its_own_field_and_cell():
+    torch.manual_seed(0)
+    net = runs.MODELS["ODE-RNN"]().net
+    data = runs.thinned(3, 30, seed=0)
+    state = exercises.find("12.4").solution(
+        lambda t, h: net.func(t.reshape(1, 1), h[None])[0],
+        lambda x, h: net.cell(torch.cat([x, torch.ones(2)])[None], h[None])[0],
+        data.batch.t[0],
+        data.batch.x[0],
+        torch.zeros(net.hidden),
+    )
+    assert torch.allclose(state, net(*data.batch).state[0, -1], atol=1e-2)
+
+
+# ---- Pictures ----

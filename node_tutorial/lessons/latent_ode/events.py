@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from ...models import MLP, NeuralODE, VectorField
+from ...models.latent_ode import WithIntensity
 
 
 def wave(t: Tensor) -> Tensor:
@@ -43,3 +46,22 @@ def draw_events(
     number = int(torch.poisson(torch.tensor(highest * end), generator=chance))
     t = end * torch.rand(number, generator=chance, dtype=torch.float64).sort().values
     return t[torch.rand(number, generator=chance, dtype=torch.float64) * highest < rate(t)]
+
+
+class LatentRate(nn.Module):
+    """One latent path for all sequences, its start and its law, and the rate that follows from it.
+
+    Shapes: t (S,) -> log rates (S,), and the integral of the rate from t[0] to t[-1], 0-d.
+    """
+
+    def __init__(self, latent: int = 3, hidden: int = 16) -> None:
+        super().__init__()
+        self.start = nn.Parameter(torch.randn(latent))
+        self.log_intensity = MLP(latent, hidden, 1)
+        self.ode = NeuralODE(
+            WithIntensity(VectorField(MLP(latent, hidden, latent)), self.log_intensity)
+        )
+
+    def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        state = self.ode(torch.cat([self.start, torch.zeros(1)]), t)
+        return self.log_intensity(state[:, :-1])[:, 0], state[-1, -1]

@@ -3,16 +3,16 @@
 import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ... import odeint
-from ...course.answers import array, function
+from ...course.answers import Behavior, agree, array, function
 from ...course.exercises import Exercise, Mistake, register
 
 
 def masked_log_prob(x, mask, mean, sigma):
+    x = torch.where(mask, x, 0.0)
     entries = -(((x - mean) / sigma) ** 2) / 2 - math.log(sigma) - math.log(2 * math.pi) / 2
     return torch.where(mask, entries, 0.0).sum()
 
@@ -27,6 +27,31 @@ def _case(
     """Arguments of `masked_log_prob`, from lists."""
     observed = torch.tensor(x, dtype=torch.float64)
     return observed, torch.tensor(mask), torch.tensor(mean, dtype=torch.float64), sigma
+
+
+def _mask_problem(answer: Behavior) -> str | None:
+    """Values first; then a hidden NaN, in the value and in the gradient for the means."""
+    probes = Behavior(masked_log_prob, answer.probes, answer.returns)
+    if not agree(answer, probes, rtol=1e-4, atol=1e-9):
+        return "Write the log-density for each entry, and add up those that are observed."
+    x, mask, mean, sigma = _case([1.0, math.nan], [True, False], [0.0, 0.0], 0.3)
+    mean.requires_grad_(True)
+    value = torch.as_tensor(answer(x, mask, mean, sigma))
+    if not value.isfinite():
+        return (
+            "Right where hidden entries are numbers. Where x is NaN, your value is NaN: NaN * 0 is "
+            "NaN. Choose by the mask, do not multiply by it."
+        )
+    if not value.requires_grad:  # no tensor, or no graph: there is no gradient to be wrong
+        return None
+    (gradient,) = torch.autograd.grad(value, mean)
+    if not gradient.isfinite().all():
+        return (
+            "The value is right, and its gradient is NaN where x is: `torch.where` at the end "
+            "hides the NaN going forward, but going backward 0 times NaN is NaN. "
+            "Nothing may be computed with a hidden x: put a number in its place first."
+        )
+    return None
 
 
 register(
@@ -89,75 +114,120 @@ register(
             "First write the logarithm of the density for every entry, "
             "as if all had been observed.",
             "log N(x; m, σ²) = -(x - m)² / (2σ²) - log σ - log(2π) / 2.",
-            "`torch.where(mask, entries, 0.0).sum()` leaves out what is hidden.",
+            "`torch.where(mask, entries, 0.0).sum()` leaves out what is hidden. "
+            "If x may be NaN there, replace it in the same way before you compute.",
         ],
         otherwise="Write the log-density for each entry, and add up those that are observed.",
+        check=_mask_problem,
         meaning=(
-            "The mask decides which terms exist. `torch.where` is safer than `entries * mask`: "
-            "where x is NaN, NaN * 0 is still NaN. A series with few observations has a short "
-            "sum, and the KL term then weighs more: the posterior stays near the prior, and "
-            "the band is wide."
+            "The mask decides which terms exist. A hidden NaN spoils neither the value nor the "
+            "gradient, since nothing is computed with it. (`entries * mask` would give NaN; "
+            "`torch.where` at the end only, a right value and a gradient of NaN.) A series with "
+            "few observations has a short sum, and the KL term then weighs more: the posterior "
+            "stays near the prior, and the band is wide."
         ),
     )
 )
 
 
-def first_weights() -> list[float]:
-    forward = backward = 0.0
-    # Observation 0 is read first when reading forward, last when reading backward.
-    for place in range(10):
-        forward = 0.8 * forward + 0.2 * (place == 0)
-        backward = 0.8 * backward + 0.2 * (place == 9)
-    return [forward, backward]
+def coverage(paths, truth):
+    low, high = torch.quantile(paths, torch.tensor([0.05, 0.95], dtype=paths.dtype), dim=0)
+    return ((low < truth) & (truth < high)).double().mean()
 
+
+def _paths(shape: tuple[int, ...], skew: float) -> Tensor:
+    """101 paths, so that the quantiles are entries: no rule of interpolation decides."""
+    level = torch.linspace(0, 1, 101, dtype=torch.float64)
+    order = torch.randperm(101, generator=torch.Generator().manual_seed(3))
+    spread = (level**skew)[order].reshape(-1, *[1] * len(shape))
+    size = 1 + torch.arange(math.prod(shape), dtype=torch.float64).reshape(shape) / 10
+    return spread * size
+
+
+def _truth(shape: tuple[int, ...], skew: float, levels: Sequence[float]) -> Tensor:
+    """Values at those levels of `_paths`, one after another."""
+    size = 1 + torch.arange(math.prod(shape), dtype=torch.float64).reshape(shape) / 10
+    cycle = torch.tensor(levels, dtype=torch.float64).repeat(math.prod(shape))
+    return size * cycle[: math.prod(shape)].reshape(shape) ** skew
+
+
+def _share_between(low: float, high: float) -> Callable[[Tensor, Tensor], Tensor]:
+    def share(paths: Tensor, truth: Tensor) -> Tensor:
+        ends = paths.quantile(torch.tensor([low, high], dtype=paths.dtype), dim=0)
+        return ((ends[0] < truth) & (truth < ends[1])).double().mean()
+
+    return share
+
+
+_nine_of_ten = _share_between(0.05, 0.95)
+# Levels of the truth that tell the mistakes apart: two are beyond the ends of all paths.
+_LEVELS = (0.033, 0.073, 0.215, 0.505, 0.735, 0.877, 0.923, 0.967, 1.07, 1.2)
 
 register(
     Exercise(
         "12.2",
-        "Why the encoder reads backward",
-        kind=array(2, "two numbers: [weight when reading forward, weight when reading backward]"),
-        solution=first_weights,
-        rtol=0.01,
+        "Is the promise kept?",
+        kind=function(
+            (_paths((10,), 1.0), _truth((10,), 1.0, _LEVELS)),
+            (_paths((3, 4, 2), 2.5), _truth((3, 4, 2), 2.5, _LEVELS[::-1])),
+        ),
+        solution=coverage,
         mistakes=[
             Mistake(
-                "swapped",
-                [0.2, 0.2 * 0.8**9],
-                "Swapped: what is read last has been forgotten least. Which observation is read "
-                "last, going backward?",
+                "from the lowest to the highest path",
+                lambda paths, truth: (
+                    ((paths.amin(0) < truth) & (truth < paths.amax(0))).double().mean()
+                ),
+                "You take all paths, from the lowest to the highest. The band is to leave out one "
+                "of ten draws.",
             ),
             Mistake(
-                "one step of forgetting too many",
-                [0.2 * 0.8**10, 0.2 * 0.8],
-                "One factor too many: of an observation that was just read nothing is forgotten, "
-                "its weight is 0.2.",
+                "one of ten left out at each side",
+                _share_between(0.1, 0.9),
+                "You leave out one of ten at each side: that band promises eight of ten.",
             ),
             Mistake(
-                "the factor 0.2 left out",
-                [0.8**9, 1.0],
-                "That is what is left of it. It entered with the factor 0.2.",
+                "one side only",
+                lambda paths, truth: (truth < paths.quantile(0.95, dim=0)).double().mean(),
+                "You test one side. A value below the band is outside of it, too.",
             ),
             Mistake(
-                "no forgetting",
-                [0.2, 0.2],
-                "Each later observation multiplies what is there by 0.8. How many are later, "
-                "in each direction?",
+                "mean and standard deviation",
+                lambda paths, truth: ((truth - paths.mean(0)).abs() < paths.std(0)).double().mean(),
+                "Mean plus or minus one standard deviation holds two thirds of a Gaussian, "
+                "not nine of ten of the draws.",
+            ),
+            Mistake(
+                "percent",
+                lambda paths, truth: 100 * _nine_of_ten(paths, truth),
+                "That is in percent. Give the share, between 0 and 1.",
+            ),
+            Mistake(
+                "the number, not the share",
+                lambda paths, truth: _nine_of_ten(paths, truth) * truth.numel(),
+                "You count how many are inside. Divide by how many there are.",
+            ),
+            Mistake(
+                "outside",
+                lambda paths, truth: 1 - _nine_of_ten(paths, truth),
+                "That is the share outside of the band.",
             ),
         ],
         hints=[
-            "Write the rule down for three observations, and multiply out.",
-            "The observation that was read k steps before the end has been "
-            "multiplied by 0.8 k times.",
-            "Going forward, nine observations are read after the first one. Going backward, none.",
+            "For each time: between which two values do nine of ten paths lie, leaving out as many "
+            "above as below?",
+            "`torch.quantile(paths, q, dim=0)` goes through the draws, for each time by itself.",
+            "The mean of a tensor of True and False, as numbers, is a share: "
+            "`inside.double().mean()`.",
         ],
         otherwise=(
-            "Follow one observation: it enters with 0.2, "
-            "and each one read after it multiplies by 0.8."
+            "The share of the entries of `truth` that lie between the 5 % and the 95 % quantile of "
+            "the paths at their place."
         ),
         meaning=(
-            "Near t = 0 the backward reader knows seven times as much, and z(0) is what we "
-            "ask for. A GRU can learn to forget less, so that this is a head start and no "
-            "law. An encoder that reads forward is natural where the latent of the *last* "
-            "time is asked for."
+            "This is all that it takes to check a band, of any model, wherever the truth becomes "
+            "known later. It judges many series: nine of ten truths of *one* path at one time mean "
+            "little, since neighboring times are right or wrong together."
         ),
     )
 )
@@ -246,60 +316,158 @@ register(
 )
 
 
-def table_ratios() -> list[float]:
-    rnn = [0.3937, 0.3202, 0.1813]
-    latent_ode = [0.1642, 0.1502, 0.1346]
-    return [a / b for a, b in zip(rnn, latent_ode)]
+def state_after(func, cell, t, x, h):
+    h = cell(x[0], h)
+    for i in range(1, len(t)):
+        h = odeint(func, h, t[i - 1 : i + 1])[-1]
+        h = cell(x[i], h)
+    return h
 
 
-_RNN = np.array([0.3937, 0.3202, 0.1813])
-_LATENT = np.array([0.1642, 0.1502, 0.1346])
+def _moved(func: Callable, h: Tensor, begin: Tensor, end: Tensor) -> Tensor:
+    """h of time begin, at time end."""
+    return odeint(func, h, torch.stack([begin, end]))[-1]
+
+
+def _jump_before_move(func, cell, t, x, h):
+    for i in range(len(t) - 1):
+        h = _moved(func, cell(x[i], h), t[i], t[i + 1])
+    return h
+
+
+def _moved_first(func, cell, t, x, h):
+    for i in range(1, len(t)):
+        h = cell(x[i], _moved(func, h, t[i - 1], t[i]))
+    return h
+
+
+def _never_moves(func, cell, t, x, h):
+    for value in x:
+        h = cell(value, h)
+    return h
+
+
+def _one_euler_step(func, cell, t, x, h):
+    h = cell(x[0], h)
+    for i in range(1, len(t)):
+        h = cell(x[i], h + (t[i] - t[i - 1]) * func(t[i - 1], h))
+    return h
+
+
+def _clock_restarts(func, cell, t, x, h):
+    h = cell(x[0], h)
+    for i in range(1, len(t)):
+        h = cell(x[i], _moved(func, h, torch.zeros_like(t[0]), t[i] - t[i - 1]))
+    return h
+
+
+def _from_the_start(func, cell, t, x, h):
+    first = h = cell(x[0], h)
+    for i in range(1, len(t)):
+        h = cell(x[i], _moved(func, first, t[i - 1], t[i]))
+    return h
+
+
+def _reads_backward(func, cell, t, x, h):
+    return state_after(func, cell, t, x.flip(0), h)
+
+
+def _turning(t: Tensor, h: Tensor) -> Tensor:
+    return torch.stack([h[1] - 0.3 * h[0], -h[0]]) * (1 + 0.8 * torch.cos(t))
+
+
+def _mixing(x: Tensor, h: Tensor) -> Tensor:
+    return 0.5 * h + torch.tanh(x + 0.3 * h.flip(0))
+
+
+def _decay(t: Tensor, h: Tensor) -> Tensor:
+    return -h
+
+
+def _adding(x: Tensor, h: Tensor) -> Tensor:
+    return h + x
+
+
+def _numbers(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
 
 register(
     Exercise(
         "12.4",
-        "The paper's advantage",
-        kind=array(3, "three numbers, for 30, 50 and 100 observations"),
-        solution=table_ratios,
-        rtol=4e-3,
+        "A state that moves and jumps",
+        kind=function(
+            (
+                _decay,
+                _adding,
+                _numbers(0.0, 0.7, 1.0),
+                _numbers(1.0, 2.0, -1.0)[:, None],
+                _numbers(0.5),
+            ),
+            (
+                _turning,
+                _mixing,
+                _numbers(0.4, 0.5, 1.7, 2.9),
+                torch.stack([_numbers(1.0, -0.5, 0.3, 2.0), _numbers(0.2, 0.9, -1.0, 0.1)], 1),
+                _numbers(0.6, -0.4),
+            ),
+            returns=array((None,), "the state, a tensor of the shape of h"),
+        ),
+        solution=state_after,
+        rtol=2e-3,
+        atol=1e-4,
         mistakes=[
             Mistake(
-                "upside down",
-                _LATENT / _RNN,
-                "Upside down: how many times as large is the RNN's error?",
+                "the last reading left out",
+                _jump_before_move,
+                "The last observation is never read: after the last move comes one more jump.",
             ),
             Mistake(
-                "differences",
-                _RNN - _LATENT,
-                "Those are differences. A factor does not depend on the unit of x.",
+                "the first reading left out",
+                _moved_first,
+                "The first observation is never read: the cell reads it before the first move.",
             ),
             Mistake(
-                "squares",
-                (_RNN / _LATENT) ** 2,
-                "Those are ratios of mean squares. The table has their roots.",
+                "no move",
+                _never_moves,
+                "Your state waits between the observations. That is an RNN without time: "
+                "`func` is not used.",
             ),
             Mistake(
-                "reversed",
-                (_RNN / _LATENT)[::-1].copy(),
-                "The right numbers in reverse order: 30 comes first.",
+                "one Euler step",
+                _one_euler_step,
+                "One Euler step for each gap is too coarse. Let `odeint` take as many steps as it "
+                "needs.",
             ),
             Mistake(
-                "percent",
-                100 * (_RNN / _LATENT - 1),
-                "Those are percentages by which it is larger. Give the factors themselves.",
+                "the clock restarts",
+                _clock_restarts,
+                "You solve from 0 to the gap. `func` may depend on t: solve from t[i - 1] to t[i].",
+            ),
+            Mistake(
+                "each move from the first state",
+                _from_the_start,
+                "Each move begins where the last jump ended. Yours begins at the first state, "
+                "so that what was read in between is lost.",
+            ),
+            Mistake(
+                "values in reverse order",
+                _reads_backward,
+                "The values come in reverse order, the times do not.",
             ),
         ],
         hints=[
-            "Divide the RNN's row of the table by the latent ODE's.",
-            "`torch.tensor([0.3937, ...]) / torch.tensor([0.1642, ...])`",
+            "Read, move, read, move, .., read: one reading more than there are moves.",
+            "A move from t[i - 1] to t[i]: `odeint(func, h, t[i - 1 : i + 1])[-1]`.",
+            "A reading: `h = cell(x[i], h)`.",
         ],
         otherwise=(
-            "For each of the three columns: the RNN's error divided by that of the latent ODE."
+            "The state jumps at each observation, h = cell(x[i], h), and from each to the next it "
+            "solves dh/dt = func(t, h). The answer is the state after the last jump."
         ),
         meaning=(
-            "The fewer the observations, the more the prior knowledge helps that the points lie on "
-            "one smooth path of one autonomous field. With 100 of 100 the advantage is a third. "
-            "Compare the factors measured here."
+            "That is the whole of algorithm 1 of Rubanova et al. A prediction for any time is "
+            "out(h) on the way there. With func = 0 it is an RNN, without the cell an ODE."
         ),
     )
 )

@@ -41,7 +41,8 @@ def spirals_figure(
 ) -> Picture:
     """A figure: in the plane, what is observed of some spirals, the truth, and what is predicted.
 
-    rows: which of the series; paths: name -> predictions (B, S, 2); beyond: show the truth.
+    rows: which of the series; paths: name -> predictions (B, S, 2); beyond: show the truth beyond
+    the observed time, too; without it, a dot and an arrow say where it begins and where it goes on.
     """
     fig, axes = figure(ncols=len(rows), size=(9.4, 2.75 if paths else 2.55))
     points = len(data.spirals.t)
@@ -49,8 +50,9 @@ def spirals_figure(
         clean = data.spirals.clean[row]
         seen = data.batch.x[row][data.batch.mask[row, :, 0]]
         plane(ax)
-        if beyond:
-            exact_line(*clean.T, ax=ax, label=None)
+        exact_line(*(clean if beyond else clean[:points]).T, ax=ax, label=None)
+        if not beyond:
+            _ends(ax, clean[:points])
         ax.plot(*seen.T, ".", color=ORANGE, markersize=5)
         errors = []
         for name, predicted in paths.items():
@@ -61,6 +63,69 @@ def spirals_figure(
         if errors:
             color = COLORS[name] if len(errors) == 1 else EXACT
             ax.set_title("\n".join(errors), fontsize=10, color=color)
+    return fig
+
+
+def _ends(ax: Axes, path: Tensor) -> None:
+    """A dot where a path (S, 2) begins, an arrow where it ends."""
+    ax.plot(*path[0], "o", color=EXACT, markersize=7)
+    arrow = {"arrowstyle": "-|>", "color": EXACT, "linewidth": 1.5, "mutation_scale": 16}
+    (x, y), (ahead_x, ahead_y) = (path[-1] + k * (path[-1] - path[-2]) for k in (0, 6))
+    ax.annotate("", xy=(ahead_x, ahead_y), xytext=(x, y), arrowprops=arrow)
+
+
+def recurrent_figure(keep: Mapping[str, Sequence[float]]) -> Picture:
+    """A figure: a recurrent net, unrolled; and how much of the first reading is still in its state,
+    for gates that keep some share of the state at each reading.
+
+    keep: label -> the shares kept at the second, third, .. reading.
+    """
+    fig, (left, right) = figure(ncols=2, size=(9.4, 3.0), width_ratios=(1.35, 1))
+    left.set(xlim=(-1.3, 7.7), ylim=(-1.6, 2.6))
+    left.set_axis_off()
+    arrow = {"arrowstyle": "-|>", "color": GRAY, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 0}
+    box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": BLUE, "linewidth": 1.6}
+    for i in range(3):
+        x = 2.7 * i + 0.6
+        left.text(x, 0.4, "GRU cell", ha="center", va="center", color=BLUE, bbox=box)
+        left.text(x, -1.35, f"$x_{i + 1},$ mask, gap", ha="center", va="center", color=ORANGE)
+        left.text(x, 2.25, rf"$\hat x_{i + 2}$", ha="center", va="center", color=VERMILLION)
+        left.annotate("", xy=(x, -0.1), xytext=(x, -1.0), arrowprops=arrow)
+        left.annotate("", xy=(x, 1.95), xytext=(x, 0.9), arrowprops=arrow)
+        left.annotate("", xy=(x - 0.85, 0.4), xytext=(x - 1.8, 0.4), arrowprops=arrow)
+        left.text(x - 1.33, 0.62, f"$h_{i}$", ha="center", va="bottom")
+    left.annotate("", xy=(7.6, 0.4), xytext=(6.85, 0.4), arrowprops=arrow)
+    left.text(7.25, 0.62, "$h_3$", ha="center", va="bottom")
+    right.set(xlim=(1, 15.5), ylim=(0, 1.05), xlabel="readings", xticks=(1, 5, 10))
+    right.set_ylabel("share of the first reading left")
+    for (name, shares), color in zip(keep.items(), (VERMILLION, GREEN, BLUE)):
+        remains = torch.tensor([1.0, *shares]).cumprod(0)
+        line = right.plot(range(1, len(remains) + 1), remains, "o-", color=color, markersize=4)[0]
+        label_line(line, name)
+    return fig
+
+
+def generated_figure(
+    latents: Tensor, counterclockwise: Tensor, drawn: Tensor, sense: Tensor
+) -> Picture:
+    """A figure: latent paths (B, S, L) in the plane of their two widest directions, colored by the
+    sense (B,) of their spirals; and spirals (N, S, 2) that the model makes up, by theirs (N,).
+    """
+    fig, (left, right) = figure(ncols=2, size=(8.6, 4.0))
+    flat = latents.flatten(0, 1)
+    axes = torch.linalg.svd(flat - flat.mean(0), full_matrices=False).Vh[:2]
+    for z, forward in zip((latents - flat.mean(0)) @ axes.T, counterclockwise):
+        color = BLUE if forward else ORANGE
+        left.plot(*z.T, color=color, linewidth=0.8, alpha=0.6)
+        left.plot(*z[0], "o", color=color, markersize=3)
+    left.set(xlabel="first direction of z", ylabel="second direction of z")
+    left.set_title("latent paths; dots: z(0)")
+    plane(right)
+    for x, forward in zip(drawn, sense):
+        right.plot(*x.T.clamp(-REACH, REACH), color=BLUE if forward else ORANGE, linewidth=1.2)
+        right.plot(*x[0], "o", color=BLUE if forward else ORANGE, markersize=4)
+    right.set(xlabel="x₁", ylabel="x₂")
+    right.set_title("made up: z(0) from N(0, I)")
     return fig
 
 
@@ -139,14 +204,18 @@ def table_figure(
     found: Callable[[str, int, str], list[float]],
     counts: Sequence[int],
     paper: Mapping[str, Sequence[float]],
+    regression: Mapping[str, Sequence[float]] = {},
 ) -> Picture:
     """A figure: errors beyond the observations, a dot for each seed; beside them the paper's
     numbers.
 
     found: found(name, count, "beyond") -> a list over the seeds; paper: name -> (n,), one for each
-    of counts.
+    of counts; regression: name -> (n,), drawn in gray.
     """
-    fig, (left, right) = figure(ncols=2, size=(9.0, 3.3), width_ratios=(2, 1))
+    fig, (left, right) = figure(ncols=2, size=(9.0, 3.7), width_ratios=(2, 1))
+    for name, errors in regression.items():
+        line = left.plot(range(len(counts)), errors, "s--", color=GRAY, markersize=4)[0]
+        label_line(line, name)
     for (name, color), shift in zip(COLORS.items(), (-0.12, 0.12, 0)):
         middle = []
         for i, count in enumerate(counts):
@@ -154,8 +223,7 @@ def table_figure(
             left.plot([i + shift] * len(row), row, "o", color=color, markersize=5)
             middle.append((i + shift, statistics.median(row) if row else float("nan")))
         left.plot(*zip(*middle), color=color, alpha=0.5)
-        dy = -14 if name == "latent ODE" else 0
-        label_line(middle[0], name, ax=left, color=color, dx=-9, dy=dy, ha="right")
+        label_line(middle[0], name, ax=left, color=color, dx=-9, ha="right")
     for name, errors in paper.items():
         right.plot(range(len(counts)), errors, "o-", color=COLORS[name])
         right.text(0.05, errors[0] + 0.015, name, color=COLORS[name], va="bottom")
@@ -166,7 +234,7 @@ def table_figure(
         ax.set_xticks(range(len(counts)), [str(n) for n in counts])
         ax.set(xlabel="observed, of 100 points")
         ax.set_title(title)
-    left.set(xlim=(-0.85, 2.3), ylim=(0, 2.4), ylabel="error on 100 points beyond")
+    left.set(xlim=(-0.85, 3.0 if regression else 2.3), ylabel="error on 100 points beyond")
     right.set(xlim=(-0.3, 2.5), ylim=(0, 0.5))
     return fig
 
@@ -200,6 +268,14 @@ def _spirals(beyond: bool) -> Picture:
     return spirals_figure(test, rows, {"RNN": test.spirals.clean[:, 100:] + 0.2})
 
 
+def _generated() -> Picture:
+    angle = torch.linspace(0, 6, 40)
+    radius = torch.linspace(1, 2, 8)[:, None, None]
+    circle = radius * torch.stack([angle.cos(), angle.sin()], dim=-1)
+    sense = torch.arange(8) % 2 == 0
+    return generated_figure(torch.cat([circle, circle], dim=-1), sense, circle, sense)
+
+
 def _clocks() -> Picture:
     batch = thinned(6, 30, seed=10_000).batch
     return clocks_figure(batch.t, batch.mask)
@@ -222,6 +298,10 @@ def _events() -> Picture:
 EXAMPLES: dict[str, Callable[[], Picture]] = {
     "spirals_figure": lambda: _spirals(beyond=False),
     "spirals_figure, with what is predicted": lambda: _spirals(beyond=True),
+    "recurrent_figure": lambda: recurrent_figure(
+        {"forgets": [0.5] * 14, "gated": [0.9] * 14, "keeps": [0.99] * 14}
+    ),
+    "generated_figure": _generated,
     "clocks_figure": _clocks,
     "errors_figure": lambda: errors_figure(
         {

@@ -12,7 +12,13 @@ from torch import Tensor, nn
 
 from ...data import Batch
 from ...models import ODERNN, GRUWithGaps, LatentODE
-from ...models.vae import GaussianHead, gaussian_kl, gaussian_log_prob, reparameterize
+from ...models.vae import (
+    GaussianHead,
+    Posterior,
+    gaussian_kl,
+    gaussian_log_prob,
+    reparameterize,
+)
 from ...training import History, Minibatches, cosine, fit
 from .spirals import NOISE, Data
 
@@ -83,14 +89,19 @@ def loss(model: Model, batch: tuple, grid: Tensor) -> Tensor:
     Every series has its own times, all from one grid: one solve through the grid, with one clock,
     serves all of them.
     """
-    t, x, mask, places = batch
+    t, x, mask, _ = batch
     if isinstance(model, Forecaster):
         entries = gaussian_log_prob(x, model.net(t, x, mask).prediction, model.log_noise.exp())
         return -torch.where(mask, entries, 0.0)[:, 1:].sum((1, 2)).mean()
-    mean, std = model.encode(t, x, mask)
-    z = model.latents(reparameterize(mean, std), grid)
+    return minus_bound(model, model.encode(t, x, mask), batch, grid).mean()
+
+
+def minus_bound(model: LatentODE, q: Posterior, batch: tuple, grid: Tensor) -> Tensor:
+    """KL(q || N(0, I)) minus log p(x | z(0)) for a draw z(0) from q, (B,); `batch` as in `loss`."""
+    _, x, mask, places = batch
+    z = model.latents(reparameterize(*q), grid)
     z = z.gather(1, places[..., None].expand(-1, -1, z.shape[2]))
-    return (gaussian_kl(mean, std).sum(1) - model.log_prob(x, mask, z)).mean()
+    return gaussian_kl(*q).sum(1) - model.log_prob(x, mask, z)
 
 
 def train(

@@ -1,8 +1,7 @@
 """Lesson 12: observations of a spiral, the truth, and the posterior of a latent ODE with one of
-three encoders, in the plane and over time.
+three encoders, in the plane and over time, while q is refined.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -10,38 +9,39 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...course.controls import choice, int_slider, slider
+from ...course.controls import choice, play
 from ...course.explorables import explorable
-from ...data import two_spirals
 from ...models import LatentODE
 from ...plotting import BLUE, GRAY, ORANGE, exact_line
 from . import runs
-from .bands import NINE_OF_TEN, POINTS, band, kept
+from .bands import (
+    FRAMES,
+    GAPS,
+    NINE_OF_TEN,
+    NUMBERS,
+    POINTS,
+    SERIES,
+    STRIDE,
+    band,
+    kept,
+    shown,
+)
 from .figures import REACH, plane
 
-SERIES = 3  # which of eight spirals is shown
-SHOWN = 12  # paths of the band
-
-
-class Spiral(NamedTuple):
-    """Times (200,), of which the first POINTS may be observed; noisy points (100, 2) there; points
-    (200, 2) without noise at all of them.
-    """
-
-    times: Tensor
-    noisy: Tensor
-    clean: Tensor
+PATHS = 12  # of the band that are drawn
 
 
 class Band(NamedTuple):
     """Observations x (n, 2) at t (n,), and what the model says at times (S,).
 
-    clean: the truth (S, 2); paths: (12, S, 2); low, middle, high: (S, 2), of the band; width: its
-    mean half width where observations may be; within, beyond: root mean square error of the middle
-    there, and after it, None if no time is.
+    steps: of refinement; clean: the truth (S, 2); paths: (12, S, 2); low, middle, high: (S, 2), of
+    the band; width: its mean half width where observations may be; held, held_beyond: the share of
+    the truth that it holds there, and after that; within, beyond: root mean square error of the
+    middle.
     """
 
     encoder: str
+    steps: int
     t: Tensor
     x: Tensor
     times: Tensor
@@ -51,45 +51,41 @@ class Band(NamedTuple):
     middle: Tensor
     high: Tensor
     width: float
+    held: float
+    held_beyond: float
     within: float
-    beyond: float | None
+    beyond: float
 
 
-@lru_cache(maxsize=1)
-def spiral() -> Spiral:
-    """The spiral that is shown."""
-    spirals = two_spirals(8, noise=runs.NOISE, seed=20_000)
-    times = torch.cat([spirals.t, spirals.later])
-    return Spiral(times, spirals.x[SERIES], spirals.clean[SERIES])
-
-
-def compute(number: int, gap: int, encoder: str, horizon: float) -> Band:
+def compute(number: int, gap: int, encoder: str, frame: int) -> Band:
     """Draw paths from the posterior of a stored model, given some of the points."""
+    spirals = shown()
     places = kept(number, gap)
-    shown = round(POINTS * horizon)
-    t = spiral().times[places]
-    x = spiral().noisy[places]
-    times = spiral().times[:shown]
-    clean = spiral().clean[:shown]
+    times = torch.cat([spirals.t, spirals.later])
+    clean = spirals.clean[SERIES]
     model = runs.stored(encoder)
     assert isinstance(model, LatentODE)
-    paths = band(model, t, x, times)
+    paths = band(model, runs.stored_q(encoder, number, gap, frame), times)[:, 0]
     low, high = paths.quantile(torch.tensor(NINE_OF_TEN), dim=0)
     middle = paths.mean(0)
     square = (middle - clean).square().mean(1)
+    inside = ((low < clean) & (clean < high)).double()
     return Band(
         encoder,
-        t,
-        x,
+        frame * STRIDE,
+        spirals.t[places],
+        spirals.x[SERIES, places],
         times,
         clean,
-        paths[:SHOWN],
+        paths[:PATHS],
         low,
         middle,
         high,
         width=float((high - low)[:POINTS].mean() / 2),
+        held=float(inside[:POINTS].mean()),
+        held_beyond=float(inside[POINTS:].mean()),
         within=float(square[:POINTS].mean().sqrt()),
-        beyond=float(square[POINTS:].mean().sqrt()) if shown > POINTS else None,
+        beyond=float(square[POINTS:].mean().sqrt()),
     )
 
 
@@ -107,7 +103,7 @@ def _draw_plane(ax: Axes, data: Band) -> None:
     exact_line(*data.clean.T, ax=ax, label=None)
     ax.plot(*data.x.T, ".", color=ORANGE, markersize=7)
     ax.set(xlabel="x₁", ylabel="x₂")
-    ax.set_title(f"{len(data.t)} points, {data.encoder}")
+    ax.set_title(f"{len(data.t)} points, {data.steps} steps of refinement")
 
 
 def _draw_band(ax: Axes, data: Band) -> None:
@@ -117,19 +113,22 @@ def _draw_band(ax: Axes, data: Band) -> None:
     ax.plot(data.times, data.middle[:, 0], color=BLUE, linewidth=1.5)
     exact_line(data.times, data.clean[:, 0], ax=ax, label=None)
     ax.plot(data.t, data.x[:, 0], ".", color=ORANGE, markersize=7)
-    ax.axvline(float(spiral().times[POINTS - 1]), color=GRAY, linewidth=0.8)
+    ax.axvline(float(data.times[POINTS - 1]), color=GRAY, linewidth=0.8)
     ax.set(xlabel="t", ylabel="x₁", xlim=(0, 3.8), ylim=(-REACH, REACH))
-    beyond = "" if data.beyond is None else f", beyond {data.beyond:.2f}"
-    ax.set_title(f"RMSE to the line {data.within:.2f}{beyond}; half width {data.width:.2f}")
+    ax.set_title(
+        f"holds {100 * data.held:.0f} % (beyond {100 * data.held_beyond:.0f} %), "
+        f"off by {data.within:.2f} ({data.beyond:.2f})"
+    )
 
 
 def describe(data: Band) -> str:
     """How far off the middle is, and whether the band is wider than the noise."""
-    after = "" if data.beyond is None else f", and by {_bound(data.beyond)} beyond"
     wide = "narrower" if data.width < runs.NOISE else "wider"
+    refined = f" after {data.steps} steps of refinement" if data.steps else ""
     return (
-        f"{data.encoder}, from {len(data.t)} points: off by {_bound(data.within)} where they were "
-        f"taken{after}; the 90 % band is on average {wide} than the noise of a point."
+        f"{data.encoder}, from {len(data.t)} points{refined}: off by {_bound(data.within)} where "
+        f"they were taken, and by {_bound(data.beyond)} beyond; the 90 % band is on average {wide} "
+        "than the noise of a point."
     )
 
 
@@ -143,14 +142,14 @@ posterior_band = explorable(
     draw,
     describe,
     question=(
-        "Predict first: with 3 points instead of 30, where does the band become wide: at the "
+        "Predict first: with 3 points instead of 20, where does the band become wide: at the "
         "start, or late?"
     ),
     size=(9.0, 3.7),
     controls={
-        "number": int_slider("points", 2, 40, value=20),
-        "gap": int_slider("gap (of 100)", 0, 60, value=0, step=10),
+        "number": choice("points", list(NUMBERS), value=20),
+        "gap": choice("gap (of 100)", list(GAPS)),
         "encoder": choice("encoder", list(runs.ENCODERS)),
-        "horizon": slider("horizon (times the observed)", 1.0, 2.0, value=2.0, step=0.25),
+        "frame": play(f"refinement, {STRIDE} steps each", FRAMES, milliseconds=400),
     },
 )

@@ -1,9 +1,10 @@
 """Lesson 12: how the nets are judged, and the long runs, half an hour on one core.
 
-Three models on spirals with 30, 50 and 100 of 100 observations, three seeds each; and latent ODEs
-with three encoders, for the explorables, trained with 2 to 40 observations and gaps. The weights of
-the nets that the lesson shows are stored in half precision. `spirals` has the data, `nets` the nets
-and their training.
+Three models on spirals with 30, 50 and 100 of 100 observations, three seeds each, five where the
+lesson compares most (30 observations, RNN and latent ODE); the latent ODE on spirals that run
+outward; and latent ODEs with three encoders, for the explorables, trained with 2 to 40 observations
+and gaps. The weights of the nets that the lesson shows are stored in half precision. `spirals` has
+the data, `nets` the nets and their training, `refinement` what is done for each series by itself.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,11 @@ import torch
 from torch import Tensor
 
 from ...course.runs import Check, Run, Runs
+from ...data.two_spirals import Spirals
 from ...models import LatentODE
+from ...models.vae import Posterior
+from . import refinement
+from .bands import GAPS, NUMBERS, refined_frames
 from .nets import (
     BATCH,
     CLIP,
@@ -27,15 +32,20 @@ from .nets import (
     STEPS,
     Forecaster,
     Model,
+    minus_bound,
     predict,
     train,
 )
-from .spirals import FEWEST, MOST, NOISE, Data, sparse, thinned
+from .refinement import refine
+from .spirals import FEWEST, MOST, NOISE, RADIUS_PER_STEP, Data, sparse, thinned
 
 TRAIN = 1000  # spirals
 TEST = 200
 COUNTS = (30, 50, 100)
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3, 4)
+FEWER_SEEDS = (0, 1, 2)  # of what costs more, or is compared less
+PLACES = 1000  # spirals, for `by_place`
+EDGES = (100, 200, 300, 500, 700, 801)  # of the groups of `by_place`, in steps from the center
 PAPER = {"RNN": (0.3937, 0.3202, 0.1813), "latent ODE": (0.1642, 0.1502, 0.1346)}  # Table 2
 VERSIONS = 4  # of every series, for the nets with sparse observations
 DRAWS = 100  # of paths, for `coverage`
@@ -63,15 +73,77 @@ def angle(x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def coverage(model: LatentODE, data: Data) -> tuple[float, float]:
+def coverage(model: LatentODE, data: Data, q: Posterior | None = None) -> tuple[float, float]:
     """The share of the clean numbers that are within the band of nine of ten draws: at the 100
     points, and beyond.
+
+    q: what to draw z(0) from, None for what the encoder says.
     """
     times = torch.cat([data.spirals.t, data.spirals.later])
-    low, high = model.paths(*data.batch, times, DRAWS).quantile(torch.tensor([0.05, 0.95]), dim=0)
+    q = model.encode(*data.batch) if q is None else q
+    low, high = model.paths_from(q, times, DRAWS).quantile(torch.tensor([0.05, 0.95]), dim=0)
     inside = ((low < data.spirals.clean) & (data.spirals.clean < high)).double()
     points = len(data.spirals.t)
     return float(inside[:, :points].mean()), float(inside[:, points:].mean())
+
+
+@torch.no_grad()
+def refined(model: LatentODE, data: Data) -> dict[str, float]:
+    """The errors and the coverage of `judge`, with q refined for each series; and the bound that
+    is gained, in nats per series.
+    """
+    spirals = data.spirals
+    batch = (*data.batch, data.places)
+    q = refine(model, batch, spirals.t)
+    first = model.encode(*data.batch)
+    gain = _bound(model, q, batch, spirals.t) - _bound(model, first, batch, spirals.t)
+    points = len(spirals.t)
+    square = (model.decode(q.mean, torch.cat([spirals.t, spirals.later])) - spirals.clean).square()
+    covers, beyond = coverage(model, data, q)
+    return {
+        "within, refined": square[:, :points].mean().sqrt().item(),
+        "beyond, refined": square[:, points:].mean().sqrt().item(),
+        "covers, refined": covers,
+        "covers beyond, refined": beyond,
+        "gain": gain,
+    }
+
+
+def _bound(model: LatentODE, q: Posterior, batch: tuple, grid: Tensor) -> float:
+    """The mean ELBO of the series, from ten draws of z(0) each."""
+    draws = [-minus_bound(model, q, batch, grid).mean() for _ in range(10)]
+    return torch.stack(draws).mean().item()
+
+
+def by_place(model: Model, inward: bool) -> list[float]:
+    """The root mean square error beyond, for pieces in groups between two EDGES: by the number of
+    steps from the center to the inner end, where an outward piece begins and an inward one ends.
+    """
+    spirals, batch, _ = thinned(PLACES, COUNTS[0], 20_000, inward)
+    after = spirals.clean[:, len(spirals.t) :]
+    square = errors(predict(model, batch, spirals.later), after).square()
+    return [part.mean().sqrt().item() for part in _by_group(square, spirals, inward)]
+
+
+def radii_beyond(inward: bool) -> list[float]:
+    """The mean radius of the pieces beyond, in the groups of `by_place`."""
+    spirals = thinned(PLACES, COUNTS[0], 20_000, inward).spirals
+    radii = spirals.clean[:, len(spirals.t) :].norm(dim=2)
+    return [part.mean().item() for part in _by_group(radii, spirals, inward)]
+
+
+def by_radius(inward: bool) -> list[tuple[float, float]]:
+    """(mean radius, error beyond) of the groups of `by_place`: the median of the seeds of the
+    latent ODE with 30 observations.
+    """
+    rows = torch.tensor(found("latent ODE", COUNTS[0], "by place", inward))
+    return list(zip(radii_beyond(inward), rows.median(0).values.tolist()))
+
+
+def _by_group(values: Tensor, spirals: Spirals, inward: bool) -> list[Tensor]:
+    inner = spirals.clean[:, -1 if inward else 0].norm(dim=1) / RADIUS_PER_STEP
+    group = torch.bucketize(inner.round(), torch.tensor(EDGES[1:-1]) - 0.5)
+    return [values[group == k] for k in range(len(EDGES) - 1)]
 
 
 def judge(model: Model, data: Data) -> dict[str, float]:
@@ -108,29 +180,39 @@ def judge(model: Model, data: Data) -> dict[str, float]:
 
 
 class Setting(NamedTuple):
-    """A name of MODELS, and how many of the 100 points of a spiral are observed."""
+    """A name of MODELS, how many of the 100 points of a spiral are observed, and where they run."""
 
     model: str
     observed: int
+    inward: bool = True
 
     def name(self, seed: int) -> str:
         """The name of its result."""
-        return f"{self.model}/{self.observed}/{seed}"
+        where = "" if self.inward else "outward/"
+        return f"{where}{self.model}/{self.observed}/{seed}"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those that it is trained with."""
+        many = self.inward and self.observed == COUNTS[0] and self.model != "ODE-RNN"
+        return SEEDS if many else FEWER_SEEDS
 
 
 def judged(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
     """Train a model and judge it on other spirals; with its weights if the lesson shows it."""
     (seed,) = seeds
-    data = thinned(TRAIN, setting.observed, seed)
+    data = thinned(TRAIN, setting.observed, seed, setting.inward)
     model, history = train(MODELS[setting.model], data, seed)
-    numbers = judge(model, thinned(TEST, setting.observed, 10_000 + seed))
+    test = thinned(TEST, setting.observed, 10_000 + seed, setting.inward)
+    numbers = judge(model, test)
     numbers["noise"] = model.log_noise.exp().item()
     numbers["loss"] = sum(history["loss"][-50:]) / 50
-    return {
-        **_rounded(numbers),
-        "seconds": round(history.spent),
-        **(_weights(model) if (setting.observed, seed) == (COUNTS[0], 0) else {}),
-    }
+    found: dict[str, Any] = {**_rounded(numbers), "seconds": round(history.spent)}
+    if setting.observed == COUNTS[0] and isinstance(model, LatentODE):
+        found |= _rounded(refined(model, test))
+        found["by place"] = [float(f"{value:.4g}") for value in by_place(model, setting.inward)]
+    shown = setting.inward and (setting.observed, seed) == (COUNTS[0], 0)
+    return found | (_weights(model) if shown else {})
 
 
 def judged_encoder(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -139,7 +221,17 @@ def judged_encoder(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     """
     (seed,) = seeds
     model, _ = train(ENCODERS[name], sparse(TRAIN, seed, VERSIONS), seed)
-    return {**_rounded(judge(model, sparse(TEST, 10_000 + seed))), **_weights(model)}
+    assert isinstance(model, LatentODE)
+    test = sparse(TEST, 10_000 + seed)
+    return {**_rounded(judge(model, test) | refined(model, test)), **_weights(model)}
+
+
+def judged_frames(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """How q of the explorable's spiral changes under refinement, with one of ENCODERS."""
+    model = stored(name)
+    assert isinstance(model, LatentODE)
+    mean, std = refined_frames(model)
+    return {"mean": mean.numpy().astype(np.float16), "std": std.numpy().astype(np.float16)}
 
 
 def _rounded(numbers: dict[str, float]) -> dict[str, float]:
@@ -153,19 +245,20 @@ def _weights(model: Model) -> dict[str, np.ndarray]:
 
 def _runs() -> dict[str, Run]:
     """Name of a result -> run, those first that the lesson cannot do without."""
-    few = COUNTS[0]
-    order = [(name, few, 0) for name in ("RNN", "latent ODE", "ODE-RNN")]
-    others = [(name, count, 0) for count in COUNTS[1:] for name in ("RNN", "latent ODE")]
-    others += [
-        (name, count, seed) for seed in SEEDS for count in COUNTS for name in ("RNN", "latent ODE")
-    ]
-    others += [("ODE-RNN", count, seed) for count in COUNTS for seed in SEEDS]
+    few, *more = COUNTS
+    first = [Setting(name, few) for name in ("RNN", "latent ODE", "ODE-RNN")]
+    rest = [Setting("latent ODE", few, inward=False)]
+    rest += [Setting(name, count) for count in more for name in ("RNN", "latent ODE")]
+    rest += [Setting("ODE-RNN", count) for count in more]
+    order = [(setting, 0) for setting in first]
+    others = [(setting, seed) for setting in first + rest for seed in setting.seeds]
 
-    def of(rows: list[tuple[str, int, int]]) -> dict[str, Run]:
-        settings = [(Setting(name, count), seed) for name, count, seed in rows]
-        return {setting.name(seed): Run(judged, setting, (seed,)) for setting, seed in settings}
+    def of(rows: list[tuple[Setting, int]]) -> dict[str, Run]:
+        return {setting.name(seed): Run(judged, setting, (seed,)) for setting, seed in rows}
 
-    return of(order) | {name: Run(judged_encoder, name) for name in ENCODERS} | of(others)
+    encoders = {name: Run(judged_encoder, name) for name in ENCODERS}
+    frames = {f"{name}/refined": Run(judged_frames, name) for name in ENCODERS}
+    return of(order) | encoders | frames | of(others)
 
 
 def verify() -> Iterator[Check]:
@@ -188,9 +281,20 @@ def results() -> dict[str, dict[str, dict[str, float]]]:
     return {"runs": RUNS.numbers()}
 
 
-def found(name: str, count: int, what: str) -> list[float]:
-    """A number of `judge` of a stored model with `count` observations, of every seed."""
-    return [RUNS.numbers()[Setting(name, count).name(seed)][what] for seed in SEEDS]
+def found(name: str, count: int, what: str, inward: bool = True) -> list[Any]:
+    """What `judged` found of a stored model with `count` observations, of every seed."""
+    setting = Setting(name, count, inward)
+    return [RUNS.numbers()[setting.name(seed)][what] for seed in setting.seeds]
+
+
+def stored_q(name: str, number: int, gap: int, frame: int) -> Posterior:
+    """q of the explorable's spiral, with one of ENCODERS, after `frame` STRIDEs of refinement."""
+    setting = NUMBERS.index(number) * len(GAPS) + GAPS.index(gap)
+    mean, std = (
+        torch.tensor(RUNS.arrays()[f"{name}/refined/{key}"][frame, setting], dtype=torch.float32)
+        for key in ("mean", "std")
+    )
+    return Posterior(mean[None], std[None])
 
 
 @lru_cache(maxsize=8)
@@ -225,6 +329,10 @@ RUNS = Runs(
         "MOST": MOST,
         "VERSIONS": VERSIONS,
         "DRAWS": DRAWS,
+        "PLACES": PLACES,
+        "EDGES": EDGES,
+        "REFINE_STEPS": refinement.STEPS,
+        "REFINE_RATE": refinement.RATE,
     },
     results=_runs(),
     verify=verify,
