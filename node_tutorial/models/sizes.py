@@ -29,4 +29,6 @@ def check_draws(draws: int) -> None:
 
 def is_count(value: Any, least: int) -> bool:
     """Whether this is an integer of Python or numpy, no truth value, of `least` or more."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return False
+    return int(value) >= least

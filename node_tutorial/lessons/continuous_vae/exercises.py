@@ -1,6 +1,7 @@
 """Exercises of lesson 11. A solution that is a function has the signature of the lesson's stub."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +25,10 @@ def _matrix(omega: float, t: float, upper: float, lower: float) -> Tensor:
 
 def _flow_problem(answer: Behavior) -> str | None:
     """What is wrong with the matrices of a flow, or None."""
+    converted: Any = answer.returns
 
     def phi(omega: float, t: float) -> Tensor:
-        return torch.as_tensor(answer.returns(answer(omega, t)))
+        return torch.as_tensor(converted(answer(omega, t)))
 
     one = torch.eye(2, dtype=torch.float64)
     for omega in (0.7, 1.0, 2.5):
@@ -255,9 +257,10 @@ def seen_as(omega, dt):
 
 def _alias_problem(answer: Behavior) -> str | None:
     """What is wrong with a fold of frequencies, or None."""
+    converted: Any = answer.returns
     times = np.arange(1, 7)
     for omega, dt in ((0.4, 0.5), (5.0, 1.0), (9.0, 0.5), (20.0, 0.7), (31.0, 0.25), (100.0, 0.1)):
-        value = answer.returns(answer(omega, dt))
+        value = converted(answer(omega, dt))
         if not -1e-6 <= value <= math.pi / dt + 1e-4:
             return (
                 f"For omega = {omega:g} and dt = {dt:g} your frequency is not the smallest that is "
