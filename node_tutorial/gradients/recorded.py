@@ -16,8 +16,9 @@ Source: discrete adjoints of Runge-Kutta methods; Zhuang et al. 2020, "Adaptive 
 arXiv 2006.02493.
 """
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,8 +119,16 @@ def _is_stop(t: float, p: Problem) -> bool:
 class Cotangents:
     """The gradients of a loss, so far: by a step's state and clock, the parameters, the times."""
 
-    def __init__(self, p: Problem, params: Sequence[Tensor], grad_y: Tensor, wants_t: bool) -> None:
+    def __init__(
+        self,
+        p: Problem,
+        params: Sequence[Tensor],
+        grad_y: Tensor,
+        wants_t: bool,
+        end: float | None = None,
+    ) -> None:
         self.p = p
+        self.end = end  # `length` of the state at t[-1], which the last step has to find again
         self.params = params
         self.grad_y = grad_y
         self.wants_t = wants_t
@@ -147,6 +156,9 @@ class Cotangents:
                 for x in (t, h, inside):
                     x.requires_grad_()
             step, values = redo(self.p, r, before, t, h, inside)
+        if self.end is not None:
+            _check_same(step, self.end, self.p)
+            self.end = None
         stepper: Any = self.p.stepper
         after = (step.y1, step.f1) if self.p.kind.inverse is None else stepper.state
         pairs = (*zip(after, (self.y, *self.rest)), (values, self.grad_y[part]))
@@ -187,6 +199,71 @@ class Cotangents:
         return self.y + self.grad_y[0], self.t.to(self.p.t.dtype), self.sums
 
 
+def length(y: Tensor) -> float:
+    """The Euclidean norm of a state: tells, without keeping it, whether it is found again."""
+    return float(torch.linalg.vector_norm(y))
+
+
+def _check_same(step: Step, end: float, p: Problem) -> None:
+    """Raise RuntimeError if a step that is redone ends elsewhere than it did.
+
+    An implicit step finds its end within the tolerance of Newton's iteration only.
+    """
+    if p.kind.implicit:
+        return
+    y1 = step.y1.detach()
+    difference = abs(length(y1) - end)
+    eps = torch.finfo(y1.dtype).eps
+    if difference <= 100 * eps * end:  # mostly it is 0; the rest need not be known then
+        return
+    move = length(y1 - step.y0.detach())
+    if difference > 1000 * eps * end + eps**0.5 * move:
+        raise RuntimeError(
+            "func does not return what it did when the ODE was solved: the last step, redone for "
+            f"the gradient, ends {difference:.2g} away, where it moves by {move:.2g}. Is func random (functional dropout, randn), does it count its "
+            "calls, or was it changed in between? Draw once per solve, outside of func; or use "
+            "odeint (gradient='direct'), which evaluates nothing anew"
+        )
+
+
+# Of every parameter of a field: the dictionary and the name under which a module has it, and it.
+Held = list[tuple[dict[str, Any], str, Tensor]]
+
+
+def parameters_of(func: Callable) -> Held:
+    """The parameters that func, a module or a method of one, has now."""
+    module = func if isinstance(func, nn.Module) else getattr(func, "__self__", None)
+    if not isinstance(module, nn.Module):
+        return []
+    parts = [part._parameters for part in module.modules()]
+    return [(part, name, p) for part in parts for name, p in part.items() if p is not None]
+
+
+@contextlib.contextmanager
+def put_back(held: Held, params: Sequence[Tensor], linked: bool = False) -> Iterator[list[Tensor]]:
+    """While it lasts, a field has the parameters that it was solved with; yields `params`.
+
+    It may have others by now: torch.func.functional_call lends them for the forward pass only. And
+    hooks of a parameter shall run once, on its gradient, not on every product that adds to it; so
+    unless a graph is wanted (`linked`), one with hooks is replaced by another tensor of its values.
+    """
+    others: dict[int, Tensor] = {}
+    if not linked:
+        others = {id(p): p.detach().requires_grad_() for p in params if p._backward_hooks}
+    changed = []
+    for place, name, then in held:
+        now = place.get(name)
+        then = others.get(id(then), then)
+        if now is not None and now is not then:
+            changed.append((place, name, now))
+            place[name] = then
+    try:
+        yield [others.get(id(p), p) for p in params]
+    finally:
+        for place, name, now in changed:
+            place[name] = now
+
+
 def find_params(
     func: Callable, params: Iterable[Tensor] | None, gradient: str
 ) -> tuple[Tensor, ...]:
@@ -197,6 +274,8 @@ def find_params(
             (`check_field`).
     """
     check_field(func, gradient)
+    if isinstance(params, Tensor):
+        return (params,)
     if params is None:
         if not isinstance(func, nn.Module):
             raise ValueError(

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from . import inputs
 from .control import Controller, Tolerance
@@ -91,6 +92,11 @@ def prepare(
     kind = find_method(method)
     name = kind.name
     times = inputs.check_times(t)
+    if forward_ad._current_level >= 0 and forward_ad.unpack_dual(t).tangent is not None:
+        raise NotImplementedError(
+            "a solve carries no forward-mode derivative by t (dual numbers, torch.func.jvp, "
+            "jacfwd): use reverse mode (backward, jacrev), or func(t, y) itself, which is dy/dt"
+        )
     if not callable(func):
         raise TypeError(f"func must be callable as func(t, y), got {type(func).__name__}")
     if event_fn is not None:

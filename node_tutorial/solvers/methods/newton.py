@@ -123,6 +123,8 @@ class Newton:
         rounding = 8 * torch.finfo(y.dtype).eps * y.abs() + torch.finfo(y.dtype).tiny
         reach = h * max(max(map(abs, row)) for row in a)  # how much a slope's error moves a state
         weight = reach / torch.maximum(_KAPPA * allowed, rounding)
+        if self._factors_for is None or h != self._factors_for[1]:
+            self._rate = 0.5  # that of another step size says nothing
         factors = self._factorize(h, a)
         k = list(guess)
         size = rate = math.nan
@@ -174,6 +176,8 @@ class Newton:
         and h depend on is that of the solution, by the implicit function theorem; k itself is a
         constant in it.
         """
+        known = self.jacobian
+        assert known is not None
         k = [x.detach() for x in k]
         slopes = []
         jacobians: list[Tensor] = []
@@ -184,9 +188,10 @@ class Newton:
                 dy = f(t, y)
             slopes.append(dy)
             jacobians.append(self._differentiate(f, dy, y))
-            if jacobians[-1].shape != jacobians[0].shape:
-                # The rows see each other at this stage only: begin again.
+            if jacobians[-1].shape != known.shape:
+                # The rows see each other from this stage on: begin again.
                 self.jacobian = jacobians[-1]
+                self._factors_for = None
                 return self.polish(f, times, bases, h, a, k)
         size = float(h.detach() if isinstance(h, Tensor) else h)
         factors = self._factor(torch.stack(jacobians), a, size)
@@ -278,9 +283,10 @@ def _block_jacobian(
     if not check:
         return jacobian, True
     probe = probe.reshape(rows, d)
-    off = (vjps[d] - torch.einsum("ri,rij->rj", probe, jacobian).reshape(-1)).abs().max()
-    size = torch.einsum("ri,rij->rj", probe.abs(), jacobian.abs()).max()
-    return jacobian, bool(off <= 1000 * torch.finfo(y.dtype).eps * size)
+    off = (vjps[d] - torch.einsum("ri,rij->rj", probe, jacobian).reshape(-1)).abs()
+    # Column by column: a stiff row must not hide how two others see each other.
+    size = torch.einsum("ri,rij->rj", probe.abs(), jacobian.abs()).reshape(-1)
+    return jacobian, bool((off <= 1000 * torch.finfo(y.dtype).eps * size).all())
 
 
 def _vjps(dy: Tensor, y: Tensor, cotangents: Tensor) -> Tensor:
