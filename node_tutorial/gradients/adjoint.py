@@ -33,7 +33,7 @@ from ..solvers.inputs import State, unflatten
 from ..solvers.methods.registry import find_method
 from ..solvers.odeint import odeint
 from ..solvers.options import check_names
-from ..solvers.problem import prepare, run
+from ..solvers.problem import Problem, prepare, run
 from ..solvers.statistics import Stats
 from .recorded import Held, find_params, parameters_of, put_back
 
@@ -222,6 +222,15 @@ def backward_solve(
     }
 
 
+def _lost(found: Tensor, kept: Tensor, problem: Problem) -> float:
+    """The error of a state that was solved backwards, over what still can be well."""
+    if not kept.numel():
+        return 0.0
+    error, size = torch.stack(((found.detach() - kept).abs().max(), kept.abs().max())).tolist()
+    rtol, atol = (float(torch.as_tensor(x).max()) for x in (problem.rtol, problem.atol))
+    return error / max(0.1 * size, 1000 * (atol + rtol * size))
+
+
 def _least(tolerance: Any) -> Any:
     """A tolerance per part or entry of the state, for the longer state of the backward solve."""
     if isinstance(tolerance, (tuple, list)):
@@ -255,6 +264,7 @@ def pull_back(
     no_time = y.new_zeros(())
     options = {**backward["options"], "norm": lambda z: norm((no_time, *split(z)))}
 
+    lost = 0.0  # how far the state is from the kept one, over what can be
     a = torch.zeros_like(y[0])
     sums = y.new_zeros(sum(param_sizes))
     for i in range(len(t) - 1, 0, -1):
@@ -271,6 +281,8 @@ def pull_back(
             nan = [torch.full_like(x, math.nan) for x in (a, *params)]
             return nan[0], None if grad_t is None else torch.full_like(t, math.nan), nan[1:]
         z = run(problem).y[1]
+        if not y_at:
+            lost = max(lost, _lost(z[: a.numel()], y[i - 1].reshape(-1), problem))
         stats.nfe += problem.log.stats.nfe
         # Go on as if there were no observation in between: fewer evaluations.
         if problem.log.next_size:
@@ -278,6 +290,16 @@ def pull_back(
         rest = z if y_at else z[a.numel() :]
         sums = rest[a.numel() :]
         a = rest[: a.numel()].view_as(a)
+    if lost > 1:
+        warnings.warn(
+            f"the adjoint's backward solve has lost the solution: the state that it comes back to "
+            f"differs from the kept one by {lost:.2g} times a tenth of its size, or a thousand "
+            "tolerances. The gradient may be wrong without bound. The ODE contracts, so that "
+            "backwards in time errors grow. Use gradient='replay', 'checkpoint' or 'direct'; or "
+            "more observation times, at which the state is restored",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     if grad_t is not None:
         grad_t[0] = -torch.sum(a.conj() * flat_slope(func, t[0], y[0], shapes)).real
         stats.nfe += 1

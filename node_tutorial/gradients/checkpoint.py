@@ -120,12 +120,12 @@ class _Checkpoint(torch.autograd.Function):
         ctx.held = held
         ctx.snapshots = snapshots or max(1, math.isqrt(len(ctx.records)))
         ctx.end = length(y[-1])
-        ctx.save_for_backward(y0, t, *params)
+        ctx.save_for_backward(y0, *params)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple:
-        y0, t, *saved = ctx.saved_tensors
+        y0, *saved = ctx.saved_tensors
         p = ctx.p
         records = ctx.records
         wants_t = ctx.needs_input_grad[4]
@@ -133,7 +133,7 @@ class _Checkpoint(torch.autograd.Function):
         with put_back(ctx.held, saved, linked) as params:
             if linked:
                 solve = partial(states_directly, p)
-                return None, None, None, *linked_gradient(solve, y0, t, params, grad_y, wants_t)
+                return None, None, None, *linked_gradient(solve, y0, p.t, params, grad_y, wants_t)
             cotangents = Cotangents(p, params, grad_y, wants_t, ctx.end)
             if records:
                 _pull_back(p, records, cotangents, 0, len(records), (y0, None), ctx.snapshots)

@@ -113,7 +113,8 @@ def redo(
 
 
 def _is_stop(t: float, p: Problem) -> bool:
-    return t in p.options.step_t or t in p.options.jump_t
+    outputs = p.times if p.kind.implicit else ()  # see `_stops` of problem.py
+    return t in p.options.step_t or t in p.options.jump_t or t in outputs
 
 
 class Cotangents:

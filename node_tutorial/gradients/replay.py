@@ -75,20 +75,21 @@ class _Replay(torch.autograd.Function):
         ctx.carried = [f0 is not None for _, f0 in states]
         kept = (x for state in states for x in state if x is not None)
         ctx.end = length(y[-1])
-        ctx.save_for_backward(y0, t, *params, *kept)
+        ctx.save_for_backward(*params, *kept)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple:
-        y0, t, *saved = ctx.saved_tensors
+        p = ctx.p
+        saved = list(ctx.saved_tensors)
         n_params = len(saved) - len(ctx.carried) - sum(ctx.carried)
         wants_t = ctx.needs_input_grad[3]
         linked = torch.is_grad_enabled()
         with put_back(ctx.held, saved[:n_params], linked) as params:
             if linked:
-                solve = partial(states_directly, ctx.p)
-                return None, None, *linked_gradient(solve, y0, t, params, grad_y, wants_t)
-            cotangents = Cotangents(ctx.p, params, grad_y, wants_t, ctx.end)
+                solve = partial(states_directly, p)
+                return None, None, *linked_gradient(solve, p.y0, p.t, params, grad_y, wants_t)
+            cotangents = Cotangents(p, params, grad_y, wants_t, ctx.end)
             for r, carried in zip(reversed(ctx.records), reversed(ctx.carried)):
                 f0 = saved.pop() if carried else None  # from the end on, where the states are
                 cotangents.pull_back(r, (saved.pop(), f0))

@@ -95,13 +95,13 @@ class _Reversible(torch.autograd.Function):
         stepper.state = None  # autograd keeps it from here on
         ctx.p = p
         ctx.held = held
-        ctx.save_for_backward(y0, t, *params, *end)
+        ctx.save_for_backward(y0, *params, *end)
         ctx.n_params = len(params)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor) -> tuple:
-        y0, t, *saved = ctx.saved_tensors
+        y0, *saved = ctx.saved_tensors
         p = ctx.p
         state = tuple(saved[ctx.n_params :])
         wants_t = ctx.needs_input_grad[3]
@@ -109,7 +109,7 @@ class _Reversible(torch.autograd.Function):
         with put_back(ctx.held, saved[: ctx.n_params], linked) as params:
             if linked:
                 solve = partial(states_directly, p)
-                return None, None, *linked_gradient(solve, y0, t, params, grad_y, wants_t)
+                return None, None, *linked_gradient(solve, y0, p.t, params, grad_y, wants_t)
             cotangents = Cotangents(p, params, grad_y, wants_t)
             for n, r in reversed(list(enumerate(ctx.records))):
                 # The first step begins at y0 itself, and includes the making of the state.

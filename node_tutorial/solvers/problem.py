@@ -327,13 +327,20 @@ def _kept(steps: Iterator[Segment], segments: list[Segment], p: Problem) -> Iter
 
 
 def _stops(p: Problem, end: float | None = None) -> list[Stop]:
-    """Of an adaptive solve: step_t and jump_t ahead, in order, and the end, by default t[-1]."""
+    """Of an adaptive solve: step_t and jump_t ahead, in order, and the end, by default t[-1].
+
+    And the output times, with an implicit method: its steps grow, where the problem is stiff, far
+    beyond what their polynomials can follow. (Measured on y' = -1e6 (y - cos t) - sin t: 0.46 off
+    between the steps at a tolerance of 1e-4, within it at their ends. With 40 output times the
+    stops cost between nothing and, where steps are longest, 1.4 times as many evaluations again.)
+    """
     if len(p.times) < 2:
         return []
     jumps = p.options.jump_t
     last = p.stop(p.times[-1] if end is None else end)
     room = p.direction * (last.t - p.times[0])
-    given = (*p.options.step_t, *jumps)
+    outputs = p.times[1:-1] if p.kind.implicit else ()
+    given = {*p.options.step_t, *jumps, *outputs}
     ahead = [s for s in given if 0 < p.direction * (s - p.times[0]) < room]
     ahead.sort(reverse=p.direction < 0)
     return [*(p.stop(s, s in jumps) for s in ahead), last._replace(jump=last.t in jumps)]

@@ -57,16 +57,21 @@ def solve_with_scipy(setup: Setup, f: Field, y0: Tensor, times: list[float]) -> 
         bounds["min_step"] = setup.options.min_step
     elif setup.options.min_step:
         raise ValueError(f"options['min_step'] is supported by scipy's LSODA only, not by {solver}")
-    result = solve_ivp(
-        g,
-        (times[0], times[-1]),
-        y0.detach().cpu().numpy().reshape(-1),
-        solver,
-        t_eval=times,
-        rtol=_as_array(setup.rtol, y0),
-        atol=_as_array(setup.atol, y0),
-        **bounds,
-    )
+    try:
+        result = solve_ivp(
+            g,
+            (times[0], times[-1]),
+            y0.detach().cpu().numpy().reshape(-1),
+            solver,
+            t_eval=times,
+            rtol=_as_array(setup.rtol, y0),
+            atol=_as_array(setup.atol, y0),
+            **bounds,
+        )
+    except ValueError as error:
+        if not fruitless:
+            raise
+        return y0.detach().unsqueeze(0), f"scipy's {solver}: func is not finite ({error})"
     n = len(result.t)
     if not n:  # the very first step failed
         return y0.detach().unsqueeze(0), f"scipy's {solver} failed at once: {result.message}"
