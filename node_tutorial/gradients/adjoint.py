@@ -35,7 +35,7 @@ from ..solvers.odeint import odeint
 from ..solvers.options import check_names
 from ..solvers.problem import Problem, prepare, run
 from ..solvers.statistics import Stats
-from .recorded import Held, find_params, parameters_of, put_back
+from .recorded import Held, find_params, held_by, put_back
 
 _CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
 
@@ -91,7 +91,7 @@ def odeint_adjoint(
         adjoint_params,
     )
     ans = _Adjoint.apply(
-        func, parameters_of(func), flat, t, shapes, {**forward, "event_fn": event_fn}, backward,
+        func, held_by(func), flat, t, shapes, {**forward, "event_fn": event_fn}, backward,
         stats, *params,
     )  # fmt: skip
     if event_fn is None:
@@ -358,7 +358,7 @@ def augmented_field(
         return torch.cat(flat)
 
     # The last entries of z, on which nothing depends: for implicit methods.
-    field.quadrature = sum(p.numel() for p in params)  # type: ignore[attr-defined]
+    field._n_integrals = sum(p.numel() for p in params)  # type: ignore[attr-defined]
     for name in _CALLBACKS:
         callback = getattr(func, name + "_adjoint", None)
         if callback is not None:

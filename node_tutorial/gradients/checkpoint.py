@@ -32,7 +32,7 @@ from .recorded import (
     StepState,
     find_params,
     length,
-    parameters_of,
+    held_by,
     prepare_recorded,
     put_back,
     record,
@@ -81,7 +81,7 @@ def odeint_checkpoint(
         mode = partial(odeint_checkpoint, snapshots=snapshots)
         return with_event(mode, func, y0, t, event_fn, params, stats, **solver)
     p = prepare_recorded(func, y0, t, "odeint_checkpoint", **solver, stats=stats)
-    y = _Checkpoint.apply(p, parameters_of(func), snapshots, p.y0, t, *params)
+    y = _Checkpoint.apply(p, held_by(func), snapshots, p.y0, t, *params)
     return unflatten(y, p.shapes)
 
 

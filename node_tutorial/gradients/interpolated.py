@@ -34,7 +34,7 @@ from ..solvers.problem import Problem, accepted_steps, prepare, states_of
 from ..solvers.runge_kutta import Dense, Step, end_slope
 from ..solvers.statistics import Stats
 from .adjoint import backward_solve, pull_back
-from .recorded import Held, parameters_of, put_back, with_event
+from .recorded import Held, held_by, put_back, with_event
 
 
 def odeint_interpolated(
@@ -80,7 +80,7 @@ def odeint_interpolated(
             f"odeint_interpolated keeps the polynomial of every step, and {p.method} does not tell "
             "its steps; use another method, or odeint_adjoint"
         )
-    y = _Interpolated.apply(func, parameters_of(func), p, backward, flat, t, *params)
+    y = _Interpolated.apply(func, held_by(func), p, backward, flat, t, *params)
     return unflatten(y, shapes)
 
 

@@ -20,7 +20,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -227,24 +227,31 @@ def _check_same(step: Step, end: float, p: Problem) -> None:
         )
 
 
-# Of every parameter of a field: the dictionary and the name under which a module has it, and it.
-Held = list[tuple[dict[str, Any], str, Tensor]]
+class Held(NamedTuple):
+    """What a field is evaluated with, to be had again on the way back."""
+
+    # Of every parameter: the dictionary and the name under which a module has it, and it.
+    parameters: list[tuple[dict[str, Any], str, Tensor]]
+    autocast: torch.dtype | None  # to which autocast of the CPU casts, if it is on,
+    autocast_cuda: torch.dtype | None  # and that of a GPU
 
 
-def parameters_of(func: Callable) -> Held:
-    """The parameters that func, a module or a method of one, has now."""
+def held_by(func: Callable) -> Held:
+    """What func, a module, a method of one, or any callable, is evaluated with now."""
     module = func if isinstance(func, nn.Module) else getattr(func, "__self__", None)
-    if not isinstance(module, nn.Module):
-        return []
-    parts = [part._parameters for part in module.modules()]
-    return [(part, name, p) for part in parts for name, p in part.items() if p is not None]
+    parts = [m._parameters for m in module.modules()] if isinstance(module, nn.Module) else []
+    return Held(
+        [(part, name, p) for part in parts for name, p in part.items() if p is not None],
+        torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None,
+        torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else None,
+    )
 
 
 @contextlib.contextmanager
 def put_back(held: Held, params: Sequence[Tensor], linked: bool = False) -> Iterator[list[Tensor]]:
-    """While it lasts, a field has the parameters that it was solved with; yields `params`.
+    """While it lasts, a field is evaluated as in the solve; yields `params`.
 
-    It may have others by now: torch.func.functional_call lends them for the forward pass only. And
+    It may have other parameters by now: torch.func.functional_call lends them for the forward pass only. And
     hooks of a parameter shall run once, on its gradient, not on every product that adds to it; so
     unless a graph is wanted (`linked`), one with hooks is replaced by another tensor of its values.
     """
@@ -252,14 +259,18 @@ def put_back(held: Held, params: Sequence[Tensor], linked: bool = False) -> Iter
     if not linked:
         others = {id(p): p.detach().requires_grad_() for p in params if p._backward_hooks}
     changed = []
-    for place, name, then in held:
+    for place, name, then in held.parameters:
         now = place.get(name)
         then = others.get(id(then), then)
         if now is not None and now is not then:
             changed.append((place, name, now))
             place[name] = then
     try:
-        yield [others.get(id(p), p) for p in params]
+        with contextlib.ExitStack() as casts:
+            for device, dtype in (("cpu", held.autocast), ("cuda", held.autocast_cuda)):
+                if dtype is not None:
+                    casts.enter_context(torch.autocast(device, dtype, cache_enabled=False))
+            yield [others.get(id(p), p) for p in params]
     finally:
         for place, name, now in changed:
             place[name] = now

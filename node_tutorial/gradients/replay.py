@@ -22,7 +22,7 @@ from .recorded import (
     Held,
     find_params,
     length,
-    parameters_of,
+    held_by,
     prepare_recorded,
     put_back,
     record,
@@ -59,7 +59,7 @@ def odeint_replay(
     if event_fn is not None:
         return with_event(odeint_replay, func, y0, t, event_fn, params, stats, **solver)
     p = prepare_recorded(func, y0, t, "odeint_replay", **solver, stats=stats)
-    return unflatten(_Replay.apply(p, parameters_of(func), p.y0, t, *params), p.shapes)
+    return unflatten(_Replay.apply(p, held_by(func), p.y0, t, *params), p.shapes)
 
 
 class _Replay(torch.autograd.Function):

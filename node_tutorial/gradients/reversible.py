@@ -35,7 +35,7 @@ from .recorded import (
     Cotangents,
     Held,
     find_params,
-    parameters_of,
+    held_by,
     prepare_recorded,
     put_back,
     record,
@@ -81,7 +81,7 @@ def odeint_reversible(
     if event_fn is not None:
         return with_event(odeint_reversible, func, y0, t, event_fn, params, stats, **solver)
     p = prepare_recorded(func, y0, t, "odeint_reversible", **solver, stats=stats)
-    return unflatten(_Reversible.apply(p, parameters_of(func), p.y0, t, *params), p.shapes)
+    return unflatten(_Reversible.apply(p, held_by(func), p.y0, t, *params), p.shapes)
 
 
 class _Reversible(torch.autograd.Function):

@@ -106,11 +106,19 @@ def check_finite(x: Tensor, name: str, t: float) -> None:
         )
 
 
-def check_solution(y: Tensor, t: list[float], method: str) -> None:
-    """Raise SolveError if a fixed-step solution (T, ...) overflowed; its end tells."""
+def check_solution(y: Tensor, t: list[float], method: str, adaptive: bool = False) -> None:
+    """Raise SolveError if a fixed-step solution (T, ...) overflowed; its end tells. An adaptive one
+    can with a norm of the user's only.
+    """
     if torch.isfinite(y[-1]).all():
         return
     first = first_overflow(y)
+    if adaptive:
+        raise SolveError(
+            f"the solution is not finite from t[{first}] = {t[first]:.6g} on (method {method!r}), "
+            "and options['norm'] did not tell: the norm of a NaN must be NaN (max of Python's "
+            "numbers is not)"
+        )
     raise SolveError(
         f"the solution is not finite from t[{first}] = {t[first]:.6g} on (method {method!r}, "
         "fixed steps). The step is probably too long for the problem to be stable, or func leaves "

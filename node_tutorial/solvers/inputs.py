@@ -141,7 +141,7 @@ def counted_field(
         # A slope of less precision is fine, as with torchdiffeq.
         return dy if dy.dtype == y.dtype else dy.to(y.dtype)
 
-    f.quadrature = getattr(func, "quadrature", 0)  # type: ignore[attr-defined]  # see `Newton`
+    f._n_integrals = getattr(func, "_n_integrals", 0)  # type: ignore[attr-defined]  # see `Newton`
     return f
 
 

@@ -25,6 +25,8 @@ from .runge_kutta import Dense, Field, Stepper, end_slope, time_tensor
 from .solution import Solution
 from .statistics import Stats
 
+_MOST_STEPS = 1e8  # of a grid, which is a list
+
 
 @dataclass
 class Problem:
@@ -102,6 +104,9 @@ def prepare(
     if event_fn is not None:
         _check_event(event_fn, times)
     flat, shapes = inputs.check_state(y0)
+    span = abs(times[-1] - times[0])
+    if abs(times[0]) > 1e4 * span > 0:
+        _check_resolution(times, span, flat.dtype.to_real())
     if t.device != flat.device:
         t = t.to(flat.device)
     rtol = inputs.check_tolerance("rtol", rtol, flat, shapes)
@@ -114,6 +119,13 @@ def prepare(
         given = options if isinstance(options, dict) else {}
         adaptive = not kind.takes_fixed_steps(given)
         settings = read_options(options, kind.known_options(given), name)
+        if method is None and not adaptive:
+            warnings.warn(
+                f"step_size or grid_constructor makes the steps of the default method, {name!r}, "
+                "fixed: nothing controls their error. Leave it out; or name the method, if that "
+                "is meant",
+                stacklevel=3,
+            )
 
     log = Log(stats or Stats(), max_evaluations=settings.max_num_evaluations)
     callbacks = ["callback_step"] if kind.solve is None else []
@@ -152,6 +164,18 @@ def prepare(
     )
 
 
+def _check_resolution(times: list[float], span: float, dtype: torch.dtype) -> None:
+    """Warn if func's t, which has the dtype of the state, hardly moves in the solve."""
+    spacing = torch.finfo(dtype).eps * abs(times[0])
+    if spacing > 0.01 * span:
+        warnings.warn(
+            f"func is given t in {dtype}, whose numbers near {times[0]:.9g} lie {spacing:.2g} "
+            f"apart, and the whole solve takes {span:.2g}: shift the times towards zero, or use "
+            "y0.double()",
+            stacklevel=4,
+        )
+
+
 def _check_event(event_fn: Any, times: list[float]) -> None:
     if len(times) != 2:
         raise ValueError(
@@ -169,6 +193,8 @@ def run(p: Problem, record: bool = False) -> Solution:
     Raises:
         SolveError: if the solve cannot go on; what was solved before is in its `solution`.
     """
+    if (p.kind.solve is not None or p.kind.implicit) and not p.y0.numel():
+        return _solution(p, p.y0.expand(len(p.times), *p.y0.shape).clone(), [] if record else None)
     if p.kind.solve is not None:
         return _run_by_itself(p)
     segments: list[Segment] | None = [] if record else None
@@ -202,8 +228,8 @@ def states_of(
         ):
             found.append(states)
         y = torch.cat(found)
-        if p.tol is None:
-            check_solution(y, p.times, p.method)
+        if p.tol is None or p.options.norm is not None:  # which may be blind to NaN
+            check_solution(y, p.times, p.method, p.tol is not None)
     except SolveError as error:
         error.solution = _solved_before(p, found, segments)
         raise
@@ -268,7 +294,13 @@ def run_to_event(p: Problem, event_fn: Callable) -> tuple[float, Tensor]:
         )
 
     def flat_event(t: Tensor, y: Tensor) -> Tensor:
-        return torch.as_tensor(event_fn(t, unflatten(y, p.shapes)))
+        value = event_fn(t, unflatten(y, p.shapes))
+        if not isinstance(value, (Tensor, float, int)) or not torch.as_tensor(value).numel():
+            raise TypeError(
+                "event_fn(t, y) must return a number or a tensor with at least one entry, got "
+                f"{'an empty tensor' if isinstance(value, Tensor) else type(value).__name__}"
+            )
+        return torch.as_tensor(value)
 
     if p.tol is None:
         if p.options.step_size is None:
@@ -356,7 +388,13 @@ def _grid(p: Problem) -> list[Stop]:
     if h is None:
         return [p.stop(s) for s in p.times[1:]]
     # A last step longer by a millionth rather than one of rounding size.
-    n = max(1, math.ceil(abs(p.times[-1] - p.times[0]) / h - 1e-6))
+    length = abs(p.times[-1] - p.times[0])
+    if length / h > _MOST_STEPS:
+        raise ValueError(
+            f"options['step_size'] = {h:.3g} makes {length / h:.0e} steps from t[0] to t[-1], more "
+            f"than {_MOST_STEPS:.0e}; give a larger one, or an adaptive method"
+        )
+    n = max(1, math.ceil(length / h - 1e-6))
     inner = [p.stop(p.times[0] + p.direction * i * h, moves=True) for i in range(1, n)]
     return [*inner, p.stop(p.times[-1])]
 
@@ -365,11 +403,13 @@ def _given_grid(p: Problem, grid: Tensor) -> list[Stop]:
     points = inputs.check_times(grid, "options['grid_constructor'](func, y0, t)")
     start = p.times[0]
     end = p.times[-1]
-    if abs(points[0] - start) + abs(points[-1] - end) > 1e-12 * abs(end - start):
+    rounding = torch.finfo(grid.dtype).eps * max(abs(start), abs(end))
+    if abs(points[0] - start) + abs(points[-1] - end) > 1e-12 * abs(end - start) + rounding:
         raise ValueError(
             f"the grid must run from t[0] = {start:.6g} to t[-1] = {end:.6g}, got {points[0]:.6g} "
             f"to {points[-1]:.6g}"
         )
+    points[-1] = end
     if p.tensors is None:
         return [Stop(s) for s in points[1:]]
     return [Stop(s, grid[i]) for i, s in enumerate(points) if i]

@@ -53,7 +53,8 @@ def fit(
             torch.set_num_threads(1) that is all of the work; other threads are not counted.
         lr, optimizer: the learning rate of Adam, 1e-3 if None; or an optimizer of model's
             parameters, with its own.
-        schedule: schedule(place) multiplies the learning rate; see `schedules`.
+        schedule: schedule(place) multiplies the learning rate; see `schedules`. (A checkpoint
+            holds no function: a training that is resumed follows the one that is given then.)
         batches: batches(step) -> batch; without it, batch is the place.
         clip: the largest norm of a gradient; a longer one is shortened to it.
         seed: of torch's generators, set before the first step.

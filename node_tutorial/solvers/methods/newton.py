@@ -15,7 +15,7 @@ convergence, theta; the error left is theta / (1 - theta) times the last correct
 A batch is many small systems. Which dimensions of the state are the batch is not asked but found
 out: J is computed as if the rows of the state did not see each other (as many vector-Jacobian
 products as a row has entries, in one call of `torch.func.vmap`), and one more product, with a
-vector that is not special, tells whether that is so. A field with an attribute `quadrature` = q
+vector that is not special, tells whether that is so. A field with an attribute `_n_integrals` = q
 does not depend on the last q entries of the (flat) state: integrals, such as the parameters'
 gradients in the adjoint method. They have no part in the Jacobian, and are evaluated once more at
 the end.
@@ -75,7 +75,7 @@ class Newton:
     def _differentiate(self, f: Field, dy: Tensor, y: Tensor) -> Tensor:
         """df/dy in blocks (R, d, d), as small as the field allows and no smaller than before."""
         self.stats.jacobians += 1
-        size = y.numel() - getattr(f, "quadrature", 0)
+        size = y.numel() - getattr(f, "_n_integrals", 0)
         widths = [size]
         if size == y.numel() and size:
             # A row is: the last dimension, or all but the first, or everything. A flat state may be
@@ -118,7 +118,7 @@ class Newton:
         """
         y = bases[0]
         stages = [WeightedSum(row) for row in a]
-        quadrature = getattr(f, "quadrature", 0)
+        quadrature = getattr(f, "_n_integrals", 0)
         allowed = self.rtol * y.abs() + self.atol
         rounding = 8 * torch.finfo(y.dtype).eps * y.abs() + torch.finfo(y.dtype).tiny
         reach = h * max(max(map(abs, row)) for row in a)  # how much a slope's error moves a state
