@@ -221,9 +221,10 @@ def _check_same(step: Step, end: float, p: Problem) -> None:
     if difference > 1000 * eps * end + eps**0.5 * move:
         raise RuntimeError(
             "func does not return what it did when the ODE was solved: the last step, redone for "
-            f"the gradient, ends {difference:.2g} away, where it moves by {move:.2g}. Is func random (functional dropout, randn), does it count its "
-            "calls, or was it changed in between? Draw once per solve, outside of func; or use "
-            "odeint (gradient='direct'), which evaluates nothing anew"
+            f"the gradient, ends {difference:.2g} away, where it moves by {move:.2g}. Is func "
+            "random (functional dropout, randn), does it count its calls, or was it changed in "
+            "between? Draw once per solve, outside of func; or use odeint (gradient='direct'), "
+            "which evaluates nothing anew"
         )
 
 
@@ -251,9 +252,10 @@ def held_by(func: Callable) -> Held:
 def put_back(held: Held, params: Sequence[Tensor], linked: bool = False) -> Iterator[list[Tensor]]:
     """While it lasts, a field is evaluated as in the solve; yields `params`.
 
-    It may have other parameters by now: torch.func.functional_call lends them for the forward pass only. And
-    hooks of a parameter shall run once, on its gradient, not on every product that adds to it; so
-    unless a graph is wanted (`linked`), one with hooks is replaced by another tensor of its values.
+    It may have other parameters by now: torch.func.functional_call lends them for the forward pass
+    only. And hooks of a parameter shall run once, on its gradient, not on every product that adds
+    to it; so unless a graph is wanted (`linked`), one with hooks is replaced by another tensor of
+    its values.
     """
     others: dict[int, Tensor] = {}
     if not linked:

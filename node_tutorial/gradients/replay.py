@@ -21,8 +21,8 @@ from .recorded import (
     Cotangents,
     Held,
     find_params,
-    length,
     held_by,
+    length,
     prepare_recorded,
     put_back,
     record,
@@ -64,9 +64,7 @@ def odeint_replay(
 
 class _Replay(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, p: Problem, held: Held, y0: Tensor, t: Tensor, *params: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, p: Problem, held: Held, y0: Tensor, t: Tensor, *params: Tensor) -> Tensor:
         states: list = []
         y, ctx.records = record(p, lambda n, state: states.append(state))
         ctx.p = p

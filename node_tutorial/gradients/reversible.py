@@ -86,9 +86,7 @@ def odeint_reversible(
 
 class _Reversible(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, p: Problem, held: Held, y0: Tensor, t: Tensor, *params: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, p: Problem, held: Held, y0: Tensor, t: Tensor, *params: Tensor) -> Tensor:
         y, ctx.records = record(p, lambda n, state: None)
         stepper: Any = p.stepper
         end = stepper.state or ()

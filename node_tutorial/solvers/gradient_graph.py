@@ -60,7 +60,13 @@ class _Gradient(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, solve: Callable, wants_t: bool, y0: Tensor, t: Tensor, grad_y: Tensor, *params: Any
+        ctx: Any,
+        solve: Callable,
+        wants_t: bool,
+        y0: Tensor,
+        t: Tensor,
+        grad_y: Tensor,
+        *params: Any,
     ) -> tuple:
         # Leaves of a graph of its own: y0 and grad_y may depend on the parameters, too, which is
         # for autograd outside of here.
@@ -70,9 +76,7 @@ class _Gradient(torch.autograd.Function):
             grad_y = grad_y.detach().requires_grad_()
             sources = (y0, *([t] if wants_t else []), *params)
             y = solve(y0, t)
-            found = torch.autograd.grad(
-                y, sources, grad_y, create_graph=True, allow_unused=True
-            )
+            found = torch.autograd.grad(y, sources, grad_y, create_graph=True, allow_unused=True)
         of_y0, *rest = found
         of_t = rest.pop(0) if wants_t else None
         ctx.sources = (y0, t, grad_y, *params)

@@ -145,9 +145,7 @@ def counted_field(
     return f
 
 
-def _first_slope(
-    func: Callable, t: Tensor, y: Tensor, shapes: Sequence[torch.Size] | None
-) -> Any:
+def _first_slope(func: Callable, t: Tensor, y: Tensor, shapes: Sequence[torch.Size] | None) -> Any:
     """func(t, y) for the first time, checked."""
     version = None if y.is_inference() else y._version
     dy = func(t, unflatten(y, shapes))

@@ -80,8 +80,8 @@ def read_options(options: dict | None, known: Iterable[str], method: str) -> Opt
         del given["max_num_steps"]
     if "norm" in given and not callable(given["norm"]):
         raise TypeError(
-            f"options['norm'] must be a function of the state, got {given['norm']!r} ('seminorm' is "
-            "one of adjoint_options)"
+            f"options['norm'] must be a function of the state, got {given['norm']!r} "
+            "('seminorm' is one of adjoint_options)"
         )
     if given.get("min_step", 0.0) > given.get("max_step", math.inf):
         raise ValueError(

@@ -224,9 +224,7 @@ class Replayed(torch.autograd.Function):
         if torch.is_grad_enabled():
             params = [x for x, wanted in zip(used, solver.wanted) if wanted]
             solve = functools.partial(states_directly, solver.problem)
-            of_y0, of_t, *found = linked_gradient(
-                solve, y0, t, params, grad, solver.plan.wants_t
-            )
+            of_y0, of_t, *found = linked_gradient(solve, y0, t, params, grad, solver.plan.wants_t)
             return None, of_y0, of_t, *(found.pop(0) if w else None for w in solver.wanted)
         saved = iter(tensors_kept[n:])
         tensors = len(Call._fields) - 2
