@@ -67,9 +67,8 @@ def odeint_adjoint(
             evaluations of func by the backward one.
         adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options: of the backward solve; default:
             as forward (of several tolerances the least). The option "norm" may be "seminorm" (leave
-            the parameters out of the error),
-            or a function of the tuple (dL/dt, y, a, *dL/dtheta); if y0 is a tuple, y and a are
-            spread out in it.
+            the parameters out of the error), or a function of the tuple (dL/dt, y, a,
+            *dL/dtheta); if y0 is a tuple, y and a are spread out in it.
         adjoint_params: the tensors that get gradients, besides y0 and t; default: func's
             parameters.
 

@@ -187,7 +187,8 @@ def odeint_event(
     t0 = torch.as_tensor(t0).reshape(())
     if not t0.is_floating_point():
         t0 = t0.to(torch.get_default_dtype())
-    ahead = max(1.0, 4 * torch.finfo(t0.dtype).eps * abs(float(t0.detach())))  # of the direction only
+    # The second time gives the direction only; it has to be another number.
+    ahead = max(1.0, 4 * torch.finfo(t0.dtype).eps * abs(float(t0.detach())))
     t = torch.stack([t0, t0.detach() + (-ahead if reverse_time else ahead)])
     event_t, solution = odeint_interface(func, y0, t, event_fn=event_fn, **kwargs)
     whole = isinstance(solution, Tensor)
