@@ -50,7 +50,7 @@ class Solution:
                 "solution(t) needs the steps: call solve(..., record=True) (with one clock for "
                 "all samples)"
             )
-        given = torch.as_tensor(t)
+        given = t if isinstance(t, Tensor) else torch.as_tensor(t, dtype=torch.float64)
         if given.requires_grad:
             raise ValueError("solution(t) gives no gradient of t: use t.detach()")
         times = given.to(torch.float64)
