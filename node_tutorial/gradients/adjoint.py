@@ -137,6 +137,7 @@ class _Adjoint(torch.autograd.Function):
         y0, t, y, *saved = ctx.saved_tensors
         wants_t = ctx.needs_input_grad[3]
         linked = torch.is_grad_enabled()
+        of_params: Sequence[Tensor | None]
         with put_back(ctx.held, saved, linked) as params:
             if linked:
                 solve = partial(solved_directly, ctx.func, ctx.shapes, ctx.forward, ctx.stats)

@@ -158,7 +158,7 @@ def _first_slope(func: Callable, t: Tensor, y: Tensor, shapes: Sequence[torch.Si
     return dy
 
 
-def _share_memory(a: Tensor, b: Any) -> bool:
+def _share_memory(a: Any, b: Any) -> bool:
     """Whether two slopes, both alive, lie in the same place."""
     try:
         return a is b or a.data_ptr() == b.data_ptr()
