@@ -446,9 +446,43 @@ def test_a_bad_start_is_told_from_a_bad_update():
 
 def test_a_gradient_that_is_not_finite_is_not_followed():
     model, start = net(), net()
-    with pytest.warns(RuntimeWarning, match=r"gradient is not\. The model keeps .* sqrt"):
+    with pytest.warns(RuntimeWarning, match=r"gradient is not finite\. .* sqrt"):
         quiet(model, lambda model, step: (0 * model(X)).square().sum().sqrt(), 5)
     assert same(model, start)
+
+
+def test_a_finite_loss_of_exploded_parameters_gives_the_last_good_ones_back():
+    """The update makes the loss so large that its gradient overflows."""
+    model = net()
+
+    def loss(model, step):
+        return (model(X) - 1).pow(4).mean() * 1e3
+
+    sgd = torch.optim.SGD(model.parameters(), lr=1e3)
+    with pytest.warns(RuntimeWarning, match="a smaller lr"):
+        history = quiet(model, loss, 200, optimizer=sgd)
+    assert loss(model, 0).item() == pytest.approx(history["loss"][-1])
+
+
+def test_an_encoder_that_overflows_is_a_divergence():
+    torch.manual_seed(0)
+    ode = NeuralODE(VectorField(MLP(2, 8, 2)))
+    model = nn.Sequential(nn.Linear(2, 2), ode)
+    x, t = torch.randn(8, 2), torch.tensor([0.0, 1.0])
+
+    def loss(model, step):
+        scale = math.nan if step else 1.0  # as an encoder that has overflown
+        return model[1](scale * model[0](x), t)[-1].square().mean()
+
+    with pytest.warns(RuntimeWarning, match="y0 is not finite"):
+        history = quiet(model, loss, 5)
+    assert history.status == "diverged" and len(history) == 1
+
+
+def test_lbfgs_is_refused_by_name():
+    model = net()
+    with pytest.raises(TypeError, match="LBFGS"):
+        fit(model, lambda m, s: m(X).sum(), 3, optimizer=torch.optim.LBFGS(model.parameters()))
 
 
 # ------------------------------------------------------------------ interruption and resumption

@@ -16,23 +16,26 @@ Source: Chen, Rubanova, Bettencourt, Duvenaud 2018, "Neural ordinary differentia
 1806.07366, Algorithm 1 and appendix B; the seminorm: Kidger, Chen, Lyons 2021, arXiv 2009.09457.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..solvers import inputs
 from ..solvers.control import largest, rms_norm
+from ..solvers.errors import NotFinite
+from ..solvers.gradient_graph import linked_gradient, states_directly
 from ..solvers.inputs import State, unflatten
 from ..solvers.methods.registry import find_method
 from ..solvers.odeint import odeint
 from ..solvers.options import check_names
-from ..solvers.problem import prepare, run
+from ..solvers.problem import Problem, prepare, run
 from ..solvers.statistics import Stats
-from .recorded import find_params
+from .recorded import Held, find_params, held_by, put_back
 
 _CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
 
@@ -63,9 +66,9 @@ def odeint_adjoint(
         stats: a `Stats` to which the cost of the forward solve is added, and to its `nfe` later the
             evaluations of func by the backward one.
         adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options: of the backward solve; default:
-            as forward. The option "norm" may be "seminorm" (leave the parameters out of the error),
-            or a function of the tuple (dL/dt, y, a, *dL/dtheta); if y0 is a tuple, y and a are
-            spread out in it.
+            as forward (of several tolerances the least). The option "norm" may be "seminorm" (leave
+            the parameters out of the error), or a function of the tuple (dL/dt, y, a,
+            *dL/dtheta); if y0 is a tuple, y and a are spread out in it.
         adjoint_params: the tensors that get gradients, besides y0 and t; default: func's
             parameters.
 
@@ -88,8 +91,9 @@ def odeint_adjoint(
         adjoint_params,
     )
     ans = _Adjoint.apply(
-        func, flat, t, shapes, {**forward, "event_fn": event_fn}, backward, stats, *params
-    )
+        func, held_by(func), flat, t, shapes, {**forward, "event_fn": event_fn}, backward,
+        stats, *params,
+    )  # fmt: skip
     if event_fn is None:
         return unflatten(ans, shapes)
     return ans[0], unflatten(ans[1], shapes)
@@ -102,6 +106,7 @@ class _Adjoint(torch.autograd.Function):
     def forward(
         ctx: Any,
         func: Callable,
+        held: Held,
         y0: Tensor,
         t: Tensor,
         shapes: Sequence[torch.Size] | None,
@@ -116,25 +121,50 @@ class _Adjoint(torch.autograd.Function):
         if shapes is not None:
             y = torch.cat([part.reshape(len(part), -1) for part in y], dim=1)
         ctx.func = func
+        ctx.held = held
         ctx.shapes = shapes
+        ctx.forward = {name: x for name, x in forward.items() if name != "event_fn"}
         ctx.is_event = event_t is not None
         ctx.backward = backward
         ctx.adjoint_options = backward["options"]  # where torchdiffeq has them
         ctx.stats = stats
-        ctx.save_for_backward(t if event_t is None else torch.stack([t[0], event_t]), y, *params)
+        times = t if event_t is None else torch.stack([t[0], event_t])
+        ctx.save_for_backward(y0, times, y, *params)
         return y if event_t is None else (event_t, y)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple:
-        t, y, *params = ctx.saved_tensors
-        wants_t = ctx.needs_input_grad[2]
-        of_y0, of_t, of_params = pull_back(
-            ctx.func, t, y, ctx.shapes, params, grads[-1], wants_t, ctx.backward, ctx.stats
-        )
+        y0, t, y, *saved = ctx.saved_tensors
+        wants_t = ctx.needs_input_grad[3]
+        linked = torch.is_grad_enabled()
+        of_params: Sequence[Tensor | None]
+        with put_back(ctx.held, saved, linked) as params:
+            if linked:
+                solve = partial(solved_directly, ctx.func, ctx.shapes, ctx.forward, ctx.stats)
+                of_y0, of_t, *of_params = linked_gradient(solve, y0, t, params, grads[-1], wants_t)
+            else:
+                of_y0, of_t, of_params = pull_back(
+                    ctx.func, t, y, ctx.shapes, params, grads[-1], wants_t, ctx.backward, ctx.stats
+                )
         if of_t is not None and ctx.is_event:  # the second time was found, not given
-            of_t[1] = 0
-        return (None, of_y0, of_t, None, None, None, None, *of_params)
+            of_t = of_t * of_t.new_tensor([1.0, 0.0])
+        return (None, None, of_y0, of_t, None, None, None, None, *of_params)
+
+
+def solved_directly(
+    func: Callable,
+    shapes: Sequence[torch.Size] | None,
+    forward: dict,
+    stats: Stats,
+    y0: Tensor,
+    t: Tensor,
+) -> Tensor:
+    """The states (T, *) of the forward solve again, with a graph of its steps."""
+    problem = prepare(func, unflatten(y0, shapes), t, **forward)
+    try:
+        return states_directly(problem, problem.y0, t)
+    finally:
+        stats.nfe += problem.log.stats.nfe
 
 
 def backward_solve(
@@ -183,14 +213,32 @@ def backward_solve(
     if not (callable(norm) or norm in (None, "seminorm")):
         raise ValueError(f"adjoint_options['norm'] must be 'seminorm' or a function, got {norm!r}")
     return params, {
-        "rtol": forward["rtol"] if adjoint_rtol is None else adjoint_rtol,
-        "atol": forward["atol"] if adjoint_atol is None else adjoint_atol,
+        "rtol": _least(forward["rtol"]) if adjoint_rtol is None else adjoint_rtol,
+        "atol": _least(forward["atol"]) if adjoint_atol is None else adjoint_atol,
         "method": kind.name,
         "options": {
             **adjoint_options,
             "norm": adjoint_norm(norm, (options or {}).get("norm"), shapes),
         },
     }
+
+
+def _lost(found: Tensor, kept: Tensor, problem: Problem) -> float:
+    """The error of a state that was solved backwards, over what still can be well."""
+    if not kept.numel():
+        return 0.0
+    error, size = torch.stack(((found.detach() - kept).abs().max(), kept.abs().max())).tolist()
+    rtol, atol = (float(torch.as_tensor(x).max()) for x in (problem.rtol, problem.atol))
+    return error / max(0.1 * size, 1000 * (atol + rtol * size))
+
+
+def _least(tolerance: Any) -> Any:
+    """A tolerance per part or entry of the state, for the longer state of the backward solve."""
+    if isinstance(tolerance, (tuple, list)):
+        return min(float(torch.as_tensor(x).min()) for x in tolerance)
+    if isinstance(tolerance, Tensor) and tolerance.numel() > 1:
+        return float(tolerance.min())
+    return tolerance
 
 
 def pull_back(
@@ -217,6 +265,7 @@ def pull_back(
     no_time = y.new_zeros(())
     options = {**backward["options"], "norm": lambda z: norm((no_time, *split(z)))}
 
+    lost = 0.0  # how far the state is from the kept one, over what can be
     a = torch.zeros_like(y[0])
     sums = y.new_zeros(sum(param_sizes))
     for i in range(len(t) - 1, 0, -1):
@@ -225,10 +274,16 @@ def pull_back(
             grad_t[i] = torch.sum(grad_y[i].conj() * flat_slope(func, t[i], y[i], shapes)).real
             stats.nfe += 1
         z = torch.cat([*(() if y_at else (y[i].reshape(-1),)), a.reshape(-1), sums])
-        problem = prepare(
-            field, z, torch.stack([t[i], t[i - 1]]), **{**backward, "options": options}
-        )
+        try:
+            problem = prepare(
+                field, z, torch.stack([t[i], t[i - 1]]), **{**backward, "options": options}
+            )
+        except NotFinite:  # as in every other mode, the gradient is not finite then
+            nan = [torch.full_like(x, math.nan) for x in (a, *params)]
+            return nan[0], None if grad_t is None else torch.full_like(t, math.nan), nan[1:]
         z = run(problem).y[1]
+        if not y_at:
+            lost = max(lost, _lost(z[: a.numel()], y[i - 1].reshape(-1), problem))
         stats.nfe += problem.log.stats.nfe
         # Go on as if there were no observation in between: fewer evaluations.
         if problem.log.next_size:
@@ -236,6 +291,16 @@ def pull_back(
         rest = z if y_at else z[a.numel() :]
         sums = rest[a.numel() :]
         a = rest[: a.numel()].view_as(a)
+    if lost > 1:
+        warnings.warn(
+            f"the adjoint's backward solve has lost the solution: the state that it comes back to "
+            f"differs from the kept one by {lost:.2g} times a tenth of its size, or a thousand "
+            "tolerances. The gradient may be wrong without bound. The ODE contracts, so that "
+            "backwards in time errors grow. Use gradient='replay', 'checkpoint' or 'direct'; or "
+            "more observation times, at which the state is restored",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     if grad_t is not None:
         grad_t[0] = -torch.sum(a.conj() * flat_slope(func, t[0], y[0], shapes)).real
         stats.nfe += 1
@@ -294,7 +359,7 @@ def augmented_field(
         return torch.cat(flat)
 
     # The last entries of z, on which nothing depends: for implicit methods.
-    field.quadrature = sum(p.numel() for p in params)  # type: ignore[attr-defined]
+    field._n_integrals = sum(p.numel() for p in params)  # type: ignore[attr-defined]
     for name in _CALLBACKS:
         callback = getattr(func, name + "_adjoint", None)
         if callback is not None:

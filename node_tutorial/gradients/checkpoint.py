@@ -20,17 +20,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from ..solvers.gradient_graph import linked_gradient, states_directly
 from ..solvers.inputs import State, unflatten
 from ..solvers.problem import Problem
 from ..solvers.statistics import Stats
 from .recorded import (
     Cotangents,
+    Held,
     Record,
     StepState,
     find_params,
+    held_by,
+    length,
     prepare_recorded,
+    put_back,
     record,
     redo,
     with_event,
@@ -77,7 +81,8 @@ def odeint_checkpoint(
         mode = partial(odeint_checkpoint, snapshots=snapshots)
         return with_event(mode, func, y0, t, event_fn, params, stats, **solver)
     p = prepare_recorded(func, y0, t, "odeint_checkpoint", **solver, stats=stats)
-    return unflatten(_Checkpoint.apply(p, snapshots, p.y0, t, *params), p.shapes)
+    y = _Checkpoint.apply(p, held_by(func), snapshots, p.y0, t, *params)
+    return unflatten(y, p.shapes)
 
 
 def best_split(steps: int, snapshots: int) -> int:
@@ -102,25 +107,38 @@ def best_split(steps: int, snapshots: int) -> int:
 class _Checkpoint(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, p: Problem, snapshots: int | None, y0: Tensor, t: Tensor, *params: Tensor
+        ctx: Any,
+        p: Problem,
+        held: Held,
+        snapshots: int | None,
+        y0: Tensor,
+        t: Tensor,
+        *params: Tensor,
     ) -> Tensor:
         y, ctx.records = record(p, lambda n, state: None)
         ctx.p = p
+        ctx.held = held
         ctx.snapshots = snapshots or max(1, math.isqrt(len(ctx.records)))
+        ctx.end = length(y[-1])
         ctx.save_for_backward(y0, *params)
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_y: Tensor) -> tuple:
-        y0, *params = ctx.saved_tensors
+        y0, *saved = ctx.saved_tensors
         p = ctx.p
         records = ctx.records
-        cotangents = Cotangents(p, params, grad_y, ctx.needs_input_grad[3])
-        if records:
-            _pull_back(p, records, cotangents, 0, len(records), (y0, None), ctx.snapshots)
+        wants_t = ctx.needs_input_grad[4]
+        linked = torch.is_grad_enabled()
+        with put_back(ctx.held, saved, linked) as params:
+            if linked:
+                solve = partial(states_directly, p)
+                return None, None, None, *linked_gradient(solve, y0, p.t, params, grad_y, wants_t)
+            cotangents = Cotangents(p, params, grad_y, wants_t, ctx.end)
+            if records:
+                _pull_back(p, records, cotangents, 0, len(records), (y0, None), ctx.snapshots)
         of_y0, of_t, sums = cotangents.finish()
-        return (None, None, of_y0, of_t, *sums)
+        return (None, None, None, of_y0, of_t, *sums)
 
 
 def _pull_back(

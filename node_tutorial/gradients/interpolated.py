@@ -18,6 +18,7 @@ Source: Daulbaev, Katrutsa, Markeeva, Gusak, Cichocki, Oseledets 2020, "Interpol
 speed up gradients propagation in neural ODEs", arXiv 2003.05271.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -25,15 +26,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from ..solvers.gradient_graph import linked_gradient, states_directly
 from ..solvers.inputs import State, check_state, unflatten
 from ..solvers.integrate import Segment
 from ..solvers.problem import Problem, accepted_steps, prepare, states_of
 from ..solvers.runge_kutta import Dense, Step, end_slope
 from ..solvers.statistics import Stats
 from .adjoint import backward_solve, pull_back
-from .recorded import with_event
+from .recorded import Held, held_by, put_back, with_event
 
 
 def odeint_interpolated(
@@ -79,7 +80,8 @@ def odeint_interpolated(
             f"odeint_interpolated keeps the polynomial of every step, and {p.method} does not tell "
             "its steps; use another method, or odeint_adjoint"
         )
-    return unflatten(_Interpolated.apply(func, p, backward, flat, t, *params), shapes)
+    y = _Interpolated.apply(func, held_by(func), p, backward, flat, t, *params)
+    return unflatten(y, shapes)
 
 
 class _Interpolated(torch.autograd.Function):
@@ -87,30 +89,44 @@ class _Interpolated(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, func: Callable, p: Problem, backward: dict, y0: Tensor, t: Tensor, *params: Tensor
+        ctx: Any,
+        func: Callable,
+        held: Held,
+        p: Problem,
+        backward: dict,
+        y0: Tensor,
+        t: Tensor,
+        *params: Tensor,
     ) -> Tensor:
         pieces: list[Tensor] = []
         ctx.times = [p.times[0]]
         y = states_of(p, _kept(p, ctx.times, pieces))
         ctx.func = func
+        ctx.held = held
+        ctx.p = p
+        p.log.max_evaluations = math.inf  # the limit is that of the solve, not of the way back
         ctx.shapes = p.shapes
         ctx.backward = backward
         ctx.stats = p.log.stats
-        ctx.save_for_backward(t, y, *params, *pieces)
+        ctx.save_for_backward(y0, t, y, *params, *pieces)
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_y: Tensor) -> tuple:
-        t, y, *saved = ctx.saved_tensors
+        y0, t, y, *saved = ctx.saved_tensors
         n_params = len(saved) - (len(ctx.times) - 1)
-        params = saved[:n_params]
         y_at = piecewise(ctx.times, saved[n_params:])
-        wants_t = ctx.needs_input_grad[4]
-        of_y0, of_t, of_params = pull_back(
-            ctx.func, t, y, ctx.shapes, params, grad_y, wants_t, ctx.backward, ctx.stats, y_at
-        )
-        return (None, None, None, of_y0, of_t, *of_params)
+        wants_t = ctx.needs_input_grad[5]
+        linked = torch.is_grad_enabled()
+        with put_back(ctx.held, saved[:n_params], linked) as params:
+            if linked:
+                solve = partial(states_directly, ctx.p)
+                of_all = linked_gradient(solve, y0, t, params, grad_y, wants_t)
+                return None, None, None, None, *of_all
+            of_y0, of_t, of_params = pull_back(
+                ctx.func, t, y, ctx.shapes, params, grad_y, wants_t, ctx.backward, ctx.stats, y_at
+            )
+        return (None, None, None, None, of_y0, of_t, *of_params)
 
 
 def _kept(p: Problem, times: list[float], pieces: list[Tensor]) -> Iterator[Segment]:

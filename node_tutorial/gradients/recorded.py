@@ -16,10 +16,11 @@ Source: discrete adjoints of Runge-Kutta methods; Zhuang et al. 2020, "Adaptive 
 arXiv 2006.02493.
 """
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -112,14 +113,23 @@ def redo(
 
 
 def _is_stop(t: float, p: Problem) -> bool:
-    return t in p.options.step_t or t in p.options.jump_t
+    outputs = p.times if p.kind.implicit else ()  # see `_stops` of problem.py
+    return t in p.options.step_t or t in p.options.jump_t or t in outputs
 
 
 class Cotangents:
     """The gradients of a loss, so far: by a step's state and clock, the parameters, the times."""
 
-    def __init__(self, p: Problem, params: Sequence[Tensor], grad_y: Tensor, wants_t: bool) -> None:
+    def __init__(
+        self,
+        p: Problem,
+        params: Sequence[Tensor],
+        grad_y: Tensor,
+        wants_t: bool,
+        end: float | None = None,
+    ) -> None:
         self.p = p
+        self.end = end  # `length` of the state at t[-1], which the last step has to find again
         self.params = params
         self.grad_y = grad_y
         self.wants_t = wants_t
@@ -147,6 +157,9 @@ class Cotangents:
                 for x in (t, h, inside):
                     x.requires_grad_()
             step, values = redo(self.p, r, before, t, h, inside)
+        if self.end is not None:
+            _check_same(step, self.end, self.p)
+            self.end = None
         stepper: Any = self.p.stepper
         after = (step.y1, step.f1) if self.p.kind.inverse is None else stepper.state
         pairs = (*zip(after, (self.y, *self.rest)), (values, self.grad_y[part]))
@@ -187,6 +200,84 @@ class Cotangents:
         return self.y + self.grad_y[0], self.t.to(self.p.t.dtype), self.sums
 
 
+def length(y: Tensor) -> float:
+    """The Euclidean norm of a state: tells, without keeping it, whether it is found again."""
+    return float(torch.linalg.vector_norm(y))
+
+
+def _check_same(step: Step, end: float, p: Problem) -> None:
+    """Raise RuntimeError if a step that is redone ends elsewhere than it did.
+
+    An implicit step finds its end within the tolerance of Newton's iteration only.
+    """
+    if p.kind.implicit:
+        return
+    y1 = step.y1.detach()
+    difference = abs(length(y1) - end)
+    eps = torch.finfo(y1.dtype).eps
+    if difference <= 100 * eps * end:  # mostly it is 0; the rest need not be known then
+        return
+    move = length(y1 - step.y0.detach())
+    if difference > 1000 * eps * end + eps**0.5 * move:
+        raise RuntimeError(
+            "func does not return what it did when the ODE was solved: the last step, redone for "
+            f"the gradient, ends {difference:.2g} away, where it moves by {move:.2g}. Is func "
+            "random (functional dropout, randn), does it count its calls, or was it changed in "
+            "between? Draw once per solve, outside of func; or use odeint (gradient='direct'), "
+            "which evaluates nothing anew"
+        )
+
+
+class Held(NamedTuple):
+    """What a field is evaluated with, to be had again on the way back."""
+
+    # Of every parameter: the dictionary and the name under which a module has it, and it.
+    parameters: list[tuple[dict[str, Any], str, Tensor]]
+    autocast: torch.dtype | None  # to which autocast of the CPU casts, if it is on,
+    autocast_cuda: torch.dtype | None  # and that of a GPU
+
+
+def held_by(func: Callable) -> Held:
+    """What func, a module, a method of one, or any callable, is evaluated with now."""
+    module = func if isinstance(func, nn.Module) else getattr(func, "__self__", None)
+    parts = [m._parameters for m in module.modules()] if isinstance(module, nn.Module) else []
+    return Held(
+        [(part, name, p) for part in parts for name, p in part.items() if p is not None],
+        torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None,
+        torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else None,
+    )
+
+
+@contextlib.contextmanager
+def put_back(held: Held, params: Sequence[Tensor], linked: bool = False) -> Iterator[list[Tensor]]:
+    """While it lasts, a field is evaluated as in the solve; yields `params`.
+
+    It may have other parameters by now: torch.func.functional_call lends them for the forward pass
+    only. And hooks of a parameter shall run once, on its gradient, not on every product that adds
+    to it; so unless a graph is wanted (`linked`), one with hooks is replaced by another tensor of
+    its values.
+    """
+    others: dict[int, Tensor] = {}
+    if not linked:
+        others = {id(p): p.detach().requires_grad_() for p in params if p._backward_hooks}
+    changed = []
+    for place, name, then in held.parameters:
+        now = place.get(name)
+        then = others.get(id(then), then)
+        if now is not None and now is not then:
+            changed.append((place, name, now))
+            place[name] = then
+    try:
+        with contextlib.ExitStack() as casts:
+            for device, dtype in (("cpu", held.autocast), ("cuda", held.autocast_cuda)):
+                if dtype is not None:
+                    casts.enter_context(torch.autocast(device, dtype, cache_enabled=False))
+            yield [others.get(id(p), p) for p in params]
+    finally:
+        for place, name, now in changed:
+            place[name] = now
+
+
 def find_params(
     func: Callable, params: Iterable[Tensor] | None, gradient: str
 ) -> tuple[Tensor, ...]:
@@ -197,6 +288,8 @@ def find_params(
             (`check_field`).
     """
     check_field(func, gradient)
+    if isinstance(params, Tensor):
+        return (params,)
     if params is None:
         if not isinstance(func, nn.Module):
             raise ValueError(

@@ -7,15 +7,27 @@ everything that func computes.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from ..solvers.gradient_graph import linked_gradient, states_directly
 from ..solvers.inputs import State, unflatten
+from ..solvers.problem import Problem
 from ..solvers.statistics import Stats
-from .recorded import Cotangents, find_params, prepare_recorded, record, with_event
+from .recorded import (
+    Cotangents,
+    Held,
+    find_params,
+    held_by,
+    length,
+    prepare_recorded,
+    put_back,
+    record,
+    with_event,
+)
 
 
 def odeint_replay(
@@ -47,28 +59,37 @@ def odeint_replay(
     if event_fn is not None:
         return with_event(odeint_replay, func, y0, t, event_fn, params, stats, **solver)
     p = prepare_recorded(func, y0, t, "odeint_replay", **solver, stats=stats)
-    return unflatten(_Replay.apply(p, p.y0, t, *params), p.shapes)
+    return unflatten(_Replay.apply(p, held_by(func), p.y0, t, *params), p.shapes)
 
 
 class _Replay(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, p: Any, y0: Tensor, t: Tensor, *params: Tensor) -> Tensor:
+    def forward(ctx: Any, p: Problem, held: Held, y0: Tensor, t: Tensor, *params: Tensor) -> Tensor:
         states: list = []
         y, ctx.records = record(p, lambda n, state: states.append(state))
         ctx.p = p
+        ctx.held = held
         # Through save_for_backward, so that torch sees the memory and frees it with the graph.
         ctx.carried = [f0 is not None for _, f0 in states]
-        ctx.save_for_backward(*params, *(x for state in states for x in state if x is not None))
+        kept = (x for state in states for x in state if x is not None)
+        ctx.end = length(y[-1])
+        ctx.save_for_backward(*params, *kept)
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_y: Tensor) -> tuple:
+        p = ctx.p
         saved = list(ctx.saved_tensors)
         n_params = len(saved) - len(ctx.carried) - sum(ctx.carried)
-        cotangents = Cotangents(ctx.p, saved[:n_params], grad_y, ctx.needs_input_grad[2])
-        for r, carried in zip(reversed(ctx.records), reversed(ctx.carried)):
-            f0 = saved.pop() if carried else None  # from the end on, where the states are
-            cotangents.pull_back(r, (saved.pop(), f0))
+        wants_t = ctx.needs_input_grad[3]
+        linked = torch.is_grad_enabled()
+        with put_back(ctx.held, saved[:n_params], linked) as params:
+            if linked:
+                solve = partial(states_directly, p)
+                return None, None, *linked_gradient(solve, p.y0, p.t, params, grad_y, wants_t)
+            cotangents = Cotangents(p, params, grad_y, wants_t, ctx.end)
+            for r, carried in zip(reversed(ctx.records), reversed(ctx.carried)):
+                f0 = saved.pop() if carried else None  # from the end on, where the states are
+                cotangents.pull_back(r, (saved.pop(), f0))
         of_y0, of_t, sums = cotangents.finish()
-        return (None, of_y0, of_t, *sums)
+        return (None, None, of_y0, of_t, *sums)

@@ -20,17 +20,27 @@ Source: Zhuang, Dvornek, Tatikonda, Duncan 2021, "MALI", arXiv 2102.04668; Kidge
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from ..solvers.gradient_graph import linked_gradient, states_directly
 from ..solvers.inputs import State, unflatten
 from ..solvers.methods.registry import METHODS, find_method
 from ..solvers.problem import Problem
 from ..solvers.statistics import Stats
-from .recorded import Cotangents, find_params, prepare_recorded, record, with_event
+from .recorded import (
+    Cotangents,
+    Held,
+    find_params,
+    held_by,
+    prepare_recorded,
+    put_back,
+    record,
+    with_event,
+)
 
 
 def odeint_reversible(
@@ -71,33 +81,38 @@ def odeint_reversible(
     if event_fn is not None:
         return with_event(odeint_reversible, func, y0, t, event_fn, params, stats, **solver)
     p = prepare_recorded(func, y0, t, "odeint_reversible", **solver, stats=stats)
-    return unflatten(_Reversible.apply(p, p.y0, t, *params), p.shapes)
+    return unflatten(_Reversible.apply(p, held_by(func), p.y0, t, *params), p.shapes)
 
 
 class _Reversible(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, p: Problem, y0: Tensor, t: Tensor, *params: Tensor) -> Tensor:
+    def forward(ctx: Any, p: Problem, held: Held, y0: Tensor, t: Tensor, *params: Tensor) -> Tensor:
         y, ctx.records = record(p, lambda n, state: None)
         stepper: Any = p.stepper
         end = stepper.state or ()
         stepper.state = None  # autograd keeps it from here on
         ctx.p = p
+        ctx.held = held
         ctx.save_for_backward(y0, *params, *end)
         ctx.n_params = len(params)
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_y: Tensor) -> tuple:
         y0, *saved = ctx.saved_tensors
         p = ctx.p
-        params = saved[: ctx.n_params]
         state = tuple(saved[ctx.n_params :])
-        cotangents = Cotangents(p, params, grad_y, ctx.needs_input_grad[2])
-        for n, r in reversed(list(enumerate(ctx.records))):
-            # The first step begins at y0 itself, and includes the making of the state.
-            state = p.kind.inverse(p.f, r.t, r.t1 - r.t, state) if n else (y0,)
-            cotangents.pull_back(r, state)
+        wants_t = ctx.needs_input_grad[3]
+        linked = torch.is_grad_enabled()
+        with put_back(ctx.held, saved[: ctx.n_params], linked) as params:
+            if linked:
+                solve = partial(states_directly, p)
+                return None, None, *linked_gradient(solve, y0, p.t, params, grad_y, wants_t)
+            cotangents = Cotangents(p, params, grad_y, wants_t)
+            for n, r in reversed(list(enumerate(ctx.records))):
+                # The first step begins at y0 itself, and includes the making of the state.
+                state = p.kind.inverse(p.f, r.t, r.t1 - r.t, state) if n else (y0,)
+                cotangents.pull_back(r, state)
         p.stepper.state = None
         of_y0, of_t, sums = cotangents.finish()
-        return (None, of_y0, of_t, *sums)
+        return (None, None, of_y0, of_t, *sums)

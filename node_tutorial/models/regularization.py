@@ -76,13 +76,20 @@ class RegularizedODE(NeuralODE):
         """As `NeuralODE`, with the penalties over the whole span of t (T,)."""
         if not isinstance(y0, Tensor):
             raise TypeError(f"y0 must be one tensor (..., D), got {type(y0).__name__}")
-        self.func.signs = torch.randint_like(y0, 2) * 2 - 1 if self.jacobian else None
         nothing = y0.new_zeros(y0.shape[:-1])
         sign = 1 if t[-1] > t[0] else -1
-        if not self.jacobian:
-            y, kinetic = super().forward((y0, nothing), t)
-            return Regularized(y, sign * kinetic[-1], None)
-        y, kinetic, frobenius = super().forward((y0, nothing, nothing), t)
+        # A field for this solve alone: an earlier one's backward pass may be yet to come, and needs
+        # its own signs.
+        kept = self.func
+        self.func = _WithPenalties(kept.func)
+        self.func.signs = torch.randint_like(y0, 2) * 2 - 1 if self.jacobian else None
+        try:
+            if not self.jacobian:
+                y, kinetic = super().forward((y0, nothing), t)
+                return Regularized(y, sign * kinetic[-1], None)
+            y, kinetic, frobenius = super().forward((y0, nothing, nothing), t)
+        finally:
+            self.func = kept
         return Regularized(y, sign * kinetic[-1], sign * frobenius[-1])
 
 

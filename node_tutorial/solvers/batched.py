@@ -158,7 +158,7 @@ def _march(
         room = (end - t).abs()
         lands = size >= room
         h = direction * torch.minimum(size, room)
-        stuck = ((t + h == t) | lost) & (t != end)
+        stuck = ((t + h == t) | h.isnan() | lost) & (t != end)
         if stuck.any():
             row = int(stuck.nonzero()[0, 0])
             raise SolveError(

@@ -131,6 +131,8 @@ def initial_step(
     d0 = size(y)
     d1 = size(f0)
     h0 = min(1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1, room)
+    if not h0 > 0:  # slopes beyond all numbers, or a norm that is NaN; the loop will say so
+        return h0
     (t_1,) = stage_times((1.0,), t, direction * h0, y)
     f1 = f(t_1, torch.add(y, f0, alpha=direction * h0))
     d2 = size(f1 - f0) / h0

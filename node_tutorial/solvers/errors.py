@@ -22,9 +22,20 @@ class SolveError(RuntimeError, AssertionError):
     solution: Any = None
 
 
+class NotFinite(ValueError):
+    """A state that a solve shall begin with holds NaN or infinity."""
+
+
 def underflow(t: float, h: float, ratio: float, y: Tensor) -> SolveError:
-    """For a step size so small that t + h == t."""
+    """For a step size so small that t + h == t, or one that is NaN."""
     largest = f"{y.abs().max().item():.3g}"
+    if h != h:
+        return SolveError(
+            f"the step size is NaN at t = {t:.9g}: the norm of the state or of its slope, or the "
+            f"factor of the controller, was NaN or infinite. Largest |y| here: {largest}. Look at "
+            "options['norm'] and options['controller'], if they are yours; and at entries of atol "
+            "that are 0: give them a small positive value."
+        )
     if not ratio < float("inf"):
         return SolveError(
             f"underflow in dt: at t = {t:.9g} the vector field, or the state after a step, is not "
@@ -95,11 +106,19 @@ def check_finite(x: Tensor, name: str, t: float) -> None:
         )
 
 
-def check_solution(y: Tensor, t: list[float], method: str) -> None:
-    """Raise SolveError if a fixed-step solution (T, ...) overflowed; its end tells."""
+def check_solution(y: Tensor, t: list[float], method: str, adaptive: bool = False) -> None:
+    """Raise SolveError if a fixed-step solution (T, ...) overflowed; its end tells. An adaptive one
+    can with a norm of the user's only.
+    """
     if torch.isfinite(y[-1]).all():
         return
     first = first_overflow(y)
+    if adaptive:
+        raise SolveError(
+            f"the solution is not finite from t[{first}] = {t[first]:.6g} on (method {method!r}), "
+            "and options['norm'] did not tell: the norm of a NaN must be NaN (max of Python's "
+            "numbers is not)"
+        )
     raise SolveError(
         f"the solution is not finite from t[{first}] = {t[first]:.6g} on (method {method!r}, "
         "fixed steps). The step is probably too long for the problem to be stable, or func leaves "

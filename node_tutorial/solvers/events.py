@@ -5,6 +5,7 @@ output of that step.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,12 +48,14 @@ def find_event(
     g0 = g(t0, y0)
     if g0 == 0:
         return t0, y0
+    if not g0 == g0:
+        raise SolveError(
+            f"event_fn returned NaN at the start, t = {t0:.6g}; call event_fn(t0, y0) by itself"
+        )
     for segment in steps:
         t, t1, step = segment
         g1 = g(t1, step.y1)
-        if g1 == 0:
-            return t1, step.y1
-        if g0 * g1 < 0:
+        if g0 * g1 <= 0:
             if dense == "cubic":
                 end_slope(step, f)
             return _root_inside(segment, g, g0, g1, dense)
@@ -81,13 +84,59 @@ def _root_inside(
         with torch.no_grad():
             return g(t + theta * (t1 - t), interpolate(step, [theta], dense)[0])
 
-    theta = brentq(g_at, 0.0, 1.0, xtol=1e-15, rtol=1e-14)
+    theta = 1.0 if g1 == 0 else brentq(g_at, 0.0, 1.0, xtol=1e-15, rtol=1e-14)
+    if g_at(max(0.0, theta - 1e-9)) * g0 <= 0:
+        # g is zero already before its root, such as a condition (y > 0, relu) that is zero from
+        # the event on: that is where its sign ends.
+        theta = _end_of_sign(g_at, g0, theta)
+    if theta == 1:
+        return t1, step.y1
     t_event = t + theta * (t1 - t)
     if isinstance(step.t, Tensor):
         # The event stays where it is when t0, and with it the step, is moved.
         moved = ((t_event - step.t) / step.h).reshape(1)
         return t_event, interpolate(step, moved, dense)[0]
     return t_event, interpolate(step, [theta], dense)[0]
+
+
+def _end_of_sign(g: Callable[[float], float], g0: float, end: float) -> float:
+    """The first number, to rounding, from which g has no longer the sign of g0, by bisection."""
+    low = 0.0
+    high = end
+    while high - low > 1e-15:
+        middle = (low + high) / 2
+        if not low < middle < high:
+            break
+        if g(middle) * g0 > 0:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def no_derivative(t: Tensor) -> SolveError:
+    return SolveError(
+        f"the event at t = {t.item():.6g} has no derivative with respect to the solution: "
+        "event_fn does not change along the flow there, so its time cannot be differentiated. "
+        "Use odeint(..., event_fn=...), or odeint_event under torch.no_grad(), for the value only."
+    )
+
+
+class _Once(torch.autograd.Function):
+    """A number with a first derivative only: the second one of an event's time has more terms."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "an event's time and state can be differentiated once only: leave "
+                "create_graph=True out"
+            )
+        return grad
 
 
 def link_event_gradient(
@@ -101,6 +150,8 @@ def link_event_gradient(
     written as numbers that are 0 now and have this derivative. (Chen, Amos, Nickel 2021, "Learning
     neural event functions for ODEs", section 3.)
     """
+    if not torch.is_grad_enabled():
+        return event_t, state
     parts = state if isinstance(state, tuple) else (state,)
     here = event_t.detach().to(parts[0].dtype.to_real())
 
@@ -109,27 +160,27 @@ def link_event_gradient(
 
     def scalar(t: Tensor, ys: Sequence[Tensor]) -> Tensor:
         c = torch.as_tensor(call(event_fn, t, ys)).reshape(-1)
-        return c[c.detach().abs().argmin()]  # of several events, the one that happened
+        return c[c.detach().double().abs().argmin()]  # of several events, the one that happened
 
     slope = call(func, here, parts)
     slopes = slope if isinstance(slope, tuple) else (slope,)
     with torch.enable_grad():
         t_leaf = here.clone().requires_grad_()
         y_leaves = [p.detach().clone().requires_grad_() for p in parts]
-        grads = torch.autograd.grad(
-            scalar(t_leaf, y_leaves), (t_leaf, *y_leaves), allow_unused=True
-        )
+        c_here = scalar(t_leaf, y_leaves)
+        if c_here.is_floating_point() and not c_here.requires_grad:
+            # A constant, such as zero from a last time on: the end is neither moved by anything.
+            return event_t.detach(), state
+        if not c_here.requires_grad:
+            raise no_derivative(here)
+        grads = torch.autograd.grad(c_here, (t_leaf, *y_leaves), allow_unused=True)
     rate = torch.zeros_like(here) if grads[0] is None else grads[0]
     for g, k in zip(grads[1:], slopes, strict=True):
         if g is not None:
             rate = rate + (g.conj() * k.detach()).sum().real
     if rate == 0:
-        raise SolveError(
-            f"the event at t = {here.item():.6g} has no derivative with respect to the solution: "
-            "event_fn does not change along the flow there, so its time cannot be differentiated. "
-            "Use odeint(..., event_fn=...) for the value only."
-        )
-    c = scalar(here, parts)
+        raise no_derivative(here)
+    c = _Once.apply(scalar(here, parts))
     shift = -(c - c.detach()) / rate
     moved = tuple(p + k.detach() * shift.to(p.dtype) for p, k in zip(parts, slopes, strict=True))
     time = event_t.detach() + shift.to(event_t.dtype)

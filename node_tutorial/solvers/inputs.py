@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .control import Norm, largest, rms_norm
-from .errors import too_many_evaluations
+from .errors import NotFinite, too_many_evaluations
 from .integrate import Log
 
 State = Tensor | tuple[Tensor, ...]
@@ -60,7 +60,7 @@ def check_state(y0: Any) -> tuple[Tensor, list[torch.Size] | None]:
     Raises:
         TypeError: unless y0 is a tensor, or a tuple of tensors of one dtype, real or complex
             floating point.
-        ValueError: if it is not finite.
+        NotFinite: a ValueError, if it is not finite.
     """
     parts = y0 if isinstance(y0, tuple) else (y0,)
     for i, part in enumerate(parts):
@@ -77,7 +77,7 @@ def check_state(y0: Any) -> tuple[Tensor, list[torch.Size] | None]:
                 f"{name}.double()"
             )
         if not torch.isfinite(part).all():
-            raise ValueError(
+            raise NotFinite(
                 f"{name} is not finite: it holds NaN or inf; look at torch.isfinite({name})"
             )
     if not parts:
@@ -107,27 +107,63 @@ def counted_field(
 ) -> Callable:
     """f(t, y) on the flat state; it counts its evaluations in the log, checks the first output.
 
-    It raises SolveError when the log allows no more of them.
+    A func may fill the same buffer at every call, and return it. A step needs several slopes at
+    once, so that these are copied then. The second call tells; it overwrites the slope of the
+    first, of which a copy is given out therefore.
+
+    It raises SolveError when the log allows no more evaluations.
     """
-    checked = False
     stats = log.stats
+    new = True  # fewer than two evaluations so far
+    first: Tensor | None = None
+    copies = False
 
     def f(t: Tensor, y: Tensor) -> Tensor:
-        nonlocal checked
+        nonlocal new, first, copies
         if stats.nfe >= log.max_evaluations:
             raise too_many_evaluations(log.max_evaluations, float(t.max()))
         stats.nfe += 1
-        dy = func(t, y if shapes is None else unflatten(y, shapes))
-        if not checked:
-            _check_slope(dy, y, shapes)
-            checked = True
+        if new and first is None:
+            first = dy = _first_slope(func, t, y, shapes)
+            new = shapes is None  # the parts of a tuple are copied in any case
+            copied = True
+        else:
+            dy = func(t, y if shapes is None else unflatten(y, shapes))
+            if new:
+                copies = _share_memory(first, dy)
+                new = False
+                first = None
+            copied = copies
+        if copied and shapes is None:
+            dy = dy.clone()
         if shapes is not None:
             dy = torch.cat([part.reshape(-1) for part in dy])
         # A slope of less precision is fine, as with torchdiffeq.
         return dy if dy.dtype == y.dtype else dy.to(y.dtype)
 
-    f.quadrature = getattr(func, "quadrature", 0)  # type: ignore[attr-defined]  # see `Newton`
+    f._n_integrals = getattr(func, "_n_integrals", 0)  # type: ignore[attr-defined]  # see `Newton`
     return f
+
+
+def _first_slope(func: Callable, t: Tensor, y: Tensor, shapes: Sequence[torch.Size] | None) -> Any:
+    """func(t, y) for the first time, checked."""
+    version = None if y.is_inference() else y._version
+    dy = func(t, unflatten(y, shapes))
+    if version is not None and y._version != version:
+        raise ValueError(
+            "func(t, y) changes y in place, which is the solver's (and y0 itself at first); "
+            "leave y as it is: y.relu() for y.relu_(), or begin with y = y.clone()"
+        )
+    _check_slope(dy, y, shapes)
+    return dy
+
+
+def _share_memory(a: Any, b: Any) -> bool:
+    """Whether two slopes, both alive, lie in the same place."""
+    try:
+        return a is b or a.data_ptr() == b.data_ptr()
+    except (RuntimeError, AttributeError):  # in torch.func's transforms a tensor has no place
+        return False
 
 
 def _check_slope(dy: Any, y: Tensor, shapes: Sequence[torch.Size] | None) -> None:
@@ -136,6 +172,12 @@ def _check_slope(dy: Any, y: Tensor, shapes: Sequence[torch.Size] | None) -> Non
             f"func(t, y) must return a tuple of {len(shapes)} tensors, as y0 is, got "
             f"{type(dy).__name__}"
         )
+    if (
+        shapes is None
+        and isinstance(dy, Tensor)
+        and (dy.shape, dy.dtype, dy.device) == (y.shape, y.dtype, y.device)
+    ):
+        return  # as it should be; the rest takes as long as a step
     parts = [dy] if shapes is None else list(dy)
     wanted = [y.shape] if shapes is None else list(shapes)
     if len(parts) != len(wanted):
@@ -183,7 +225,7 @@ def check_tolerance(
             requires gradients.
     """
     # Most often it is a float; the rest takes as long as an evaluation of a small field.
-    if type(tol) is float and tol >= 0:
+    if type(tol) is float and tol > 0:
         return tol
     try:
         if isinstance(tol, (tuple, list)):
@@ -203,6 +245,8 @@ def check_tolerance(
         raise ValueError(f"{name} must not require gradients; use {name}.detach()")
     if not bool((tensor >= 0).all()):
         raise ValueError(f"{name} must be zero or positive, got {tol}")
+    if name == "atol":  # an entry that is 0, with an error of 0: their ratio shall be 0, not NaN
+        tensor = tensor.to(torch.float64).clamp(min=torch.finfo(y0.dtype).tiny)
     if tensor.numel() == 1:
         return float(tensor)
     try:

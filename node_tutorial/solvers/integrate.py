@@ -29,6 +29,8 @@ from .runge_kutta import (
 from .statistics import Attempt, Stats
 
 UNLIMITED = 2**31 - 1  # steps
+_LEAST = 1e-300  # of a step at t = 0; smaller ones would be rounded up at every reduction
+_SHORTER = 0.2  # the factor after a rejection, where the controller's own would go on forever
 
 
 class Stop(NamedTuple):
@@ -99,7 +101,7 @@ def march(
         room = direction * (stop.t - t)
         lands = size >= room
         h = direction * min(size, room)
-        if t + h == t:
+        if t + h == t or not abs(h) > _LEAST:  # also for NaN
             raise underflow(t, h, ratio, y)
         now: Time = t
         clock_h: Time = h
@@ -133,7 +135,7 @@ def march(
                 log.on_reject(t, y, h)
             if tol and abs(h) <= tol.min_step:  # it is not finite, and may not become shorter
                 raise underflow(t, h, ratio, y)
-            size = factor * abs(h)
+            size = (factor if factor < 1 else _SHORTER) * abs(h)
             continue
 
         # Move.

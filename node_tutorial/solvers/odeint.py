@@ -170,15 +170,26 @@ def odeint_event(
         func, y0: as for `odeint`.
         t0: 0-d tensor, the initial time.
         event_fn: event_fn(t, y) -> tensor; with several entries, the first to become zero counts.
+            Where it is zero at t0 already, the event is t0: a ball that is to bounce once more
+            starts a hair above the floor.
         reverse_time: go towards earlier times.
         odeint_interface: `odeint`, `odeint_adjoint`, or torchdiffeq's.
         **kwargs: passed on to it.
 
     Returns:
-        (event time, states (2, *y0.shape) at t0 and at the event).
+        (event time, states (2, *y0.shape) at t0 and at the event). The time has no gradient where
+        event_fn is a constant there, such as torch.zeros_like(t) from a last time on.
+
+    Raises:
+        SolveError: as `odeint`; and where event_fn depends on t or y, but does not change along
+            the solution, so that the time has no derivative.
     """
     t0 = torch.as_tensor(t0).reshape(())
-    t = torch.stack([t0, t0.detach() + (-1 if reverse_time else 1)])
+    if not t0.is_floating_point():
+        t0 = t0.to(torch.get_default_dtype())
+    # The second time gives the direction only; it has to be another number.
+    ahead = max(1.0, 4 * torch.finfo(t0.dtype).eps * abs(float(t0.detach())))
+    t = torch.stack([t0, t0.detach() + (-ahead if reverse_time else ahead)])
     event_t, solution = odeint_interface(func, y0, t, event_fn=event_fn, **kwargs)
     whole = isinstance(solution, Tensor)
     last = solution[-1] if whole else tuple(part[-1] for part in solution)

@@ -75,7 +75,14 @@ def read_options(options: dict | None, known: Iterable[str], method: str) -> Opt
         if name in _BOUNDS:
             given[name] = _number(name, value, *_BOUNDS[name])
         elif name in ("step_t", "jump_t"):
-            given[name] = tuple(torch.as_tensor(value, dtype=torch.float64).reshape(-1).tolist())
+            given[name] = _stop_times(name, value)
+    if given.get("max_num_steps") == math.inf:
+        del given["max_num_steps"]
+    if "norm" in given and not callable(given["norm"]):
+        raise TypeError(
+            f"options['norm'] must be a function of the state, got {given['norm']!r} "
+            "('seminorm' is one of adjoint_options)"
+        )
     if given.get("min_step", 0.0) > given.get("max_step", math.inf):
         raise ValueError(
             f"options: min_step = {given['min_step']} must not exceed max_step = "
@@ -171,6 +178,18 @@ def make_controller(options: Options, default: str) -> Controller:
 
 def _largest(y: Tensor) -> float:
     return y.detach().abs().max().item() if y.numel() else 0.0
+
+
+def _stop_times(name: str, value: Any) -> tuple[float, ...]:
+    times = torch.as_tensor(value, dtype=torch.float64).reshape(-1)
+    if times.requires_grad:
+        raise ValueError(
+            f"options[{name!r}] gets no gradient: use .detach(); or make the time an output time, "
+            "or an event"
+        )
+    if bool(times.isnan().any()):
+        raise ValueError(f"options[{name!r}] holds NaN; it must hold times")
+    return tuple(times.tolist())
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float:

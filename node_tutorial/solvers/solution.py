@@ -39,24 +39,33 @@ class Solution:
         """The state at any time between t[0] and t[-1], by the method's dense output.
 
         Args:
-            t: a number or 0-d tensor, giving a state; or (n,) times, giving (n, *y0.shape).
+            t: a number or 0-d tensor, giving a state; or times of any shape, giving
+                (*t.shape, *y0.shape).
 
         Raises:
-            ValueError: if the solve was not recorded, or t lies outside of it.
+            ValueError: if the solve was not recorded, t lies outside of it, or requires a gradient.
         """
         if self._segments is None:
             raise ValueError(
                 "solution(t) needs the steps: call solve(..., record=True) (with one clock for "
                 "all samples)"
             )
-        times = torch.as_tensor(t, dtype=torch.float64).detach()
+        given = t if isinstance(t, Tensor) else torch.as_tensor(t, dtype=torch.float64)
+        if given.requires_grad:
+            raise ValueError("solution(t) gives no gradient of t: use t.detach()")
+        times = given.to(torch.float64)
         ends = [segment.t1 for segment in self._segments]
         direction = 1 if not ends or ends[-1] >= self._segments[0][0] else -1
         keys = [direction * end for end in ends]
         first = float(self.t[0])
         last = float(self.t[-1])
+        # The ends of the solution, rounded to the times' own precision, are its ends.
+        eps = torch.finfo(given.dtype).eps if given.dtype.is_floating_point else 0.0
+        slack = eps * max(abs(first), abs(last))
         states = []
         for s in times.reshape(-1).tolist():
+            if abs(s - first) <= slack or abs(s - last) <= slack:
+                s = first if abs(s - first) < abs(s - last) else last
             if not min(first, last) <= s <= max(first, last):
                 raise ValueError(
                     f"t = {s:.6g} lies outside of the solution, which runs from {first:.6g} to "
@@ -71,7 +80,10 @@ class Solution:
                 states.append(step.y1)
             else:
                 states.append(interpolate(step, [(s - begin) / (end - begin)], self._dense)[0])
-        y = torch.stack(states) if times.dim() else states[0]
+        if not states:
+            y = self._first().new_empty(*times.shape, *self._first().shape)
+        else:
+            y = torch.stack(states).reshape(*times.shape, *states[0].shape)
         return self._unflatten(y) if self._unflatten else y
 
     def _first(self) -> Tensor:

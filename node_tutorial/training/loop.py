@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..solvers.errors import SolveError
+from ..solvers.errors import NotFinite, SolveError
 from .schedules import Schedule
 from .state import History, Run, random_states, set_random_states, uninterrupted
 
@@ -53,7 +53,8 @@ def fit(
             torch.set_num_threads(1) that is all of the work; other threads are not counted.
         lr, optimizer: the learning rate of Adam, 1e-3 if None; or an optimizer of model's
             parameters, with its own.
-        schedule: schedule(place) multiplies the learning rate; see `schedules`.
+        schedule: schedule(place) multiplies the learning rate; see `schedules`. (A checkpoint
+            holds no function: a training that is resumed follows the one that is given then.)
         batches: batches(step) -> batch; without it, batch is the place.
         clip: the largest norm of a gradient; a longer one is shortened to it.
         seed: of torch's generators, set before the first step.
@@ -132,9 +133,9 @@ def fit(
                     value, entry = _evaluate(loss, model, batches(step) if batches else place)
                     optimizer.zero_grad()
                     value.backward()
-                entry["gradient"] = _gradient_norm(model, clip)
-            except (SolveError, _NotFinite) as problem:
-                bad = len(history) > 0 and not isinstance(problem, _GradientNotFinite)
+                entry["gradient"] = _gradient_norm(model, entry["loss"], clip)
+            except (SolveError, NotFinite, _NotFinite) as problem:
+                bad = len(history) > 0
                 model.load_state_dict(good if bad else start[1])
                 history.status = "diverged"
                 history.message = _why(problem, history, bad, groups[0]["lr"], clip)
@@ -254,7 +255,7 @@ def _evaluate(loss: Callable, model: nn.Module, batch: Any) -> tuple[Tensor, dic
     }
 
 
-def _gradient_norm(model: nn.Module, clip: float | None) -> float:
+def _gradient_norm(model: nn.Module, loss: float, clip: float | None) -> float:
     """The norm of all gradients together; if it exceeds clip, they are shortened to that."""
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     if not gradients:
@@ -265,7 +266,7 @@ def _gradient_norm(model: nn.Module, clip: float | None) -> float:
     norm = torch.nn.utils.get_total_norm(gradients)
     number = norm.item()
     if not math.isfinite(number):
-        raise _GradientNotFinite("the loss is finite, but its gradient is not")
+        raise _GradientNotFinite(f"the loss is {loss:.4g}, but its gradient is not finite")
     if clip is not None:
         torch.nn.utils.clip_grads_with_norm_(model.parameters(), clip, norm)
     return number
@@ -274,21 +275,22 @@ def _gradient_norm(model: nn.Module, clip: float | None) -> float:
 def _why(problem: Exception, history: History, bad: bool, lr: float, clip: float | None) -> str:
     """What is said of a training that diverged; `bad`: the last update spoiled the parameters."""
     where = f"diverged at step {len(history)}: {str(problem).rstrip('.')}. "
+    cause = ""
     if isinstance(problem, _GradientNotFinite):
-        return where + (
-            "The model keeps the parameters of this step. Look in the loss and the model for "
-            "sqrt, log, norm or division at 0; torch.autograd.set_detect_anomaly(True) names the "
-            "operation."
+        cause = (
+            " Or look in the loss and the model for sqrt, log, norm or division at 0; "
+            "torch.autograd.set_detect_anomaly(True) names the operation."
         )
     if not bad:
         return where + (
             "No update has been made yet: look at the data, and call loss(model, batch) by itself."
+            f"{cause}"
         )
     clipping = ", gradient clipping (clip=1.0)" if clip is None else ""
     return where + (
         f"The model has the parameters of step {len(history) - 1} again, where the loss was "
         f"{history['loss'][-1]:.4g}. Try: a smaller lr (it was {lr:.2g}){clipping}, a "
-        "shorter time span at first."
+        f"shorter time span at first.{cause}"
     )
 
 
@@ -370,6 +372,11 @@ def _check(model: Any, loss: Any, lr: Any, optimizer: Any, clip: Any, save_every
         raise TypeError(
             "optimizer must be one of torch.optim, made with model.parameters(), got "
             f"{type(optimizer).__name__}"
+        )
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise TypeError(
+            "LBFGS evaluates the loss several times in one update, which fit does not: call "
+            "optimizer.step(closure) in a loop of your own"
         )
     if lr is not None:
         raise ValueError(

@@ -197,3 +197,17 @@ def test_a_spread_that_could_end_before_the_last_output_is_refused(spread):
         ValueError, match=r"spread must be positive and less than the last interval of t, 1\.5"
     ):
         random_end(torch.tensor([0.0, 0.5, 2.0]), spread)
+
+
+@pytest.mark.parametrize("gradient", [mode for mode in GRADIENT_MODES if mode != "reversible"])
+def test_a_second_solve_before_the_backward_pass_of_the_first_leaves_its_signs_alone(gradient):
+    gradients = []
+    for calls in (1, 2):
+        torch.manual_seed(0)
+        model = RegularizedODE(net(), gradient=gradient, **TIGHT)
+        loss = model(Y0, T).frobenius.sum()
+        if calls > 1:
+            model(Y0[:2], T)
+        gradients.append(torch.autograd.grad(loss, list(model.parameters())))
+    for a, b in zip(*gradients, strict=True):
+        assert torch.equal(a, b)

@@ -657,3 +657,35 @@ def test_compiled_programs_compute_what_their_graphs_do():
             atol=1e-9,
             options={"max_num_steps": 3, "compile": True},
         )
+
+
+def test_a_second_derivative_is_that_of_the_plain_solve(traced):
+    """Though the cotangent of a sum depends on nothing: a penalty on the gradient."""
+    k = torch.tensor(0.5, dtype=F64, requires_grad=True)
+    found = []
+    for options in (None, {"compile": True}):
+        y0 = torch.tensor([1.0, 2.0], dtype=F64, requires_grad=True)
+        t = torch.tensor([0.0, 0.5, 1.0], dtype=F64, requires_grad=True)
+        loss = odeint(lambda t, y: -k * y * y, y0, t, options=options)[1:].sum()
+        gradients = torch.autograd.grad(loss, (y0, t, k), create_graph=True)
+        penalty = sum(g.square().sum() for g in gradients)
+        found.append(torch.autograd.grad(loss + penalty, (y0, t, k)))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_programs_made_under_autocast_are_used_under_autocast_only(traced):
+    torch.manual_seed(0)
+    net = nn.Linear(3, 3)
+    y0, t = torch.randn(4, 3), torch.tensor([0.0, 1.0])
+    tolerances = {"rtol": 1e-4, "atol": 1e-5}
+
+    def f(t, y):
+        return torch.tanh(net(y))
+
+    with torch.no_grad():
+        plain = odeint(f, y0, t, **tolerances)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            odeint(f, y0, t, options={"compile": True}, **tolerances)
+        after = odeint(f, y0, t, options={"compile": True}, **tolerances)
+    torch.testing.assert_close(after, plain, rtol=0, atol=1e-6)

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..errors import check_finite, check_solution, too_many_steps, underflow
+from ..gradient_graph import linked_gradient, states_directly
 from ..problem import Problem
 from ..runge_kutta import time_tensor
 from .backward import Recorded
@@ -211,19 +211,25 @@ class Replayed(torch.autograd.Function):
         ctx.solver = solver
         ctx.calls = [call[:2] for call in calls]
         # Through save_for_backward, so that torch sees the memory, and changes of what was used.
-        ctx.save_for_backward(*used, *(x for call in calls for x in call[2:]))
+        ctx.save_for_backward(y0, t, *used, *(x for call in calls for x in call[2:]))
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple:
         # In the order of save_for_backward: the used tensors, then those of every call.
-        n = len(ctx.solver.wanted)
-        used = ctx.saved_tensors[:n]
-        saved = iter(ctx.saved_tensors[n:])
+        solver = ctx.solver
+        y0, t, *tensors_kept = ctx.saved_tensors
+        n = len(solver.wanted)
+        used = tensors_kept[:n]
+        if torch.is_grad_enabled():
+            params = [x for x, wanted in zip(used, solver.wanted) if wanted]
+            solve = functools.partial(states_directly, solver.problem)
+            of_y0, of_t, *found = linked_gradient(solve, y0, t, params, grad, solver.plan.wants_t)
+            return None, of_y0, of_t, *(found.pop(0) if w else None for w in solver.wanted)
+        saved = iter(tensors_kept[n:])
         tensors = len(Call._fields) - 2
         calls = [Call(*call, *(next(saved) for _ in range(tensors))) for call in ctx.calls]
-        return None, *_pull_back(ctx.solver, used, calls, grad.contiguous())
+        return None, *_pull_back(solver, used, calls, grad.contiguous())
 
 
 def _pull_back(solver: Solver, used: Sequence[Tensor], calls: list[Call], grad: Tensor) -> tuple:

@@ -46,6 +46,8 @@ class FieldGraph:
         rest = iter(used)
         inputs = [t if p == "t" else y if p == "y" else next(rest) for p in self.places]
         slope = self.graph(*inputs)[0]
+        if torch.promote_types(slope.dtype, y.dtype) != y.dtype:
+            raise Uncompiled(f"func returns {slope.dtype} for a state of {y.dtype}")
         return slope if slope.dtype == y.dtype else slope.to(y.dtype)
 
 

@@ -158,6 +158,8 @@ def _kind(problem: Problem, stops: list[float]) -> tuple:
         problem.tensors is not None,
         problem.options.controller,
         problem.options.interp,
+        # Its casts become part of the programs.
+        torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu"),
         *(x.shape if isinstance(x, Tensor) else None for x in (problem.rtol, problem.atol)),
     )
 

@@ -81,6 +81,7 @@ class Adams:
         self.rtol = rtol
         self.atol = atol
         self.max_iters = max_iters
+        self.warned = False  # once a solve
         # (t, slope), newest first
         self.past: deque[tuple[Time, Tensor]] = deque(maxlen=max_order - 1)
         self.start = RungeKutta(RK4)
@@ -125,13 +126,16 @@ class Adams:
                 scale = torch.maximum((y1 - y).abs(), (before - y).abs())
                 if (change < self.atol + self.rtol * scale).all():
                     return y1
+        self.past.pop()  # a lower order next time
+        if self.warned:
+            return y1
+        self.warned = True
         warnings.warn(
             "implicit_adams: functional iteration did not converge in max_iters = "
             f"{self.max_iters} at t = {float(t):.6g}; the solution may be inaccurate. Try a "
             "smaller step_size, a larger rtol, or options={'max_iters': ...}.",
             stacklevel=2,
         )
-        self.past.pop()  # a lower order next time
         return y1
 
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from ..errors import newton_failed
 from ..runge_kutta import Field, Step, Time, WeightedSum, nudged, stage_times
@@ -88,6 +89,8 @@ class ImplicitRungeKutta:
         size = float(h.detach() if isinstance(h, Tensor) else h)
         fixed = y.detach()
         slope = f0.detach()
+        if forward_ad._current_level >= 0:
+            _check_no_tangents(y, f0, h)
         inside = nudged(start.detach(), size)  # should f jump at t, this is the side that counts
         current = newton.jacobian is None or newton.slow
         if current:
@@ -166,6 +169,15 @@ class ImplicitRungeKutta:
             if found is not None:
                 return found
         return None
+
+
+def _check_no_tangents(*tensors: Any) -> None:
+    for x in tensors:
+        if isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None:
+            raise NotImplementedError(
+                "implicit methods carry no forward-mode derivatives (dual numbers, torch.func.jvp, "
+                "jacfwd): use an explicit method, or reverse mode (backward, jacrev)"
+            )
 
 
 def stage_groups(tableau: Tableau) -> list[Group]:

@@ -117,7 +117,12 @@ class Method:
 
 
 def check_real(name: str, y0: Tensor, shapes: Sequence[torch.Size] | None) -> None:
-    """Raise TypeError for a complex state."""
+    """Raise TypeError for a complex state, or one of half precision."""
+    if y0.dtype in (torch.float16, torch.bfloat16):
+        raise TypeError(
+            f"method {name!r} is implicit and solves linear systems, which torch does not do in "
+            f"{y0.dtype}; use y0.float()"
+        )
     if y0.is_complex():
         raise TypeError(
             f"method {name!r} is implicit and takes real states only, got {y0.dtype}; use "

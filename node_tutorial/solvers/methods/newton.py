@@ -15,7 +15,7 @@ convergence, theta; the error left is theta / (1 - theta) times the last correct
 A batch is many small systems. Which dimensions of the state are the batch is not asked but found
 out: J is computed as if the rows of the state did not see each other (as many vector-Jacobian
 products as a row has entries, in one call of `torch.func.vmap`), and one more product, with a
-vector that is not special, tells whether that is so. A field with an attribute `quadrature` = q
+vector that is not special, tells whether that is so. A field with an attribute `_n_integrals` = q
 does not depend on the last q entries of the (flat) state: integrals, such as the parameters'
 gradients in the adjoint method. They have no part in the Jacobian, and are evaluated once more at
 the end.
@@ -75,7 +75,7 @@ class Newton:
     def _differentiate(self, f: Field, dy: Tensor, y: Tensor) -> Tensor:
         """df/dy in blocks (R, d, d), as small as the field allows and no smaller than before."""
         self.stats.jacobians += 1
-        size = y.numel() - getattr(f, "quadrature", 0)
+        size = y.numel() - getattr(f, "_n_integrals", 0)
         widths = [size]
         if size == y.numel() and size:
             # A row is: the last dimension, or all but the first, or everything. A flat state may be
@@ -118,11 +118,13 @@ class Newton:
         """
         y = bases[0]
         stages = [WeightedSum(row) for row in a]
-        quadrature = getattr(f, "quadrature", 0)
+        quadrature = getattr(f, "_n_integrals", 0)
         allowed = self.rtol * y.abs() + self.atol
         rounding = 8 * torch.finfo(y.dtype).eps * y.abs() + torch.finfo(y.dtype).tiny
         reach = h * max(max(map(abs, row)) for row in a)  # how much a slope's error moves a state
         weight = reach / torch.maximum(_KAPPA * allowed, rounding)
+        if self._factors_for is None or h != self._factors_for[1]:
+            self._rate = 0.5  # that of another step size says nothing
         factors = self._factorize(h, a)
         k = list(guess)
         size = rate = math.nan
@@ -174,6 +176,8 @@ class Newton:
         and h depend on is that of the solution, by the implicit function theorem; k itself is a
         constant in it.
         """
+        known = self.jacobian
+        assert known is not None
         k = [x.detach() for x in k]
         slopes = []
         jacobians: list[Tensor] = []
@@ -184,9 +188,10 @@ class Newton:
                 dy = f(t, y)
             slopes.append(dy)
             jacobians.append(self._differentiate(f, dy, y))
-            if jacobians[-1].shape != jacobians[0].shape:
-                # The rows see each other at this stage only: begin again.
+            if jacobians[-1].shape != known.shape:
+                # The rows see each other from this stage on: begin again.
                 self.jacobian = jacobians[-1]
+                self._factors_for = None
                 return self.polish(f, times, bases, h, a, k)
         size = float(h.detach() if isinstance(h, Tensor) else h)
         factors = self._factor(torch.stack(jacobians), a, size)
@@ -278,9 +283,10 @@ def _block_jacobian(
     if not check:
         return jacobian, True
     probe = probe.reshape(rows, d)
-    off = (vjps[d] - torch.einsum("ri,rij->rj", probe, jacobian).reshape(-1)).abs().max()
-    size = torch.einsum("ri,rij->rj", probe.abs(), jacobian.abs()).max()
-    return jacobian, bool(off <= 1000 * torch.finfo(y.dtype).eps * size)
+    off = (vjps[d] - torch.einsum("ri,rij->rj", probe, jacobian).reshape(-1)).abs()
+    # Column by column: a stiff row must not hide how two others see each other.
+    size = torch.einsum("ri,rij->rj", probe.abs(), jacobian.abs()).reshape(-1)
+    return jacobian, bool((off <= 1000 * torch.finfo(y.dtype).eps * size).all())
 
 
 def _vjps(dy: Tensor, y: Tensor, cotangents: Tensor) -> Tensor:

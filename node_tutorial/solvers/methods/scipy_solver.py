@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import check_finite, first_overflow
 from ..runge_kutta import Field
 from .method import Method, Setup
 
+_FRUITLESS = 1000
 SOLVERS = ("RK45", "RK23", "DOP853", "Radau", "BDF", "LSODA")
 
 
@@ -34,11 +36,18 @@ def solve_with_scipy(setup: Setup, f: Field, y0: Tensor, times: list[float]) -> 
             f"scipy's {solver} does not integrate complex states; use 'RK45', 'DOP853' or 'BDF'"
         )
     real = y0.dtype.to_real()
+    fruitless = 0  # evaluations in a row that were not finite
 
     def g(t: float, y: np.ndarray) -> np.ndarray:
+        nonlocal fruitless
         state = torch.as_tensor(y, dtype=y0.dtype, device=y0.device).reshape(y0.shape)
         with torch.no_grad():
             slope = f(torch.as_tensor(t, dtype=real, device=y0.device), state)
+        # Scipy does not look; its solvers go on with NaN, or forever. A trial step may fail, the
+        # first evaluation may not.
+        fruitless = 0 if torch.isfinite(slope).all() else fruitless + 1
+        if fruitless and (t == times[0] or fruitless > _FRUITLESS):
+            check_finite(slope, "the vector field func(t, y)", t)
         return slope.cpu().numpy().reshape(-1)
 
     if len(times) == 1:
@@ -48,22 +57,31 @@ def solve_with_scipy(setup: Setup, f: Field, y0: Tensor, times: list[float]) -> 
         bounds["min_step"] = setup.options.min_step
     elif setup.options.min_step:
         raise ValueError(f"options['min_step'] is supported by scipy's LSODA only, not by {solver}")
-    result = solve_ivp(
-        g,
-        (times[0], times[-1]),
-        y0.detach().cpu().numpy().reshape(-1),
-        solver,
-        t_eval=times,
-        rtol=_as_array(setup.rtol, y0),
-        atol=_as_array(setup.atol, y0),
-        **bounds,
-    )
+    try:
+        result = solve_ivp(
+            g,
+            (times[0], times[-1]),
+            y0.detach().cpu().numpy().reshape(-1),
+            solver,
+            t_eval=times,
+            rtol=_as_array(setup.rtol, y0),
+            atol=_as_array(setup.atol, y0),
+            **bounds,
+        )
+    except ValueError as error:
+        if not fruitless:
+            raise
+        return y0.detach().unsqueeze(0), f"scipy's {solver}: func is not finite ({error})"
     n = len(result.t)
     if not n:  # the very first step failed
         return y0.detach().unsqueeze(0), f"scipy's {solver} failed at once: {result.message}"
     y = torch.as_tensor(result.y.T, dtype=y0.dtype, device=y0.device).reshape(-1, *y0.shape)
-    if result.success:
+    if result.success and bool(torch.isfinite(y).all()):
         return y, ""
+    if result.success:
+        n = first_overflow(y)
+        where = f"the solution is not finite from t[{n}] = {times[n]:.6g} on"
+        return y[:n], f"scipy's {solver}: {where}; func leaves its domain, or the solution blows up"
     return y, f"scipy's {solver} stopped after t = {times[n - 1]:.6g}: {result.message}"
 
 
