@@ -80,9 +80,9 @@ register(
 
 
 def longest_accepted_step():
-    from node_tutorial import explore
+    from node_tutorial.lessons.start_here.first_flow import first_flow
 
-    flow = explore.first_flow().data
+    flow = first_flow().data
     return max(step.h for step in flow.steps if step.accepted)
 
 
