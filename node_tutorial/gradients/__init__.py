@@ -10,10 +10,10 @@
 
 "Exact" means the gradient of the computed solution, equal to that of direct to rounding. All but
 direct take `adjoint_params`, the tensors that get gradients besides y0 and t, where func is no
-module; refuse fields that change from call to call (`recorded.check_field`); and give first
-derivatives only. A parameter that func does not use gets zero from adjoint and interpolated, None
-from the others. A `Stats` given as `stats` gets the cost of the solve, and, as backward passes are
-made, their evaluations of func.
+module; refuse fields that change from call to call (`recorded.check_field`); and, where a gradient
+is to be differentiated itself, solve once more with a graph. A parameter that func does not use
+gets zero from adjoint and interpolated, None from the others. A `Stats` given as `stats` gets the
+cost of the solve, and, as backward passes are made, their evaluations of func.
 """
 
 from collections.abc import Callable
