@@ -13,6 +13,7 @@ What is compared with is computed when it is first needed, once in a kernel. A l
 """
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -150,13 +151,15 @@ class _Made(NamedTuple):
 
 @contextmanager
 def _usual_modes() -> Iterator[None]:
-    """Gradients on and numpy's errors as warnings, wherever the learner calls `check`.
+    """Gradients on, numpy's errors no exceptions, and no warnings, wherever `check` is called.
 
-    Solutions and learners' functions differentiate, also under `torch.no_grad()` or
+    A warning, such as that of an adjoint that has lost its solution, may be what an exercise is
+    about. Solutions and learners' functions differentiate, also under `torch.no_grad()` or
     `torch.inference_mode()`.
     """
     usual = np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")
-    with torch.inference_mode(False), torch.enable_grad(), usual:
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad(), usual:
+        warnings.simplefilter("ignore", RuntimeWarning)
         yield
 
 

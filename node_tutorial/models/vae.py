@@ -221,6 +221,7 @@ class VAE(nn.Module):
 
 def _check_shares(x: Tensor) -> None:
     """Raise a ValueError unless all entries of x are in [0, 1]."""
+    x = x.detach()
     if not ((x >= 0) & (x <= 1)).all():
         raise ValueError(
             "x must be in [0, 1], since it is modeled as Bernoulli, got entries from "

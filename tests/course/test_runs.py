@@ -3,6 +3,7 @@ protocol.
 """
 
 import json
+import re
 import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -268,13 +269,13 @@ def test_a_part_of_no_name_is_refused_with_the_names(folder):
 
 def test_the_command_line_makes_results(tmp_path, capsys):
     assert cli.main(["train", "10"]) == 0
-    assert "1 of 1 results are stored in" in capsys.readouterr().out
+    assert re.search(r"(\d+) of \1 results are stored in", capsys.readouterr().out)
     with pytest.raises(SystemExit, match="16 latents, 50 draws"):
         cli.main(["train", "10", "--to", str(tmp_path), "--only", "no such name"])
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("lesson", ["03_adaptive_steps", "11_continuous_vae"])
+@pytest.mark.parametrize("lesson", ["03_adaptive_steps", "05_learning_dynamics"])
 def test_a_lesson_without_long_runs_is_told_from_those_that_have_them(lesson):
     with pytest.raises(SystemExit, match=rf"{lesson} has no long runs.*07_ode_nets, 08_"):
         cli.main(["train", lesson])

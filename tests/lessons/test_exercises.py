@@ -155,13 +155,16 @@ def to_single(value):
 # Where a form or a change does not apply: id -> names, with the reason.
 NO_RIGHT_FORM = {
     # A step is compared with its equation to more digits than single precision has.
-    **{id: {"single precision"} for id in ("02.1", "03.1", "04.2")}
+    **{id: {"single precision"} for id in ("02.1", "03.1", "04.2")},
+    "11.2": {"returns numpy", "returns python"},  # a gradient has to lead back
 }
 NOT_WRONG = {
     "01.4": {"a little off"},  # an order that is measured, and need only round to the right one
     "02.2": {"a little off"},  # ratios that are measured, each near a whole number
+    "03.1": {"other sign", "doubled", "a little off"},  # all multiples of the weights are right
     "02.4": {"doubled", "a little off"},  # any number of the right size
     "04.3": {"a little off"},  # read off two curves that cross
+    "06.4": {"a little off"},  # a distance, whose size tells; it may be measured in several ways
     "05.4": {"a little off"},  # a number that was fitted to data with errors
 }
 

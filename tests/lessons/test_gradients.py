@@ -31,6 +31,9 @@ from node_tutorial.lessons.gradients.round_trip import (
     there_and_back,
 )
 
+# The lesson shows where the adjoint loses the solution; the package warns there.
+pytestmark = pytest.mark.filterwarnings("ignore:the adjoint's backward solve:RuntimeWarning")
+
 float64 = torch.float64
 STATE = 2048  # bytes of one state of the neurons
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"

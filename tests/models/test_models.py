@@ -52,6 +52,10 @@ def points(*shape):
     return lambda: (torch.randn(*shape),)
 
 
+def shares(*shape):
+    return lambda: (torch.rand(*shape),)
+
+
 def with_time(*shape):
     return lambda: (torch.tensor(0.3), torch.randn(*shape))
 
@@ -146,7 +150,7 @@ CASES = {
         [(5, 2), (5,)],
     ),
     "Autoencoder": Case(lambda: Autoencoder(6, 2, 8), points(5, 6), [(5, 6)]),
-    "VAE": Case(lambda: Likelihood(VAE(6, 2, 8)), points(5, 6), [(5,)]),
+    "VAE": Case(lambda: Likelihood(VAE(6, 2, 8)), shares(5, 6), [(5,)]),
     "VAE, gaussian": Case(
         lambda: Likelihood(VAE(6, 2, 8, likelihood="gaussian")), points(5, 6), [(5,)]
     ),

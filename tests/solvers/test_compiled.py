@@ -541,7 +541,6 @@ REFUSED = [
     (Watched(MLP(2, 4, 2).double()), {}, "callbacks"),
     (Layer(nn.Dropout(0.01)), {"method": "rk4"}, "is random"),
     (Layer(nn.BatchNorm1d(2)), {"method": "rk4"}, "writes into a tensor that it holds"),
-    (overwriting, {"method": "rk4"}, "writes into a tensor that it holds or is given"),
     (lambda t, y: -y if y.sum() > 0 else -2 * y, {}, "cannot be read by torch.compile"),
 ]
 
@@ -562,6 +561,14 @@ def test_what_is_not_compiled_is_solved_as_always_with_one_warning(traced, f, so
     assert re.search(reason, str(caught[0].message))
     torch.manual_seed(0)
     assert torch.equal(y, odeint(f, Y0, T, options=options, **solver))
+
+
+def test_a_field_that_writes_into_its_state_is_refused_as_uncompiled():
+    with (
+        pytest.warns(UserWarning, match="writes into a tensor that it holds or is given"),
+        pytest.raises(ValueError, match="changes y in place"),
+    ):
+        odeint(overwriting, Y0, T, method="rk4", options={"compile": True})
 
 
 def test_events_clocks_per_sample_and_records_are_not_compiled():

@@ -110,7 +110,10 @@ def test_between_the_steps_the_error_is_like_that_at_the_end(method, span):
     # The output of dopri8 has order 5 only, and its steps are long.
     bound = 200 * tol if method == "dopri8" else 10 * error(recorded.y, ends)
     assert error(recorded(fine), fine) < bound
-    torch.testing.assert_close(between, recorded(fine), rtol=0, atol=1e-13)
+    if METHODS[method].implicit:  # it steps to the output times, and is nearer there
+        assert error(between, fine) < bound
+    else:
+        torch.testing.assert_close(between, recorded(fine), rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("method", sorted(ORDERS.keys() - {"euler"}))

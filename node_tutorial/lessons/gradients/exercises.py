@@ -354,7 +354,8 @@ register(
             "that can be trusted.",
         ],
         meaning="Without the leak it is below a thousandth, with leak 2 it is near a tenth, at the "
-        "same tolerance and without a warning. Five lines and one batch tell you whether your own "
-        "model can be trained by the adjoint. Ask again after training: fields change.",
+        "same tolerance. `odeint_adjoint` warns of that; `check` did not show it. Five lines and "
+        "one batch tell you whether your own model can be trained by the adjoint. Ask again after "
+        "training: fields change.",
     )
 )

@@ -14,8 +14,8 @@ or func does. Here all of this is put together.
 
 The numbers are those of the plain solve to rounding; the statistics and the errors are the same.
 The gradient is that of `odeint_replay`: exact for the computed solution; two states a step are
-kept. For second derivatives the solve is made once more, uncompiled. What cannot be compiled is solved as
-always, with one warning that says why.
+kept. For second derivatives the solve is made once more, uncompiled. What cannot be compiled is
+solved as always, with one warning that says why.
 """
 
 import contextlib
