@@ -1,7 +1,10 @@
 """Facts that lesson 15's helpers rely on: stored runs, the Jacobian by a formula, estimates."""
 
 import itertools
+import json
 import math
+import pathlib
+import symtable
 
 import numpy as np
 import pytest
@@ -17,6 +20,47 @@ from node_tutorial.models import PlanarFlow, RealNVP, exact_trace
 from node_tutorial.training import loop
 
 f64 = torch.float64
+NOTEBOOKS = pathlib.Path(__file__).parents[2] / "notebooks"
+
+
+def test_euler_flatters_both_nets_the_honest_one_most_at_two_steps():
+    """Fewer nats than a tight solver reports, from two steps on; the trapped net least at five."""
+    for name, best in (("honest", 2), ("trapped", 5)):
+        nll = runs.table()[f"sweep/{name}"]["nll"]
+        tight = nll[len(runs.SWEEP) - 1]
+        euler = dict(zip(runs.EULER, nll[len(runs.SWEEP) :]))
+        assert min(euler, key=lambda steps: euler[steps]) == best
+        assert all(value < tight for steps, value in euler.items() if steps > 1)
+
+
+def test_penalties_save_evaluations_and_cost_time():
+    names = ("exact trace", "penalties")
+    plain, penalized = (runs.table()[f"trap/{runs.VARIANTS[name].name}/0"] for name in names)
+    assert penalized["nfe_last"] < plain["nfe_last"] and penalized["seconds"] > plain["seconds"]
+
+
+def test_samples_alone_take_fewer_evaluations_than_with_their_density():
+    flow = runs.stored_cnf("moons")
+    with torch.no_grad():
+        torch.manual_seed(0)
+        x = flow.sample(100)
+        alone = flow.stats.nfe
+        torch.manual_seed(0)
+        again, _ = flow.sample_with_log_prob(100)
+    assert alone < flow.stats.nfe and torch.allclose(x, again, atol=1e-2)
+
+
+def test_two_steps_of_a_higher_order_are_a_trap_too():
+    """150 updates through two midpoint steps believe more than a tight solver finds."""
+    torch.manual_seed(0)
+    density = two_moons()
+    coarse = {"method": "midpoint", "options": {"step_size": 0.5}}
+    flow = CNF(runs.field(), **coarse)
+    func = runs.train(flow, runs.likelihood(density), 2e-2, steps=150).model.func
+    x = density.sample(500).double()
+    with torch.no_grad():
+        own, tight = (runs.solved(func, **s).log_prob(x).mean() for s in (coarse, {}))
+    assert own > tight + 0.1
 
 
 def test_the_time_is_the_same_for_all_models():
@@ -167,3 +211,29 @@ def test_models_of_a_setting_are_what_they_are_called():
     assert isinstance(made["planar"], PlanarFlow) and isinstance(made["RealNVP"], RealNVP)
     assert runs.targeted("planar", 8).closed == "sample" and made["planar"].closed == "log_prob"
     assert len({setting.name for setting in runs.VARIANTS.values()}) == len(runs.VARIANTS)
+
+
+def _names(code: str) -> tuple[set[str], set[str]]:
+    """Of a cell: the names that it binds, and those that it or a function in it reads."""
+    table = symtable.symtable(code, "cell", "exec")
+    bound = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+    read, tables = {s.get_name() for s in table.get_symbols() if s.is_referenced()}, [table]
+    while tables:
+        inner = tables.pop()
+        read |= {s.get_name() for s in inner.get_symbols() if s.is_referenced() and s.is_global()}
+        tables += inner.get_children()
+    return bound, read
+
+
+@pytest.mark.parametrize("number", ["14", "15"])
+def test_a_cell_can_run_again_after_the_last_one(number):
+    """No later cell gives another meaning to a name that a cell reads, but for `panel`."""
+    (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    names = [_names("".join(c["source"])) for c in cells if c["cell_type"] == "code"]
+    for i, (own, read) in enumerate(names):
+        for name in read - own - {"panel"}:
+            binders = [k for k, (bound, _) in enumerate(names) if name in bound]
+            assert not (any(k < i for k in binders) and any(k > i for k in binders)), (
+                f"code cell {i + 1} reads {name!r}, bound in the code cells {binders}"
+            )

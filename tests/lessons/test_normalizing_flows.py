@@ -128,3 +128,20 @@ def test_the_share_far_from_the_islands_is_counted():
     centers = torch.tensor([[-3.0, 0.0], [3.0, 0.0]])
     x = torch.tensor([[-3.0, 0.5], [0.0, 0.0], [3.0, 2.0], [3.1, 0.0]])
     assert figures.share_far_from(centers, x, 1.0) == 0.5
+
+
+def test_areas_of_the_moons_grow_most_where_data_are_rare():
+    with torch.no_grad():
+        torch.manual_seed(0)
+        x, growth = runs.flow_of(MOONS).inverse(torch.randn(2000, 2, dtype=float64))
+    log_p = runs.density_of(MOONS.density).log_prob(x)
+    assert log_p[growth > growth.quantile(0.99)].median() < log_p.median() - 2
+
+
+def test_below_minus_one_the_width_of_a_fold_changes_the_integral_and_the_shear_does_not():
+    panel = explore.planar_layer()
+    plain = panel.evaluate(wu=-2.0).data.area
+    assert panel.evaluate(wu=-2.0, shear=1.5).data.area == pytest.approx(plain, abs=1e-3)
+    assert panel.evaluate(wu=-2.0, steep=3.0).data.area < plain - 0.3
+    for settings in ({"shear": 1.5}, {"steep": 3.0}, {"steep": 0.5}):
+        assert panel.evaluate(wu=-0.5, **settings).data.area == pytest.approx(1, abs=1e-2)

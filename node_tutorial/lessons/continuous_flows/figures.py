@@ -28,9 +28,12 @@ from ...plotting import (
 )
 from .runs import (
     DENSITIES,
+    EULER,
     PICTURE,
     SIZES,
+    SWEEP,
     TARGETS,
+    VARIANTS,
     arrays,
     models,
     picture,
@@ -180,6 +183,26 @@ def targets_figure() -> Picture:
     for ax in axes.flat:
         no_ticks(ax)
     return fig
+
+
+def by_solver(net: str) -> str:
+    """A line: the NLL that the stored net "trapped" or "honest" reports, solver by solver."""
+    row = table()[f"sweep/{net}"]
+    nll = row["nll"]
+    steps = ", ".join(f"{n}: {value:.2f}" for n, value in zip(EULER, nll[len(SWEEP) :]))
+    tight = f"{nll[len(SWEEP) - 1]:.2f} (NFE {row['nfe'][len(SWEEP) - 1]:.0f})"
+    return f"{net}: NLL at 1e-1 {nll[0]:.2f}, at 1e-6 {tight}; Euler's steps {steps}"
+
+
+def variant(name: str) -> str:
+    """A line: a training of VARIANTS, its gap, evaluations, processor time and penalties."""
+    row = table()[f"trap/{VARIANTS[name].name}/0"]
+    return (
+        f"{name:11s}: KL {row['tight_kl']:.3f} ± {row['tight_error']:.3f}, "
+        f"NFE in training {row['nfe_last']:.0f}, at 1e-6 {row['tight_nfe']:.0f}; "
+        f"{row['seconds']:.0f} s; "
+        f"kinetic energy {row['kinetic']:.1f}, Jacobian {row['frobenius']:.1f}"
+    )
 
 
 def _truth(density: Density) -> Tensor:
