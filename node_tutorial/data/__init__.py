@@ -14,6 +14,7 @@ from .densities import (
     two_moons,
 )
 from .digits import Split, digits, mnist
+from .mixtures import GaussianMixture, gaussian, gaussian_mixture
 from .oscillations import exact_oscillation, oscillations
 from .planar import disk_in_annulus, reflection
 from .series import Batch, co2, collate, sunspots, thin, union_grid
@@ -25,6 +26,7 @@ __all__ = [
     "Batch",
     "Density",
     "Gap",
+    "GaussianMixture",
     "Spirals",
     "Split",
     "checkerboard",
@@ -35,6 +37,8 @@ __all__ = [
     "disk_in_annulus",
     "exact_oscillation",
     "exact_spiral",
+    "gaussian",
+    "gaussian_mixture",
     "gaussians",
     "grid",
     "kl_gap",

@@ -5,6 +5,7 @@ from .cnf import CNF, Path, Penalized
 from .continuous_vae import ContinuousVAE, Oscillator
 from .fields import MLP, ConvField, SecondOrder, TimedLayer, TimedMLP, VectorField
 from .flows import Flowed, PlanarFlow, RealNVP, Sampled, normal_log_prob
+from .gaussian_paths import PATHS, Denoised, GaussianPath, denoised, predicted
 from .latent_ode import LatentODE
 from .neural_ode import Cost, NeuralODE
 from .ode_net import ODENet
@@ -18,14 +19,17 @@ __all__ = [
     "CNF",
     "MLP",
     "ODERNN",
+    "PATHS",
     "VAE",
     "AugmentedODE",
     "Autoencoder",
     "ContinuousVAE",
     "ConvField",
     "Cost",
+    "Denoised",
     "Flowed",
     "GRUWithGaps",
+    "GaussianPath",
     "LatentODE",
     "NeuralODE",
     "ODENet",
@@ -43,11 +47,13 @@ __all__ = [
     "TimedLayer",
     "TimedMLP",
     "VectorField",
+    "denoised",
     "draw_noise",
     "exact_trace",
     "gaussian_kl",
     "hutchinson_trace",
     "normal_log_prob",
+    "predicted",
     "random_end",
     "reparameterize",
 ]
