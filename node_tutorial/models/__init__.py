@@ -3,7 +3,9 @@
 from .augmented import AugmentedODE
 from .cnf import CNF, Path, Penalized
 from .continuous_vae import ContinuousVAE, Oscillator
+from .couplings import COUPLINGS, gaussian_map, paired_cost
 from .fields import MLP, ConvField, SecondOrder, TimedLayer, TimedMLP, VectorField
+from .flow_matching import FlowMatching, MarginalVelocity, between, loss_floor, way
 from .flows import Flowed, PlanarFlow, RealNVP, Sampled, normal_log_prob
 from .gaussian_paths import PATHS, Denoised, GaussianPath, denoised, predicted
 from .latent_ode import LatentODE
@@ -17,6 +19,7 @@ from .vae import VAE, Autoencoder, gaussian_kl, reparameterize
 
 __all__ = [
     "CNF",
+    "COUPLINGS",
     "MLP",
     "ODERNN",
     "PATHS",
@@ -27,10 +30,12 @@ __all__ = [
     "ConvField",
     "Cost",
     "Denoised",
+    "FlowMatching",
     "Flowed",
     "GRUWithGaps",
     "GaussianPath",
     "LatentODE",
+    "MarginalVelocity",
     "NeuralODE",
     "ODENet",
     "Oscillator",
@@ -47,13 +52,18 @@ __all__ = [
     "TimedLayer",
     "TimedMLP",
     "VectorField",
+    "between",
     "denoised",
     "draw_noise",
     "exact_trace",
     "gaussian_kl",
+    "gaussian_map",
     "hutchinson_trace",
+    "loss_floor",
     "normal_log_prob",
+    "paired_cost",
     "predicted",
     "random_end",
     "reparameterize",
+    "way",
 ]
