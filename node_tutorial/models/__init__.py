@@ -13,8 +13,10 @@ from .neural_ode import Cost, NeuralODE
 from .ode_net import ODENet
 from .ode_rnn import ODERNN, GRUWithGaps
 from .regularization import Regularized, RegularizedODE, random_end
+from .residual_mlp import ResidualMLP
 from .resnet import Residual, ResNet
 from .trace import draw_noise, exact_trace, hutchinson_trace
+from .unet import UNet
 from .vae import VAE, Autoencoder, gaussian_kl, reparameterize
 
 __all__ = [
@@ -47,10 +49,12 @@ __all__ = [
     "RegularizedODE",
     "ResNet",
     "Residual",
+    "ResidualMLP",
     "Sampled",
     "SecondOrder",
     "TimedLayer",
     "TimedMLP",
+    "UNet",
     "VectorField",
     "between",
     "denoised",
