@@ -12,6 +12,7 @@ from .ode_net import ODENet
 from .ode_rnn import ODERNN, GRUWithGaps
 from .regularization import Regularized, RegularizedODE, random_end
 from .resnet import Residual, ResNet
+from .samplers import SAMPLERS, Samples, exact_denoiser
 from .trace import draw_noise, exact_trace, hutchinson_trace
 from .vae import VAE, Autoencoder, gaussian_kl, reparameterize
 
@@ -20,6 +21,7 @@ __all__ = [
     "MLP",
     "ODERNN",
     "PATHS",
+    "SAMPLERS",
     "VAE",
     "AugmentedODE",
     "Autoencoder",
@@ -43,12 +45,14 @@ __all__ = [
     "ResNet",
     "Residual",
     "Sampled",
+    "Samples",
     "SecondOrder",
     "TimedLayer",
     "TimedMLP",
     "VectorField",
     "denoised",
     "draw_noise",
+    "exact_denoiser",
     "exact_trace",
     "gaussian_kl",
     "hutchinson_trace",
