@@ -3,6 +3,7 @@
 from .augmented import AugmentedODE
 from .cnf import CNF, Path, Penalized
 from .continuous_vae import ContinuousVAE, Oscillator
+from .diffusion import Diffusion
 from .fields import MLP, ConvField, SecondOrder, TimedLayer, TimedMLP, VectorField
 from .flows import Flowed, PlanarFlow, RealNVP, Sampled, normal_log_prob
 from .gaussian_paths import PATHS, Denoised, GaussianPath, denoised, predicted
@@ -29,6 +30,7 @@ __all__ = [
     "ConvField",
     "Cost",
     "Denoised",
+    "Diffusion",
     "Flowed",
     "GRUWithGaps",
     "GaussianPath",

@@ -283,12 +283,7 @@ def test_all_samplers_and_the_forward_sde_have_the_same_marginals(name, t):
     stop = path._replace(first=t)
     times = geometric(stop, 150)
     found = {
-        "forward": forward_sde(
-            path,
-            TWO.sample(N, seeded(3)).double(),
-            torch.tensor([0.0, t / 2, t]),
-            generator=seeded(4),
-        )[-1],
+        "forward": forward_sde(path, data, torch.tensor([0.0, t / 2, t]), generator=seeded(4))[-1],
         "flow": probability_flow(denoise, path, x, times[[0, -1]]).x,
         "reverse": reverse_sde(denoise, path, x, times, generator=seeded(5)).x,
         "louder": reverse_sde(denoise, path, x, times, noise=1.5, generator=seeded(5)).x,
