@@ -309,7 +309,7 @@ def test_the_density_of_a_mixture_is_exact_and_has_mass_one():
     exact = TWO.noised(at.alpha, at.sigma).log_prob(x)
     likely = exact > -10
     assert torch.allclose(found[likely], exact[likely], atol=2e-4)
-    assert float(found.exp().sum() * (x[1] - x[0])) == pytest.approx(1, abs=1e-3)
+    assert (found.exp().sum() * (x[1] - x[0])).item() == pytest.approx(1, abs=1e-3)
 
 
 def test_hutchinsons_estimate_agrees_in_the_mean():
