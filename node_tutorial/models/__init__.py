@@ -4,6 +4,7 @@ from .augmented import AugmentedODE
 from .cnf import CNF, Path, Penalized
 from .continuous_vae import ContinuousVAE, Oscillator
 from .couplings import COUPLINGS, gaussian_map, paired_cost
+from .diffusion import Diffusion
 from .fields import MLP, ConvField, SecondOrder, TimedLayer, TimedMLP, VectorField
 from .flow_matching import FlowMatching, MarginalVelocity, between, loss_floor, way
 from .flows import Flowed, PlanarFlow, RealNVP, Sampled, normal_log_prob
@@ -15,6 +16,7 @@ from .ode_rnn import ODERNN, GRUWithGaps
 from .regularization import Regularized, RegularizedODE, random_end
 from .residual_mlp import ResidualMLP
 from .resnet import Residual, ResNet
+from .samplers import SAMPLERS, Samples, exact_denoiser
 from .trace import draw_noise, exact_trace, hutchinson_trace
 from .unet import UNet
 from .vae import VAE, Autoencoder, gaussian_kl, reparameterize
@@ -25,6 +27,7 @@ __all__ = [
     "MLP",
     "ODERNN",
     "PATHS",
+    "SAMPLERS",
     "VAE",
     "AugmentedODE",
     "Autoencoder",
@@ -32,6 +35,7 @@ __all__ = [
     "ConvField",
     "Cost",
     "Denoised",
+    "Diffusion",
     "FlowMatching",
     "Flowed",
     "GRUWithGaps",
@@ -51,6 +55,7 @@ __all__ = [
     "Residual",
     "ResidualMLP",
     "Sampled",
+    "Samples",
     "SecondOrder",
     "TimedLayer",
     "TimedMLP",
@@ -59,6 +64,7 @@ __all__ = [
     "between",
     "denoised",
     "draw_noise",
+    "exact_denoiser",
     "exact_trace",
     "gaussian_kl",
     "gaussian_map",
