@@ -52,10 +52,36 @@ class GaussianMixture:
 
     def score(self, x: Tensor) -> Tensor:
         """grad log p(x), (..., D): the mean of -C_k^-1 (x - m_k) by the responsibilities."""
-        pulls = -self._along(x) / self.variances.to(x)
-        if self.axes is not None:
-            pulls = torch.einsum("kde,...ke->...kd", self.axes.to(x), pulls)
+        pulls = self._turned_back(-self._along(x) / self.variances.to(x))
         return (self.responsibilities(x).unsqueeze(-1) * pulls).sum(-2)
+
+    def denoised(
+        self, x: Tensor, alpha: float | Tensor, sigma: float | Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What alpha x_0 + sigma eps = x (..., D) is made of: the means of x_0 and eps, given x.
+
+            E[x_0 | x] = sum_k r_k (m_k + alpha C_k V_k^-1 (x - alpha m_k))
+            E[eps | x] = sum_k r_k sigma V_k^-1 (x - alpha m_k),   V_k = alpha^2 C_k + sigma^2 I
+
+        with the responsibilities r_k of the noised mixture. Neither divides by alpha or sigma, so
+        both hold at either end of a path.
+
+        Args:
+            alpha, sigma: numbers; or a pair for each point, (..., 1).
+        """
+        alpha = torch.as_tensor(alpha).to(x)
+        sigma = torch.as_tensor(sigma).to(x)
+        if alpha.dim():
+            alpha, sigma = alpha.unsqueeze(-1), sigma.unsqueeze(-1)  # beside (..., K, D)
+        own = self.variances.to(x)
+        variances = alpha**2 * own + sigma**2
+        away = self._turned(x.unsqueeze(-2) - alpha * self.means.to(x))
+        logs = self._log_of(away, variances)
+        share = logs.softmax(-1).unsqueeze(-1)
+        pulls = away / variances
+        x0 = self._turned_back(alpha * own * pulls) + self.means.to(x)
+        eps = self._turned_back(sigma * pulls)
+        return (share * x0).sum(-2), (share * eps).sum(-2)
 
     def cdf(self, x: Tensor) -> Tensor:
         """The probability of less than x, for D = 1: (..., 1) -> (...)."""
@@ -81,35 +107,47 @@ class GaussianMixture:
                 f"points must have {self.size} entries, (..., {self.size}), got shape "
                 f"{tuple(x.shape)}"
             )
-        away = x.unsqueeze(-2) - self.means.to(x)
+        return self._turned(x.unsqueeze(-2) - self.means.to(x))
+
+    def _turned(self, away: Tensor) -> Tensor:
+        """(..., K, D) from the coordinates' axes to those of each Gaussian."""
         if self.axes is None:
             return away
-        return torch.einsum("kde,...kd->...ke", self.axes.to(x), away)
+        return torch.einsum("kde,...kd->...ke", self.axes.to(away), away)
+
+    def _turned_back(self, along: Tensor) -> Tensor:
+        """(..., K, D) from the axes of each Gaussian to the coordinates'."""
+        if self.axes is None:
+            return along
+        return torch.einsum("kde,...ke->...kd", self.axes.to(along), along)
 
     def _log_each(self, x: Tensor) -> Tensor:
         """log of w_k N(x; m_k, C_k), (..., K)."""
-        variances = self.variances.to(x)
-        squares = (self._along(x).square() / variances).sum(-1)
+        return self._log_of(self._along(x), self.variances.to(x))
+
+    def _log_of(self, along: Tensor, variances: Tensor) -> Tensor:
+        """The same, for x - m_k along the axes, (..., K, D), and variances beside them."""
+        squares = (along.square() / variances).sum(-1)
         log_volume = (2 * math.pi * variances).log().sum(-1)
-        return self.weights.to(x).log() - (squares + log_volume) / 2
+        return self.weights.to(along).log() - (squares + log_volume) / 2
 
 
 @drawn_on_cpu
 def gaussian_mixture(
-    weights: list[float] | Tensor, means: Tensor, stds: float | Tensor
+    weights: list[float] | Tensor, means: list[float] | Tensor, stds: float | list[float] | Tensor
 ) -> GaussianMixture:
     """Round Gaussians: weights (K,), scaled to sum one; means (K, D) or (K,); stds (K,) or one.
 
     Raises:
         ValueError: for weights that are not positive, stds below 0, or sizes that do not match.
 
-        >>> gaussian_mixture([0.3, 0.7], torch.tensor([-1.0, 1.5]), torch.tensor([0.2, 0.4])).size
+        >>> gaussian_mixture([0.3, 0.7], [-1.0, 1.5], [0.2, 0.4]).size
         1
     """
-    means = torch.as_tensor(means).double()
+    means = torch.as_tensor(means, dtype=torch.float64)
     means = means[:, None] if means.dim() == 1 else means
-    weights = torch.as_tensor(weights).double()
-    stds = torch.as_tensor(stds).double().expand(len(means))
+    weights = torch.as_tensor(weights, dtype=torch.float64)
+    stds = torch.as_tensor(stds, dtype=torch.float64).expand(len(means))
     if weights.shape != means.shape[:1] or not (weights > 0).all():
         raise ValueError(
             f"weights must be {len(means)} positive numbers, one for each mean, got {weights}"

@@ -17,8 +17,8 @@ So one prediction and x_t are two equations for x_0 and eps (`denoised`), and an
 follows (`predicted`). A net that is fitted by least squares learns the mean of its target, given
 x_t; the equations are linear, so they hold for the means.
 
-The same densities p_t, from p_0 = data, belong to two equations (Song et al. 2021, arXiv 2011.13456,
-equations 5 and 13):
+The same densities p_t, from p_0 = data, belong to two equations (Song et al. 2021, arXiv
+2011.13456, equations 5 and 13):
 
     dx = f x dt + g dw                         forward SDE
     dx/dt = f x - g^2 score / 2                probability flow ODE: it is the velocity
@@ -36,12 +36,19 @@ Number = float | Tensor
 
 
 class At(NamedTuple):
-    """A path at a time: alpha, sigma, and their derivatives with respect to time."""
+    """A path at a time: alpha, sigma, and their derivatives with respect to time.
+
+    Attributes:
+        alpha, sigma, alpha_slope, sigma_slope: alike in shape.
+        square_slope: d(sigma^2)/dt = 2 sigma sigma'. Variance preserving paths start with sigma = 0
+            and an infinite sigma'; this product is finite.
+    """
 
     alpha: Tensor
     sigma: Tensor
     alpha_slope: Tensor
     sigma_slope: Tensor
+    square_slope: Tensor
 
     @property
     def drift(self) -> Tensor:
@@ -51,8 +58,7 @@ class At(NamedTuple):
     @property
     def noise_square(self) -> Tensor:
         """g^2 of the forward SDE: sigma^2 d/dt log(sigma^2 / alpha^2)."""
-        ratio = self.alpha_slope * self.sigma / self.alpha
-        return 2 * self.sigma * (self.sigma_slope - ratio)
+        return self.square_slope - 2 * self.drift * self.sigma**2
 
 
 class GaussianPath(NamedTuple):
@@ -76,8 +82,8 @@ class GaussianPath(NamedTuple):
 
     def noised(self, x0: Tensor, t: Number, eps: Tensor) -> Tensor:
         """x_t, shape of x0; t 0-d, or one time for each sample, (B,) or (B, 1, ..., 1)."""
-        alpha, sigma, _, _ = self.at(_beside(t, x0))
-        return alpha * x0 + sigma * eps
+        at = self.at(_beside(t, x0))
+        return at.alpha * x0 + at.sigma * eps
 
 
 class Denoised(NamedTuple):
@@ -89,7 +95,7 @@ class Denoised(NamedTuple):
 
 def constant(beta: float = 5.0) -> GaussianPath:
     """Variance preserving: alpha^2 = exp(-beta t), sigma^2 = 1 - alpha^2."""
-    return linear(beta, beta, name="constant")
+    return linear(beta, beta, name="constant")._replace(first=1e-4)
 
 
 def linear(least: float = 0.1, most: float = 20.0, *, name: str = "linear") -> GaussianPath:
@@ -104,7 +110,8 @@ def linear(least: float = 0.1, most: float = 20.0, *, name: str = "linear") -> G
         integral = least * t + (most - least) * t**2 / 2
         alpha = torch.exp(-integral / 2)
         sigma = torch.sqrt(-torch.expm1(-integral))
-        return At(alpha, sigma, -beta * alpha / 2, beta * alpha**2 / (2 * sigma))
+        grown = beta * alpha**2
+        return At(alpha, sigma, -beta * alpha / 2, grown / (2 * sigma), grown)
 
     return GaussianPath(name, at)
 
@@ -118,7 +125,8 @@ def cosine() -> GaussianPath:
     def at(t: Tensor) -> At:
         angle = math.pi / 2 * t
         alpha, sigma = torch.cos(angle), torch.sin(angle)
-        return At(alpha, sigma, -math.pi / 2 * sigma, math.pi / 2 * alpha)
+        pace = math.pi / 2
+        return At(alpha, sigma, -pace * sigma, pace * alpha, 2 * pace * sigma * alpha)
 
     return GaussianPath("cosine", at, last=1 - 1e-3)
 
@@ -133,9 +141,23 @@ def exploding(least: float = 0.01, most: float = 50.0) -> GaussianPath:
     def at(t: Tensor) -> At:
         one = torch.ones_like(t)
         sigma = least * torch.exp(growth * t)
-        return At(one, sigma, torch.zeros_like(t), growth * sigma)
+        return At(one, sigma, torch.zeros_like(t), growth * sigma, 2 * growth * sigma**2)
 
     return GaussianPath("exploding", at, first=0.0)
+
+
+def edm(least: float = 0.002, most: float = 80.0) -> GaussianPath:
+    """Variance exploding at a steady pace: alpha = 1, sigma = most t; `first` is where it is least.
+
+    Source: Karras, Aittala, Aila, Laine 2022, "Elucidating the design space of diffusion-based
+    generative models", arXiv 2206.00364, table 1, where the time is sigma itself.
+    """
+
+    def at(t: Tensor) -> At:
+        one = torch.ones_like(t)
+        return At(one, most * t, torch.zeros_like(t), most * one, 2 * most**2 * t)
+
+    return GaussianPath("edm", at, first=least / most)
 
 
 def straight() -> GaussianPath:
@@ -147,7 +169,7 @@ def straight() -> GaussianPath:
 
     def at(t: Tensor) -> At:
         one = torch.ones_like(t)
-        return At(1 - t, t, -one, one)
+        return At(1 - t, t, -one, one, 2 * t)
 
     return GaussianPath("straight", at, last=1 - 1e-3)
 
@@ -157,6 +179,7 @@ PATHS = {
     "linear": linear,
     "cosine": cosine,
     "exploding": exploding,
+    "edm": edm,
     "straight": straight,
 }
 
@@ -199,5 +222,5 @@ def _coefficients(kind: str, at: At) -> tuple[Tensor, Tensor]:
 
 def _beside(t: Number, x: Tensor) -> Tensor:
     """t as x's dtype; one time for each sample, (B,), gets as many dimensions as x has."""
-    t = torch.as_tensor(t).to(x)
+    t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
     return t.reshape(-1, *[1] * (x.dim() - 1)) if t.dim() == 1 else t

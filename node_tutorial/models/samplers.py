@@ -1,0 +1,693 @@
+"""Samplers: from noise to data, by calling a denoiser again and again.
+
+A denoiser says what x_t = alpha x_0 + sigma eps is made of: denoise(t, x) -> Denoised(x0, eps), the
+means of x_0 and eps, given x. A net that was trained is one (`Diffusion.denoiser`); for a mixture
+of Gaussians, or a set of points, the exact one is known (`exact_denoiser`). So a sampler can be
+looked at alone, with no error of learning in it. Every sampler here is called alike,
+
+    samples = sampler(denoise, path, x, times, ...)     x of the density at times[0], say noise
+    samples.x, samples.nfe                              at times[-1], after so many calls
+
+and all solve one of two equations backward in time (Song et al. 2021, arXiv 2011.13456):
+
+    dx = (f x - (1 + noise^2) g^2 s / 2) dt + noise g dw,     s = score = -eps / sigma
+
+With noise = 0 it is the probability flow, an ODE; with noise = 1 the reverse SDE; with any noise
+the densities p_t are the same. In the variables x / alpha and r = sigma / alpha the ODE is
+
+    d(x / alpha) / dr = eps
+
+where f is gone. `ddim` is Euler's method for this form, `heun` is Heun's, and `dpm_solver` a
+two-step method with log r for the time. Their times may end at 0, where sigma is 0 (unless the
+path has some left): the last step is then the guess x0.
+
+`times` are made by a grid, a function of a path and a number of steps: `uniform`, `quadratic`,
+`geometric`, `karras`. With N steps they have N + 1 times, from `path.last` down to `path.first`;
+`to_data` puts a step to time 0 behind them.
+
+A step of `ddim`, `ancestral`, `reverse_sde` or `dpm_solver` calls the denoiser once, one of `heun`
+twice (but for the last), one of `predictor_corrector` once more for each correction, and
+`probability_flow` calls it as often as its method wants.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from ..solvers.odeint import odeint
+from .gaussian_paths import At, Denoised, GaussianPath
+from .sizes import check_sizes
+
+Denoiser = Callable[[Tensor, Tensor], Denoised]
+Grid = Callable[[GaussianPath, int], Tensor]
+
+CHURN = math.sqrt(2) - 1  # the most by which a step of `heun` raises sigma / alpha
+
+
+class Samples(NamedTuple):
+    """What a sampler made.
+
+    Attributes:
+        x: (B, ...), at the last of the times.
+        nfe: evaluations of the net for each sample.
+        states: (T, B, ...) at all the times, if asked for by keep=True.
+    """
+
+    x: Tensor
+    nfe: int
+    states: Tensor | None = None
+
+
+class Mixture(Protocol):
+    """What `exact_denoiser` asks of a density; data.GaussianMixture is one."""
+
+    @property
+    def size(self) -> int: ...
+
+    def denoised(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
+def exact_denoiser(mixture: Mixture, path: GaussianPath) -> Denoiser:
+    """E[x_0 | x_t] and E[eps | x_t] for data from a mixture of Gaussians.
+
+    x (B, ...) has as many entries in each row as the mixture has dimensions, in any shape; t is
+    0-d, or one time for each row, (B, 1, ..., 1).
+
+        >>> from node_tutorial.data import gaussian_mixture
+        >>> from node_tutorial.models.gaussian_paths import constant
+        >>> denoise = exact_denoiser(gaussian_mixture([1.0], torch.zeros(1), 0.3), constant())
+        >>> denoise(torch.tensor(0.5), torch.ones(4, 1)).x0.shape
+        torch.Size([4, 1])
+    """
+
+    def denoise(t: Tensor, x: Tensor) -> Denoised:
+        if x[0].numel() != mixture.size:
+            raise ValueError(
+                f"x must have {mixture.size} entries in each row, as the mixture has dimensions, "
+                f"got shape {tuple(x.shape)}"
+            )
+        t = torch.as_tensor(t).to(x)
+        at = path.at(t.reshape(-1, 1) if t.dim() else t)
+        parts = mixture.denoised(x.flatten(1), at.alpha, at.sigma)
+        return Denoised(*(part.reshape(x.shape) for part in parts))
+
+    return denoise
+
+
+# -- grids of times --------------------------------------------------------------------------------
+
+
+def uniform(path: GaussianPath, steps: int) -> Tensor:
+    """N + 1 times, equally far from each other, float64."""
+    return _between(path.last, path.first, steps)
+
+
+def quadratic(path: GaussianPath, steps: int) -> Tensor:
+    """N + 1 times whose square roots are equally far from each other: denser near the data.
+
+    Source: Song, Meng, Ermon 2021, "Denoising diffusion implicit models", arXiv 2010.02502,
+    appendix D.2.
+    """
+    return _between(path.last**0.5, path.first**0.5, steps).square()
+
+
+def geometric(path: GaussianPath, steps: int) -> Tensor:
+    """N + 1 times between which sigma / alpha falls by one factor.
+
+    Source: Lu et al. 2022, "DPM-Solver", arXiv 2206.00927, section 3.3: uniform in log(alpha /
+    sigma).
+    """
+    most, least = _ratios(path)
+    return time_of(path, _between(math.log(most), math.log(least), steps).exp())
+
+
+def karras(path: GaussianPath, steps: int, rho: float = 7.0) -> Tensor:
+    """N + 1 times at which (sigma / alpha)^(1 / rho) is equally far; rho = 1: sigma / alpha itself.
+
+    Source: Karras et al. 2022, arXiv 2206.00364, equation 5.
+    """
+    most, least = _ratios(path)
+    return time_of(path, _between(most ** (1 / rho), least ** (1 / rho), steps) ** rho)
+
+
+GRIDS: dict[str, Grid] = {
+    "uniform": uniform,
+    "quadratic": quadratic,
+    "geometric": geometric,
+    "karras": karras,
+}
+
+
+def to_data(times: Tensor) -> Tensor:
+    """The times with 0 behind them, for samplers whose last step is the guess x0."""
+    return torch.cat([times, times.new_zeros(1)])
+
+
+def time_of(path: GaussianPath, ratio: Tensor) -> Tensor:
+    """The times in [0, 1] at which sigma / alpha has the values `ratio`, float64, by bisection."""
+    ratio = ratio.double()
+    low = torch.zeros_like(ratio)
+    high = torch.ones_like(ratio)
+    for _ in range(60):
+        middle = (low + high) / 2
+        at = path.at(middle)
+        below = at.sigma < ratio * at.alpha
+        low = torch.where(below, middle, low)
+        high = torch.where(below, high, middle)
+    return (low + high) / 2
+
+
+def _between(start: float, end: float, steps: int) -> Tensor:
+    check_sizes(steps=steps)
+    return torch.linspace(start, end, steps + 1, dtype=torch.float64)
+
+
+def _ratios(path: GaussianPath) -> tuple[float, float]:
+    """sigma / alpha at the last and at the first time of a path."""
+    at = path.at(torch.tensor([path.last, path.first], dtype=torch.float64))
+    most, least = (at.sigma / at.alpha).tolist()
+    return most, least
+
+
+# -- samplers --------------------------------------------------------------------------------------
+
+
+def ddim(
+    denoise: Denoiser,
+    path: GaussianPath,
+    x: Tensor,
+    times: Tensor,
+    *,
+    eta: float = 0.0,
+    generator: torch.Generator | None = None,
+    keep: bool = False,
+) -> Samples:
+    """Denoising diffusion implicit models: keep the guess, and give it the noise of the next time.
+
+        x_s = alpha_s x0 + sqrt(sigma_s^2 - c^2) eps + c z,   z from N(0, I)
+        c = eta (sigma_s / sigma_t) sqrt(sigma_t^2 - (alpha_t / alpha_s)^2 sigma_s^2)
+
+    With eta = 0 no noise is drawn, and this is Euler's method for d(x / alpha)/d(sigma / alpha) =
+    eps. With eta = 1 it is the ancestral sampler of DDPM.
+
+    Args:
+        denoise, path: see the module.
+        x: (B, ...), at times[0].
+        times: (N + 1,), decreasing, in [0, 1].
+        eta: from 0 to 1.
+        generator: of the noise, of torch's default device, the CPU.
+        keep: return the states at all times, too.
+
+    Raises:
+        ValueError: for times that do not decrease or leave [0, 1], an eta outside of [0, 1], an x
+            that is no batch of floats, or a denoiser that returns another shape.
+
+    Source: Song, Meng, Ermon 2021, arXiv 2010.02502, equations 12 and 16.
+    """
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta must be in [0, 1], from no noise to DDPM's, got {eta}")
+    walk = _Walk(denoise, path, x, times, keep)
+    for step in walk:
+        parts = walk.ask(step.t)
+        c = eta * step.posterior_std
+        eps_share = (step.after.sigma**2 - c**2).clamp(min=0).sqrt()
+        x = _sum(parts.x0, (step.after.alpha, parts.x0), (eps_share, parts.eps))
+        walk.go_to(_kicked(x, c, generator))
+    return walk.samples
+
+
+def ancestral(
+    denoise: Denoiser,
+    path: GaussianPath,
+    x: Tensor,
+    times: Tensor,
+    *,
+    variance: str = "posterior",
+    generator: torch.Generator | None = None,
+    keep: bool = False,
+) -> Samples:
+    """DDPM's sampler: a draw of x_s as if the guess x0 were the data.
+
+    Given x_t and x_0, x_s is Gaussian. Its mean is that of `ddim` with eta = 1, and its variance
+    sigma_s^2 / sigma_t^2 (sigma_t^2 - (alpha_t / alpha_s)^2 sigma_s^2).
+
+    Args:
+        variance: "posterior", that one; or "forward", without the factor sigma_s^2 / sigma_t^2,
+            that of the forward step: Ho et al.'s other choice. Where steps are few it is too much.
+            A step to time 0 adds none.
+        others, errors: as for `ddim`; a ValueError for another variance.
+
+    Source: Ho, Jain, Abbeel 2020, arXiv 2006.11239, equations 6, 7 and section 3.2.
+    """
+    if variance not in ("posterior", "forward"):
+        raise ValueError(f"variance must be 'posterior' or 'forward', got {variance!r}")
+    walk = _Walk(denoise, path, x, times, keep)
+    for step in walk:
+        parts = walk.ask(step.t)
+        c = step.posterior_std
+        eps_share = (step.after.sigma**2 - c**2).clamp(min=0).sqrt()
+        x = _sum(parts.x0, (step.after.alpha, parts.x0), (eps_share, parts.eps))
+        forward = variance == "forward" and float(step.after.sigma) > 0
+        walk.go_to(_kicked(x, step.forward_std if forward else c, generator))
+    return walk.samples
+
+
+def reverse_sde(
+    denoise: Denoiser,
+    path: GaussianPath,
+    x: Tensor,
+    times: Tensor,
+    *,
+    noise: float = 1.0,
+    generator: torch.Generator | None = None,
+    keep: bool = False,
+) -> Samples:
+    """The SDE of the module, by Euler and Maruyama: steps of length h = t - s back in time.
+
+        x_s = x_t - (f x - (1 + noise^2) g^2 score / 2) h + noise g sqrt(h) z,   z from N(0, I)
+
+    Args:
+        noise: 1: the reverse SDE; 0: Euler's method, in t, for the probability flow; more than 1:
+            more noise, and a stronger pull of the score against it.
+        others, errors: as for `ddim`; a ValueError for a noise below 0.
+
+    Source: Song et al. 2021, arXiv 2011.13456, equation 6; with noise: Karras et al. 2022, arXiv
+    2206.00364, equation 6.
+    """
+    if not 0 <= noise < math.inf:
+        raise ValueError(f"noise must be 0 or more, 1 for the reverse SDE, got {noise}")
+    walk = _Walk(denoise, path, x, times, keep)
+    for step in walk:
+        walk.go_to(_euler_maruyama(step, walk.x, walk.ask(step.t), noise, generator))
+    return walk.samples
+
+
+def predictor_corrector(
+    denoise: Denoiser,
+    path: GaussianPath,
+    x: Tensor,
+    times: Tensor,
+    *,
+    corrections: int = 1,
+    snr: float = 0.16,
+    generator: torch.Generator | None = None,
+    keep: bool = False,
+) -> Samples:
+    """A step of `reverse_sde`, then steps of `langevin` at the time that it has come to.
+
+    The step changes the time, with an error. The corrections leave the time as it is, and pull the
+    points back to p_s. At sigma = 0 there are none.
+
+    Args:
+        corrections: of each step, 1 or more.
+        snr: their size, see `langevin`.
+        others, errors: as for `ddim`.
+
+    Source: Song et al. 2021, arXiv 2011.13456, algorithms 2 to 5.
+    """
+    check_sizes(corrections=corrections)
+    walk = _Walk(denoise, path, x, times, keep)
+    for step in walk:
+        x = _euler_maruyama(step, walk.x, walk.ask(step.t), 1.0, generator)
+        if float(step.after.sigma) > 0:
+            x = langevin(walk.ask, path, x, step.s, steps=corrections, snr=snr, generator=generator)
+        walk.go_to(x)
+    return walk.samples
+
+
+def langevin(
+    denoise: Denoiser,
+    path: GaussianPath,
+    x: Tensor,
+    t: float | Tensor,
+    *,
+    steps: int = 1,
+    snr: float = 0.16,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Langevin steps at one time t: x + size score + sqrt(2 size) z, which have p_t as their end.
+
+    The size is 2 (snr sigma)^2, as Song et al.'s, 2 (snr |z| / |score|)^2, with 1 / sigma for the
+    usual length of a score. p_t is kept only as far as steps are small.
+
+    Raises:
+        ValueError: for an snr that is not positive, or a time with sigma = 0.
+    """
+    check_sizes(steps=steps)
+    if not 0 < snr < math.inf:
+        raise ValueError(f"snr must be positive, such as 0.16, got {snr}")
+    t = torch.as_tensor(t, dtype=torch.float64)
+    sigma = path.at(t).sigma
+    if not float(sigma) > 0:
+        raise ValueError(f"t must have sigma > 0, where the score is finite, got t = {float(t):g}")
+    size = 2 * (snr * sigma) ** 2
+    for _ in range(steps):
+        eps = denoise(t.to(x), x).eps
+        x = _kicked(x - _as(x, size / sigma) * eps, (2 * size).sqrt(), generator)
+    return x
+
+
+def heun(
+    denoise: Denoiser,
+    path: GaussianPath,
+    x: Tensor,
+    times: Tensor,
+    *,
+    churn: float = 0.0,
+    generator: torch.Generator | None = None,
+    keep: bool = False,
+) -> Samples:
+    """EDM's sampler: Heun's method for d(x / alpha)/dr = eps, r = sigma / alpha; order 2.
+
+    With churn, noise is added before each of the N steps, which raises r by the factor 1 +
+    min(churn / N, 0.41), and is then removed by the step. A step to r = 0 is one of Euler's, as
+    `ddim` makes them.
+
+    Args:
+        churn: 0 or more; 0 draws no noise. At the first of the times r stays below its value at
+            time 1.
+        others, errors: as for `ddim`; a ValueError where alpha is 0.
+
+    Source: Karras et al. 2022, arXiv 2206.00364, algorithms 1 and 2, with S_tmin = 0, S_tmax
+    infinite and S_noise = 1.
+    """
+    if not 0 <= churn < math.inf:
+        raise ValueError(f"churn must be 0 or more, got {churn}")
+    walk = _Walk(denoise, path, x, times, keep)
+    _check_some_data(path, walk.times)
+    gamma = min(churn / (len(walk.times) - 1), CHURN)
+    for step in walk:
+        t, at = step.t, step.before
+        x, r = walk.x / _as(walk.x, at.alpha), at.sigma / at.alpha
+        if gamma > 0:
+            t, at = _raised(path, step.before, gamma)
+            more = (at.sigma / at.alpha).square() - r.square()
+            x, r = _kicked(x, more.clamp(min=0).sqrt(), generator), at.sigma / at.alpha
+        r_after = step.after.sigma / step.after.alpha
+        h = _as(x, r_after - r)
+        slope = walk.ask(t, x * _as(x, at.alpha)).eps
+        if float(r_after) > 0:
+            there = (x + h * slope) * _as(x, step.after.alpha)
+            slope = (slope + walk.ask(step.s, there).eps) / 2
+        walk.go_to((x + h * slope) * _as(x, step.after.alpha))
+    return walk.samples
+
+
+def dpm_solver(
+    denoise: Denoiser,
+    path: GaussianPath,
+    x: Tensor,
+    times: Tensor,
+    *,
+    generator: torch.Generator | None = None,
+    keep: bool = False,
+) -> Samples:
+    """DPM-Solver++(2M): the linear part exactly, x0 as a line through its last two values; order 2.
+
+    With l = log(alpha / sigma), h = l_s - l_t and h' the step before:
+
+        x_s = (sigma_s / sigma_t) x_t + alpha_s (1 - e^-h) D
+        D = x0 + h / (2 h') (x0 - x0 before)
+
+    The first step and a step to sigma = 0 have D = x0: they are `ddim`'s.
+
+    Args:
+        generator: not used; all samplers are called alike.
+        others, errors: as for `ddim`; a ValueError where alpha is 0.
+
+    Source: Lu et al. 2022, "DPM-Solver++", arXiv 2211.01095, algorithm 2.
+    """
+    walk = _Walk(denoise, path, x, times, keep)
+    _check_some_data(path, walk.times)
+    before = None
+    h_before = torch.tensor(math.inf)
+    for step in walk:
+        x0 = walk.ask(step.t).x0
+        h = (step.after.alpha / step.after.sigma).log() - (
+            step.before.alpha / step.before.sigma
+        ).log()
+        guess = x0
+        if before is not None and float(step.after.sigma) > 0:
+            guess = x0 + _as(x0, h / (2 * h_before)) * (x0 - before)
+        walk.go_to(
+            _sum(
+                walk.x,
+                (step.after.sigma / step.before.sigma, walk.x),
+                (-step.after.alpha * torch.expm1(-h), guess),
+            )
+        )
+        before, h_before = x0, h
+    return walk.samples
+
+
+def probability_flow(
+    denoise: Denoiser,
+    path: GaussianPath,
+    x: Tensor,
+    times: Tensor,
+    *,
+    method: str = "dopri5",
+    rtol: float = 1e-4,
+    atol: float = 1e-4,
+    options: dict[str, Any] | None = None,
+    generator: torch.Generator | None = None,
+    keep: bool = False,
+) -> Samples:
+    """The probability flow dx/dt = alpha' x0 + sigma' eps by `odeint`, with any of its methods.
+
+    One with a fixed step makes one step between two times; an adaptive one chooses its own, and
+    the times between say only where it is looked at.
+
+    Args:
+        times: as for `ddim`; they may also increase, from data to noise. No sigma' is infinite
+            there: the variance preserving paths have no time 0.
+        method, rtol, atol, options: as for `odeint`.
+        generator: not used; all samplers are called alike.
+        others, errors: as for `ddim`; SolveError, if the solve cannot go on.
+
+    Source: Song et al. 2021, arXiv 2011.13456, equation 13.
+    """
+    times = _checked(times, x, either_way=True)
+    slopes = path.at(times).sigma_slope
+    if not slopes.isfinite().all():
+        raise ValueError(
+            f"times must have finite sigma', which the {path.name!r} path has not at "
+            f"{float(times[~slopes.isfinite()][0]):g}; end at path.first = {path.first:g}"
+        )
+    ask = _Counted(denoise)
+    states = odeint(
+        velocity_field(ask, path),
+        x,
+        times.to(x.device),
+        method=method,
+        rtol=rtol,
+        atol=atol,
+        options=options,
+    )
+    return Samples(states[-1], ask.nfe, states if keep else None)
+
+
+def velocity_field(denoise: Denoiser, path: GaussianPath) -> Callable[[Tensor, Tensor], Tensor]:
+    """The probability flow's field (t, x) -> dx/dt = alpha' x0 + sigma' eps, for any solver."""
+
+    def field(t: Tensor, x: Tensor) -> Tensor:
+        return _velocity(path.at(t.double()), x, denoise(t.to(x), x))
+
+    return field
+
+
+def forward_sde(
+    path: GaussianPath,
+    x: Tensor,
+    times: Tensor,
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Paths of the forward SDE, from x (B, ...) at times[0], at increasing times: (T, B, ...).
+
+    No solver: x_s given x_t is Gaussian, of mean (alpha_s / alpha_t) x_t and variance sigma_s^2 -
+    (alpha_s / alpha_t)^2 sigma_t^2.
+    """
+    times = _checked(times, x, either_way=True)
+    if times[1] < times[0]:
+        raise ValueError(
+            f"times must increase, from data to noise, got {_ends(times)}; use times.flip(0)"
+        )
+    at = path.at(times)
+    states = [x]
+    for k in range(1, len(times)):
+        t, s = At(*(part[k - 1] for part in at)), At(*(part[k] for part in at))
+        kept = _as(x, s.alpha / t.alpha) * states[-1]
+        states.append(_kicked(kept, _forward_std(t, s), generator))
+    return torch.stack(states)
+
+
+# -- what they are made of -------------------------------------------------------------------------
+
+
+class _Step(NamedTuple):
+    """A step from the time t down to s, and the path at both."""
+
+    t: Tensor
+    s: Tensor
+    before: At
+    after: At
+
+    @property
+    def forward_std(self) -> Tensor:
+        """Of x_t, given x_s."""
+        return _forward_std(self.after, self.before)
+
+    @property
+    def posterior_std(self) -> Tensor:
+        """Of x_s, given x_t and x_0."""
+        return self.forward_std * self.after.sigma / self.before.sigma
+
+
+class _Counted:
+    """A denoiser that counts its calls, and checks what comes back."""
+
+    def __init__(self, denoise: Denoiser) -> None:
+        self.denoise = denoise
+        self.nfe = 0
+
+    def __call__(self, t: Tensor, x: Tensor) -> Denoised:
+        # A denoiser that calls its net more than once for an x says so.
+        self.nfe += getattr(self.denoise, "evaluations", 1)
+        parts = self.denoise(t, x)
+        if parts[0].shape != x.shape or parts[1].shape != x.shape:
+            raise ValueError(
+                f"denoise(t, x) must return x0 and eps of x's shape {tuple(x.shape)}, got "
+                f"{tuple(parts[0].shape)} and {tuple(parts[1].shape)}"
+            )
+        return Denoised(*parts)
+
+
+class _Walk:
+    """The points on their way: iterate over the steps; ask, and go on, in each."""
+
+    def __init__(
+        self, denoise: Denoiser, path: GaussianPath, x: Tensor, times: Tensor, keep: bool
+    ) -> None:
+        self.times = _checked(times, x)
+        self.path = path
+        self.x = x
+        self._counted = _Counted(denoise)
+        self._states = [x] if keep else None
+
+    def __iter__(self) -> Iterator[_Step]:
+        at = [self.path.at(t) for t in self.times]
+        for k in range(len(self.times) - 1):
+            yield _Step(self.times[k], self.times[k + 1], at[k], at[k + 1])
+
+    def ask(self, t: Tensor, x: Tensor | None = None) -> Denoised:
+        """What x, or else the points now, are made of at time t."""
+        x = self.x if x is None else x
+        return self._counted(t.to(x), x)
+
+    def go_to(self, x: Tensor) -> None:
+        self.x = x
+        if self._states is not None:
+            self._states.append(x)
+
+    @property
+    def samples(self) -> Samples:
+        states = None if self._states is None else torch.stack(self._states)
+        return Samples(self.x, self._counted.nfe, states)
+
+
+def _velocity(at: At, x: Tensor, parts: Denoised) -> Tensor:
+    """alpha' x0 + sigma' eps, which is f x - g^2 score / 2."""
+    return _sum(x, (at.alpha_slope, parts.x0), (at.sigma_slope, parts.eps))
+
+
+def _euler_maruyama(
+    step: _Step, x: Tensor, parts: Denoised, noise: float, generator: torch.Generator | None
+) -> Tensor:
+    at, h = step.before, step.t - step.s
+    moved = x - _as(x, h) * _velocity(at, x, parts)
+    if noise == 0:
+        return moved
+    pull = noise**2 * at.noise_square / (2 * at.sigma) * h
+    return _kicked(
+        moved - _as(x, pull) * parts.eps, noise * (at.noise_square * h).sqrt(), generator
+    )
+
+
+def _forward_std(t: At, s: At) -> Tensor:
+    """The standard deviation of x at the later time s, given x at t."""
+    return (s.sigma**2 - (s.alpha / t.alpha * t.sigma) ** 2).clamp(min=0).sqrt()
+
+
+def _raised(path: GaussianPath, at: At, gamma: float) -> tuple[Tensor, At]:
+    """The time at which sigma / alpha is larger by the factor 1 + gamma, at most 1."""
+    t = time_of(path, (1 + gamma) * at.sigma / at.alpha)
+    return t, path.at(t)
+
+
+def _sum(like: Tensor, *terms: tuple[Tensor, Tensor]) -> Tensor:
+    """The sum of numbers times tensors, in the dtype of the tensors."""
+    return sum(_as(like, number) * tensor for number, tensor in terms)  # type: ignore[return-value]
+
+
+def _as(x: Tensor, number: Tensor) -> Tensor:
+    """A number of float64 in x's dtype: times are kept in full, points need not be."""
+    return number.to(x)
+
+
+def _kicked(x: Tensor, std: Tensor, generator: torch.Generator | None) -> Tensor:
+    """x + std z, z from N(0, I), drawn on the CPU; nothing is drawn for std = 0."""
+    if float(std) == 0:
+        return x
+    z = torch.randn(x.shape, generator=generator, dtype=x.dtype, device="cpu")
+    return x + _as(x, std) * z.to(x.device)
+
+
+def _checked(times: Tensor, x: Tensor, either_way: bool = False) -> Tensor:
+    """The times as float64 on the CPU, if times and x can be right."""
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() < 2:
+        got = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"x must be a batch of points, a float tensor (B, ...), got {got}")
+    times = torch.as_tensor(times, dtype=torch.float64, device="cpu")
+    if times.dim() != 1 or len(times) < 2:
+        raise ValueError(
+            f"times must be two or more, (N + 1,), got shape {tuple(times.shape)}; a grid makes "
+            "them, such as uniform(path, 20)"
+        )
+    if not (times.isfinite().all() and times.min() >= 0 and times.max() <= 1):
+        raise ValueError(f"times must be in [0, 1], data at 0, noise at 1, got {_ends(times)}")
+    ahead = times.diff() > 0
+    right_way = not ahead.any() or (either_way and ahead.all())
+    if not right_way or (times.diff() == 0).any():
+        raise ValueError(
+            f"times must decrease strictly, from noise to data, got {_ends(times)}; use "
+            "torch.unique(times).flip(0)"
+        )
+    return times
+
+
+def _check_some_data(path: GaussianPath, times: Tensor) -> None:
+    at = path.at(times[0])
+    if not float(at.alpha) > 1e-9:
+        raise ValueError(
+            f"times must begin where alpha > 0, but the {path.name!r} path has alpha = "
+            f"{float(at.alpha):.1g} at {float(times[0]):g}; begin at path.last = {path.last:g}"
+        )
+
+
+def _ends(times: Tensor) -> str:
+    return f"{float(times[0]):g}, {float(times[1]):g}, ..., {float(times[-1]):g}"
+
+
+SAMPLERS: dict[str, Callable[..., Samples]] = {
+    "ancestral": ancestral,
+    "ddim": ddim,
+    "reverse SDE": reverse_sde,
+    "probability flow": probability_flow,
+    "predictor-corrector": predictor_corrector,
+    "heun": heun,
+    "dpm-solver": dpm_solver,
+}
