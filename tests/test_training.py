@@ -485,6 +485,151 @@ def test_lbfgs_is_refused_by_name():
         fit(model, lambda m, s: m(X).sum(), 3, optimizer=torch.optim.LBFGS(model.parameters()))
 
 
+# ------------------------------------------------------------------ the average of the parameters
+
+
+def test_the_average_is_its_formula_and_the_training_does_not_notice_it():
+    plain, model = net(), net()
+    newest = [net().state_dict()]
+    quiet(
+        plain,
+        loss,
+        30,
+        lr=0.05,
+        on_step=lambda model, history: newest.append(
+            {name: p.clone() for name, p in model.state_dict().items()}
+        ),
+    )
+    history = quiet(model, loss, 30, lr=0.05, average=0.7)
+    assert history["loss"] == quiet(net(), loss, 30, lr=0.05)["loss"]
+    for name, p in model.state_dict().items():
+        average = newest[0][name]
+        for k in range(30):
+            d = min(0.7, (1 + k) / (10 + k))
+            average = d * average + (1 - d) * newest[k + 1][name]
+        assert torch.allclose(p, average, atol=1e-6)
+    assert not same(model, plain)
+
+
+def test_the_average_forgets_where_it_began():
+    """With decay 0.999 alone, 0.82 of the start were left after 200 updates."""
+    model = net()
+    start = {name: torch.ones_like(p) for name, p in model.named_parameters()}
+    average = start
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+    for k in range(200):
+        average = state.averaged(average, model, 0.999, k)
+    assert max(float(p.max()) for p in average.values()) < 1e-7
+    assert all((p == 1).all() for p in start.values())
+
+
+def test_the_loss_and_on_step_see_the_newest_evaluate_and_the_end_the_average():
+    seen = {"on_step": [], "evaluate": []}
+
+    def weight(model):
+        return model[0].weight[0, 0].item()
+
+    model = net()
+    quiet(
+        model,
+        loss,
+        9,
+        lr=0.1,
+        average=0.9,
+        on_step=lambda model, history: seen["on_step"].append(weight(model)),
+        evaluate=lambda model: seen["evaluate"].append(weight(model)) or {"one": 1},
+        evaluate_every=3,
+    )
+    average = [weight(net())]
+    for k, newest in enumerate(seen["on_step"]):
+        d = min(0.9, (1 + k) / (10 + k))
+        average.append(d * average[-1] + (1 - d) * newest)
+    assert seen["evaluate"] == pytest.approx([average[k] for k in (0, 3, 6, 9)], rel=1e-5)
+    assert weight(model) == seen["evaluate"][-1] != seen["on_step"][-1]
+
+
+def test_buffers_are_not_averaged():
+    average, plain = noisy_net(0), noisy_net(0)
+    settings = {**NOISY, "best": None}
+    quiet(average, noisy_loss, 8, **settings, average=0.9)
+    quiet(plain, noisy_loss, 8, **settings)
+    assert all(torch.equal(a, b) for a, b in zip(average.buffers(), plain.buffers()))
+    assert not same(average, plain)
+
+
+def test_an_update_that_spoils_the_parameters_does_not_reach_the_average():
+    def explode(model, step):
+        return loss(model, step) * (1.0 if step < 3 else math.inf)
+
+    expected, model = net(), net()
+    quiet(expected, loss, 2, lr=0.5, average=0.9)
+    with pytest.warns(RuntimeWarning, match="has the average of the parameters until step 2 again"):
+        history = quiet(model, explode, 10, lr=0.5, average=0.9)
+    assert history.status == "diverged" and same(model, expected)
+
+
+def test_an_average_and_a_training_that_cannot_start_leave_the_model_as_it_was():
+    model = net()
+    with pytest.warns(RuntimeWarning, match="No update has been made"):
+        quiet(model, lambda model, step: loss(model, step) * math.nan, 5, average=0.9)
+    assert same(model, net())
+
+
+def test_an_interruption_leaves_the_average_of_the_whole_steps():
+    expected, model = noisy_net(0), noisy_net(0)
+    settings = {**NOISY, "best": None, "average": 0.9}
+    quiet(expected, noisy_loss, 5, **settings)
+    with pytest.warns(RuntimeWarning, match="the model has the average of the parameters"):
+        quiet(model, stop_at(5, KeyboardInterrupt()), 12, **settings)
+    assert same(model, expected)
+
+
+@pytest.mark.parametrize("during", ["start", "middle"])
+def test_an_interrupted_evaluation_brings_the_newest_parameters_back(tmp_path, during):
+    settings = {"lr": 0.1, "average": 0.9, "evaluate_every": 2, "checkpoint": tmp_path / "run.pt"}
+    calls = []
+
+    def evaluate(model):
+        calls.append(len(calls))
+        if len(calls) == (1 if during == "start" else 3):
+            raise KeyboardInterrupt
+        return {"one": 1}
+
+    with pytest.warns(RuntimeWarning, match="interrupted"):
+        quiet(net(), loss, 8, evaluate=evaluate, **settings)
+    resumed, whole = net(), net()
+    history = quiet(resumed, loss, 8, evaluate=lambda model: {"one": 1}, **settings)
+    quiet(whole, loss, 8, lr=0.1, average=0.9)
+    assert same(resumed, whole) and history.evaluations["step"] == [0, 2, 4, 6, 8]
+
+
+@pytest.mark.parametrize("step", [0, 1, 5, 11])
+@pytest.mark.parametrize("how", [KeyboardInterrupt, OSError])
+def test_an_averaged_training_resumes_bit_for_bit(tmp_path, step, how):
+    settings = {**NOISY, "best": None, "average": 0.8}
+    whole = noisy_net(0)
+    quiet(whole, noisy_loss, 12, **settings)
+    settings |= {"checkpoint": tmp_path / "run.pt", "save_every": 0}
+    with pytest.raises(OSError) if how is OSError else pytest.warns(RuntimeWarning):
+        quiet(noisy_net(0), stop_at(step, how()), 12, **settings)
+    model = noisy_net(0 if step == 0 else 5)
+    assert quiet(model, noisy_loss, 12, **settings).status == "finished"
+    assert same(model, whole)
+    longer, whole = noisy_net(5), noisy_net(0)
+    quiet(longer, noisy_loss, 15, **settings)  # goes on from the newest, not from the average
+    quiet(whole, noisy_loss, 15, **{**settings, "checkpoint": None})
+    assert same(longer, whole)
+
+
+def test_a_checkpoint_without_an_average_is_refused_where_one_is_wanted(tmp_path):
+    file = tmp_path / "run.pt"
+    quiet(net(), loss, 3, checkpoint=file)
+    with pytest.raises(ValueError, match=r"made with average = None, now it is 0\.9; change that"):
+        quiet(net(), loss, 3, checkpoint=file, average=0.9)
+
+
 # ------------------------------------------------------------------ interruption and resumption
 
 
@@ -685,6 +830,13 @@ def test_a_diverged_training_is_not_stored(tmp_path):
             {"evaluate": lambda model: {str(next(NAMES)): 1}, "evaluate_every": 1},
             ValueError,
             "same names every time",
+        ),
+        ({"average": 1.0}, ValueError, r"average must be a number between 0 and 1, .* got 1\.0"),
+        ({"average": "on"}, ValueError, "average must be a number .* got 'on'; None for no"),
+        (
+            {"average": 0.9, "best": "loss"},
+            ValueError,
+            "best = 'loss' is measured of the newest .* average = 0.9 .* give one of the two",
         ),
         ({"lr": -1.0}, ValueError, r"lr must be a positive number, got -1\.0"),
         ({"clip": 0}, ValueError, "clip must be a positive number, got 0"),

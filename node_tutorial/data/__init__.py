@@ -20,10 +20,22 @@ from .planar import disk_in_annulus, reflection
 from .series import Batch, co2, collate, sunspots, thin, union_grid
 from .spirals import cubic_spiral, exact_spiral, observe, spiral
 from .targets import target
+from .two_samples import (
+    Comparison,
+    compare,
+    coverage,
+    energy_distance,
+    nearest,
+    neighbor_accuracy,
+    null_band,
+    precision,
+    recall,
+)
 from .two_spirals import Spirals, two_spirals
 
 __all__ = [
     "Batch",
+    "Comparison",
     "Density",
     "Gap",
     "GaussianMixture",
@@ -32,9 +44,12 @@ __all__ = [
     "checkerboard",
     "co2",
     "collate",
+    "compare",
+    "coverage",
     "cubic_spiral",
     "digits",
     "disk_in_annulus",
+    "energy_distance",
     "exact_oscillation",
     "exact_spiral",
     "gaussian",
@@ -43,10 +58,15 @@ __all__ = [
     "grid",
     "kl_gap",
     "mnist",
+    "nearest",
+    "neighbor_accuracy",
+    "null_band",
     "observe",
     "on_grid",
     "oscillations",
     "pinwheel",
+    "precision",
+    "recall",
     "reflection",
     "rings",
     "spiral",

@@ -222,5 +222,5 @@ def _coefficients(kind: str, at: At) -> tuple[Tensor, Tensor]:
 
 def _beside(t: Number, x: Tensor) -> Tensor:
     """t as x's dtype; one time for each sample, (B,), gets as many dimensions as x has."""
-    t = torch.as_tensor(t).to(x)
+    t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
     return t.reshape(-1, *[1] * (x.dim() - 1)) if t.dim() == 1 else t

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..solvers.errors import NotFinite, SolveError
 from .schedules import Schedule
-from .state import History, Run, random_states, set_random_states, uninterrupted
+from .state import History, Run, averaged, random_states, set_random_states, uninterrupted
 
 
 def fit(
@@ -32,6 +32,7 @@ def fit(
     clip: float | None = None,
     seed: int | None = None,
     best: str | None = None,
+    average: float | None = None,
     checkpoint: str | os.PathLike | None = None,
     save_every: float = 30.0,
     evaluate: Callable[[Any], dict[str, float]] | None = None,
@@ -60,6 +61,10 @@ def fit(
         seed: of torch's generators, set before the first step.
         best: a column of the history; in the end model has the parameters for which it was
             smallest.
+        average: d, such as 0.999: while the newest parameters are trained, a moving average of them
+            is kept, over about 1 / (1 - d) updates (see `averaged` in state.py). `evaluate` sees
+            the average, and in the end model has it; loss and on_step see the newest. Buffers are
+            not averaged.
         checkpoint: a file. If it exists, the training goes on from it, bit for bit as if it had not
             been cut short (where loss and batches follow from the step and from torch's
             generators; how many steps a budget is enough for, no file can know). It is written
@@ -75,13 +80,15 @@ def fit(
         History. Interrupted (by Ctrl-C, or the notebook's stop button), it returns what is there,
         and model has the parameters of the last whole step. If a solve fails, or the loss or its
         gradient is not finite, it stops, and model gets its last good parameters back. Both give a
-        RuntimeWarning, and set `status` and `message`.
+        RuntimeWarning, and set `status` and `message`. With `average`, "parameters" is here the
+        average until then.
 
     Raises:
         TypeError, ValueError: for arguments that cannot be right, for a loss that is none, and for
             a checkpoint of another training.
     """
     _check(model, loss, lr, optimizer, clip, save_every)
+    _check_average(average, best)
     _check_budget(steps, seconds)
     _check_evaluation(evaluate, evaluate_every)
     if optimizer is None:
@@ -91,6 +98,8 @@ def fit(
     rates = [group["lr"] for group in optimizer.param_groups]
     settings = {"optimizer": type(optimizer).__name__, "clip": clip, "seed": seed, "best": best}
     settings["budget"] = "of steps" if seconds is None else "of seconds"
+    if average is not None:
+        settings["average"] = average
     for i, group in enumerate(optimizer.param_groups):
         settings |= {
             f"{name} of group {i}": value for name, value in group.items() if name != "params"
@@ -101,6 +110,7 @@ def fit(
         History(steps, seconds=seconds),
         {name: repr(value) for name, value in settings.items()},
     )
+    run.average = None if average is None else run.parameters()
     file = None if checkpoint is None else _file(checkpoint)
     if seed is not None:
         torch.manual_seed(seed)
@@ -114,6 +124,7 @@ def fit(
 
     model.train()
     good = run.snapshot()  # the newest parameters whose loss and gradient are finite
+    good_average = run.average  # of them and those before
     start = (-1, good, random_states())  # what a step began with
     saved = time.perf_counter()
     begun = saved - (history["seconds"][-1] if len(history) else 0.0)
@@ -122,7 +133,7 @@ def fit(
         while history.share < 1:
             step = len(history)
             if evaluate and evaluate_every and step % evaluate_every == 0:
-                _record_evaluation(evaluate, model, history)
+                _record_evaluation(evaluate, run)
             start = (step, run.snapshot(), random_states())
             clock = _processor()
             place = step if seconds is None else history.share
@@ -137,8 +148,9 @@ def fit(
             except (SolveError, NotFinite, _NotFinite) as problem:
                 bad = len(history) > 0
                 model.load_state_dict(good if bad else start[1])
+                run.average = good_average
                 history.status = "diverged"
-                history.message = _why(problem, history, bad, groups[0]["lr"], clip)
+                history.message = _why(problem, run, bad, groups[0]["lr"], clip)
                 break
             if solvers:
                 entry.setdefault("nfe", sum(part.stats.nfe for part in solvers))
@@ -148,8 +160,11 @@ def fit(
             with uninterrupted():
                 history.append({**entry, "seconds": time.perf_counter() - begun})
                 good = start[1]
+                good_average = run.average
                 run.keep_best(best, good)
                 optimizer.step()
+                if average is not None and run.average is not None:
+                    run.average = averaged(run.average, model, average, step)
                 history.spent += _processor() - clock
             bar.set_postfix_str(f"loss {entry['loss']:.3g}", refresh=False)
             bar.update(_shown(history) - bar.n)
@@ -162,14 +177,14 @@ def fit(
                 saved = time.perf_counter()
         else:
             if evaluate:
-                _record_evaluation(evaluate, model, history)
+                _record_evaluation(evaluate, run)
             history.status = "finished"
     except KeyboardInterrupt:
         if start[0] == len(history):  # within a step: undo what it did to buffers, random numbers
             model.load_state_dict(start[1])
             set_random_states(start[2])
         history.status = "interrupted"
-        history.message = _how_to_go_on(history, file)
+        history.message = _how_to_go_on(run, file)
     finally:
         bar.close()
         optimizer.zero_grad()
@@ -179,6 +194,8 @@ def fit(
         run.save(file)
     if run.best is not None:
         model.load_state_dict(run.best)
+    if run.average is not None:
+        run.set_parameters(run.average)
     if history.status in ("diverged", "interrupted"):
         warnings.warn(history.message, RuntimeWarning, stacklevel=2)
     return history
@@ -191,15 +208,17 @@ def _processor() -> float:
     return time.thread_time()
 
 
-def _record_evaluation(
-    evaluate: Callable[[Any], dict[str, float]], model: nn.Module, history: History
-) -> None:
-    """Evaluate, unless it has been done after this step; leave mode and random numbers alone."""
+def _record_evaluation(evaluate: Callable[[Any], dict[str, float]], run: Run) -> None:
+    """Evaluate, unless it has been done after this step; leave mode, random numbers and newest
+    parameters alone.
+    """
+    model = run.model
+    history = run.history
     if history.evaluations["step"][-1:] == [len(history)]:
         return
     states = random_states()
     try:
-        with torch.no_grad():
+        with run.with_average(), torch.no_grad():
             found = evaluate(model.eval())
     finally:
         model.train()
@@ -272,8 +291,9 @@ def _gradient_norm(model: nn.Module, loss: float, clip: float | None) -> float:
     return number
 
 
-def _why(problem: Exception, history: History, bad: bool, lr: float, clip: float | None) -> str:
+def _why(problem: Exception, run: Run, bad: bool, lr: float, clip: float | None) -> str:
     """What is said of a training that diverged; `bad`: the last update spoiled the parameters."""
+    history = run.history
     where = f"diverged at step {len(history)}: {str(problem).rstrip('.')}. "
     cause = ""
     if isinstance(problem, _GradientNotFinite):
@@ -287,19 +307,21 @@ def _why(problem: Exception, history: History, bad: bool, lr: float, clip: float
             f"{cause}"
         )
     clipping = ", gradient clipping (clip=1.0)" if clip is None else ""
+    which = "parameters of" if run.average is None else "average of the parameters until"
     return where + (
-        f"The model has the parameters of step {len(history) - 1} again, where the loss was "
+        f"The model has the {which} step {len(history) - 1} again, where the loss was "
         f"{history['loss'][-1]:.4g}. Try: a smaller lr (it was {lr:.2g}){clipping}, a "
         f"shorter time span at first.{cause}"
     )
 
 
-def _how_to_go_on(history: History, file: Path | None) -> str:
+def _how_to_go_on(run: Run, file: Path | None) -> str:
     how = "Another call of fit goes on from there with a fresh optimizer"
     how += "; with checkpoint='file.pt' it is exact."
     if file:
         how = f"The same call goes on from there, exactly; {file} holds all that it needs."
-    done = f"interrupted after {history.made}; the model has their parameters."
+    which = "their parameters" if run.average is None else "the average of the parameters"
+    done = f"interrupted after {run.history.made}; the model has {which}."
     return f"{done} {how}"
 
 
@@ -343,6 +365,21 @@ def _check_evaluation(evaluate: Any, every: Any) -> None:
         raise ValueError(f"evaluate_every = {every!r} without evaluate: give a function, too")
     if not (isinstance(every, int) and every >= 1):
         raise ValueError(f"evaluate_every must be a positive integer, of steps, got {every!r}")
+
+
+def _check_average(average: Any, best: str | None) -> None:
+    if average is None:
+        return
+    if not (_is_positive(average) and average < 1):
+        raise ValueError(
+            f"average must be a number between 0 and 1, such as 0.999, got {average!r}; None "
+            "for no average"
+        )
+    if best is not None:
+        raise ValueError(
+            f"best = {best!r} is measured of the newest parameters, but average = {average} ends "
+            "with the mean of many; give one of the two"
+        )
 
 
 def _is_positive(value: Any) -> bool:
