@@ -1,6 +1,8 @@
 """Models with a differential equation inside, and the nets that they are made of."""
 
 from .augmented import AugmentedODE
+from .autoregressive import Autoregressive, Drawn
+from .causal_nets import CausalNet, MaskedMLP, Recurrent, Transformer, influence
 from .cnf import CNF, Path, Penalized
 from .continuous_vae import ContinuousVAE, Oscillator
 from .fields import MLP, ConvField, SecondOrder, TimedLayer, TimedMLP, VectorField
@@ -23,14 +25,18 @@ __all__ = [
     "VAE",
     "AugmentedODE",
     "Autoencoder",
+    "Autoregressive",
+    "CausalNet",
     "ContinuousVAE",
     "ConvField",
     "Cost",
     "Denoised",
+    "Drawn",
     "Flowed",
     "GRUWithGaps",
     "GaussianPath",
     "LatentODE",
+    "MaskedMLP",
     "NeuralODE",
     "ODENet",
     "Oscillator",
@@ -38,6 +44,7 @@ __all__ = [
     "Penalized",
     "PlanarFlow",
     "RealNVP",
+    "Recurrent",
     "Regularized",
     "RegularizedODE",
     "ResNet",
@@ -46,12 +53,14 @@ __all__ = [
     "SecondOrder",
     "TimedLayer",
     "TimedMLP",
+    "Transformer",
     "VectorField",
     "denoised",
     "draw_noise",
     "exact_trace",
     "gaussian_kl",
     "hutchinson_trace",
+    "influence",
     "normal_log_prob",
     "predicted",
     "random_end",
