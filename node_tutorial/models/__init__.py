@@ -7,6 +7,8 @@ from .cnf import CNF, Path, Penalized
 from .continuous_vae import ContinuousVAE, Oscillator
 from .fields import MLP, ConvField, SecondOrder, TimedLayer, TimedMLP, VectorField
 from .flows import Flowed, PlanarFlow, RealNVP, Sampled, normal_log_prob
+from .games import bilinear, dirac, play
+from .gan import GAN, modes
 from .gaussian_paths import PATHS, Denoised, GaussianPath, denoised, predicted
 from .latent_ode import LatentODE
 from .neural_ode import Cost, NeuralODE
@@ -19,6 +21,7 @@ from .vae import VAE, Autoencoder, gaussian_kl, reparameterize
 
 __all__ = [
     "CNF",
+    "GAN",
     "MLP",
     "ODERNN",
     "PATHS",
@@ -55,13 +58,17 @@ __all__ = [
     "TimedMLP",
     "Transformer",
     "VectorField",
+    "bilinear",
     "denoised",
+    "dirac",
     "draw_noise",
     "exact_trace",
     "gaussian_kl",
     "hutchinson_trace",
     "influence",
+    "modes",
     "normal_log_prob",
+    "play",
     "predicted",
     "random_end",
     "reparameterize",
