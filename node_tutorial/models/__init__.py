@@ -5,6 +5,7 @@ from .autoregressive import Autoregressive, Drawn
 from .causal_nets import CausalNet, MaskedMLP, Recurrent, Transformer, influence
 from .cnf import CNF, Path, Penalized
 from .continuous_vae import ContinuousVAE, Oscillator
+from .encoder_decoder import EncoderDecoder
 from .fields import MLP, ConvField, SecondOrder, TimedLayer, TimedMLP, VectorField
 from .flows import Flowed, PlanarFlow, RealNVP, Sampled, normal_log_prob
 from .games import bilinear, dirac, play
@@ -35,6 +36,7 @@ __all__ = [
     "Cost",
     "Denoised",
     "Drawn",
+    "EncoderDecoder",
     "Flowed",
     "GRUWithGaps",
     "GaussianPath",
