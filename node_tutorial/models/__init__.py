@@ -11,6 +11,7 @@ from .flows import Flowed, PlanarFlow, RealNVP, Sampled, normal_log_prob
 from .games import bilinear, dirac, play
 from .gan import GAN, modes
 from .gaussian_paths import PATHS, Denoised, GaussianPath, denoised, predicted
+from .hamiltonian import HamiltonianNet, LagrangianNet
 from .latent_ode import LatentODE
 from .neural_ode import Cost, NeuralODE
 from .ode_net import ODENet
@@ -40,6 +41,8 @@ __all__ = [
     "Flowed",
     "GRUWithGaps",
     "GaussianPath",
+    "HamiltonianNet",
+    "LagrangianNet",
     "LatentODE",
     "MaskedMLP",
     "NeuralODE",
