@@ -14,6 +14,8 @@ from .densities import (
     two_moons,
 )
 from .digits import Split, digits, mnist
+from .divergences import jensen_shannon, wasserstein_1, wasserstein_1_of_samples
+from .ising import Ising
 from .mixtures import GaussianMixture, gaussian, gaussian_mixture
 from .oscillations import exact_oscillation, oscillations
 from .planar import disk_in_annulus, reflection
@@ -39,6 +41,7 @@ __all__ = [
     "Density",
     "Gap",
     "GaussianMixture",
+    "Ising",
     "Spirals",
     "Split",
     "checkerboard",
@@ -56,6 +59,7 @@ __all__ = [
     "gaussian_mixture",
     "gaussians",
     "grid",
+    "jensen_shannon",
     "kl_gap",
     "mnist",
     "nearest",
@@ -77,4 +81,6 @@ __all__ = [
     "two_moons",
     "two_spirals",
     "union_grid",
+    "wasserstein_1",
+    "wasserstein_1_of_samples",
 ]

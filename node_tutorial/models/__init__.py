@@ -1,14 +1,20 @@
 """Models with a differential equation inside, and the nets that they are made of."""
 
 from .augmented import AugmentedODE
+from .autoregressive import Autoregressive, Drawn
+from .causal_nets import CausalNet, MaskedMLP, Recurrent, Transformer, influence
 from .cnf import CNF, Path, Penalized
 from .continuous_vae import ContinuousVAE, Oscillator
 from .couplings import COUPLINGS, gaussian_map, paired_cost
 from .diffusion import Diffusion
+from .encoder_decoder import EncoderDecoder
 from .fields import MLP, ConvField, SecondOrder, TimedLayer, TimedMLP, VectorField
 from .flow_matching import FlowMatching, MarginalVelocity, between, loss_floor, way
 from .flows import Flowed, PlanarFlow, RealNVP, Sampled, normal_log_prob
+from .games import bilinear, dirac, play
+from .gan import GAN, modes
 from .gaussian_paths import PATHS, Denoised, GaussianPath, denoised, predicted
+from .hamiltonian import HamiltonianNet, LagrangianNet
 from .latent_ode import LatentODE
 from .neural_ode import Cost, NeuralODE
 from .ode_net import ODENet
@@ -24,6 +30,7 @@ from .vae import VAE, Autoencoder, gaussian_kl, reparameterize
 __all__ = [
     "CNF",
     "COUPLINGS",
+    "GAN",
     "MLP",
     "ODERNN",
     "PATHS",
@@ -31,17 +38,24 @@ __all__ = [
     "VAE",
     "AugmentedODE",
     "Autoencoder",
+    "Autoregressive",
+    "CausalNet",
     "ContinuousVAE",
     "ConvField",
     "Cost",
     "Denoised",
     "Diffusion",
+    "Drawn",
+    "EncoderDecoder",
     "FlowMatching",
     "Flowed",
     "GRUWithGaps",
     "GaussianPath",
+    "HamiltonianNet",
+    "LagrangianNet",
     "LatentODE",
     "MarginalVelocity",
+    "MaskedMLP",
     "NeuralODE",
     "ODENet",
     "Oscillator",
@@ -49,6 +63,7 @@ __all__ = [
     "Penalized",
     "PlanarFlow",
     "RealNVP",
+    "Recurrent",
     "Regularized",
     "RegularizedODE",
     "ResNet",
@@ -59,19 +74,25 @@ __all__ = [
     "SecondOrder",
     "TimedLayer",
     "TimedMLP",
+    "Transformer",
     "UNet",
     "VectorField",
     "between",
+    "bilinear",
     "denoised",
+    "dirac",
     "draw_noise",
     "exact_denoiser",
     "exact_trace",
     "gaussian_kl",
     "gaussian_map",
     "hutchinson_trace",
+    "influence",
     "loss_floor",
+    "modes",
     "normal_log_prob",
     "paired_cost",
+    "play",
     "predicted",
     "random_end",
     "reparameterize",
