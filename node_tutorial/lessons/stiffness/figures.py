@@ -33,6 +33,7 @@ from ...plotting import (
     label_line,
     step_rug,
 )
+from ...solvers.errors import SolveError
 from ...solvers.odeint import solve
 from ...solvers.solution import Solution
 from ...solvers.stability import step_ends
@@ -296,6 +297,16 @@ def reading(error: Exception) -> str:
             x = float(found.group(1))
             said.append(f"{name} " + ("huge" if x > 1e6 else "tiny" if x < 1e-6 else f"= {x:.2g}"))
     return ", ".join(said)
+
+
+def outcome(solver: Callable[..., Any], *args: Any, **settings: Any) -> str:
+    """What a solve ends with, in short: the `reading` of its error, or the sign of its least y."""
+    try:
+        found = solver(*args, **settings)
+    except (SolveError, AssertionError) as error:  # torchdiffeq asserts
+        return reading(error)
+    least = float(found.y[-1].min())
+    return f"no message; the least y is {'negative' if least < -1e-5 else 'positive'}"
 
 
 # A picture of each kind, for the test that all of them can be read.
