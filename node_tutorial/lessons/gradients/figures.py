@@ -230,7 +230,7 @@ def ratio_figure(tols: Sequence[float], ratios: Mapping[str, Sequence[float]]) -
     """
     fig, ax = figure(size=(7.2, 3.3))
     lines = {}
-    for (name, values), color in zip(ratios.items(), (BLUE, SKY, VERMILLION)):
+    for (name, values), color in zip(ratios.items(), (BLUE, SKY, VERMILLION, ORANGE)):
         (lines[name],) = ax.semilogx(tols, values, "o-", color=color)
     ax.invert_xaxis()
     ax.set(
@@ -276,6 +276,6 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
     "product_figure": lambda: product_figure(_matrix(16), torch.ones(16)),
     "tolerance_figure": lambda: tolerance_figure(_TOLS, {"leak 0": _ERRORS, "leak 2": _ERRORS}),
     "ratio_figure": lambda: ratio_figure(
-        _TOLS[1:], {"a": [2.0] * 6, "b": [1.1] * 6, "network 2-50-2": [1.6] * 6}
+        _TOLS[1:], {"a": [2.0] * 6, "b": [1.1] * 6, "network, batch 20": [1.6] * 6, "c": [2.1] * 6}
     ),
 }
