@@ -217,6 +217,15 @@ def test_torchdiffeq_says_no_more_than_underflow():
     assert broken == "underflow in dt"
 
 
+@pytest.mark.parametrize(
+    ("method", "mild", "stiff"),
+    [("radauIIA5", 5, 3), ("kvaerno5", 5, 2), ("kvaerno3", 3, 2), ("trbdf2", 2, 2)],
+)
+def test_a_stiff_pull_reduces_the_order_to_that_of_the_stages(method, mild, stiff):
+    assert figures.observed_order(method, 1.0) == pytest.approx(mild, abs=0.1)
+    assert figures.observed_order(method, 1e4) == pytest.approx(stiff, abs=0.1)
+
+
 def test_sizes_and_late_errors_of_decays():
     t = torch.linspace(0, 1.5, 4, dtype=float64)
     exact = torch.from_numpy(decay_to_cosine_exact(t.numpy(), 50.0)).unsqueeze(1)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from ...data.systems import (
+    decay_to_cosine,
     decay_to_cosine_exact,
     robertson,
     robertson_exact,
@@ -57,6 +58,29 @@ def late_errors(runs: Mapping[str, Run], rate: float) -> list[float]:
         error = np.abs(y[:, 0].numpy() - decay_to_cosine_exact(t.numpy(), rate))
         errors.append(float(error[len(t) // 2 :].max()))
     return errors
+
+
+def observed_order(method: str, rate: float) -> float:
+    """The order of an implicit method on y' = -rate (y - cos t), from the slow curve to t = 1.
+
+    That is log2 of the ratio of its errors with 16 and with 32 equal steps.
+    """
+    start = torch.tensor([rate**2 / (rate**2 + 1)], dtype=torch.float64)  # without a transient
+    t = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    exact = (rate**2 * np.cos(1.0) + rate * np.sin(1.0)) / (rate**2 + 1)
+    errors = []
+    for n in (16, 32):
+        run = solve(
+            partial(decay_to_cosine, rate=rate),
+            start,
+            t,
+            method=method,
+            rtol=1e-13,  # of Newton's method
+            atol=1e-15,
+            options={"step_size": 1 / n},
+        )
+        errors.append(abs(float(run.y[-1, 0]) - exact))
+    return float(np.log2(errors[0] / errors[1]))
 
 
 def decay_figure(runs: Mapping[str, Run], rate: float) -> Picture:
