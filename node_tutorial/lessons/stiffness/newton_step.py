@@ -100,7 +100,7 @@ def _draw_residual(ax: Axes, data: Walk) -> None:
     color = COLORS[data.way]
     walked = path[: data.frame + 1]
     for k, (here, there) in enumerate(pairwise(walked)):
-        height = residual(here, data.s)
+        height = float(residual(here, data.s))
         ax.plot([here, here], [0, height], ":", color=color, linewidth=1)
         ax.plot(
             [here, there], [height, 0], color=color, linewidth=2 if k == data.frame - 1 else 0.9
