@@ -16,7 +16,7 @@ from node_tutorial.gradients import GRADIENT_MODES
 from node_tutorial.gradients.checkpoint import best_split
 from node_tutorial.gradients.memory import PeakBytes
 from node_tutorial.lessons.gradients import adjoint as adjoints
-from node_tutorial.lessons.gradients import costs
+from node_tutorial.lessons.gradients import costs, reverse_solve
 from node_tutorial.lessons.gradients.exercises import (
     distance,
     fewest_snapshots,
@@ -519,3 +519,19 @@ def test_how_tight_a_tolerance_brings_y_back():
     assert round_trip(10, 1e-9).y0 == pytest.approx(1.09, abs=0.005)
     assert abs(round_trip(10, 1e-10).y0 - 1) < 0.02 < abs(round_trip(10, 1e-9).y0 - 1)
     assert abs(round_trip(20, 1e-12).y0) > 5e4
+
+
+def test_the_way_back_is_walked_from_the_end_to_the_start():
+    settings = {
+        "lam": 10.0,
+        "rtol": 1e-6,
+        "tiny": False,
+        "equation": next(iter(EQUATIONS)),
+        "dense": False,
+    }
+    frames = [reverse_solve.compute(**settings, frame=k) for k in range(reverse_solve.FRAMES)]
+    assert [frames[0].t, frames[-1].t] == [2.0, 0.0]
+    assert frames[-1].y == frames[-1].trip.y0 and frames[-1].exact == pytest.approx(1.0)
+    assert all(frame.trip is frames[0].trip for frame in frames), "solved once"
+    off = [abs(frame.y - frame.exact) for frame in frames]
+    assert off[0] < 1e-6 < 1 < off[-1]

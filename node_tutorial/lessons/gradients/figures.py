@@ -137,16 +137,25 @@ def jumps_figure(good: Adjoint, bad: Adjoint) -> Picture:
     return fig
 
 
-def draw_round_trip(left: Axes, right: Axes, data: RoundTrip) -> None:
-    """y(t), exact and as it comes back, and the distance between the two."""
-    left.plot(data.t, data.back.clamp(-10, 10), color=VERMILLION)
+def draw_round_trip(left: Axes, right: Axes, data: RoundTrip, down_to: float = 0.0) -> None:
+    """y(t), exact and as it comes back, and the distance between the two.
+
+    The way back is drawn from T down to the time `down_to`.
+    """
+    way = data.t >= down_to - 1e-9
+    left.plot(data.t[way], data.back[way].clamp(-10, 10), color=VERMILLION)
+    if abs(float(data.back[way][0])) < 2.4:
+        left.plot(data.t[way][0], data.back[way][0], "o", color=VERMILLION, markersize=6)
     exact_line(data.t, data.exact, ax=left, label=None)
     left.set(xlim=(0, 2), ylim=(-2.4, 2.6), ylabel="y")
     left.set_xlabel("t  (the way back goes to the left)")
     left.text(0.05, -1.9, "y on the way back", color=VERMILLION)
     left.text(1.95, -2.3, "exact (dashed)", color=EXACT, ha="right")
     error = (data.back - data.exact).abs()
-    right.semilogy(data.t, error.clamp(1e-17, 1e19), color=VERMILLION)
+    right.semilogy(data.t[way], error[way].clamp(1e-17, 1e19), color=VERMILLION)
+    right.plot(
+        data.t[way][0], error[way][0].clamp(1e-16, 1e19), "o", color=VERMILLION, markersize=6
+    )
     right.semilogy(data.t, data.growth.clamp(1e-17, 1e19), ":", color=GRAY)
     right.set(xlim=(0, 2), ylim=(1e-16, 1e20), xlabel="t", ylabel="error of y")
     # Words are drawn quicker than powers.
