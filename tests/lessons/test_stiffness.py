@@ -207,6 +207,8 @@ def test_noise_crawls_and_a_jump_ends_neither_underflows():
 
         jump = figures.outcome(solve, switched, times(1.0), times(0.0, 2.0))
         assert jump == "no message; the least y is positive"
+        stats = solve(switched, times(1.0), times(0.0, 2.0)).stats
+        assert 12 < stats.rejected < 90, "a few dozen"
 
 
 def test_torchdiffeq_says_no_more_than_underflow():
