@@ -166,12 +166,15 @@ def draw_round_trip(left: Axes, right: Axes, data: RoundTrip, down_to: float = 0
 
 
 def round_trip_figure(trips: Sequence[RoundTrip]) -> Picture:
-    """A figure: y on the way back, and its error, one line per rate lambda (at most four)."""
+    """A figure: y on the way back, and its error, one line per rate lambda (at most four).
+
+    Each has an exact solution of its own, all of which are dashed.
+    """
     fig, (left, right) = figure(ncols=2, size=(9.0, 3.4), width_ratios=(1, 1.25))
-    exact_line(trips[-1].t, trips[-1].exact, ax=left, label=None, zorder=3)
     lines = {}
     for data, color in zip(trips, (SKY, BLUE, ORANGE, VERMILLION)):
         left.plot(data.t, data.back.clamp(-9, 9), color=color)
+        exact_line(data.t, data.exact, ax=left, label=None, zorder=3, linewidth=0.9)
         error = (data.back - data.exact).abs().clamp(min=1e-17)
         (lines[data.lam],) = right.semilogy(data.t.flip(0), error.flip(0), color=color)
     left.set(xlim=(2, 0), ylim=(-1, 3), ylabel="y on the way back")
