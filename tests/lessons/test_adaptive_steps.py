@@ -156,6 +156,12 @@ def test_where_and_why_attempts_are_rejected():
     assert sum(repeated) / len(repeated) == pytest.approx(0.2, abs=0.05)
 
 
+def test_the_shortest_steps_are_those_behind_the_jump():
+    accepted = [a for a in adaptive_loop.attempts(0.01, 0.9) if a.accepted and a.t < 4.5]
+    shortest = sorted(accepted, key=lambda a: a.h)[:5]
+    assert all(a.t > 3.3 and a.x < -1.8 for a in shortest)
+
+
 def test_what_the_meaning_of_03_2_says():
     y0 = torch.tensor([1.0, 0.0], dtype=float64)
     t = torch.tensor([0.0, 20.0], dtype=float64)

@@ -297,6 +297,15 @@ def test_hints_propose_no_names_that_the_lesson_uses():
 
 
 def test_what_the_meaning_of_02_2_says():
+    start = torch.ones(1, dtype=torch.float64)
+    on_the_bell = {}
+    for method in (METHODS["midpoint"], RALSTON):
+        y = start
+        for i in range(64):
+            y = RungeKutta(method).step(workbench.bell, 2 * i / 64, y, 2 / 64).y1
+        on_the_bell[method.name] = abs(float(y) - 0.2)
+    assert on_the_bell["midpoint"] < 0.8 * on_the_bell["ralston"]
+
     def error(method, n):
         y = Y0
         for _ in range(n):

@@ -174,6 +174,18 @@ def test_where_the_bar_ends_is_told_from_the_red_step_that_is_nearly_as_long():
     assert "bar ends" in said[0.47] and "rejected" in said[0.53]
 
 
+def test_what_the_meaning_of_00_3_says():
+    steps = carried("the letters ODE", 1e-3).steps
+    accepted = [step for step in steps if step.accepted]
+    longest = max(accepted, key=lambda step: step.h)
+    after = accepted[accepted.index(longest) + 1 :]
+    before = {new: old for old, new in pairwise(steps)}
+    assert len(after) == 3 and all(step.h < longest.h for step in after)
+    assert [before[step].accepted for step in after] == [False, False, True]
+    last = after[-1]
+    assert last.t + last.h == pytest.approx(1) and last.h < before[last].h
+
+
 @pytest.mark.parametrize("id", ["00.1", "00.2"])
 def test_a_number_beyond_all_floats_is_no_number(id):
     assert exercises.find(id).assess(10**400).state == "not yet"

@@ -115,7 +115,8 @@ register(
             "Subtract the t at which the highest blue bar begins from the t at which it ends.",
         ],
         otherwise="Look at the highest blue bar: where does it begin, and where does it end?",
-        meaning="You can read it twice, from its height and from its length. Near t = 1, where the "
-        "points have to find their places in the letters, the steps are three times shorter.",
+        meaning="You can read it twice, from its height and from its length. The two steps after "
+        "it, where the points find their places in the letters, had to be tried twice and are "
+        "shorter; the very last one is cut off by the end, t = 1.",
     )
 )
