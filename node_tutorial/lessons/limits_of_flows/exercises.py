@@ -200,8 +200,8 @@ register(
         ],
         check=_dimensions_problem,
         meaning="One extra dimension was enough each time. D extra ones always are: a flow in 2 D "
-        "dimensions can approximate any homeomorphism of D dimensions (Zhang, Gao, Unterman, Arodz "
-        "2020, arXiv 1907.12998).",
+        "dimensions can approximate any homeomorphism of D dimensions, a continuous map whose "
+        "inverse is continuous (Zhang, Gao, Unterman, Arodz 2020, arXiv 1907.12998).",
     )
 )
 
