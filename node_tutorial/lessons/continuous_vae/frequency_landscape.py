@@ -18,6 +18,7 @@ from .physics import TRUE, position_weights
 FINE = np.linspace(0, END, 500)
 GROWING = (2.0, 4.0)  # the horizons before the last
 FRAMES = 31  # of the way downhill
+PLACES = np.arange(len(FREQUENCIES))
 
 Points = tuple[np.ndarray, np.ndarray]  # times and positions
 
@@ -60,12 +61,13 @@ class Landscape(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """The steps with one horizon: what is seen (20, 29), its misfits, the places on the way."""
+    """The steps with one horizon: what is seen (20, 29), its misfits, the places of both ends."""
 
     until: float
     seen: np.ndarray
     found: Misfits
-    places: list[int]
+    begin: int
+    end: int
 
 
 def compute(
@@ -80,17 +82,15 @@ def compute(
     t, q, chance, starts, _ = oscillations(disorder)
     x = q + noise * chance
     stages = _stages(horizon, omega, noise, disorder, growing)
-    begin = stages[0].places[0]
     done = frame / (FRAMES - 1) * len(stages)  # an equal time for each stage
     number = min(int(done), len(stages) - 1)
     stage = stages[number]
-    place = stage.places[round((done - number) * (len(stage.places) - 1))]
+    place = stage.begin + (done - number) * (stage.end - stage.begin)  # also between two
     misfit, best = stage.found
-    last = stages[-1].found.misfit
-    here, now, end = (
-        Place(float(FREQUENCIES[i]), float(loss[i]))
-        for i, loss in ((begin, misfit), (place, misfit), (stages[-1].places[-1], last))
-    )
+    now = _at(place, misfit)
+    last = stages[-1]
+    end = _at(last.end, last.found.misfit)
+    begun = np.stack([np.interp(place, PLACES, column) for column in best.T])
     seen = stage.seen
     return Landscape(
         horizon,
@@ -100,17 +100,28 @@ def compute(
         until=stage.until,
         points=int(seen.sum()),
         misfit=misfit,
-        here=here,
+        here=_at(stages[0].begin, misfit),
         now=now,
         end=end,
-        way={stage.until: float(FREQUENCIES[stage.places[-1]]) for stage in stages},
+        way={stage.until: float(FREQUENCIES[stage.end]) for stage in stages},
         found=abs(end.omega / TRUE - 1) < 0.05,
-        minima=int(((last[1:-1] < last[:-2]) & (last[1:-1] < last[2:])).sum()),
+        minima=_valleys(last.found.misfit),
         observed=(t[0, seen[0]], x[0, seen[0]]),
         later=(t[0, ~seen[0]], x[0, ~seen[0]]),
-        fit=position_weights(FINE, now.omega) @ best[place],
+        fit=position_weights(FINE, now.omega) @ begun,
         exact=position_weights(FINE, TRUE) @ starts[0],
     )
+
+
+def _at(place: float, misfit: np.ndarray) -> Place:
+    """The place in the landscape, also between two frequencies."""
+    omega, value = (float(np.interp(place, PLACES, column)) for column in (FREQUENCIES, misfit))
+    return Place(omega, value)
+
+
+def _valleys(misfit: np.ndarray) -> int:
+    inner = misfit[1:-1]
+    return int(((inner < misfit[:-2]) & (inner < misfit[2:])).sum())
 
 
 def _stages(
@@ -122,8 +133,7 @@ def _stages(
     for until in [*(h for h in GROWING if growing and h < horizon), horizon]:
         seen, found = _misfits(noise, disorder, until)
         end = downhill(found.misfit, place)
-        step = 1 if end >= place else -1
-        stages.append(Stage(until, seen, found, list(range(place, end + step, step))))
+        stages.append(Stage(until, seen, found, place, end))
         place = end
     return stages
 
