@@ -1,4 +1,4 @@
-"""Lesson 16: the exact denoiser of the training images: the least possible loss, and what it makes."""
+"""Lesson 16: the exact denoiser of the training images, the least possible loss, and its images."""
 
 from functools import lru_cache
 from typing import NamedTuple

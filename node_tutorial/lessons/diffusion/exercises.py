@@ -65,8 +65,8 @@ register(
             Mistake(
                 "weights for responsibilities",
                 _score(by_weights=True),
-                "You average the pulls by the weights, the same everywhere. Near one hump only that "
-                "hump should pull: average by the probability that x came from it.",
+                "You average the pulls by the weights, the same everywhere. Near one hump only "
+                "that hump should pull: average by the probability that x came from it.",
             ),
             Mistake(
                 "1/std for 1/variance",
@@ -102,7 +102,8 @@ register(
             "mean alpha m, variance alpha**2 s**2 + sigma**2.",
             "The score of one Gaussian is -(x - mean) / variance. "
             "A mixture's is an average of these, with shares that depend on x.",
-            "The share of a hump is its weight times its density at x, divided by the sum of these.",
+            "The share of a hump is its weight times its density at x, "
+            "divided by the sum of these.",
         ],
         otherwise=(
             "Compare with autograd: `log_p = (weights * normal densities).sum().log()` "
@@ -205,7 +206,7 @@ def best_loss(s):
 
 register(
     Exercise(
-        "16.3",
+        "16.4",
         "The best possible loss",
         kind=function((0.3,), (1.0,), (2.0,), (0.05,)),
         solution=best_loss,
@@ -282,7 +283,7 @@ def _is_the_same_twice(answer: Behavior) -> str | None:
 
 register(
     Exercise(
-        "16.4",
+        "16.3",
         "A step of DDIM",
         kind=function(*_DDIM),
         solution=ddim_step,
@@ -379,14 +380,15 @@ register(
             ),
         ],
         hints=[
-            "One step: x_t = sqrt(1 - beta) x_(t-1) + sqrt(beta) z. What is the factor of x_0 after "
-            "two steps?",
+            "One step: x_t = sqrt(1 - beta) x_(t-1) + sqrt(beta) z. "
+            "What is the factor of x_0 after two steps?",
             "alpha-bar is the square of that factor: the product of all 1 - beta.",
         ],
         otherwise="For the betas 0.1 and 0.3 it is 0.9 * 0.7.",
         meaning=(
             "The same betas with fewer steps leave most of the signal: the noise that a sampler "
-            "starts from is then never reached. Betas belong to a number of steps; alpha(t) does not."
+            "starts from is then never reached. Betas belong to a number of steps; "
+            "alpha(t) does not."
         ),
     )
 )

@@ -12,7 +12,7 @@ from ...models.gaussian_paths import constant
 BETA = 5.0
 PATH = constant(BETA)
 MIXTURE = gaussian_mixture([0.3, 0.7], [-1.0, 1.5], [0.2, 0.4])
-EXACT = exact_denoiser(MIXTURE, PATH)  # the denoiser with no error of learning
+DENOISE = exact_denoiser(MIXTURE, PATH)  # the denoiser with no error of learning
 
 
 def density(t: float) -> GaussianMixture:
@@ -41,13 +41,13 @@ def quantiles(mixture: GaussianMixture, n: int) -> Tensor:
     return x[left] + part * (x[right] - x[left])
 
 
-def distance(x: Tensor) -> float:
-    """How far samples (n, 1) have to be moved, on average, to lie like the mixture.
+def distance(x: Tensor, mixture: GaussianMixture = MIXTURE) -> float:
+    """How far samples (n, 1) have to be moved, on average, to lie like a mixture.
 
     That is the Wasserstein distance W1: on a line the smallest sample goes to the smallest
     quantile, and so on.
     """
-    return float((x[:, 0].double().sort().values - quantiles(MIXTURE, len(x))).abs().mean())
+    return float((x[:, 0].double().sort().values - quantiles(mixture, len(x))).abs().mean())
 
 
 def floor(n: int, draws: int = 20) -> float:

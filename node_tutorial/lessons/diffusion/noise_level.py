@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from ...course.controls import play, slider
 from ...course.explorables import explorable
 from ...plotting import BLUE, EXACT, GRAY, ORANGE, VERMILLION
-from .line import EXACT as DENOISE
-from .line import MIXTURE, PATH, density, seeded
+from .line import DENOISE, MIXTURE, PATH, density, seeded
 
 FRAMES = 21
 X = torch.linspace(-3.2, 3.2, 257, dtype=torch.float64)

@@ -20,8 +20,7 @@ from ...models.samplers import (
     to_data,
 )
 from ...plotting import BLUE, exact_line
-from .line import EXACT as DENOISE
-from .line import MIXTURE, PATH, distance, noise, seeded
+from .line import DENOISE, MIXTURE, PATH, distance, noise, seeded
 
 N = 2000
 SHOWN = 14  # paths
