@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import ArrayLike
 
@@ -27,14 +28,14 @@ def quality_over_cost(
         curves: name -> (evaluations (N,) or (seeds, N), values (seeds, N)).
         floor: mean and standard deviation between two sets of real samples; the gray area is what
             lies below the mean plus two of the latter.
-        least: values below are drawn there; a tenth of the floor if None. (An unbiased distance can
+        least: values below are drawn there; a fifth of the floor if None. (An unbiased distance can
             be negative.)
         room: for the names at the right, see `room_for_labels`.
     """
     ax = axes_or_new(ax)
     top = None if floor is None else floor[0] + 2 * floor[1]
-    least = least or (1e-3 if top is None else top / 3)
-    lines = {}
+    least = least or (1e-3 if top is None else top / 5)
+    lines: dict[str, Line2D] = {}
     for k, (name, (nfe, values)) in enumerate(curves.items()):
         x = np.atleast_2d(array_of(nfe)).mean(0)
         y = np.atleast_2d(array_of(values)).clip(least)
@@ -49,8 +50,10 @@ def quality_over_cost(
     _powers_of_two(ax, [line.get_xdata() for line in lines.values()])
     ax.set_xlabel("evaluations of the net (NFE)")
     room_for_labels(ax, room)
-    for name, line in lines.items():
-        label_line(line, name)
+    ends = {name: np.asarray(line.get_xydata())[-1] for name, line in lines.items()}
+    right = max(x for x, _ in ends.values())
+    for name, (_, y) in sorted(ends.items(), key=lambda end: -end[1][1]):  # from the top
+        label_line((right, y), name, ax=ax, color=lines[name].get_color())
     if top is not None:
         ax.annotate(
             "two sets of real images",
