@@ -111,8 +111,9 @@ def between(x0: Tensor, x1: Tensor, t: float | Tensor, path: GaussianPath | None
         raise ValueError(
             f"x0 and x1 must have one shape (B, ...), got {tuple(x0.shape)} and {tuple(x1.shape)}"
         )
-    alpha, sigma, alpha_slope, sigma_slope = (path or straight()).at(1 - _beside(t, x0))
-    return Between(alpha * x1 + sigma * x0, -(alpha_slope * x1 + sigma_slope * x0))
+    at = (path or straight()).at(1 - _beside(t, x0))
+    x = at.alpha * x1 + at.sigma * x0
+    return Between(x, -(at.alpha_slope * x1 + at.sigma_slope * x0))
 
 
 class MarginalVelocity(nn.Module):
@@ -186,8 +187,9 @@ class MarginalVelocity(nn.Module):
             )
         t = _checked(t, x).to(x)
         t = t.reshape(-1, 1, 1) if t.dim() else t  # beside (B, K, D)
-        alpha, sigma, alpha_slope, sigma_slope = self.path.at(1 - t)
-        alpha_slope, sigma_slope = -alpha_slope, -sigma_slope
+        at = self.path.at(1 - t)
+        alpha, sigma = at.alpha, at.sigma
+        alpha_slope, sigma_slope = -at.alpha_slope, -at.sigma_slope
         m0, m1 = (m.to(x) for m in self.means)
         C0, C1 = (C.to(x) for C in self.covariances)
 
@@ -314,19 +316,20 @@ class FlowMatching(nn.Module):
         return error.flatten(1).square().sum(1).mean()
 
     def velocity(
-        self, t: Tensor, x: Tensor, label: Tensor | None = None, guidance: float = 0.0
+        self, t: Tensor, x: Tensor, label: Tensor | None = None, guidance: float = 1.0
     ) -> Tensor:
         """The field at x (B, ...), like x.
 
-        guidance w > 0: (1 + w) field(label) - w field(no class), further away from what all classes
-        share (Ho, Salimans 2022, "Classifier-free diffusion guidance", arXiv 2207.12598, equation
-        6, there for scores). It takes two calls of the net.
+        guidance: w in u_none + w (u_label - u_none): 0 is no class, 1 the class, more leads away
+            from what all classes share, at two calls of the net (Ho, Salimans 2022,
+            "Classifier-free diffusion guidance", arXiv 2207.12598, whose w is one less; as in
+            `Diffusion`).
         """
         if label is None:
-            if guidance:
+            if guidance != 1:
                 raise ValueError(
                     f"guidance = {guidance:g} needs a label for each sample; give label=, or leave "
-                    "guidance at 0"
+                    "guidance at 1"
                 )
             return self.field(t, x)
         if not self.classes:
@@ -335,11 +338,10 @@ class FlowMatching(nn.Module):
                 "from 0 to 9, and with a net that takes them"
             )
         toward = self.field(t, x, label)
-        if not guidance:
+        if guidance == 1:
             return toward
-        return (1 + guidance) * toward - guidance * self.field(
-            t, x, torch.full_like(label, self.classes)
-        )
+        none = self.field(t, x, torch.full_like(label, self.classes))
+        return none + guidance * (toward - none)
 
     def denoise(self, t: Tensor, x: Tensor, label: Tensor | None = None) -> Denoised:
         """Data and noise in x (B, ...) at *diffusion's* time t, for any of its samplers."""
@@ -353,7 +355,7 @@ class FlowMatching(nn.Module):
         times: Tensor | None = None,
         *,
         label: Tensor | None = None,
-        guidance: float = 0.0,
+        guidance: float = 1.0,
         steps: int | None = None,
         method: str | None = None,
         rtol: float = TOLERANCE,
@@ -390,7 +392,7 @@ class FlowMatching(nn.Module):
             options=options,
             stats=stats,
         )
-        calls = 2 if guidance else 1
+        calls = 1 if guidance == 1 else 2
         return Moved(x[-1] if times is None else x, calls * stats.nfe)
 
     def sample(

@@ -1,6 +1,5 @@
 """Flow matching: exact velocities, the regression that finds them, flows and their cost."""
 
-import itertools
 import math
 
 import pytest
@@ -18,6 +17,7 @@ from node_tutorial.models.flow_matching import (
     way,
 )
 from node_tutorial.models.gaussian_paths import cosine, denoised, predicted, straight
+from node_tutorial.models.samplers import ddim, exact_denoiser
 
 f64 = torch.float64
 
@@ -91,8 +91,8 @@ def test_velocities_of_a_mixture_in_the_plane_follow_from_its_scores(path):
     target = gaussian_mixture([0.2, 0.5, 0.3], torch.randn(3, 2), 0.3)
     x = torch.randn(20, 2, dtype=f64)
     for t in (0.3, 0.8):  # diffusion's
-        alpha, sigma, _, _ = path.at(torch.tensor(t, dtype=f64))
-        score = target.noised(float(alpha), float(sigma)).score(x)
+        at = path.at(torch.tensor(t, dtype=f64))
+        score = target.noised(float(at.alpha), float(at.sigma)).score(x)
         parts = denoised(path, "score", t, x, score)
         expected = -predicted(path, "velocity", t, parts)
         assert torch.allclose(MarginalVelocity(target, path=path)(1 - t, x), expected)
@@ -308,22 +308,21 @@ def test_the_likelihood_is_that_of_the_cnf_of_the_field():
 # -- one family ------------------------------------------------------------------------------------
 
 
-def test_one_eulers_step_is_one_step_of_ddim_on_the_straight_path():
+def test_eulers_steps_are_those_of_ddim_on_the_straight_path():
     """DDIM takes x_t apart into data and noise, and puts them together for the next time."""
-    u = MarginalVelocity(MIXTURE)
-    model = FlowMatching(u, 1)
-    x = y = noise(50, torch.Generator().manual_seed(0))
-    times = torch.linspace(1, 0, 9, dtype=f64)
-    for t, after in itertools.pairwise(times):  # diffusion's, from noise to data
-        x0, eps = model.denoise(t, x) if t < 1 else denoise_at_one(u, x)
-        x = (1 - after) * x0 + after * eps
-    y = model.move(y, steps=8).x
-    assert torch.allclose(x, y, atol=1e-12)
+    model = FlowMatching(MarginalVelocity(MIXTURE), 1)
+    z = noise(50, torch.Generator().manual_seed(0))
+    times = torch.linspace(1, 0, 9, dtype=f64)  # diffusion's, from noise to data
+    found = ddim(model.denoise, straight(), z, times)
+    assert torch.allclose(found.x, model.move(z, steps=8).x, atol=1e-12) and found.nfe == 8
 
 
-def denoise_at_one(u, x):
-    """At diffusion's time 1 all is noise; the data are the mean that the velocity points to."""
-    return u(0.0, x) + x, x
+def test_a_flow_is_a_denoiser_for_the_samplers_of_diffusion():
+    """The exact one, and so the reverse SDE has the density of the data at the end."""
+    model = FlowMatching(MarginalVelocity(MIXTURE), 1)
+    x, t = column(-1.0, 0.3, 2.0), torch.tensor(0.4, dtype=f64)
+    for one, other in zip(model.denoise(t, x), exact_denoiser(MIXTURE, straight())(t, x)):
+        assert torch.allclose(one, other)
 
 
 @pytest.mark.parametrize("path", [straight(), cosine()], ids=["straight", "cosine"])
@@ -444,7 +443,7 @@ def test_labels_are_dropped_in_training_and_guidance_goes_away_from_no_class():
     toward = net(t, x, label)
     none = net(t, x, torch.full((3,), 2))
     assert torch.allclose(model.velocity(t, x, label), toward)
-    assert torch.allclose(model.velocity(t, x, label, guidance=2.0), toward + 2 * (toward - none))
+    assert torch.allclose(model.velocity(t, x, label, guidance=3.0), toward + 2 * (toward - none))
     drawn = model.sample(3, label=label, guidance=2.0, steps=4)
     assert drawn.x.shape == (3, 1) and drawn.nfe == 8
     assert model.sample(3, label=label, steps=4).nfe == 4
@@ -482,12 +481,12 @@ def test_what_cannot_be_right_is_refused():
         (lambda: model.loss(torch.zeros(3, 3)), "samples must be"),
         (lambda: model.move(x, torch.tensor([0.0, 1.5])), "times must be from 0"),
         (lambda: model.move(x, steps=0), "steps must be an integer"),
-        (lambda: model.sample(3, guidance=1.0), "guidance = 1 needs a label"),
+        (lambda: model.sample(3, guidance=2.0), "guidance = 2 needs a label"),
         (lambda: model.loss(x, label=torch.zeros(3, dtype=torch.int64)), "without classes"),
         (lambda: model.log_prob(torch.zeros(3, 1, 2)), "samples must be"),
     ]
     for call, message in refused:
         with pytest.raises(ValueError, match=message):
             call()
-    with pytest.raises(TypeError, match="field must be an nn.Module"):
+    with pytest.raises(TypeError, match=r"field must be an nn\.Module"):
         FlowMatching(lambda t, x: x)
