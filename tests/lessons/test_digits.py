@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from node_tutorial.data.pixels import MEAN, STD, counted, counts, nearest_labels
-from node_tutorial.lessons.diffusion import digit_nets, runs
+from node_tutorial.lessons.diffusion import digit_figures, digit_nets, runs
 from node_tutorial.lessons.diffusion.runs import RUNS, SAMPLERS, over_seeds
+from node_tutorial.plotting import empty_axes, text_problems
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +110,9 @@ def test_a_training_begins_as_the_settings_say(monkeypatch):
         assert len(history) == setting.steps and not model.training
         assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters()))
     assert model.classes == 10 and model.prediction == "v"
+
+
+@pytest.mark.parametrize("name", ["quality_figure", "samples_figure", "guidance_figure"])
+def test_figures_can_be_read(name):
+    fig = getattr(digit_figures, name)()
+    assert fig.png() and not text_problems(fig) and not empty_axes(fig)
