@@ -112,7 +112,7 @@ def test_a_training_begins_as_the_settings_say(monkeypatch):
     assert model.classes == 10 and model.prediction == "v"
 
 
-@pytest.mark.parametrize("name", ["quality_figure", "samples_figure", "guidance_figure"])
+@pytest.mark.parametrize("name", ["quality_figure", "digits_figure", "guidance_figure"])
 def test_figures_can_be_read(name):
     fig = getattr(digit_figures, name)()
     assert fig.png() and not text_problems(fig) and not empty_axes(fig)

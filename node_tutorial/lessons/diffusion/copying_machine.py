@@ -86,10 +86,10 @@ def draw(fig: Figure, data: CopyingMachine) -> None:
 
 def _draw_plane(ax: Axes, data: CopyingMachine) -> None:
     draw_density(_truth(), BOUNDS, ax=ax, shades=ON_WHITE)
-    ax.scatter(
-        *data.train.T, s=46, marker="o", facecolors="none", edgecolors=ORANGE, linewidths=1.3
-    )
-    ax.scatter(*data.x.T, s=7, color="black", linewidths=0)
+    across, up = data.train.T
+    ax.scatter(across, up, s=46, marker="o", facecolors="none", edgecolors=ORANGE, linewidths=1.3)
+    across, up = data.x.T
+    ax.scatter(across, up, s=7, color="black", linewidths=0)
     ax.set(xlim=BOUNDS[:2], ylim=BOUNDS[2:])
     no_ticks(ax)
     ax.set_title(f"{data.n} training points (rings), t = {data.t:.2f}:\n{SAMPLES} samples (dots)")

@@ -1,8 +1,11 @@
 """Lesson 16: figures of the digits, drawn from what is stored."""
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 
+from ...data.pixels import counted, counts, spread
+from ...models.samplers import predictor_corrector
 from ...plotting import (
     BLUE,
     GRAY,
@@ -18,18 +21,22 @@ from ...plotting import (
     precision_and_recall,
     quality_over_cost,
 )
-from .runs import GUIDANCE, RUNS, over_seeds
+from .line import seeded
+from .runs import GUIDANCE, RUNS, SEEDS, even, over_seeds, stored
 
 COLORS = {
-    "reverse SDE": GRAY,
-    "ancestral": VERMILLION,
+    "reverse SDE": VERMILLION,
+    "ancestral": ORANGE,
     "DDIM": BLUE,
-    "DPM-Solver++": GREEN,
-    "midpoint": ORANGE,
-    "EDM": SKY,
-    "MLP, DDIM": PURPLE,
+    "DPM-Solver++": SKY,
+    "midpoint": GREEN,
+    "EDM": PURPLE,
+    "MLP, DDIM": GRAY,
 }
-SHOWN = (1, 2, 4, 8, 16, 64)  # steps
+SAMPLERS = [name for name in COLORS if name != "MLP, DDIM"]
+IN_A_ROW = 20
+INK = 16  # the darkest pixel
+KNOWN = 4  # rows of pixels, of the images whose lower half is filled in
 
 
 def quality_figure() -> Picture:
@@ -40,8 +47,7 @@ def quality_figure() -> Picture:
     fig, (left, right) = figure(2, size=(9.6, 4.2), width_ratios=[1.35, 1])
     curves = {
         name: (over_seeds("U-Net", name, "nfe"), over_seeds("U-Net", name, "energy"))
-        for name in COLORS
-        if name != "MLP, DDIM"
+        for name in SAMPLERS
     }
     curves["MLP, DDIM"] = (over_seeds("MLP", "DDIM", "nfe"), over_seeds("MLP", "DDIM", "energy"))
     mean, std = null["energy"]
@@ -60,17 +66,70 @@ def quality_figure() -> Picture:
     return fig
 
 
-def samples_figure() -> Picture:
-    """The first images of three samplers, from one noise, for few and many steps."""
-    arrays = RUNS.arrays()
-    fig, ax = figure(size=(9.6, 2.2))
+@torch.no_grad()
+def digits_figure() -> Picture:
+    """A figure: digits of the stored net, by two samplers with few steps and many; a way between
+    two test digits; and digits whose lower half it has filled in.
+    """
+    model = stored("U-Net")
+    images = RUNS.arrays()
     rows = {
-        name: np.concatenate([arrays[f"U-Net/0/images {name} {steps}"][:2] for steps in SHOWN])
-        for name in ("ancestral", "DDIM")
+        f"{name}, {steps}": images[f"U-Net/0/images {name} {steps}"] / INK
+        for name in ("DDIM", "ancestral")
+        for steps in (2, 8, 64)
     }
-    columns = [f"{steps} step{'s' * (steps > 1)}" for steps in SHOWN]
-    draw_image_table({name: row / 16 for name, row in rows.items()}, columns, across=2, ax=ax)
+    test = counts().test_images[:IN_A_ROW]
+    mask = (torch.arange(8) < KNOWN)[:, None].expand(8, 8)
+    filled = model.inpaint(
+        spread(test, seeded(0)),
+        mask,
+        even(model.path, 24),
+        sampler=predictor_corrector,
+        corrections=4,
+        snr=0.25,
+        generator=seeded(1),
+    ).x
+    hidden = torch.where(mask, test, 0.0)
+    first, last = spread(counts().test_images[[1, 4]], seeded(0))
+    between = model.interpolate(first, last, IN_A_ROW, rtol=1e-3, atol=1e-3)
+    rows["in between"] = counted(between).numpy() / INK
+    shown = {"upper half": hidden, "filled in": counted(filled), "truth": test}
+    rows |= {name: each.numpy() / INK for name, each in shown.items()}
+    fig, ax = figure(size=(8.6, 4.2))
+    draw_image_table(rows, ax=ax)
     return fig
+
+
+def distances_to_training() -> tuple[float, float]:
+    """Median distances to the nearest training digit, in steps of gray: of samples by DDIM with 64
+    steps, and of test digits.
+    """
+    table = RUNS.numbers()
+    samples = table["U-Net/0"]["samplers"]["DDIM"]["nearest"][-1]
+    return samples, table["reference"]["null"]["nearest"][0]
+
+
+def evaluations_needed(times_chance: float = 1.5) -> dict[str, int]:
+    """Sampler -> evaluations until the energy distance, the median of the seeds, is within so many
+    times what two sets of real digits give (mean and two standard deviations).
+    """
+    mean, std = RUNS.numbers()["reference"]["null"]["energy"]
+    found = {}
+    for name in SAMPLERS:
+        nfe = over_seeds("U-Net", name, "nfe")[0]
+        medians = np.median(over_seeds("U-Net", name, "energy"), axis=0)
+        found[name] = int(nfe[medians < times_chance * (mean + 2 * std)][0])
+    return found
+
+
+def bits() -> dict[str, float]:
+    """Bits of a pixel of the test digits: median of the seeds of each net, and two yardsticks."""
+    table = RUNS.numbers()
+    nets = {
+        net: float(np.median([table[f"{net}/{seed}"]["bits"] for seed in SEEDS]))
+        for net in ("U-Net", "MLP")
+    }
+    return nets | table["reference"]["bits"]
 
 
 def guidance_figure() -> Picture:

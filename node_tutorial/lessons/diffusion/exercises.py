@@ -39,7 +39,7 @@ def _score(
 ) -> Callable[..., Tensor]:
     """A wrong score; every flag is one mistake."""
 
-    def wrong(x, alpha, sigma, weights, means, stds):  # type: ignore[no-untyped-def]
+    def wrong(x, alpha, sigma, weights, means, stds):
         variances = alpha**2 * stds**2 + (sigma**2 if noise else 0)
         away = x - (alpha if shrink_means else 1) * means
         heights = weights * torch.exp(-(away**2) / (2 * variances)) / variances.sqrt()
@@ -126,7 +126,7 @@ def step_back(x, score, f, g, h):
 def _steps(sde: float, ode: float, power: int = 2, forward: bool = False) -> Callable[..., Tensor]:
     """A wrong step: what the scores are multiplied by."""
 
-    def wrong(x, score, f, g, h):  # type: ignore[no-untyped-def]
+    def wrong(x, score, f, g, h):
         h = -h if forward else h
         return torch.stack([x - (f * x - c * g**power * score) * h for c in (sde, ode)])
 

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ...data import Density, on_grid
-from ...models import Diffusion
+from ...data import Density, on_grid, two_moons
+from ...models import Diffusion, TimedMLP
+from ...models.gaussian_paths import cosine
 from ...models.samplers import (
     Samples,
     ancestral,
@@ -69,18 +70,6 @@ def film_figure(film: copies.Film) -> Picture:
                 _draw_digit(image, ax)
     axes[0, n].set_axis_off()
     fig.suptitle("noise is added, from t = 0 to 1, and taken away, from t = 1 to 0", fontsize=11)
-    return fig
-
-
-def digits_figure(rows: Mapping[str, Tensor]) -> Picture:
-    """A figure: rows of images (n, 64), of pixels from -1 to 1, each with its name at the left."""
-    n = min(map(len, rows.values()))
-    fig, axes = figure(ncols=n, nrows=len(rows), size=(8.6, 0.3 + 0.66 * len(rows)))
-    for line, (name, images) in zip(np.atleast_2d(axes), rows.items()):
-        for ax, image in zip(line, images):
-            no_ticks(ax)
-            _draw_digit(image, ax)
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
     return fig
 
 
@@ -245,22 +234,36 @@ def _draw_exact_noise(time: float, ax: Axes) -> None:
 def moons_figure(model: Diffusion, truth: Density, evaluations: Sequence[int]) -> Picture:
     """A figure: the learned density of the moons, and samples with few evaluations and more."""
     fig, axes = figure(ncols=1 + len(evaluations), size=(8.8, 2.1))
+    exact = on_grid(truth.log_prob, truth.bounds, 56).exp()
     p = on_grid(lambda x: model.log_prob(x.float(), rtol=1e-3, atol=1e-3), truth.bounds, 56).exp()
-    top = float(on_grid(truth.log_prob, truth.bounds, 56).exp().max())
+    top = float(exact.max())
     draw_density(p, truth.bounds, ax=axes[0], shades=ON_DARK, top=top)
     axes[0].set_title("learned density")
     for ax, nfe in zip(axes[1:], evaluations):
-        times = to_data(karras(model.path, nfe - 1))
+        times = torch.linspace(model.path.last, 0, nfe + 1, dtype=torch.float64)
         x = model.sample(800, times, sampler=dpm_solver, generator=seeded(3)).x
-        draw_density(
-            on_grid(truth.log_prob, truth.bounds, 56).exp(),
-            truth.bounds,
-            ax=ax,
-            top=top,
-            shades=ON_DARK,
-        )
+        draw_density(exact, truth.bounds, ax=ax, top=top, shades=ON_DARK)
         draw_samples(x, ax=ax)
         ax.set(xlim=truth.bounds[:2], ylim=truth.bounds[2:], title=f"NFE {nfe}")
     for ax in axes:
         no_ticks(ax)
     return fig
+
+
+def _losses() -> list[float]:
+    return [0.9 - 0.0005 * k for k in range(1200)]
+
+
+# A picture of each kind, for the test that all of them can be read.
+EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "film_figure": lambda: film_figure(copies.film()),
+    "two_ways_figure": two_ways_figure,
+    "samplers_figure": samplers_figure,
+    "regression_figure": lambda: regression_figure(
+        {t: ([-1.0, 0.0, 1.0], [-0.5, 0.1, 0.4]) for t in (0.1, 0.3, 0.6)}
+    ),
+    "learned_figure": lambda: learned_figure(_losses(), 0.25, lambda t, x: 0.5 * x),
+    "moons_figure": lambda: moons_figure(
+        Diffusion(TimedMLP(2, 8, 2), cosine()), two_moons(), (4, 8, 16)
+    ),
+}

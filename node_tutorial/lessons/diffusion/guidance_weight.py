@@ -14,7 +14,7 @@ from ...course.explorables import explorable
 from ...data import GaussianMixture, gaussian_mixture
 from ...models import Denoised, exact_denoiser
 from ...models.gaussian_paths import cosine
-from ...models.samplers import dpm_solver, karras, to_data
+from ...models.samplers import dpm_solver
 from ...plotting import BLUE, GREEN, ORANGE, PURPLE
 from .line import seeded
 
@@ -59,7 +59,8 @@ def compute(label: int, w: float) -> GuidanceWeight:
         return Denoised(*(a + w * (b - a) for a, b in zip(none, own)))
 
     z = torch.randn(SAMPLES, 2, dtype=torch.float64, generator=seeded(2))
-    x = dpm_solver(guided, PATH, z, to_data(karras(PATH, STEPS - 1))).x
+    times = torch.linspace(PATH.last, 0, STEPS + 1, dtype=torch.float64)
+    x = dpm_solver(guided, PATH, z, times).x
     return GuidanceWeight(
         label=label,
         w=w,
@@ -84,7 +85,8 @@ def _draw_plane(ax: Axes, data: GuidanceWeight) -> None:
         for radius in (STD, 2 * STD):
             ring = mean + radius * np.stack([np.cos(angle), np.sin(angle)], 1)
             ax.plot(*ring.T, color=COLORS[k], linewidth=1.2 if k == data.label else 0.7)
-    ax.scatter(*data.x.T, s=6, color=COLORS[data.label], alpha=0.75, linewidths=0)
+    across, up = data.x.T
+    ax.scatter(across, up, s=6, color=COLORS[data.label], alpha=0.75, linewidths=0)
     ax.set(xlim=(-HALF, HALF), ylim=(-HALF, HALF), aspect="equal", xticks=[], yticks=[])
     ax.set_title(
         f"w = {data.w:.1f}: NFE {data.nfe}, mean moved\nby {data.away:.2f} from the class's"

@@ -54,3 +54,20 @@ def floor(n: int, draws: int = 20) -> float:
     """The mean distance of n draws from the mixture itself: below it nothing can be told."""
     distances = [distance(MIXTURE.sample(n, seeded(100 + k))) for k in range(draws)]
     return sum(distances) / draws
+
+
+def mean_noise(t: float, pairs: int = 1_000_000) -> tuple[Tensor, Tensor]:
+    """The mean noise of all pairs (x_0, eps) whose x_t falls into the same bin of width 0.1.
+
+    Returns:
+        The middles of the bins between -2 and 2 that hold 5000 pairs or more, and the means.
+    """
+    x0 = MIXTURE.sample(pairs, seeded(0)).double()
+    eps = torch.randn(pairs, 1, dtype=torch.float64, generator=seeded(9))
+    x = PATH.noised(x0, t, eps)
+    bins = ((x + 2) * 10).floor().long()[:, 0]
+    inside = (bins >= 0) & (bins < 40)
+    count = torch.bincount(bins[inside], minlength=40)
+    mean = torch.bincount(bins[inside], eps[inside, 0], minlength=40) / count
+    often = count >= 5000
+    return (-1.95 + 0.1 * torch.arange(40, dtype=torch.float64))[often], mean[often]

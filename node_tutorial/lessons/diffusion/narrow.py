@@ -1,11 +1,21 @@
 """Lesson 16: data N(0, 0.3^2), where every sampler with the exact score multiplies the spread."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from ...data import gaussian_mixture
 from ...models import exact_denoiser
-from ...models.samplers import ancestral, ddim, geometric, probability_flow, reverse_sde, to_data
+from ...models.samplers import (
+    Samples,
+    ancestral,
+    ddim,
+    geometric,
+    probability_flow,
+    reverse_sde,
+    to_data,
+)
 from .line import PATH, seeded
 
 STD = 0.3
@@ -28,7 +38,7 @@ def end_std(name: str, steps: int) -> float:
     if name in METHODS:
         times[-1] = NEARLY_DATA
         return float(probability_flow(DENOISE, PATH, one, times, method=METHODS[name]).x)
-    sampler = {"ancestral": ancestral, "reverse SDE": reverse_sde}[name]
+    sampler: Callable[..., Samples] = ancestral if name == "ancestral" else reverse_sde
     return float(sampler(DENOISE, PATH, _noise(), times, generator=seeded(1)).x.std())
 
 
