@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...data import Density, on_grid, two_moons
-from ...models import Diffusion, TimedMLP
+from ...models import Diffusion
 from ...models.gaussian_paths import cosine
 from ...models.samplers import (
     Samples,
@@ -68,13 +68,14 @@ def film_figure(film: copies.Film) -> Picture:
             no_ticks(ax)
             if image is not None:
                 _draw_digit(image, ax)
-    axes[0, n].set_axis_off()
+    for ax in axes[:, n]:
+        ax.set_axis_off()
     fig.suptitle("noise is added, from t = 0 to 1, and taken away, from t = 1 to 0", fontsize=11)
     return fig
 
 
 def _draw_digit(image: Tensor, ax: Axes) -> None:
-    ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=-1, vmax=1, interpolation="nearest")
+    ax.imshow(image.reshape(8, 8).numpy(), cmap="gray_r", vmin=-1, vmax=1, interpolation="nearest")
     ax.grid(False)
 
 
@@ -250,6 +251,14 @@ def moons_figure(model: Diffusion, truth: Density, evaluations: Sequence[int]) -
     return fig
 
 
+class _OfAGaussian(nn.Module):
+    """The noise in x_t on the cosine path, for data from N(0, 0.4^2)."""
+
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        at = cosine().at(t)
+        return at.sigma * x / (0.16 * at.alpha**2 + at.sigma**2)
+
+
 def _losses() -> list[float]:
     return [0.9 - 0.0005 * k for k in range(1200)]
 
@@ -263,7 +272,5 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
         {t: ([-1.0, 0.0, 1.0], [-0.5, 0.1, 0.4]) for t in (0.1, 0.3, 0.6)}
     ),
     "learned_figure": lambda: learned_figure(_losses(), 0.25, lambda t, x: 0.5 * x),
-    "moons_figure": lambda: moons_figure(
-        Diffusion(TimedMLP(2, 8, 2), cosine()), two_moons(), (4, 8, 16)
-    ),
+    "moons_figure": lambda: moons_figure(Diffusion(_OfAGaussian()), two_moons(), (4, 8, 16)),
 }
