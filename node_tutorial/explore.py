@@ -71,6 +71,10 @@ coupling_layers = _of("normalizing_flows", "coupling_layers")
 trace_probes = _of("continuous_flows", "trace_probes")
 density_in_time = _of("continuous_flows", "density_in_time")
 likelihood_check = _of("continuous_flows", "likelihood_check")
+noise_level = _of("diffusion", "noise_level")
+one_score = _of("diffusion", "one_score")
+copying_machine = _of("diffusion", "copying_machine")
+guidance_weight = _of("diffusion", "guidance_weight")
 
 __all__ = [
     "EXPLORABLES",
