@@ -13,6 +13,7 @@ from .densities import ON_DARK, ON_WHITE, draw_density, draw_levels, draw_sample
 from .legibility import drawn_texts, empty_axes, text_problems
 from .lines import exact_line, label_line, room_for_labels, running_mean, trajectory
 from .plane import mesh, stability_region, vector_field
+from .ranges import draw_ranges
 from .style import (
     BLUE,
     EXACT,
@@ -51,6 +52,7 @@ __all__ = [
     "blank",
     "draw_density",
     "draw_levels",
+    "draw_ranges",
     "draw_samples",
     "drawn_texts",
     "empty_axes",
