@@ -60,6 +60,7 @@ def record(p: Problem, keep: Callable[[int, StepState], None]) -> tuple[Tensor, 
         for segment in accepted_steps(p):
             t, t1, step = segment
             jumped = passed is not None and passed is not step.stages[0]
+            jumped = jumped or (bool(records) and t in p.options.jump_t)
             # A first stage that the step has evaluated itself is not part of the state, nor is the
             # very first one.
             carried = passed if not jumped else None

@@ -210,10 +210,13 @@ def _march(
 
         # Move.
         moved = accept.reshape(column)
-        f1 = step.f1 if step.f1 is not None else f(wide(t1), step.y1)
         t = torch.where(accept, t1, t)
         y = torch.where(moved, step.y1, y)
-        f0 = torch.where(moved, f1, f0)
+        f1 = step.f1
+        if f1 is None and bool((accept & (t != end)).any()):  # else nobody needs a new slope
+            f1 = f(wide(t), y)
+        if f1 is not None:
+            f0 = torch.where(moved, f1, f0)
         size = factor * h.abs()
         size = torch.where(active, size, torch.ones_like(size))
 
