@@ -37,8 +37,6 @@ from ..solvers.problem import Problem, prepare, run
 from ..solvers.statistics import Stats
 from .recorded import Held, find_params, held_by, put_back
 
-_CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
-
 
 def odeint_adjoint(
     func: Callable,
@@ -360,7 +358,7 @@ def augmented_field(
 
     # The last entries of z, on which nothing depends: for implicit methods.
     field._n_integrals = sum(p.numel() for p in params)  # type: ignore[attr-defined]
-    for name in _CALLBACKS:
+    for name in inputs.CALLBACKS:
         callback = getattr(func, name + "_adjoint", None)
         if callback is not None:
             setattr(
