@@ -226,7 +226,9 @@ def _lost(found: Tensor, kept: Tensor, problem: Problem) -> float:
     if not kept.numel():
         return 0.0
     error, size = torch.stack(((found.detach() - kept).abs().max(), kept.abs().max())).tolist()
-    rtol, atol = (float(torch.as_tensor(x).max()) for x in (problem.rtol, problem.atol))
+    rtol, atol = (
+        x if isinstance(x, float) else float(x.max()) for x in (problem.rtol, problem.atol)
+    )
     return error / max(0.1 * size, 1000 * (atol + rtol * size))
 
 

@@ -68,8 +68,11 @@ class Problem:
 
     @cached_property
     def tensors(self) -> Tensor | None:
-        """The times in double precision, where gradients with respect to them are wanted."""
-        return self.t.double() if self.t.requires_grad and torch.is_grad_enabled() else None
+        """The times in double precision, where gradients with respect to them are wanted.
+
+        On the CPU, as all clocks: not every device has double precision (Apple's GPUs have none).
+        """
+        return self.t.cpu().double() if self.t.requires_grad and torch.is_grad_enabled() else None
 
     def stop(self, t: float, jump: bool = False, *, moves: bool = False) -> Stop:
         """A stop at t: an output time, or a constant, or (`moves`) a time that moves with t[0]."""
@@ -77,7 +80,7 @@ class Problem:
             return Stop(t, None, jump)
         if t in self.times:
             return Stop(t, self.tensors[self.times.index(t)], jump)
-        constant = torch.tensor(t, dtype=torch.float64, device=self.t.device)
+        constant = torch.tensor(t, dtype=torch.float64)
         return Stop(t, None if moves else constant, jump)
 
 
