@@ -299,7 +299,8 @@ def find_params(
         params = func.parameters()
         # A replica of torch.nn.DataParallel has none: it holds copies of them, with a graph.
         if getattr(func, "_is_replica", False):
-            params = [p for m in func.modules() for p in m._former_parameters.values()]
+            copies: Any = [m._former_parameters for m in func.modules()]
+            params = [p for part in copies for p in part.values()]
     return tuple(params)
 
 
