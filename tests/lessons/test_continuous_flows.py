@@ -399,3 +399,13 @@ def test_the_first_missing_term_is_what_layers_leave_behind():
         assert float(left) == pytest.approx(float(leading_error(A, n)), rel=3 / n)
     turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=f64)
     assert leading_error(turn, 10) > 0 > leading_error(A, 10)
+
+
+def test_the_tolerance_of_the_judgment_does_not_move_a_gap():
+    x = runs.held_out(runs.DENSITIES["circles"](), 500)
+    func = runs.stored_field("circles")
+    with torch.no_grad():
+        usual, tight = (
+            flow.log_prob(x).mean() for flow in (runs.accurate(CNF(func)), runs.solved(func))
+        )
+    assert abs(usual - tight) < 1e-3

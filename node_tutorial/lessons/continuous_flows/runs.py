@@ -1,4 +1,4 @@
-"""Lesson 15: the long runs, about forty minutes on one core.
+"""Lesson 15: the long runs, about a quarter of an hour on a quiet core.
 
 The flows and how they are trained stand in `trainings`, what is measured of them in `measures`.
 
