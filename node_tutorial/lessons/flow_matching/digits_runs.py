@@ -33,11 +33,7 @@ from .digit_nets import (
     train,
 )
 
-SEEDS = {
-    "U-Net": (0, 1, 2),
-    "MLP": (0, 1, 2),
-    "reflow": (0, 1),
-}  # the first one's parameters are stored
+SEEDS = dict.fromkeys(("U-Net", "MLP", "reflow"), (0, 1, 2))  # those of seed 0 are stored
 NFE = (1, 2, 4, 8, 16, 32, 64)
 TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4)
 SHOWN = 20  # images of each kind
