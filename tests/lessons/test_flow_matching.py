@@ -118,8 +118,8 @@ def test_a_paired_batch_costs_what_the_formula_says_on_a_line_and_more_in_many_d
             ),
         ),
         ("17.3", lambda n, s: abs(two_points(n, s))),
-        ("17.4", lambda t, x, u: -x + t * (u - x) / (1 - t)),
-        ("17.5", lambda: [[0, 5 / 17], [0.5, 0.5], [0.5, 0]]),
+        ("17.5", lambda t, x, u: -x + t * (u - x) / (1 - t)),
+        ("17.4", lambda: [[0, 5 / 17], [0.5, 0.5], [0.5, 0]]),
     ],
 )
 def test_answers_in_other_words_are_right(id, answer):
@@ -138,7 +138,7 @@ def two_points(n, s):
 
 
 def test_reversed_pairs_meet_in_one_point_and_euler_follows_them_until_then():
-    """Exercise 17.5: at t = 2/3 all noise is in one place; other steps lose none of it."""
+    """Exercise 17.4: at t = 2/3 all noise is in one place; other steps lose none of it."""
 
     def spread(n):
         x0 = torch.tensor([-1.0, 1.0], dtype=f64)

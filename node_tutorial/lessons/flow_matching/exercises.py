@@ -218,6 +218,85 @@ register(
 )
 
 
+def spreads():
+    ends = torch.zeros(3, 2, dtype=torch.float64)
+    ends[0, 0] = 0.0  # independent: u(0, x) = 3 - x, everything lands on 3
+    ends[0, 1] = std_after(3, 0.5)
+    ends[1, :] = 0.5  # by rank: lines that do not cross, x_t always says which one
+    ends[2, 0] = 0.5  # reversed: at t = 0 the noise still says which line it is
+    ends[2, 1] = 0.0  # at t = 2/3 all lines meet in x = 2; from there all go on with the mean, 3
+    return ends
+
+
+def _but(row: int, *values: float) -> Callable[[], torch.Tensor]:
+    """The solution with another row."""
+
+    def wrong() -> torch.Tensor:
+        ends = spreads()
+        ends[row] = torch.tensor(values, dtype=torch.float64)
+        return ends
+
+    return wrong
+
+
+register(
+    Exercise(
+        "17.4",
+        "Which pairs does one step get right?",
+        kind=array((3, 2), "three rows of two numbers: after 1 and after 3 steps"),
+        solution=spreads,
+        mistakes=[
+            Mistake(
+                "reversed pairs fail in one step",
+                _but(2, 0.0, 0.0),
+                "Reversed pairs: one step asks for the velocity at t = 0 only. "
+                "Do the lines cross there? Does x0 say which x1 belongs to it?",
+            ),
+            Mistake(
+                "reversed pairs always right",
+                _but(2, 0.5, 0.5),
+                "Reversed pairs, three steps: compute x_t at t = 2/3 for two of the pairs.",
+            ),
+            Mistake(
+                "reversed pairs as independent",
+                _but(2, 0.0, std_after(3, 0.5)),
+                "You treat the reversed pairs as independent ones. "
+                "In them x0 decides x1; the velocity at t = 0 is not a mean of many.",
+            ),
+            Mistake(
+                "reversed pairs have a flow",
+                lambda: torch.full((3, 2), 0.5, dtype=torch.float64),
+                "That is the spread of the data, which an exact flow ends with. "
+                "Follow Euler's steps instead; for independent pairs see exercise 17.3.",
+            ),
+            Mistake(
+                "independent pairs right in one step",
+                _but(0, 0.5, std_after(3, 0.5)),
+                "Independent pairs, one step: the velocity at t = 0 is the mean of x1 - x0 for "
+                "this x0. Where does that lead?",
+            ),
+            Mistake(
+                "independent pairs stay on the mean",
+                _but(0, 0.0, 0.0),
+                "Independent pairs, three steps: after the first step there is some spread left. "
+                "Exercise 17.3 has the factors.",
+            ),
+        ],
+        hints=[
+            "One Euler step is x0 + u(0, x0), and u(0, x0) = E[x1 | x0] - x0.",
+            "By rank: x_t = (1 - t) x0 + t (3 + x0/2) grows with x0 at every t: x_t tells x0.",
+            "Reversed: x_t = 3 t + (1 - 3 t/2) x0. At which t does it not depend on x0? "
+            "Three steps use the velocity at t = 0, 1/3 and 2/3.",
+        ],
+        otherwise="Take two noises, x0 = -1 and 1, and follow the three couplings step by step.",
+        meaning=(
+            "One step is exact wherever x0 decides x1, even if lines cross later. But where they "
+            "cross, no flow can follow them: only pairs that never cross pass every solver."
+        ),
+    )
+)
+
+
 def score(t, x, u):
     noise = x - t * u  # E[x0 | x_t = x], because x_t = x0 + t (x1 - x0)
     return -noise / (1 - t)
@@ -227,7 +306,7 @@ _SCORES = [(0.6, 2.0, 2.8), (0.3, -1.0, 0.5), (0.5, 0.2, -0.3), (0.9, 1.0, 4.0)]
 
 register(
     Exercise(
-        "17.4",
+        "17.5",
         "A score from a velocity",
         kind=function(*_SCORES),
         solution=score,
@@ -281,85 +360,6 @@ register(
         meaning=(
             "So a net that learned flow matching is a diffusion model: every sampler of lesson 16 "
             "takes it. At t = 1 the formula divides by 0: scores of data may be infinite."
-        ),
-    )
-)
-
-
-def spreads():
-    ends = torch.zeros(3, 2, dtype=torch.float64)
-    ends[0, 0] = 0.0  # independent: u(0, x) = 3 - x, everything lands on 3
-    ends[0, 1] = std_after(3, 0.5)
-    ends[1, :] = 0.5  # by rank: lines that do not cross, x_t always says which one
-    ends[2, 0] = 0.5  # reversed: at t = 0 the noise still says which line it is
-    ends[2, 1] = 0.0  # at t = 2/3 all lines meet in x = 2; from there all go on with the mean, 3
-    return ends
-
-
-def _but(row: int, *values: float) -> Callable[[], torch.Tensor]:
-    """The solution with another row."""
-
-    def wrong() -> torch.Tensor:
-        ends = spreads()
-        ends[row] = torch.tensor(values, dtype=torch.float64)
-        return ends
-
-    return wrong
-
-
-register(
-    Exercise(
-        "17.5",
-        "Which pairs does one step get right?",
-        kind=array((3, 2), "three rows of two numbers: after 1 and after 3 steps"),
-        solution=spreads,
-        mistakes=[
-            Mistake(
-                "reversed pairs fail in one step",
-                _but(2, 0.0, 0.0),
-                "Reversed pairs: one step asks for the velocity at t = 0 only. "
-                "Do the lines cross there? Does x0 say which x1 belongs to it?",
-            ),
-            Mistake(
-                "reversed pairs always right",
-                _but(2, 0.5, 0.5),
-                "Reversed pairs, three steps: compute x_t at t = 2/3 for two of the pairs.",
-            ),
-            Mistake(
-                "reversed pairs as independent",
-                _but(2, 0.0, std_after(3, 0.5)),
-                "You treat the reversed pairs as independent ones. "
-                "In them x0 decides x1; the velocity at t = 0 is not a mean of many.",
-            ),
-            Mistake(
-                "reversed pairs have a flow",
-                lambda: torch.full((3, 2), 0.5, dtype=torch.float64),
-                "That is the spread of the data, which an exact flow ends with. "
-                "Follow Euler's steps instead; for independent pairs see exercise 17.3.",
-            ),
-            Mistake(
-                "independent pairs right in one step",
-                _but(0, 0.5, std_after(3, 0.5)),
-                "Independent pairs, one step: the velocity at t = 0 is the mean of x1 - x0 for "
-                "this x0. Where does that lead?",
-            ),
-            Mistake(
-                "independent pairs stay on the mean",
-                _but(0, 0.0, 0.0),
-                "Independent pairs, three steps: after the first step there is some spread left. "
-                "Exercise 17.3 has the factors.",
-            ),
-        ],
-        hints=[
-            "One Euler step is x0 + u(0, x0), and u(0, x0) = E[x1 | x0] - x0.",
-            "By rank: x_t = (1 - t) x0 + t (3 + x0/2) grows with x0 at every t: x_t tells x0.",
-            "Reversed: x_t = 3 t + (1 - 3 t/2) x0. At which t does it not depend on x0? "
-            "Three steps use the velocity at t = 0, 1/3 and 2/3.",
-        ],
-        otherwise="Take two noises, x0 = -1 and 1, and follow the three couplings step by step.",
-        meaning=(
-            "One step is exact wherever x0 decides x1, even if lines cross later. But where they "
-            "cross, no flow can follow them: only pairs that never cross pass every solver."
         ),
     )
 )
