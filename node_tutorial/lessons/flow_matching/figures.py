@@ -93,9 +93,7 @@ def gaps(density: str, flow: str) -> list[float]:
     """The KL gaps in nats of the seeds: of FLOWS, those of lesson 15 as they are stored there."""
     if flow == "flow matching":
         return table()[f"data/{density}"]["kl"]
-    rows = numbers_of("continuous_flows")
-    name = f"data/{density}/{flow}"
-    return rows[name]["kl"] if name in rows else [rows[f"{name}/0"]["kl"]]
+    return numbers_of("continuous_flows")[f"data/{density}/{flow}"]["kl"]
 
 
 def gaps_line(density: str) -> str:
