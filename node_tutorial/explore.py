@@ -75,6 +75,10 @@ noise_level = _of("diffusion", "noise_level")
 one_score = _of("diffusion", "one_score")
 copying_machine = _of("diffusion", "copying_machine")
 guidance_weight = _of("diffusion", "guidance_weight")
+pairs_and_flow = _of("flow_matching", "pairs_and_flow")
+number_of_steps = _of("flow_matching", "number_of_steps")
+batch_pairing = _of("flow_matching", "batch_pairing")
+straightened = _of("flow_matching", "straightened")
 
 __all__ = [
     "EXPLORABLES",

@@ -278,7 +278,7 @@ def _names(code: str) -> tuple[set[str], set[str]]:
     return bound, read
 
 
-@pytest.mark.parametrize("number", ["14", "15"])
+@pytest.mark.parametrize("number", ["14", "15", "17"])
 def test_a_cell_can_run_again_after_the_last_one(number):
     """No later cell gives another meaning to a name that a cell reads, but for `panel`."""
     (path,) = NOTEBOOKS.glob(f"{number}_*.ipynb")
