@@ -113,6 +113,8 @@ ALSO = {
     "Hutchinson's estimator": "Hutchinson",
     "VAE, variational autoencoder": "variational autoencoder",
     "parameters $\\theta$": "theta",
+    "diffusion model": "diffusion",
+    "probability-flow ODE": "probability flow",
 }
 
 
