@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from node_tutorial import CNF, exercises
-from node_tutorial.data.densities import two_moons
-from node_tutorial.lessons.continuous_flows import runs
+from node_tutorial.data.densities import kl_gap, two_moons
+from node_tutorial.lessons.continuous_flows import measures, runs
 from node_tutorial.lessons.continuous_flows.density_in_time import paths, stored_flow
 from node_tutorial.lessons.continuous_flows.trace_probes import estimated
 from node_tutorial.lessons.continuous_flows.traces import jacobian, spread
@@ -96,6 +96,58 @@ def test_every_flow_is_tried_equally_often():
             )
     for number, flow in itertools.product(runs.TARGETS, runs.TARGET_COSTS):
         assert len(runs.table()[f"tried target/{number}/{flow}"]["kl"]) == 3
+
+
+def test_what_euler_counts_too_much_is_that_of_the_eigenvalues():
+    """For a linear field: minus u and log |1 - u| for each u = h l, alike in every step."""
+    field = torch.nn.Linear(2, 2, bias=False).double()
+    field.weight.data = torch.diag(torch.tensor([-3.0, 6.0], dtype=f64))
+
+    class Steady(torch.nn.Module):
+        def forward(self, t, y):
+            return field(y)
+
+    x = torch.randn(7, 2, dtype=f64)
+    excess, turned = measures.counted_too_much(Steady(), x, steps=4)
+    by_hand = sum(-u - math.log(abs(1 - u)) for u in (-3 / 4, 6 / 4))
+    assert excess == pytest.approx(4 * by_hand) and turned == 1.0
+
+
+def test_the_trapped_net_wins_by_what_it_counts_too_much():
+    """Most of what its NLL is below the entropy; the honest net, far less."""
+    density = two_moons()
+    x = runs.held_out(density)[:2000]
+    excess = {}
+    for name, setting in (("trapped", runs.TRAPPED), ("honest", runs.HONEST)):
+        field = runs.restored(runs.arrays()[f"{runs._trap(setting)}/parameters"])
+        excess[name], turned = measures.counted_too_much(field, x, steps=5)
+        if name == "trapped":
+            gap = kl_gap(density, CNF(field, **runs.euler(5)).log_prob, x).kl
+            assert 0.75 < excess[name] / -gap < 1.25 and 0 < turned < 0.2
+    assert 0 < excess["honest"] < excess["trapped"] / 3
+
+
+def test_ranges_are_apart_only_beyond_the_error_of_their_gaps():
+    """Both ways round, and where only the worst and the best come near each other."""
+    near = {"kl": [0.010, 0.013], "error": [0.001, 0.001]}
+    far = {"kl": [0.020, 0.016], "error": [0.001, 0.001]}
+    assert runs.apart(near, far) and not runs.apart(far, near)
+    assert not runs.apart(near, {"kl": [0.020, 0.0155], "error": [0.001, 0.001]})
+    assert not runs.apart(near, {"kl": [0.020, 0.016], "error": [0.001, 0.002]})
+
+
+def test_no_flow_is_said_to_win_by_less_than_the_error_of_its_gap():
+    """Without the errors the CNF would be before RealNVP on the moons, and behind the planar flow
+    on the Gaussians; 100 000 points leave both undecided.
+    """
+    for density, first, second in (
+        ("moons", "CNF", "RealNVP"),
+        ("Gaussians", "planar", "CNF"),
+    ):
+        better, other = (runs.compared(density, flow) for flow in (first, second))
+        assert max(better["kl"]) < min(other["kl"]) and not runs.apart(better, other)
+    circles = {flow: runs.compared("circles", flow) for flow in runs.FLOWS}
+    assert all(runs.apart(circles["CNF"], circles[flow]) for flow in ("planar", "RealNVP"))
 
 
 def test_the_choice_is_made_on_other_points_than_the_judgment():

@@ -159,12 +159,39 @@ def test_the_share_far_from_the_islands_is_counted():
     assert figures.share_far_from(centers, x, 1.0) == 0.5
 
 
-def test_areas_of_the_moons_grow_most_where_data_are_rare():
+def test_areas_of_the_moons_grow_most_between_them_and_not_where_noise_is_rare_too():
     with torch.no_grad():
         torch.manual_seed(0)
-        x, growth = runs.flow_of(MOONS).inverse(torch.randn(2000, 2, dtype=float64))
+        z = torch.randn(4000, 2, dtype=float64)
+        x, growth = runs.flow_of(MOONS).inverse(z)
     log_p = runs.density_of(MOONS.density).log_prob(x)
-    assert log_p[growth > growth.quantile(0.99)].median() < log_p.median() - 2
+    most = growth > growth.quantile(0.99)
+    outside = (log_p < log_p.quantile(0.02)) & (x[:, 0].abs() > 2)
+    assert log_p[most].median() < log_p.median() - 2
+    assert (x[most, 0].abs() < 2).all()
+    assert log_p[outside].median() < log_p.median() - 2  # as rare
+    assert growth[outside].median() < growth[most].median() - 1
+    assert z[outside].norm(dim=1).median() > z[most].norm(dim=1).median() + 0.5
+
+
+def test_no_coupling_with_one_mask_is_better_than_the_best_single_one():
+    """The best has the mean and the variance of x_2 for each x_1."""
+    density = runs.density_of("two moons")
+    gaps = [runs.measures(runs.Setting("two moons", "one mask", n))["kl"] for n in runs.LAYERS]
+    points, cell = grid(density.bounds, 300)
+    p = density.log_prob(points).exp().reshape(300, 300)
+    left, right, _, _ = density.bounds
+    dx = (right - left) / 300
+    dy = cell / dx
+    x1 = points[:300, 0]
+    x2 = points[:, 1].reshape(300, 300)
+    p1 = p.sum(0) * dy
+    given = p / p1
+    mean = (given * x2).sum(0) * dy
+    variance = (given * (x2 - mean) ** 2).sum(0) * dy
+    log_q = Normal(mean, variance.sqrt()).log_prob(x2) + Normal(0.0, 1.0).log_prob(x1)
+    best = float((p * (p.log() - log_q)).sum() * cell)
+    assert best < min(gaps) < max(gaps) < best + 0.05
 
 
 def test_below_minus_one_the_width_of_a_fold_changes_the_integral_and_the_shear_does_not():

@@ -78,7 +78,8 @@ register(
             "One layer misses the sum of all h^2 l^2 / 2. How many layers are there, "
             "and what is h?",
             "If l is an eigenvalue of A, of which matrix is l^2 one? "
-            "Its trace is the sum; no eigenvalue has to be computed.",
+            "Its trace is the sum; no eigenvalue has to be computed. "
+            "(Computed ones may be complex; the sum of their squares is real: take `.real`.)",
         ],
         otherwise=(
             "Multiply the errors printed above by n: they tend to a number. "

@@ -12,9 +12,10 @@ The flows and how they are trained stand in `trainings`, what is measured of the
   U1 also without annealing, once.
 
 The lesson shows medians and ranges of the seeds, and says that a flow wins only where ranges are
-apart. Another machine gets other numbers after some hundred updates.
+`apart`. Another machine gets other numbers after some hundred updates.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -416,6 +417,17 @@ def compared(density: str, flow: str, anew: bool = False) -> dict[str, Any]:
     name = _of("data", density, flow)
     run = RUNS.results[name]
     return run.make(run.settings, run.seeds) if anew else table()[name]
+
+
+def apart(better: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether every gap of one fit is below all of the other, by more than chance in measuring.
+
+    The worst gap of `better` and the best of `other` must differ by more than two standard errors
+    of their difference. Both are measured on the same points, so this is rather too strict.
+    """
+    worst, its_error = max(zip(better["kl"], better["error"]))
+    best, error = min(zip(other["kl"], other["error"]))
+    return best - worst > 2 * math.hypot(its_error, error)
 
 
 def table() -> dict[str, dict[str, Any]]:
