@@ -92,7 +92,7 @@ def moons_figure(model: FlowMatching, steps: Sequence[int] = (1, 4, 16)) -> Pict
 def gaps(density: str, flow: str) -> list[float]:
     """The KL gaps in nats of the seeds: of FLOWS, those of lesson 15 as they are stored there."""
     if flow == "flow matching":
-        return table()[f"data/{density}"]["kl"]
+        return table()[f"equal/{density}"]["kl"]
     return numbers_of("continuous_flows")[f"data/{density}/{flow}"]["kl"]
 
 

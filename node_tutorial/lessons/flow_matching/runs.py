@@ -50,6 +50,7 @@ from .trainings import (
 )
 
 SECONDS = 20.0  # of a training, on a quiet core
+EQUAL = 6.0  # what the flows of lesson 15 were given, for the comparison with them
 REFLOW = 5.0
 SEEDS = (1, 2, 3)
 COUPLED = ("moons",)
@@ -83,6 +84,19 @@ def flow_job(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
     if setting.density in COUPLED:
         found["parameters"] = vector(shown)
     return found | ({"picture": picture(shown, p)} if setting.kind == KINDS[0] else {})
+
+
+def equal_job(density: str, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """The KL gap of flow matching with the budget of lesson 15's flows, of each seed."""
+    p = DENSITIES[density]()
+    x = held_out(p)
+    found: dict[str, list[float]] = {"kl": [], "error": []}
+    for seed in seeds:
+        model, steps = trained(p, seed, EQUAL)
+        gap = kl_gap(p, log_prob(model), x, batch=2000)
+        found["kl"].append(round(gap.kl, 5))
+        found["error"].append(round(gap.standard_error, 5))
+    return {"steps": steps, **found}
 
 
 @lru_cache(maxsize=12)  # a reflow goes on from the flow before it
@@ -148,6 +162,7 @@ def _results() -> dict[str, Run]:
     pairs = [*itertools.product(DENSITIES, KINDS[:1]), *itertools.product(COUPLED, KINDS[1:])]
     return {
         **{f"null/{density}": Run(null_job, density) for density in COUPLED},
+        **{f"equal/{density}": Run(equal_job, density, SEEDS) for density in DENSITIES},
         **{result(*pair): Run(flow_job, Setting(*pair), SEEDS) for pair in pairs},
         **digits_runs.RESULTS,
     }
