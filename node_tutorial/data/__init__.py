@@ -14,7 +14,14 @@ from .densities import (
     two_moons,
 )
 from .digits import Split, digits, mnist
-from .divergences import jensen_shannon, wasserstein_1, wasserstein_1_of_samples
+from .divergences import (
+    Estimate,
+    jensen_shannon,
+    neighbor_entropy,
+    reverse_kl,
+    wasserstein_1,
+    wasserstein_1_of_samples,
+)
 from .ising import Ising
 from .mixtures import GaussianMixture, gaussian, gaussian_mixture
 from .oscillations import exact_oscillation, oscillations
@@ -32,6 +39,7 @@ from .two_samples import (
     null_band,
     precision,
     recall,
+    sliced_wasserstein,
 )
 from .two_spirals import Spirals, two_spirals
 
@@ -39,6 +47,7 @@ __all__ = [
     "Batch",
     "Comparison",
     "Density",
+    "Estimate",
     "Gap",
     "GaussianMixture",
     "Ising",
@@ -64,6 +73,7 @@ __all__ = [
     "mnist",
     "nearest",
     "neighbor_accuracy",
+    "neighbor_entropy",
     "null_band",
     "observe",
     "on_grid",
@@ -72,7 +82,9 @@ __all__ = [
     "precision",
     "recall",
     "reflection",
+    "reverse_kl",
     "rings",
+    "sliced_wasserstein",
     "spiral",
     "sunspots",
     "target",

@@ -15,6 +15,7 @@ from node_tutorial.data import (
     null_band,
     precision,
     recall,
+    sliced_wasserstein,
 )
 from node_tutorial.data import two_samples as module
 
@@ -79,6 +80,17 @@ def test_the_energy_distance_of_two_gaussians_is_its_closed_form_without_bias():
         error = found.std() / 20
         assert abs(found.mean() - exact) < 3 * error
         assert error < 0.03  # with the distances of points to themselves it were 0.11 too large
+
+
+def test_sliced_wasserstein_of_a_shift_is_its_closed_form():
+    """Along a direction of angle a the shift is |shift| cos a, whose mean square is half of it."""
+    x = normal(500)
+    shift = torch.tensor([3.0, 4.0])
+    found = sliced_wasserstein(x, x + shift, 20_000, torch.Generator().manual_seed(0))
+    assert found == pytest.approx(5 / math.sqrt(2), rel=0.01)
+    assert sliced_wasserstein(x, x.flip(0)) == 0
+    with pytest.raises(ValueError, match="sets of one size"):
+        sliced_wasserstein(x, x[:5])
 
 
 def test_the_energy_distance_scales_with_the_points_and_turns_with_nothing():

@@ -1,0 +1,186 @@
+"""Lesson 19: what is measured of a trained model, with all measures the same for all families."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...data.densities import kl_gap
+from ...data.divergences import Estimate, reverse_kl
+from ...data.pixels import SIDE, STD, counts
+from ...data.two_samples import (
+    coverage,
+    energy_distance,
+    nearest,
+    neighbor_accuracy,
+    precision,
+    recall,
+    sliced_wasserstein,
+)
+from ...gradients.memory import bytes_kept
+from ...models.diffusion import bits_per_dimension
+from .families import Board, Family, drawn, evaluations
+
+DRAWN = 10_000  # draws for KL(q || p)
+HELD_OUT = 4000  # points for KL(p || q)
+COMPARED = 4000  # of each set, for energy distance and sliced Wasserstein
+NEIGHBORS = 2000  # of each set, for what looks at neighbors
+DRAWINGS = 2  # sets of 450 images; the measures are their means
+VALIDATION = 1000  # draws by which a trial on the digits is judged, COMPARED in the plane
+
+
+class Sets(NamedTuple):
+    """Measures of two sets of samples; `two_samples` has what they are."""
+
+    energy: float
+    sliced: float
+    neighbors: float
+    precision: float
+    recall: float
+    coverage: float
+
+
+def compared(real: Tensor, made: Tensor) -> Sets:
+    """Of two sets of points in the plane, (COMPARED, 2) each."""
+    a, b = real[:NEIGHBORS], made[:NEIGHBORS]
+    chance = torch.Generator().manual_seed(0)
+    return Sets(
+        float(energy_distance(real, made)),
+        float(sliced_wasserstein(real, made, generator=chance)),
+        float(neighbor_accuracy(a, b)),
+        float(precision(a, b)),
+        float(recall(a, b)),
+        float(coverage(a, b)),
+    )
+
+
+def points(board: Board, n: int, seed: int) -> Tensor:
+    """Points of a density that no training sees, in float64. Seed 99 is for measures, 98 for
+    trials, 96 for the bias of KL(q || p).
+    """
+    assert board.density is not None
+    return board.density.sample(n, torch.Generator().manual_seed(seed)).double()
+
+
+def in_plane(family: Family, model: Any, board: Board, seed: int) -> dict[str, float]:
+    """The measures of a model in the plane, which it turns into float64."""
+    assert board.density is not None
+    model = model.double()
+    found: dict[str, float] = {}
+    if family.log_prob is not None:
+        log_prob = family.log_prob
+        x = points(board, HELD_OUT, 99)
+        gap = kl_gap(board.density, lambda part: log_prob(model, board, part), x, batch=2000)
+        found["kl"] = gap.kl
+        found["kl error"] = gap.standard_error
+        found["nfe of density"] = evaluations(model)
+    made = drawn(family, model, board, DRAWN, seed).double()
+    found["nfe"] = evaluations(model)
+    back = backward(board, made)
+    found["reverse kl"] = back.value
+    found["reverse error"] = back.standard_error
+    return found | compared(points(board, COMPARED, 99), made[:COMPARED])._asdict()
+
+
+def backward(board: Board, made: Tensor) -> Estimate:
+    """KL(q || p) of draws (DRAWN, 2)."""
+    assert board.density is not None
+    return reverse_kl(board.density.log_prob, made, points(board, len(made), 96))
+
+
+class Rows(NamedTuple):
+    """What `on_digits` measures of 450 images: `judge`, and the sliced Wasserstein distance."""
+
+    energy: float
+    sliced: float
+    neighbors: float
+    precision: float
+    recall: float
+    coverage: float
+    nearest: float
+
+
+def judged(images: Tensor, real: Tensor | None = None) -> Rows:
+    """Of 450 images of dots (450, 1, 8, 8), which need not be whole, against the test images."""
+    split = counts()
+    real = split.test_images if real is None else real
+    chance = torch.Generator().manual_seed(0)
+    return Rows(
+        float(energy_distance(real, images)),
+        float(sliced_wasserstein(real, images, generator=chance)),
+        float(neighbor_accuracy(real, images)),
+        float(precision(real, images)),
+        float(recall(real, images)),
+        float(coverage(real, images)),
+        float(nearest(images, split.images).median()),
+    )
+
+
+def mean_of(rows: list[Rows]) -> dict[str, float]:
+    """The mean of each measure."""
+    return {key: float(np.mean([getattr(row, key) for row in rows])) for key in Rows._fields}
+
+
+def on_digits(family: Family, model: Any, board: Board, seed: int) -> dict[str, float]:
+    """The measures of a model of the digits."""
+    images = counts().test_images
+    sets = drawn(family, model, board, DRAWINGS * len(images), seed).split(len(images))
+    found = mean_of([judged(part) for part in sets]) | {"nfe": evaluations(model)}
+    if family.log_prob is not None:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # of the noise on the dots, and of the probes of a trace
+            log_prob = family.log_prob(model, board, images)
+        found["bits"] = float(bits(board, family, log_prob).mean())
+        found["nfe of density"] = evaluations(model)
+    return found
+
+
+def bits(board: Board, family: Family, log_prob: Tensor) -> Tensor:
+    """Bits for a pixel (B,), from nats for an image: exact for whole numbers, else a bound."""
+    level = 1.0 if family.whole else 1 / STD
+    return bits_per_dimension(log_prob, SIDE * SIDE, level)
+
+
+def over_evaluations(family: Family, model: Any, board: Board, seed: int) -> dict[str, list[float]]:
+    """Energy distance and more, with few evaluations of the net and with many."""
+    columns: dict[str, list[float]] = {"nfe": list(family.steps)}
+    for steps in family.steps:
+        if board.density is None:
+            row = judged(drawn(family, model, board, 450, seed, steps))._asdict()
+            kept = ("energy", "neighbors", "precision", "recall")
+        else:
+            made = drawn(family, model, board, DRAWN, seed, steps).double()
+            real = points(board, COMPARED, 99)
+            row = {
+                "reverse kl": backward(board, made).value,
+                "energy": float(energy_distance(real, made[:COMPARED])),
+            }
+            kept = tuple(row)
+        for key in kept:
+            columns.setdefault(key, []).append(row[key])
+    return columns
+
+
+def trial_score(family: Family, model: Any, board: Board, held: Tensor | None) -> float:
+    """The one rule by which sizes and rates are chosen: the energy distance to validation data.
+
+    held: images of the digits that the trial was not trained on.
+    """
+    if held is None:
+        real = points(board, COMPARED, 98)
+        made = drawn(family, model, board, COMPARED, 0)
+    else:
+        real = held
+        made = drawn(family, model, board, VALIDATION, 0)
+    if not made.isfinite().all():
+        return math.inf
+    return float(energy_distance(real, made))
+
+
+def memory(family: Family, model: Any, board: Board, x: Tensor) -> int:
+    """Bytes that an update on the data x keeps for its way back, besides the parameters."""
+    with bytes_kept(exclude=[*model.parameters(), x]) as kept:
+        family.loss(model, board, x)
+    return kept.bytes
