@@ -79,6 +79,9 @@ pairs_and_flow = _of("flow_matching", "pairs_and_flow")
 number_of_steps = _of("flow_matching", "number_of_steps")
 batch_pairing = _of("flow_matching", "batch_pairing")
 straightened = _of("flow_matching", "straightened")
+sample_size = _of("scoreboard", "sample_size")
+fool_the_metric = _of("scoreboard", "fool_the_metric")
+quality_and_cost = _of("scoreboard", "quality_and_cost")
 
 __all__ = [
     "EXPLORABLES",

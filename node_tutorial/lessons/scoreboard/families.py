@@ -104,16 +104,18 @@ def _vae(board: Board, size: int) -> VAE:
     if board.density is not None:
         width = (64, 128)[size]
         model = VAE(2, 2, width, likelihood="gaussian", noise=0.5)
-        model.encoder = Encoder(smooth(2, width, width), width, 2)
-        model.decoder = smooth(2, width, width, 2)
-        return model
+        return _with(model, Encoder(smooth(2, width, width), width, 2), smooth(2, width, width, 2))
     model = VAE(PIXELS, 16, 8, likelihood="gaussian", noise=0.7)
     if size == 0:
-        model.encoder = Encoder(smooth(PIXELS, 256, 256), 256, 16)
-        model.decoder = smooth(16, 256, 256, PIXELS)
-    else:
-        model.encoder = Encoder(down(32, 128), 128, 16)
-        model.decoder = Up(16, 32)
+        encoder = Encoder(smooth(PIXELS, 256, 256), 256, 16)
+        return _with(model, encoder, smooth(16, 256, 256, PIXELS))
+    return _with(model, Encoder(down(32, 128), 128, 16), Up(16, 32))
+
+
+def _with(model: VAE, encoder: nn.Module, decoder: nn.Module) -> VAE:
+    """The VAE with other nets in the place of its own, which have one layer."""
+    model.add_module("encoder", encoder)
+    model.add_module("decoder", decoder)
     return model
 
 
@@ -304,10 +306,9 @@ def _drawn_by_diffusion(model: Diffusion, board: Board, n: int, steps: int | Non
     """By Heun's method, whose last step takes one evaluation; with two evaluations by Euler's."""
     steps = steps or STEPS
     if steps == 2:
-        times, sampler = to_data(uniform(model.path, 1)), ddim
+        found = model.sample(n, to_data(uniform(model.path, 1)), sampler=ddim)
     else:
-        times, sampler = to_data(uniform(model.path, steps // 2 - 1)), heun
-    found = model.sample(n, times, sampler=sampler)
+        found = model.sample(n, to_data(uniform(model.path, steps // 2 - 1)), sampler=heun)
     _note(model, found.nfe)
     return board.shown(found.x.reshape(n, -1))
 
@@ -402,7 +403,9 @@ FAMILIES = {
 
 
 @torch.no_grad()
-def drawn(family: Family, model: Any, board: Board, n: int, seed: int, steps: int | None = None):
+def drawn(
+    family: Family, model: Any, board: Board, n: int, seed: int, steps: int | None = None
+) -> Tensor:
     """n samples; torch's generators are as before, after it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

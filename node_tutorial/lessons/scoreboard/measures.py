@@ -149,7 +149,7 @@ def over_evaluations(family: Family, model: Any, board: Board, seed: int) -> dic
     for steps in family.steps:
         if board.density is None:
             row = judged(drawn(family, model, board, 450, seed, steps))._asdict()
-            kept = ("energy", "neighbors", "precision", "recall")
+            kept: tuple[str, ...] = ("energy", "neighbors", "precision", "recall")
         else:
             made = drawn(family, model, board, DRAWN, seed, steps).double()
             real = points(board, COMPARED, 99)

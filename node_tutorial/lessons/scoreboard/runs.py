@@ -1,6 +1,7 @@
 """Lesson 19: the long runs, about half an hour on one core.
 
 - null: what the measures say of two sets of real data;
+- sizes: how many points it takes until a measure sees a fault (`sizes`);
 - ruler: what they say of sets of images that were made without a model (`rulers`);
 - tried: each family on each board, with two sizes and three rates, one short training each;
 - board: with what was best on validation data, trained with every seed, and measured;
@@ -22,7 +23,7 @@ from torch import Tensor
 from ...course.runs import Run, Runs
 from ...data.pixels import counts
 from ...data.two_samples import null_band
-from . import measures, rulers
+from . import measures, rulers, sizes
 from .families import (
     CURVE,
     DIGITS,
@@ -54,8 +55,8 @@ from .measures import (
 from .trainings import AVERAGE, BATCH, CLIP, HELD_BACK, PRICES, Trained, trained
 
 BOARDS = ("moons", DIGITS, "Gaussians")
-SECONDS = {"moons": 4.0, "Gaussians": 4.0, DIGITS: 12.0}  # of a training, on a quiet core
-TRIAL = {"moons": 1.0, "Gaussians": 1.0, DIGITS: 2.5}
+SECONDS = {"moons": 4.0, "Gaussians": 4.0, DIGITS: 10.0}  # of a training, on a quiet core
+TRIAL = {"moons": 0.75, "Gaussians": 0.75, DIGITS: 2.0}
 MORE = (1.0, 12.0)  # other budgets, on the moons
 SEEDS = (1, 2, 3)  # the trials have seed 0
 SIZES = (0, 1)
@@ -182,7 +183,7 @@ def null_job(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
         split = counts()
         images = torch.cat([split.images, split.test_images])
         rows = null_band(lambda a, b: judged(b, a)[:6], images, 450, SPLITS, chance)
-        fields = measures.Rows._fields[:6]
+        fields: tuple[str, ...] = measures.Rows._fields[:6]
     else:
         x = points(where, 10 * COMPARED, 95)
         rows = null_band(compared, x, COMPARED, SPLITS, chance)
@@ -204,6 +205,11 @@ def ruler_job(setting: tuple[str, ...], seeds: tuple[int, ...]) -> dict[str, Any
         name: _by_key([judged(rulers.RULERS[name](seed))._asdict() for seed in seeds])
         for name in setting
     }
+
+
+def size_job(fault: str, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """What four measures say of a fault, by the number of points; see `sizes`."""
+    return sizes.measured(fault, sizes.NUMBERS)
 
 
 def cost_job(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -297,6 +303,7 @@ def name_of(kind: str, setting: Setting) -> str:
 def _results() -> dict[str, Run]:
     settings = [Setting(name, family) for name in BOARDS for family in FAMILIES]
     found = {f"null/{name}": Run(null_job, name) for name in BOARDS}
+    found |= {f"sizes/{fault}": Run(size_job, fault) for fault in sizes.FAULTS}
     found["ruler"] = Run(ruler_job, tuple(rulers.RULERS), (0, 1, 2, 3, 4))
     for setting in settings:
         found[name_of("tried", setting)] = Run(tried_job, setting)

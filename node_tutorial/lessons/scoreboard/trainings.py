@@ -89,7 +89,11 @@ def trained(
 
     def loss(model: nn.Module, share: float) -> Tensor:
         nonlocal step
-        x = board.density.sample(batch) if data is None else data(step)[0]
+        if data is not None:
+            x = data(step)[0]
+        else:
+            assert board.density is not None
+            x = board.density.sample(batch)
         step += 1
         return family.loss(model, board, x)
 
