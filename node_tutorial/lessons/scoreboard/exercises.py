@@ -17,7 +17,7 @@ def bits(log_prob, pixels, scale):
 
 register(
     Exercise(
-        "19.1",
+        "19.4",
         "Bits of a pixel",
         kind=function(*_IMAGES),
         solution=bits,
@@ -151,7 +151,7 @@ def cannot_be():
 
 register(
     Exercise(
-        "19.3",
+        "19.1",
         "Too good to be true",
         kind=array(len(REPORTS)),
         solution=cannot_be,
@@ -224,7 +224,7 @@ _SEEDS = [
 
 register(
     Exercise(
-        "19.4",
+        "19.3",
         "Which differences are real?",
         kind=function(*_SEEDS),
         solution=z_of,

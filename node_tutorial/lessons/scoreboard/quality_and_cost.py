@@ -1,4 +1,4 @@
-"""Lesson 19: every family's quality, by what a sample costs and by what the training cost."""
+"""Lesson 19: every family's quality, by what a sample costs."""
 
 from typing import NamedTuple
 
@@ -10,87 +10,81 @@ from ...course.controls import choice
 from ...course.explorables import explorable
 from ...plotting import GRAY, VERMILLION
 from .families import DIGITS, FAMILIES
-from .runs import MORE, SECONDS, table
+from .figures import per_evaluation
+from .runs import BOARDS, table
 
 MEASURES = {"KL(q || p), nats": "reverse kl", "energy distance": "energy"}
 ON_DIGITS = "energy distance"  # the only one of both that there is
-NEAR = 12  # points below the line
 
 
 class Curve(NamedTuple):
-    """A measure (seeds, N) at costs (N,)."""
+    """A measure (seeds, N) with so many evaluations for a sample (N,), which take milliseconds
+    (N,).
+    """
 
-    cost: np.ndarray
+    nfe: np.ndarray
+    milliseconds: np.ndarray
     values: np.ndarray
 
 
 class QualityAndCost(NamedTuple):
-    """By family: over evaluations for a sample, and over seconds of training (on the digits one
-    number of seconds); floor is the most that two sets of real data give, but for chance.
-    """
+    """Curves by family; floor is the most that two sets of real data give, but for chance."""
 
     board: str
     family: str
     measure: str
-    over_nfe: dict[str, Curve]
-    over_seconds: dict[str, Curve]
+    curves: dict[str, Curve]
     floor: float
+
+    @property
+    def place(self) -> int:
+        """Of the family, by the median of its last values."""
+        last = {name: np.median(curve.values[:, -1]) for name, curve in self.curves.items()}
+        return 1 + sum(value < last[self.family] for value in last.values())
 
 
 def compute(board: str, family: str, measure: str) -> QualityAndCost:
     """From what is stored."""
-    key = MEASURES[measure if board != DIGITS else ON_DIGITS]
+    measure = ON_DIGITS if board == DIGITS else measure
+    key = MEASURES[measure]
     null = table()[f"null/{board}"][key]
     return QualityAndCost(
         board=board,
         family=family,
-        measure=measure if board != DIGITS else ON_DIGITS,
-        over_nfe={name: _over_nfe(board, name, key) for name in FAMILIES},
-        over_seconds={name: _over_seconds(board, name, key) for name in FAMILIES},
+        measure=measure,
+        curves={name: _curve(board, name, key) for name in FAMILIES},
         floor=null["mean"] + 2 * null["std"],
     )
 
 
-def _over_nfe(board: str, family: str, key: str) -> Curve:
+def _curve(board: str, family: str, key: str) -> Curve:
     row = table()[f"board/{board}/{family}"]
     if "over evaluations" in row:
-        curve = row["over evaluations"]
-        return Curve(np.array(curve["nfe"]), np.array(curve[key]))
-    return Curve(np.array(row["nfe"][:1]), np.array(row[key])[:, None])
-
-
-def _over_seconds(board: str, family: str, key: str) -> Curve:
-    seconds = [SECONDS[board]]
-    columns = [table()[f"board/{board}/{family}"][key]]
-    if board == "moons":
-        for budget in MORE:
-            stored = table().get(f"more/{budget:g}/{family}")
-            if stored:
-                seconds.append(budget)
-                columns.append(stored[key])
-    order = np.argsort(seconds)
-    return Curve(np.array(seconds)[order], np.array(columns).T[:, order])
+        nfe = np.array(row["over evaluations"]["nfe"], float)
+        values = np.array(row["over evaluations"][key])
+    else:
+        nfe = np.array(row["nfe"][:1])
+        values = np.array(row[key])[:, None]
+    return Curve(nfe, nfe * per_evaluation(board, family), values)
 
 
 def draw(fig: Figure, data: QualityAndCost) -> None:
-    """Two panels with one height axis; one family in color."""
-    left, right = fig.subplots(1, 2, sharey=True)
+    """Over evaluations and over milliseconds; one family in color."""
+    axes = fig.subplots(1, 2, sharey=True)
     least = data.floor / 4
-    for ax, curves in ((left, data.over_nfe), (right, data.over_seconds)):
-        for name in sorted(curves, key=lambda name: name == data.family):
-            _draw_curve(ax, curves[name], least, name == data.family)
+    for ax, axis in zip(axes, ("nfe", "milliseconds")):
+        for name in sorted(data.curves, key=lambda name: name == data.family):
+            curve = data.curves[name]
+            _draw_curve(ax, getattr(curve, axis), curve.values, least, name == data.family)
         ax.axhspan(least / 1.3, data.floor, color=GRAY, alpha=0.15, linewidth=0)
         ax.set(xscale="log", yscale="log")
+    left, right = axes
     left.set_ylim(bottom=least / 1.3)
     left.set_ylabel(data.measure)
     left.set_xlabel("evaluations for a sample (NFE)")
     left.set_xticks([1, 2, 4, 8, 16, 32, 64], ["1", "2", "4", "8", "16", "32", "64"])
-    seconds = data.over_seconds[data.family].cost
-    right.set_xlabel("seconds of training")
-    right.set_xticks(seconds, [f"{s:g}" for s in seconds])
-    right.set_xlim(seconds[0] / 1.5, seconds[-1] * 1.5)
-    for ax in (left, right):
-        ax.minorticks_off()
+    left.minorticks_off()
+    right.set_xlabel("milliseconds for a sample")
     left.annotate(
         "two sets of real data",
         (1, data.floor),
@@ -100,30 +94,29 @@ def draw(fig: Figure, data: QualityAndCost) -> None:
         fontsize=9,
         color=GRAY,
     )
-    fig.suptitle(f"{data.board}: {data.family} in color, the seven others gray", fontsize=11)
+    left.set_title(f"{data.board}: {data.family} in color, seven others gray")
+    right.set_title(f"place {data.place} of {len(data.curves)}")
 
 
-def _draw_curve(ax: Axes, curve: Curve, least: float, picked: bool) -> None:
-    y = curve.values.clip(least)
+def _draw_curve(ax: Axes, x: np.ndarray, values: np.ndarray, least: float, picked: bool) -> None:
+    y = values.clip(least)
     color = VERMILLION if picked else GRAY
     width = 2.0 if picked else 0.8
-    ax.plot(curve.cost, np.median(y, axis=0), "o-", color=color, linewidth=width, markersize=4)
-    if len(curve.cost) > 1:
-        ax.fill_between(curve.cost, y.min(0), y.max(0), color=color, alpha=0.12, linewidth=0)
+    order = 3 if picked else 2
+    ax.plot(x, np.median(y, axis=0), "o-", color=color, linewidth=width, markersize=4, zorder=order)
+    if len(x) > 1:
+        ax.fill_between(x, y.min(0), y.max(0), color=color, alpha=0.12, linewidth=0)
     else:
-        ax.plot(curve.cost.repeat(len(y)), y[:, 0], "-", color=color, linewidth=width)
+        ax.plot(x.repeat(len(y)), y[:, 0], "-", color=color, linewidth=width, zorder=order)
 
 
 def describe(data: QualityAndCost) -> str:
-    """The best of the curves, in numbers."""
-    medians = np.median(data.over_nfe[data.family].values, axis=0)
-    nfe = data.over_nfe[data.family].cost
-    others = [np.median(c.values, axis=0)[-1] for c in data.over_nfe.values()]
-    rank = 1 + sum(value < medians[-1] for value in others)
+    """The last value of the family's curve, in numbers."""
+    curve = data.curves[data.family]
     return (
-        f"{data.board}, {data.family}: {data.measure} {medians[-1]:.3f} with {nfe[-1]:.0f} "
-        f"evaluations, place {rank} of {len(others)}; two sets of real data: up to "
-        f"{data.floor:.3f}."
+        f"{data.board}, {data.family}: {data.measure} {np.median(curve.values[:, -1]):.3f} with "
+        f"{curve.nfe[-1]:.0f} evaluations, {curve.milliseconds[-1]:.2g} ms; place {data.place} of "
+        f"{len(data.curves)}; two sets of real data: up to {data.floor:.3f}."
     )
 
 
@@ -134,7 +127,7 @@ quality_and_cost = explorable(
     question="Predict first: which family is best if one evaluation is all you can pay?",
     size=(9.0, 3.9),
     controls={
-        "board": choice("board", ["moons", "Gaussians", DIGITS]),
+        "board": choice("board", list(BOARDS)),
         "family": choice("family", list(FAMILIES), "flow matching"),
         "measure": choice("measure", list(MEASURES)),
     },

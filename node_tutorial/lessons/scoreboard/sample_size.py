@@ -9,7 +9,7 @@ from ...course.controls import choice
 from ...course.explorables import explorable
 from ...plotting import EXACT, GRAY, VERMILLION
 from .runs import table
-from .sizes import FAULTS, MEASURES, NUMBERS, exact_gap
+from .sizes import FAULTS, MEASURES, NUMBERS
 
 BEYOND = 3.0  # standard deviations of the null, from which on a fault is seen
 SENTENCES = {
@@ -47,7 +47,7 @@ def compute(fault: str, measure: str) -> SampleSize:
         null_std=np.array(null["std"]),
         mean=mean,
         std=np.array(found["std"]),
-        gap=exact_gap(fault, 20_000),
+        gap=table()[f"sizes/{fault}"]["gap"],
         seen=NUMBERS[places[0]] if len(places) else None,
     )
 
