@@ -55,7 +55,7 @@ def _of(name: str, where: Board) -> Abilities:
     model = family.make(where, 0).double().eval()
     mass = None
     if family.log_prob is not None:
-        x, area = grid(_around(name, model, where), 200)
+        x, area = grid(_around(name, model, where), 200 if name == "planar" else 100)
         parts = [family.log_prob(model, where, part).exp() for part in x.split(5000)]
         mass = float(torch.cat(parts).sum() * area)
     drawn(family, model, where, 8, 0, CURVE[0] if family.steps else None)
