@@ -20,9 +20,11 @@ from ...plotting import (
     figure,
     no_ticks,
 )
+from . import sample_size
 from .entry import Entry
 from .families import DIGITS, FAMILIES, board
 from .runs import BOARDS, SIZES, samples, table
+from .sizes import MEASURES as MEASURES_OF_SETS
 from .trainings import PRICES
 
 ORDER = (5, 1, 8, 3, 0, 7, 4, 2, 6)  # of the panels; 8 is the data
@@ -114,6 +116,11 @@ def _chance(name: str, key: str, *families: str) -> float:
     if key == "kl":
         return max(max(values(name, family, "kl error")) for family in families)
     return null(name, key)[1]
+
+
+def first_seen(fault: str) -> dict[str, int | None]:
+    """measure -> from how many points on it sees a fault of `sizes`; None: not with all of them."""
+    return {measure: sample_size.compute(fault, measure).seen for measure in MEASURES_OF_SETS}
 
 
 # -- tuning ----------------------------------------------------------------------------------------
@@ -214,7 +221,7 @@ def digits_figure() -> Picture:
     for family in NAMES:
         _mark(right, row(DIGITS, family), family, BLUE, "o")
     _mark(right, row(DIGITS, "VAE")["of means"], "VAE, means", VERMILLION, "o")
-    right.set(xlabel="recall", ylabel="precision", xlim=(-0.03, 1.3), ylim=(-0.05, 1.08))
+    right.set(xlabel="recall", ylabel="precision", xlim=(-0.03, 1.45), ylim=(-0.05, 1.08))
     return fig
 
 
