@@ -56,13 +56,16 @@ def draw(fig: Figure, data: SampleSize) -> None:
     """The measure over the number of samples: what honest sets give, and the fault."""
     ax = fig.subplots()
     n = np.array(NUMBERS)
-    for mean, std, color, name in (
-        (data.null, data.null_std, GRAY, "two sets of real points"),
-        (data.mean, data.std, VERMILLION, data.fault),
+    up = 7 if data.mean[-1] >= data.null[-1] else -7  # the names at the ends, apart
+    for mean, std, color, name, shift in (
+        (data.null, data.null_std, GRAY, "two sets of real points", -up),
+        (data.mean, data.std, VERMILLION, data.fault, up),
     ):
         ax.fill_between(n, mean - 2 * std, mean + 2 * std, color=color, alpha=0.18, linewidth=0)
         ax.plot(n, mean, "o-", color=color)
-        ax.annotate(name, (n[-1], mean[-1]), (8, 0), textcoords="offset points", color=color)
+        ax.annotate(
+            name, (n[-1], mean[-1]), (8, shift - 3), textcoords="offset points", color=color
+        )
     if data.measure == "KL(q || p)":
         ax.axhline(data.gap, color=EXACT, linewidth=1, linestyle=":")
         ax.annotate("exact", (n[0], data.gap), (2, 3), textcoords="offset points", color=EXACT)
