@@ -70,6 +70,9 @@ coupling_layers = _of("normalizing_flows", "coupling_layers")
 trace_probes = _of("continuous_flows", "trace_probes")
 density_in_time = _of("continuous_flows", "density_in_time")
 likelihood_check = _of("continuous_flows", "likelihood_check")
+game = _of("gans_and_autoregression", "game")
+two_gaussians = _of("gans_and_autoregression", "two_gaussians")
+causal_mask = _of("gans_and_autoregression", "causal_mask")
 
 __all__ = [
     "EXPLORABLES",
