@@ -11,7 +11,7 @@ from torch import Tensor
 from ...course.controls import slider
 from ...course.explorables import explorable
 from ...data import GaussianMixture, gaussian_mixture, jensen_shannon, wasserstein_1
-from ...plotting import BLUE, EXACT, GRAY, GREEN, VERMILLION, label_line
+from ...plotting import BLUE, EXACT, GRAY, GREEN, VERMILLION
 
 ENDS = (-12.0, 20.0)
 X = torch.linspace(-4, 12, 401, dtype=torch.float64)
