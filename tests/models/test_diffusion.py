@@ -395,7 +395,8 @@ def net():
     ("arguments", "error", "message"),
     [
         ({"net": lambda t, x: x}, TypeError, "net must be an nn.Module"),
-        ({"path": "cosine"}, TypeError, "path must be a GaussianPath"),
+        ({"path": "quadratic"}, ValueError, "path must be one of constant, linear, cosine"),
+        ({"path": cosine}, TypeError, "path must be a GaussianPath"),
         ({"prediction": "noise"}, ValueError, "prediction must be one of eps, x0, v, score"),
         ({"target": "noise"}, ValueError, "target must be one of"),
         ({"shape": 2}, ValueError, "shape must be a tuple"),

@@ -103,7 +103,7 @@ def judged_pixels(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
         found["seconds"].append(seconds)
         if name == "Transformer" and seed == 0:
             found["by pixel"] = _by_pixel(model)
-            found["weights"] = packed(model)
+            found.update(packed(model.net.state_dict()))
     found["parameters"] = sum(p.numel() for p in NETS[name]().parameters())
     return found
 
@@ -156,7 +156,8 @@ def _context(x: Tensor) -> Tensor:
 def transformer() -> Autoregressive:
     """The stored one."""
     model = Autoregressive(NETS["Transformer"]())
-    unpacked(RUNS.arrays()["pixels/Transformer/weights"], model)
+    stored = (RUNS.arrays()[f"pixels/Transformer/{part}"] for part in ("bytes", "halves"))
+    model.net.load_state_dict(unpacked(*stored, model.net.state_dict()))
     return model.eval()
 
 
@@ -254,7 +255,8 @@ def null_energy(_: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     values = []
     for seed in seeds:
         chance = torch.Generator().manual_seed(seed)
-        values.append(float(energy_distance(ring.sample(SAMPLES, chance), ring.sample(SAMPLES, chance))))
+        one, other = (ring.sample(SAMPLES, chance) for _ in range(2))
+        values.append(float(energy_distance(one, other)))
     return {"energy": values, "mean": float(np.mean(values)), "std": float(np.std(values))}
 
 
