@@ -76,6 +76,7 @@ copying_machine = _of("diffusion", "copying_machine")
 guidance_weight = _of("diffusion", "guidance_weight")
 game = _of("gans_and_autoregression", "game")
 two_gaussians = _of("gans_and_autoregression", "two_gaussians")
+pixel_by_pixel = _of("gans_and_autoregression", "pixel_by_pixel")
 causal_mask = _of("gans_and_autoregression", "causal_mask")
 
 __all__ = [

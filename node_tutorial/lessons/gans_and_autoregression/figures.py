@@ -1,0 +1,124 @@
+"""Lesson 18: figures."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib.patches import Circle
+from torch import Tensor
+
+from ...data.pixels import LEVELS, SIDE
+from ...plotting import (
+    BLUE,
+    EXACT,
+    GRAY,
+    ORANGE,
+    Picture,
+    draw_image_table,
+    figure,
+    no_ticks,
+)
+from .runs import RADIUS, RUNS, STD, WAYS, centers, pixels, transformer
+
+INK = LEVELS - 1
+SHOWN = 12  # digits in a row
+
+
+def rings_figure() -> Picture:
+    """A figure: samples of each way to train, on the eight Gaussians; seed 0."""
+    fig, axes = figure(nrows=2, ncols=4, size=(9.2, 5.2))
+    numbers = RUNS.numbers()
+    for ax, name in zip(axes.flat, WAYS):
+        row = numbers[f"rings/{name}"]
+        for center in centers().tolist():
+            ax.add_patch(Circle(center, 3 * STD, color=GRAY, alpha=0.2, linewidth=0))
+        across, up = RUNS.arrays()[f"rings/{name}/samples"].astype(float).T
+        ax.plot(across, up, ".", color=BLUE, markersize=2)
+        reach = 1.75 * RADIUS
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        no_ticks(ax)
+        ax.set_title(f"{name}\n{row['modes'][0]} modes, off by {row['energy'][0]:.3f}", fontsize=10)
+    return fig
+
+
+def bits_figure(rows: Mapping[str, Sequence[float]], by_pixel: Sequence[float]) -> Picture:
+    """A figure: bits of a pixel for each model, one dot a seed; and the Transformer's map.
+
+    Args:
+        rows: model -> bits on the test images.
+        by_pixel: (64,) of the Transformer.
+    """
+    fig, (left, right) = figure(ncols=2, size=(9.2, 3.2), width_ratios=[1.7, 1])
+    for place, (name, values) in enumerate(rows.items()):
+        learned = len(values) > 1
+        color = BLUE if learned else GRAY
+        left.barh(place, np.median(values), color=color, alpha=0.35, height=0.65)
+        left.plot(values, [place] * len(values), "o", color=color, markersize=4)
+        left.text(max(values) + 0.08, place, f"{np.median(values):.2f}", va="center", fontsize=9.5)
+    left.set_yticks(range(len(rows)), list(rows))
+    left.set(xlim=(0, 4.7), ylim=(len(rows) - 0.4, -0.6), xlabel="bits for a pixel, test digits")
+    left.grid(False)
+    image = right.imshow(np.reshape(by_pixel, (SIDE, SIDE)), cmap="Oranges", vmin=0)
+    fig.colorbar(image, ax=right, label="bits")
+    right.set(xticks=[], yticks=[], title="Transformer, by pixel")
+    right.grid(False)
+    return fig
+
+
+@torch.no_grad()
+def digits_figure() -> Picture:
+    """A figure: test digits, and the Transformer's draws at four temperatures."""
+    model = transformer()
+    rows = {"test digits": pixels().test[:SHOWN].float() / INK}
+    for temperature in (1.5, 1.0, 0.6):
+        chance = torch.Generator().manual_seed(0)
+        drawn = model.sample(SHOWN, temperature=temperature, generator=chance).x
+        rows[f"temperature {temperature}"] = drawn.float() / INK
+    rows["likeliest level"] = model.sample(SHOWN, top_k=1).x.float() / INK
+    fig, ax = figure(size=(8.8, 3.7))
+    draw_image_table(rows, ax=ax)
+    return fig
+
+
+def attention_figure(weights: Tensor, source: Sequence[int], target: Sequence[int]) -> Picture:
+    """A figure: where each entry of the target looks in the source, weights (T, T)."""
+    fig, ax = figure(size=(4.6, 3.6))
+    image = ax.imshow(weights, cmap="Blues", vmin=0, vmax=1)
+    ax.set_xticks(range(len(source)), [str(token) for token in source])
+    ax.set_yticks(range(len(target)), [str(token) for token in target])
+    ax.set(xlabel="source", ylabel="target, from the top")
+    ax.grid(False)
+    fig.colorbar(image, ax=ax, label="weight")
+    return fig
+
+
+def discriminator_figure(x: Tensor, learned: Tensor, exact: Tensor, p: Tensor) -> Picture:
+    """A figure: a learned discriminator (n,) at x beside the best one; p: how many data are there.
+
+    The learned one is drawn boldly where there are data.
+    """
+    fig, ax = figure(size=(6.4, 3.0))
+    ax.fill_between(x, p / p.max(), color=GRAY, alpha=0.25, linewidth=0)
+    ax.plot(x, learned, color=ORANGE, linewidth=2)
+    ax.plot(x, exact, "--", color=EXACT)
+    ax.text(-1.4, 0.72, "learned", color=ORANGE, ha="right")
+    ax.text(2.7, 0.28, "exact, p / (p + q)", color=EXACT)
+    ax.set(xlim=(float(x[0]), float(x[-1])), ylim=(0, 1.05), xlabel="x", ylabel="D")
+    return fig
+
+
+# A picture of each kind, for the test that all of them can be read.
+EXAMPLES: dict[str, Callable[[], Picture]] = {
+    "rings_figure": rings_figure,
+    "bits_figure": lambda: bits_figure(
+        {"uniform": [4.09], "GRU": [2.1, 2.2, 2.15]}, [k / 16 for k in range(64)]
+    ),
+    "digits_figure": digits_figure,
+    "attention_figure": lambda: attention_figure(torch.eye(6).flip(1), range(6), range(6)),
+    "discriminator_figure": lambda: discriminator_figure(
+        torch.linspace(-4, 6, 50),
+        torch.linspace(1, 0, 50),
+        torch.linspace(0.9, 0.1, 50),
+        torch.linspace(1, 2, 50),
+    ),
+}

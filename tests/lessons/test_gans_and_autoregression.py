@@ -1,0 +1,1 @@
+"""Facts that lesson 18 relies on."""
