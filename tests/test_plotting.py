@@ -17,6 +17,7 @@ from node_tutorial.plotting import (
     ON_WHITE,
     Picture,
     draw_image_table,
+    draw_ranges,
     drawn_texts,
     empty_axes,
     figure,
@@ -300,3 +301,16 @@ def test_precision_and_recall_are_paths_in_the_plane():
     texts = {text.get_text() for text in ax.texts}
     assert texts == {"DDIM", "MLP", "real images", "1", "4", "16"}
     assert ax.lines[0].get_xdata().tolist() == [0.1, 0.5, 0.8]
+
+
+def test_ranges_have_a_dot_for_each_value_and_room_for_every_name():
+    gaps = {"moons": {"a": [0.1, 0.3, 0.2], "b": [0.02]}, "circles": {"a": [1, 2], "b": [3, 4]}}
+    fig, ax = figure()
+    ax.set(xscale="log", xlim=(0.01, 20))
+    draw_ranges(gaps, ax=ax)
+    assert [len(line.get_xdata()) for line in ax.lines if line.get_marker() == "o"] == [3, 1, 2, 2]
+    bars = [float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "|"]
+    assert bars == pytest.approx([0.2, 0.02, 1.5, 3.5])
+    assert [text.get_text() for text in ax.get_yticklabels()] == list(gaps)
+    fig.draw_without_rendering()
+    assert not text_problems(fig)

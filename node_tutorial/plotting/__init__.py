@@ -15,6 +15,7 @@ from .legibility import drawn_texts, empty_axes, text_problems
 from .lines import exact_line, label_line, room_for_labels, running_mean, trajectory
 from .plane import mesh, stability_region, vector_field
 from .quality import precision_and_recall, quality_over_cost
+from .ranges import draw_ranges
 from .style import (
     BLUE,
     EXACT,
@@ -56,6 +57,7 @@ __all__ = [
     "draw_images",
     "draw_levels",
     "draw_page",
+    "draw_ranges",
     "draw_samples",
     "drawn_texts",
     "empty_axes",

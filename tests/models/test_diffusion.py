@@ -325,7 +325,7 @@ def test_a_density_wrong_in_scale_is_seen():
     narrow = gaussian(torch.tensor([0.5, -0.2]), 0.8 * torch.tensor([[1.0, 0.6], [0.6, 0.5]]))
     x = PLANE.sample(50, seeded()).double()
     gap = model_of(narrow, cosine()).log_prob(x) - model_of(PLANE, cosine()).log_prob(x)
-    assert float(gap.abs().mean()) > 0.1
+    assert gap.abs().mean().item() > 0.1
 
 
 def test_decoding_undoes_encoding_and_codes_are_noise():

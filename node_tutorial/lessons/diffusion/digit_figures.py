@@ -109,7 +109,7 @@ def distances_to_training() -> tuple[float, float]:
     return samples, table["reference"]["null"]["nearest"][0]
 
 
-def evaluations_needed(times_chance: float = 1.5) -> dict[str, int]:
+def evaluations_needed(times_chance: float = 2.0) -> dict[str, int]:
     """Sampler -> evaluations until the energy distance, the median of the seeds, is within so many
     times what two sets of real digits give (mean and two standard deviations).
     """

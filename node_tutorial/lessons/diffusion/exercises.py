@@ -240,13 +240,18 @@ register(
             ),
         ],
         hints=[
-            "For Gaussians the best guess is linear: "
-            "E[eps | x] = sigma x / (alpha**2 s**2 + sigma**2).",
+            "For Gaussians the best guess is linear, the covariance of eps and x over the "
+            "variance of "
+            "x, times x: E[eps | x] = sigma x / (alpha**2 s**2 + sigma**2).",
             "What is left is 1 - sigma**2 / (alpha**2 s**2 + sigma**2), at each t.",
             "The mean over t of s**2 cos**2 / (s**2 cos**2 + sin**2), "
             "by tan as a new variable; or compute it for a few s and guess.",
         ],
-        otherwise="Compute it: the mean of alpha**2 s**2 / (alpha**2 s**2 + sigma**2) over t.",
+        otherwise=(
+            "Near? Then compute it exactly. Else begin with one t: what does x tell of eps, if "
+            "both "
+            "are Gaussian? The first hint has it."
+        ),
         meaning=(
             "A loss that stops falling has not failed: it has arrived. "
             "Draw the floor into the figure wherever it is known."
@@ -384,10 +389,11 @@ register(
             "What is the factor of x_0 after two steps?",
             "alpha-bar is the square of that factor: the product of all 1 - beta.",
         ],
-        otherwise="For the betas 0.1 and 0.3 it is 0.9 * 0.7.",
+        otherwise="One step leaves the share 1 - beta of the power. And the next one?",
         meaning=(
-            "The same betas with fewer steps leave most of the signal: the noise that a sampler "
-            "starts from is then never reached. Betas belong to a number of steps; "
+            "The paper's thousand steps leave 4.0e-5 of the power, fifty of the same betas 0.60: "
+            "the noise that a sampler starts from is then never reached. Betas belong to a number "
+            "of steps, "
             "alpha(t) does not."
         ),
     )

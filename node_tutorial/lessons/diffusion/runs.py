@@ -51,7 +51,7 @@ from .digit_nets import (
     train,
 )
 
-SEEDS = (0,)
+SEEDS = (0, 1, 2)
 STEP_COUNTS = (1, 2, 4, 8, 16, 32, 64)
 GUIDANCE = (0.0, 1.0, 2.0, 3.0, 5.0, 9.0)
 GUIDED_STEPS = 32
