@@ -76,10 +76,10 @@ def compute(offset: int, hidden: str, shifted: bool) -> CausalMask:
 def draw(fig: Figure, data: CausalMask) -> None:
     """The weights, and who reaches whom."""
     left, right = fig.subplots(1, 2)
-    left.imshow(data.weights, cmap="Blues", vmin=0, vmax=1)
+    left.imshow(data.weights.numpy(), cmap="Blues", vmin=0, vmax=1)
     left.set(xlabel="place that is looked at", ylabel="place that looks")
     left.set_title(f"weights of attention; hidden = {data.hidden}")
-    right.imshow(data.influence > 0, cmap="Blues", vmin=0, vmax=1.6)
+    right.imshow((data.influence > 0).numpy(), cmap="Blues", vmin=0, vmax=1.6)
     bad = (data.influence.triu() > 0).nonzero()
     right.plot(bad[:, 1], bad[:, 0], "x", color=REJECTED, markersize=8, markeredgewidth=2)
     right.set(xlabel="token j", ylabel="prediction of token i")

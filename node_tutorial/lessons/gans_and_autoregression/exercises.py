@@ -149,7 +149,7 @@ _ISING = Ising()
 
 
 def log_joint(conditional, x, order):
-    known = {}
+    known: dict[int, int] = {}
     total = 0.0
     for place in order:
         total += math.log(conditional(known, place, x[place]))

@@ -4,21 +4,25 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 from torch import Tensor
 
 from ...data.pixels import LEVELS, SIDE
+from ...models import modes
 from ...plotting import (
     BLUE,
     EXACT,
     GRAY,
+    GREEN,
     ORANGE,
+    VERMILLION,
     Picture,
     draw_image_table,
     figure,
     no_ticks,
 )
-from .runs import RADIUS, RUNS, STD, WAYS, centers, pixels, transformer
+from .runs import FILMED, MOMENTS, RADIUS, RUNS, STD, WAYS, centers, pixels, transformer
 
 INK = LEVELS - 1
 SHOWN = 12  # digits in a row
@@ -26,18 +30,50 @@ SHOWN = 12  # digits in a row
 
 def rings_figure() -> Picture:
     """A figure: samples of each way to train, on the eight Gaussians; seed 0."""
-    fig, axes = figure(nrows=2, ncols=4, size=(9.2, 5.2))
+    fig, axes = figure(nrows=2, ncols=5, size=(10.0, 4.9))
     numbers = RUNS.numbers()
     for ax, name in zip(axes.flat, WAYS):
         row = numbers[f"rings/{name}"]
-        for center in centers().tolist():
-            ax.add_patch(Circle(center, 3 * STD, color=GRAY, alpha=0.2, linewidth=0))
-        across, up = RUNS.arrays()[f"rings/{name}/samples"].astype(float).T
-        ax.plot(across, up, ".", color=BLUE, markersize=2)
-        reach = 1.75 * RADIUS
-        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-        no_ticks(ax)
-        ax.set_title(f"{name}\n{row['modes'][0]} modes, off by {row['energy'][0]:.3f}", fontsize=10)
+        _draw_samples(ax, RUNS.arrays()[f"rings/{name}/film"][-1])
+        modes = f"{row['modes'][0]} mode{'s' * (row['modes'][0] != 1)}"
+        ax.set_title(f"{name}\n{modes}, off by {row['energy'][0]:.2f}", fontsize=9.5)
+    return fig
+
+
+def film_figure() -> Picture:
+    """A figure: samples at six moments of two trainings, the collapsed and the cured; seed 0."""
+    fig, axes = figure(nrows=len(FILMED), ncols=len(MOMENTS), size=(10.0, 3.7))
+    for row, name in zip(axes, FILMED):
+        for ax, moment, x in zip(row, MOMENTS, RUNS.arrays()[f"rings/{name}/film"]):
+            _draw_samples(ax, x)
+            found = modes(torch.tensor(x.astype(np.float32)), centers(), STD).found
+            ax.set_title(f"{moment}: {found} mode{'s' * (found != 1)}", fontsize=9.5)
+        row[0].set_ylabel(name, fontsize=9.5)
+    return fig
+
+
+def _draw_samples(ax: Axes, x: np.ndarray) -> None:
+    """Samples (n, 2) over the eight Gaussians; those outside lie on the frame."""
+    for center in centers().tolist():
+        ax.add_patch(Circle(center, 3 * STD, color=GRAY, alpha=0.2, linewidth=0))
+    reach = 1.75 * RADIUS
+    ax.plot(*x.astype(float).clip(-reach, reach).T, ".", color=BLUE, markersize=2, clip_on=False)
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    no_ticks(ax)
+
+
+def pull_figure(ways: Mapping[str, Sequence[float]]) -> Picture:
+    """A figure: where each way to pull has the generator after n steps; the data are at 0."""
+    fig, ax = figure(size=(6.4, 3.0))
+    for (name, places), color in zip(ways.items(), (VERMILLION, BLUE, GREEN)):
+        ax.plot(places, color=color)
+        middle = len(places) // 2
+        # Beside the place where it has come half the way; of one that never does, in the middle.
+        n = next((n for n, place in enumerate(places) if place < 4), middle)
+        ax.text(n + 3, places[n] + (0.35 if n == middle else -0.2), name, color=color)
+    ax.axhline(0, color=EXACT, linewidth=1, linestyle="--")
+    longest = max(len(places) for places in ways.values())
+    ax.set(xlim=(0, longest), ylim=(-0.6, 9.2), xlabel="steps", ylabel="shift of the samples")
     return fig
 
 
@@ -49,7 +85,7 @@ def bits_figure(rows: Mapping[str, Sequence[float]], by_pixel: Sequence[float]) 
         by_pixel: (64,) of the Transformer.
     """
     fig, (left, right) = figure(ncols=2, size=(9.2, 3.2), width_ratios=[1.7, 1])
-    for place, (name, values) in enumerate(rows.items()):
+    for place, values in enumerate(rows.values()):
         learned = len(values) > 1
         color = BLUE if learned else GRAY
         left.barh(place, np.median(values), color=color, alpha=0.35, height=0.65)
@@ -83,7 +119,7 @@ def digits_figure() -> Picture:
 def attention_figure(weights: Tensor, source: Sequence[int], target: Sequence[int]) -> Picture:
     """A figure: where each entry of the target looks in the source, weights (T, T)."""
     fig, ax = figure(size=(4.6, 3.6))
-    image = ax.imshow(weights, cmap="Blues", vmin=0, vmax=1)
+    image = ax.imshow(weights.numpy(), cmap="Blues", vmin=0, vmax=1)
     ax.set_xticks(range(len(source)), [str(token) for token in source])
     ax.set_yticks(range(len(target)), [str(token) for token in target])
     ax.set(xlabel="source", ylabel="target, from the top")
@@ -110,6 +146,14 @@ def discriminator_figure(x: Tensor, learned: Tensor, exact: Tensor, p: Tensor) -
 # A picture of each kind, for the test that all of them can be read.
 EXAMPLES: dict[str, Callable[[], Picture]] = {
     "rings_figure": rings_figure,
+    "film_figure": film_figure,
+    "pull_figure": lambda: pull_figure(
+        {
+            "minimax": [8.0] * 200,
+            "non-saturating": [8 * 0.9**k for k in range(200)],
+            "Wasserstein": [8 - k / 25 for k in range(200)],
+        }
+    ),
     "bits_figure": lambda: bits_figure(
         {"uniform": [4.09], "GRU": [2.1, 2.2, 2.15]}, [k / 16 for k in range(64)]
     ),

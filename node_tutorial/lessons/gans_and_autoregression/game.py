@@ -87,8 +87,10 @@ def describe(data: Game) -> str:
     """Where the players are in the end."""
     penalty = f", penalty {data.penalty:.1f}" if data.penalty else ""
     end = float(data.norms[-1])
-    verdict = "they come closer" if end < 0.99 else "they keep their distance"
-    if end > 1.04:
+    quarter = STEPS // 4  # of several turns, so that an ellipse is not taken for a spiral
+    growth = float(data.norms[-quarter:].max() / data.norms[:quarter].max())
+    verdict = "they come closer" if growth < 0.99 else "they go round"
+    if growth > 1.01:
         verdict = "they spiral out"
     formula = "" if data.expected is None else f", by the formula {_number(data.expected)}"
     return (
