@@ -92,7 +92,7 @@ def draw(fig: Figure, data: CausalMask) -> None:
 def describe(data: CausalMask) -> str:
     """How many leaks there are."""
     inputs = "shifted by a start token" if data.shifted else "not shifted"
-    reach = {-1: "before it", 0: "up to itself", 1: "one ahead"}[data.offset]
+    reach = {-1: "before it", 0: "up to itself", 1: "one ahead", 2: "two ahead"}[data.offset]
     return (
         f"Inputs {inputs}, a place looks {reach}, hidden scores {data.hidden}: "
         f"{data.leaks} of {T * (T + 1) // 2} pairs leak; the first place gives "
@@ -109,7 +109,7 @@ causal_mask = explorable(
     ),
     size=(8.0, 4.2),
     controls={
-        "offset": int_slider("looks ahead", -1, 1, value=0),
+        "offset": int_slider("looks ahead", -1, 2, value=0),
         "hidden": choice("hidden scores", list(HIDDEN)),
         "shifted": toggle("inputs shifted by a start token", True),
     },
