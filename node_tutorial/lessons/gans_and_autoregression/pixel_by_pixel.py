@@ -131,10 +131,7 @@ pixel_by_pixel = explorable(
     compute,
     draw,
     describe,
-    question=(
-        "Predict first: which pixels are expensive, those of the empty corners or those at the "
-        "edge of a stroke?"
-    ),
+    question="Predict first: which pixels are expensive, white, black or gray ones?",
     size=(9.2, 3.6),
     controls={
         "temperature": slider("temperature", 0.25, 2.0, value=1.0, step=0.25),
