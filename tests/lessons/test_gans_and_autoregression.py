@@ -92,6 +92,13 @@ def test_js_covers_both_humps_and_the_reverse_kl_takes_one():
     assert covering.std == pytest.approx(2.0424, abs=1e-3)
 
 
+def test_of_humps_that_are_farther_apart_js_takes_one_too():
+    """One hump tends to 3/4 log(4/3), covering to log 2."""
+    for a in (2.2, 3.0):
+        covering, one = one_hump.compare(a).values()
+        assert covering.js > one.js == pytest.approx(0.75 * math.log(4 / 3), abs=2e-4)
+
+
 def test_a_saturated_loss_pulls_a_hundredth_of_the_other():
     slopes = {}
     for name in ("minimax", "non-saturating"):
@@ -194,7 +201,7 @@ def test_gray_pixels_are_the_expensive_ones():
 
 
 def test_the_counting_models_have_their_bits():
-    found = runs.counted_bits()
+    found = runs.counted_bits(torch.cat(runs.pixels()[:2]))
     assert found["uniform"] == pytest.approx(4.0875, abs=1e-4)
     assert found["one histogram"] == pytest.approx(2.984, abs=1e-3)
     assert found["64 histograms"] == pytest.approx(2.433, abs=1e-3)
@@ -226,7 +233,7 @@ def test_the_nets_have_the_same_budget_and_the_same_tuning():
 
 
 def test_every_net_beats_one_histogram_for_each_place_and_none_is_below_its_training_bits():
-    place = runs.counted_bits()["64 histograms"]
+    place = runs.counted_bits(runs.pixels().x)["64 histograms"]
     for row in numbers("pixels").values():
         assert max(row["bits"]) < place - 0.1
         assert all(test > train for test, train in zip(row["bits"], row["train bits"]))
@@ -239,11 +246,20 @@ def test_a_loss_at_log_4_does_not_tell_a_good_gan_from_a_collapsed_one():
     assert min(rings["non-saturating"]["modes"]) == 8 and max(rings["fast, R1"]["modes"]) <= 2
 
 
-def test_a_fast_generator_loses_modes_and_ten_steps_of_d_bring_them_back():
+def test_a_fresh_discriminator_sees_the_collapse():
+    for name in ("fast generator", "fast, R1"):
+        assert runs.fresh_loss(name) < 0.5
+    for name in ("non-saturating", "minimax"):
+        assert runs.fresh_loss(name) > 0.9
+
+
+def test_a_fast_generator_loses_modes_and_two_cures_bring_them_back():
     rings = numbers("rings")
-    lost, cured = rings["fast generator"], rings["fast, 10 steps of D"]
-    assert max(lost["modes"]) <= 4 and min(cured["modes"]) == 8
-    assert max(cured["energy"]) < 0.1 * min(lost["energy"])
+    lost = rings["fast generator"]
+    assert max(lost["modes"]) <= 4
+    for name in ("fast, R1 x 100", "fast, 20 steps of D"):
+        assert min(rings[name]["modes"]) == 8
+        assert max(rings[name]["energy"]) < 0.5 * min(lost["energy"])
     assert runs.hops().min() > runs.RADIUS
 
 
@@ -344,6 +360,28 @@ def by_recursion(conditional, x, order):
     return by_recursion(conditional, x, before) + math.log(factor)
 
 
+def by_arrays(conditional, x, order):
+    asked = [{int(k): x[k] for k in order[:i]} for i in range(len(order))]
+    factors = [conditional(known, place, x[place]) for known, place in zip(asked, order)]
+    return torch.tensor(factors).log().sum()
+
+
+def known_too_early(conditional, x, order):
+    known, total = {}, 0.0
+    for place in order:
+        known[place] = x[place]
+        total += math.log(conditional(known, place, x[place]))
+    return total
+
+
+def by_turns(conditional, x, order):
+    known, total = {}, 0.0
+    for i, place in enumerate(order):
+        total += math.log(conditional(known, place, x[place]))
+        known[i] = x[place]
+    return total
+
+
 def by_rows(scores):
     rows = []
     for i, row in enumerate(scores):
@@ -400,7 +438,7 @@ RIGHT = {
         lambda x, y, h: torch.tensor(x**2 + y**2 - h * x * y),
     ],
     "18.2": [by_logits, by_js, lambda p, q: np.float32(by_js(p, q))],
-    "18.3": [by_joint, by_product, by_recursion],
+    "18.3": [by_product, by_recursion, by_arrays],
     "18.4": [by_rows, by_renormalizing, by_adding],
     "18.5": [by_sdpa, by_loop, by_numpy],
 }
@@ -413,6 +451,9 @@ WRONG = {
         lambda p, q: by_js(p, q) + math.log(2),
     ],
     "18.3": [
+        by_joint,  # whatever the order
+        known_too_early,
+        by_turns,
         lambda conditional, x, order: 0.0,
         lambda conditional, x, order: -by_product(conditional, x, order),
         lambda conditional, x, order: by_product(conditional, x, order) / math.log(2),
@@ -439,6 +480,24 @@ def test_right_answers_in_other_forms_pass(id):
     for i, answer in enumerate(RIGHT[id]):
         feedback = exercises.find(id).assess(answer)
         assert feedback.state == "correct", f"{i}: {feedback}"
+
+
+@pytest.mark.parametrize("answer", [known_too_early, by_turns])
+def test_a_question_about_what_is_known_is_answered_with_what_to_do(answer):
+    assert "ask first" in exercises.find("18.3").assess(answer).message
+
+
+@pytest.mark.parametrize("answer", ["strict", "multiplied"])
+def test_a_nan_in_the_mask_is_named(answer):
+    def strict(scores):
+        hidden = torch.ones(len(scores), len(scores)).triu(0).bool()
+        return scores.masked_fill(hidden, -math.inf).softmax(-1)
+
+    def multiplied(scores):
+        return (scores + torch.ones(len(scores), len(scores)).triu(1) * -math.inf).softmax(-1)
+
+    given = {"strict": strict, "multiplied": multiplied}[answer]
+    assert "NaN" in exercises.find("18.4").assess(given).message
 
 
 @pytest.mark.parametrize("id", WRONG)

@@ -23,6 +23,7 @@ class CausalMask(NamedTuple):
         leaks: the pairs (i, j) with j >= i in which the input reaches the output of an entry that
             it must not know.
         worst: the share of the first row's weights that goes to places it must not see.
+        nowhere: whether the first place may look nowhere, so that softmax is 0/0 there.
     """
 
     offset: int
@@ -32,6 +33,7 @@ class CausalMask(NamedTuple):
     influence: Tensor
     leaks: int
     worst: float
+    nowhere: bool
 
 
 def attended(x: Tensor, parts: Tensor, offset: int, hidden: float) -> tuple[Tensor, Tensor]:
@@ -70,6 +72,7 @@ def compute(offset: int, hidden: str, shifted: bool) -> CausalMask:
         influence=influence,
         leaks=int((influence.triu() > 0).sum()),
         worst=float(weights[0, 1:].sum()),
+        nowhere=offset < 0 and HIDDEN[hidden] < 0,
     )
 
 
@@ -93,10 +96,12 @@ def describe(data: CausalMask) -> str:
     """How many leaks there are."""
     inputs = "shifted by a start token" if data.shifted else "not shifted"
     reach = {-1: "before it", 0: "up to itself", 1: "one ahead", 2: "two ahead"}[data.offset]
+    first = "looks nowhere (NaN)"
+    if not data.nowhere:
+        first = f"gives {data.worst:.2f} of its weight to later ones"
     return (
         f"Inputs {inputs}, a place looks {reach}, hidden scores {data.hidden}: "
-        f"{data.leaks} of {T * (T + 1) // 2} pairs leak; the first place gives "
-        f"{data.worst:.2f} of its weight to later ones."
+        f"{data.leaks} of {T * (T + 1) // 2} pairs leak; the first place {first}."
     )
 
 

@@ -44,6 +44,11 @@ register(
                 "The mixed term is of first order in h. Try one step from (1, 0).",
             ),
             Mistake(
+                "twice the form",
+                lambda x, y, h: 2 * (x**2 + y**2 - h * x * y),
+                "Yours is kept. But it is to start with x**2 + y**2, with no factor before it.",
+            ),
+            Mistake(
                 "what Euler does",
                 lambda x, y, h: (1 + h**2) * (x**2 + y**2),
                 "That is the square of the norm after a simultaneous step. It is not kept.",
@@ -54,7 +59,10 @@ register(
             "Try x**2 + y**2 + c x y with a number c that may depend on h, from (1, 0).",
             "From (1, 0) you get to (1, h): so 1 = 1 + h**2 + c h.",
         ],
-        otherwise="Take a step by hand: your function must have the same value before and after.",
+        otherwise=(
+            "Take a step by hand: your function must have the same value before and after. It is "
+            "to start with x**2 + y**2, with no factor before it."
+        ),
         meaning=(
             "An ellipse, passed through for ever: the mark of semi-implicit Euler (lesson 09 will "
             "call it symplectic). Simultaneous steps keep nothing: their norm grows."
@@ -127,6 +135,16 @@ register(
                 "That is in bits. V has natural logarithms.",
             ),
             Mistake(
+                "JS once",
+                lambda p, q: _js(p, q) - math.log(4),
+                "JS is the mean of two KL divergences. V has their sum.",
+            ),
+            Mistake(
+                "not weighted",
+                lambda p, q: ((p / (p + q)).log() + (q / (p + q)).log()).sum(),
+                "An expectation weighs each place: with p for data, with q for samples.",
+            ),
+            Mistake(
                 "mean of the two",
                 lambda p, q: value_of_the_best(p, q) / 2,
                 "V is the sum of the two expectations, not their mean.",
@@ -146,6 +164,31 @@ register(
 )
 
 _ISING = Ising()
+
+
+def _asked(conditional: Callable[..., float]) -> Callable[..., float]:
+    """A conditional that says what is wrong with a question about what is known."""
+
+    def ask(known: dict[int, int], place: int, value: int) -> float:
+        if place in known:
+            raise ValueError(
+                f"place {place} is in `known` already: ask first, then put it in; and `known` "
+                "holds places, not turns"
+            )
+        return conditional(known, place, value)
+
+    return ask
+
+
+def _of_no_joint(known: dict[int, int], place: int, value: int) -> float:
+    """As of a net: a distribution for each order, but not the same one for all."""
+    pull = sum((2 * v - 1) * 0.9 / (1 + abs(k - place)) for k, v in known.items())
+    p = 1 / (1 + math.exp(-0.3 - 0.4 * place - pull))
+    return p if value else 1 - p
+
+
+_CONDITIONAL = _asked(_ISING.conditional)
+_LEARNED = _asked(_of_no_joint)
 
 
 def log_joint(conditional, x, order):
@@ -191,10 +234,10 @@ register(
         "18.3",
         "Another order",
         kind=function(
-            (_ISING.conditional, (1, 1, 1, 1), (0, 3, 1, 2)),
-            (_ISING.conditional, (1, 0, 0, 0), (3, 1, 0, 2)),
-            (_ISING.conditional, (0, 1, 1, 0), (2, 0, 3, 1)),
-            (_ISING.conditional, (0, 0, 1, 1), (1, 2, 0, 3)),
+            (_CONDITIONAL, (1, 1, 1, 1), (0, 3, 1, 2)),
+            (_CONDITIONAL, (1, 0, 0, 0), (3, 1, 0, 2)),
+            (_LEARNED, (0, 1, 1, 0), (2, 0, 3, 1)),
+            (_LEARNED, (0, 0, 1, 1), (1, 3, 0, 2)),
         ),
         solution=log_joint,
         mistakes=[
@@ -208,6 +251,12 @@ register(
                 "only the last known",
                 _joint(keep=1),
                 "You know the entry just before only. The chain rule conditions on all of them.",
+            ),
+            Mistake(
+                "raster order",
+                lambda conditional, x, order: log_joint(conditional, x, sorted(order)),
+                "You take the places as they are numbered. Take them as `order` has them: factors "
+                "of a net need not fit together in another order.",
             ),
             Mistake(
                 "product",
@@ -230,10 +279,13 @@ register(
             "For each place in the order: add log of `conditional(known, place, x[place])`, "
             "then put the place into `known`.",
         ],
-        otherwise="Test: the sum has to agree with `ising.log_prob` of x, whatever the order.",
+        otherwise=(
+            "Test: with `ising.conditional` the sum has to agree with `ising.log_prob` of x, "
+            "whatever the order."
+        ),
         meaning=(
-            "Other factors, the same product: the chain rule holds in any order. What an order "
-            "changes is how hard its factors are to learn."
+            "Of one joint distribution, factors in any order have the same product. Those that a "
+            "net has learned need not: so it keeps the order with which it was trained."
         ),
     )
 )
@@ -319,7 +371,11 @@ register(
             "`scores.masked_fill(later, -math.inf)` before the softmax makes their weights 0.",
             "`torch.ones(t, t, dtype=torch.bool).triu(1)` is True where j > i.",
         ],
-        otherwise="Test: rows sum to one, all above the diagonal is 0, the first row is 1, 0, 0...",
+        otherwise=(
+            "Is there a NaN? Then a row may look nowhere (place i may look at itself), or 0 was "
+            "multiplied by infinity: fill, do not multiply. Else test: rows sum to one, all above "
+            "the diagonal is 0, the first row is 1, 0, 0..."
+        ),
         meaning=(
             "Whether a mask is right is not seen in a loss curve: a leak makes it better. "
             "The leak test, a gradient that is exactly 0, sees it."
@@ -339,7 +395,9 @@ def cached_step(token, places, parts, keys, values):
 
 def _step(
     place: Callable[[int], int] = lambda n: n,
-    scaled: bool = True,
+    divisor: Callable[[int, int], float] = lambda width, n: math.sqrt(width),
+    exchanged: bool = False,
+    transposed: bool = False,
     appended: bool = True,
     first_only: bool = False,
     embedded: bool = True,
@@ -348,11 +406,13 @@ def _step(
 
     def wrong(token, places, parts, keys, values):
         x = token + places[place(len(keys))] if embedded else token
-        query, key, value = (x @ part for part in parts)
+        query, key, value = (part @ x if transposed else x @ part for part in parts)
+        if exchanged:
+            query, key = key, query
         if appended:
             keys = torch.cat([keys, key[None]])
             values = torch.cat([values, value[None]])
-        scores = keys @ query / (math.sqrt(len(query)) if scaled else 1)
+        scores = keys @ query / divisor(len(query), len(keys))
         return values[0] if first_only else scores.softmax(0) @ values
 
     return wrong
@@ -374,7 +434,8 @@ register(
     Exercise(
         "18.5",
         "One step with a memory",
-        kind=function(_probe(3, 4), _probe(5, 6), returns=array((None,), "a vector (width,)")),
+        # In no probe the width is a number of places: another divisor must show.
+        kind=function(_probe(3, 6), _probe(5, 4), returns=array((None,), "a vector (width,)")),
         solution=cached_step,
         mistakes=[
             Mistake(
@@ -406,8 +467,29 @@ register(
             ),
             Mistake(
                 "not scaled",
-                _step(scaled=False),
+                _step(divisor=lambda width, n: 1.0),
                 "Divide the scores by the root of the width: unscaled, softmax nearly picks one.",
+            ),
+            Mistake(
+                "scaled by the length",
+                _step(divisor=lambda width, n: math.sqrt(n)),
+                "The root of the width, not of the number of places: the spread of a score grows "
+                "with the entries that it sums.",
+            ),
+            Mistake(
+                "divided by the width",
+                _step(divisor=lambda width, n: float(width)),
+                "Divide by the *root* of the width: a sum of that many products has that spread.",
+            ),
+            Mistake(
+                "query and key exchanged",
+                _step(exchanged=True),
+                "The first of `parts` makes the query, the second the key, the third the value.",
+            ),
+            Mistake(
+                "part @ x",
+                _step(transposed=True),
+                "`x @ part`, not `part @ x`: the memory was made with rows times matrices.",
             ),
         ],
         hints=[

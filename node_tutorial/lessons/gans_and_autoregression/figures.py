@@ -30,13 +30,14 @@ SHOWN = 12  # digits in a row
 
 def rings_figure() -> Picture:
     """A figure: samples of each way to train, on the eight Gaussians; seed 0."""
-    fig, axes = figure(nrows=2, ncols=5, size=(10.0, 4.9))
+    fig, axes = figure(nrows=2, ncols=6, size=(10.6, 4.4))
     numbers = RUNS.numbers()
     for ax, name in zip(axes.flat, WAYS):
         row = numbers[f"rings/{name}"]
         _draw_samples(ax, RUNS.arrays()[f"rings/{name}/film"][-1])
-        modes = f"{row['modes'][0]} mode{'s' * (row['modes'][0] != 1)}"
-        ax.set_title(f"{name}\n{modes}, off by {row['energy'][0]:.2f}", fontsize=9.5)
+        found = f"{row['modes'][0]} mode{'s' * (row['modes'][0] != 1)}"
+        ax.set_title(f"{name}\n{found}, off by {row['energy'][0]:.2f}", fontsize=9)
+    axes.flat[-1].axis("off")
     return fig
 
 
@@ -62,15 +63,21 @@ def _draw_samples(ax: Axes, x: np.ndarray) -> None:
     no_ticks(ax)
 
 
+# Color, and where the name stands, of each way to pull.
+PULLS = (
+    (VERMILLION, 60, 8.3, "left"),
+    (BLUE, 13, 3.8, "left"),
+    (GREEN, 25, 5.9, "left"),
+    (ORANGE, 45, 1.7, "right"),
+)
+
+
 def pull_figure(ways: Mapping[str, Sequence[float]]) -> Picture:
     """A figure: where each way to pull has the generator after n steps; the data are at 0."""
     fig, ax = figure(size=(6.4, 3.0))
-    for (name, places), color in zip(ways.items(), (VERMILLION, BLUE, GREEN)):
+    for (name, places), (color, x, y, side) in zip(ways.items(), PULLS):
         ax.plot(places, color=color)
-        middle = len(places) // 2
-        # Beside the place where it has come half the way; of one that never does, in the middle.
-        n = next((n for n, place in enumerate(places) if place < 4), middle)
-        ax.text(n + 3, places[n] + (0.35 if n == middle else -0.2), name, color=color)
+        ax.text(x, y, name, color=color, ha=side)
     ax.axhline(0, color=EXACT, linewidth=1, linestyle="--")
     longest = max(len(places) for places in ways.values())
     ax.set(xlim=(0, longest), ylim=(-0.6, 9.2), xlabel="steps", ylabel="shift of the samples")
@@ -86,14 +93,15 @@ def bits_figure(rows: Mapping[str, Sequence[float]], by_pixel: Sequence[float]) 
     """
     fig, (left, right) = figure(ncols=2, size=(9.2, 3.2), width_ratios=[1.7, 1])
     for place, values in enumerate(rows.values()):
-        learned = len(values) > 1
-        color = BLUE if learned else GRAY
-        left.barh(place, np.median(values), color=color, alpha=0.35, height=0.65)
-        left.plot(values, [place] * len(values), "o", color=color, markersize=4)
-        left.text(max(values) + 0.08, place, f"{np.median(values):.2f}", va="center", fontsize=9.5)
+        color = BLUE if len(values) > 1 else GRAY
+        left.plot(values, [place] * len(values), "o", color=color, markersize=6, alpha=0.7)
+        seeds = f"{min(values):.2f} to {max(values):.2f}" if len(values) > 1 else f"{values[0]:.2f}"
+        left.text(max(values) + 0.03, place, seeds, va="center", fontsize=9.5)
     left.set_yticks(range(len(rows)), list(rows))
-    left.set(xlim=(0, 4.7), ylim=(len(rows) - 0.4, -0.6), xlabel="bits for a pixel, test digits")
-    left.grid(False)
+    most = max(max(values) for values in rows.values())
+    left.set(xlim=(1.88, most + 0.14), ylim=(len(rows) - 0.4, -0.6))
+    left.set_xlabel("bits for a pixel, test digits")
+    left.grid(axis="y")
     image = right.imshow(np.reshape(by_pixel, (SIDE, SIDE)), cmap="Oranges", vmin=0)
     fig.colorbar(image, ax=right, label="bits")
     right.set(xticks=[], yticks=[], title="Transformer, by pixel")
@@ -106,7 +114,7 @@ def digits_figure() -> Picture:
     """A figure: test digits, and the Transformer's draws at four temperatures."""
     model = transformer()
     rows = {"test digits": pixels().test[:SHOWN].float() / INK}
-    for temperature in (1.5, 1.0, 0.6):
+    for temperature in (2.0, 1.0, 0.5):
         chance = torch.Generator().manual_seed(0)
         drawn = model.sample(SHOWN, temperature=temperature, generator=chance).x
         rows[f"temperature {temperature}"] = drawn.float() / INK
@@ -138,7 +146,8 @@ def discriminator_figure(x: Tensor, learned: Tensor, exact: Tensor, p: Tensor) -
     ax.plot(x, learned, color=ORANGE, linewidth=2)
     ax.plot(x, exact, "--", color=EXACT)
     ax.text(-1.4, 0.72, "learned", color=ORANGE, ha="right")
-    ax.text(2.7, 0.28, "exact, p / (p + q)", color=EXACT)
+    ax.text(2.2, 0.28, "exact, p / (p + q)", color=EXACT)
+    ax.text(4.4, 0.1, "p + q", color=GRAY)
     ax.set(xlim=(float(x[0]), float(x[-1])), ylim=(0, 1.05), xlabel="x", ylabel="D")
     return fig
 
@@ -149,13 +158,14 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
     "film_figure": film_figure,
     "pull_figure": lambda: pull_figure(
         {
-            "minimax": [8.0] * 200,
-            "non-saturating": [8 * 0.9**k for k in range(200)],
-            "Wasserstein": [8 - k / 25 for k in range(200)],
+            "minimax": [8.0] * 120,
+            "non-saturating": [8 * 0.9**k for k in range(120)],
+            "Wasserstein": [max(8 - k / 10, 0.0) for k in range(120)],
+            "minimax, Adam": [max(8 - k / 8, 0.0) for k in range(120)],
         }
     ),
     "bits_figure": lambda: bits_figure(
-        {"uniform": [4.09], "GRU": [2.1, 2.2, 2.15]}, [k / 16 for k in range(64)]
+        {"64 histograms": [2.43], "GRU": [2.1, 2.2, 2.15]}, [k / 16 for k in range(64)]
     ),
     "digits_figure": digits_figure,
     "attention_figure": lambda: attention_figure(torch.eye(6).flip(1), range(6), range(6)),

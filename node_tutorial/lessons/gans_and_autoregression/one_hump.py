@@ -1,7 +1,7 @@
 """Lesson 18: one Gaussian fitted to two humps, by JS and by KL: which covers, which picks one?"""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +10,8 @@ from scipy.optimize import minimize
 
 from ...data import GaussianMixture, gaussian_mixture, jensen_shannon
 
-ENDS = (-14.0, 14.0)
+ENDS = (-16.0, 16.0)
 POINTS = 2801
-STARTS = {"covering": (0.0, 2.0), "one hump": (2.0, 0.5)}  # mean and standard deviation
 
 
 class Fitted(NamedTuple):
@@ -26,23 +25,23 @@ class Fitted(NamedTuple):
     std: float
 
 
-@lru_cache(maxsize=1)
-def humps() -> GaussianMixture:
-    """N(-2, 0.5^2) and N(2, 0.5^2), half each."""
-    return gaussian_mixture([0.5, 0.5], torch.tensor([-2.0, 2.0]), 0.5)
+@lru_cache(maxsize=8)
+def humps(a: float) -> GaussianMixture:
+    """N(-a, 0.5^2) and N(a, 0.5^2), half each."""
+    return gaussian_mixture([0.5, 0.5], torch.tensor([-a, a]), 0.5)
 
 
-def js(mean: float, std: float) -> float:
+def js(a: float, mean: float, std: float) -> float:
     """Of N(mean, std^2) and the humps."""
     q = gaussian_mixture([1.0], torch.tensor([mean]), std)
-    return jensen_shannon(q.log_prob, humps().log_prob, ENDS, POINTS)
+    return jensen_shannon(q.log_prob, humps(a).log_prob, ENDS, POINTS)
 
 
-def reverse_kl(mean: float, std: float) -> float:
+def reverse_kl(a: float, mean: float, std: float) -> float:
     """KL(q || p) of q = N(mean, std^2) and the humps p."""
     x = torch.linspace(*ENDS, POINTS, dtype=torch.float64)[:, None]
     log_q = gaussian_mixture([1.0], torch.tensor([mean]), std).log_prob(x)
-    return float(torch.trapezoid(log_q.exp() * (log_q - humps().log_prob(x)), x[:, 0]))
+    return float(torch.trapezoid(log_q.exp() * (log_q - humps(a).log_prob(x)), x[:, 0]))
 
 
 def _least(measure: Callable[[float, float], float], start: tuple[float, float]) -> np.ndarray:
@@ -58,12 +57,12 @@ def _least(measure: Callable[[float, float], float], start: tuple[float, float])
     return np.array([found.fun, found.x[1] if mean else 0.0, np.exp(found.x[0])])
 
 
-@lru_cache(maxsize=1)
-def compare() -> dict[str, Fitted]:
-    """Both starts, both measures."""
+@lru_cache(maxsize=8)
+def compare(a: float = 2.0) -> dict[str, Fitted]:
+    """Both measures, for humps at -a and a, from two starts: between them, and on one."""
     result = {}
-    for name, start in STARTS.items():
-        least, mean, std = _least(js, start)
-        other = _least(reverse_kl, start)[0]
+    for name, start in {"covering": (0.0, a), "one hump": (a, 0.5)}.items():
+        least, mean, std = _least(partial(js, a), start)
+        other = _least(partial(reverse_kl, a), start)[0]
         result[name] = Fitted(float(least), float(other), float(mean), float(std))
     return result
