@@ -70,6 +70,10 @@ coupling_layers = _of("normalizing_flows", "coupling_layers")
 trace_probes = _of("continuous_flows", "trace_probes")
 density_in_time = _of("continuous_flows", "density_in_time")
 likelihood_check = _of("continuous_flows", "likelihood_check")
+relaxation = _of("fractional_orders", "relaxation")
+two_pasts = _of("fractional_orders", "two_pasts")
+method_and_mesh = _of("fractional_orders", "method_and_mesh")
+forgotten_tail = _of("fractional_orders", "forgotten_tail")
 
 __all__ = [
     "EXPLORABLES",

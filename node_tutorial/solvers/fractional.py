@@ -182,6 +182,29 @@ def l1_weights(alpha: float | Tensor, n: int) -> Tensor:
     return powers[1:] - powers[:-1]
 
 
+def exponentials(b: float | Tensor, shortest: float, longest: float) -> tuple[Tensor, Tensor]:
+    """Rates (n,) and weights (n,), float64: t^-b is the sum of weights e^(-rates t), to a relative
+    PRECISION, for 0 < b < 1 and t from `shortest` to `longest`.
+
+        t^-b = 1/Gamma(b) int e^(-t e^u + b u) du
+
+    by the trapezoidal rule. The slowest, whose e^(-r t) is 1 all the time, are one, of rate 0.
+
+        >>> rates, weights = exponentials(0.5, 0.01, 10.0)
+        >>> float((weights * torch.exp(-4 * rates)).sum())
+        0.5000000000...
+    """
+    b = torch.as_tensor(b, dtype=torch.float64)
+    step = math.pi**2 / (-math.log(PRECISION) + 4)
+    low = math.log(PRECISION / longest)
+    high = math.log(-math.log(PRECISION / 100) / shortest)
+    u = torch.arange(low, high + step, step, dtype=torch.float64)
+    # Those below u[0] are a geometric series.
+    still = torch.exp(b * (u[0] - step)) / (1 - torch.exp(-b * step))
+    weights = step * torch.cat([still.reshape(1), torch.exp(b * u)]) / _gamma(b)
+    return torch.cat([u.new_zeros(1), u.exp()]), weights
+
+
 def caputo(y: Tensor, t: Tensor, alpha: float | Tensor) -> Tensor:
     """Caputo's derivative of order 0 < alpha < 1 of values y (N + 1, ...) at increasing times t
     (N + 1,), at t[1:], (N, ...), as if y were piecewise linear (L1).
@@ -402,12 +425,8 @@ class _FullMemory:
 
 
 class _Exponentials:
-    """As `_FullMemory`, with the kernel of all intervals but the last as a sum of exponentials:
-
-        t^-b = 1/Gamma(b) int e^(-t e^u + b u) du,   b = 1 - order
-
-    by the trapezoidal rule. What each remembers of the past shrinks by e^(-r h) in a step. The
-    slowest, whose e^(-r t) is 1 all the time, are one.
+    """As `_FullMemory`, but for all intervals except the last with a sum of exponentials as kernel:
+    what each remembers shrinks by e^(-r h) in a step.
     """
 
     def __init__(self, mesh: Tensor, order: Tensor, linear: bool = False) -> None:
@@ -417,19 +436,9 @@ class _Exponentials:
         self.count = 0
         self.last: tuple[Tensor, ...] = ()
         self.kept: Any = None  # (number of rates, ...), at the start of the last interval
-        b = 1 - order
-        span = float(mesh[-1] - mesh[0])
         least = float((mesh[1:] - mesh[:-1]).min())
-        step = math.pi**2 / (-math.log(PRECISION) + 4)
-        low = math.log(PRECISION / span)
-        high = math.log(-math.log(PRECISION / 100) / least)
-        u = torch.arange(low, high + step, step, dtype=torch.float64)
-        weights = step * torch.exp(b * u)
-        # Those below u[0]: a geometric series, of rate 0.
-        still = step * torch.exp(b * (u[0] - step)) / (1 - torch.exp(-b * step))
-        self.rates = torch.cat([u.new_zeros(1), u.exp()])
-        scale = torch.exp(torch.lgamma(b)) * _gamma(order)
-        self.weights = torch.cat([still.reshape(1), weights]) / scale
+        self.rates, weights = exponentials(1 - order, least, float(mesh[-1] - mesh[0]))
+        self.weights = weights / _gamma(order)
 
     def add(self, left: Tensor, right: Tensor | None = None) -> None:
         if self.last:

@@ -1,0 +1,107 @@
+"""Lesson 20: two pasts that meet in one present, and what becomes of them."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ...course.controls import play, slider
+from ...course.explorables import explorable
+from ...data.mittag_leffler import mittag_leffler
+from ...plotting import BLUE, GRAY, VERMILLION
+
+PRESENT = 1.0  # at this time both have the value HALF
+HALF = 0.5
+END = 3.0
+TIMES = np.linspace(0, END, 121)
+FRAMES = 31
+
+
+class TwoPasts(NamedTuple):
+    """Two solutions of D^alpha y = -y + u, with u = c up to t = 1 and 0 from then on.
+
+    Attributes:
+        y: (2, n) at TIMES, from the starts 1 and `start`.
+        pushes: c of each, chosen so that both are HALF at t = 1.
+        gap: their distance at t = 3.
+        shown: the last time that is drawn.
+    """
+
+    alpha: float
+    start: float
+    y: np.ndarray
+    pushes: tuple[float, float]
+    gap: float
+    shown: float
+
+
+@lru_cache(maxsize=64)
+def _decay(alpha: float) -> np.ndarray:
+    return mittag_leffler(-(TIMES**alpha), alpha)
+
+
+def pushed(alpha: float, start: float) -> tuple[np.ndarray, float]:
+    """A solution at TIMES, and its push c.
+
+    With E(t) = E_alpha(-t^alpha) it is start E(t) + c (1 - E(t)), and from t = 1 on less c (1 -
+    E(t - 1)): the equation is linear.
+    """
+    decay = _decay(alpha)
+    present = int(np.searchsorted(TIMES, PRESENT - 1e-9))
+    push = (HALF - start * decay[present]) / (1 - decay[present])
+    y = start * decay + push * (1 - decay)
+    y[present:] -= push * (1 - decay[: len(TIMES) - present])
+    return y, float(push)
+
+
+def compute(alpha: float, start: float, frame: int) -> TwoPasts:
+    one, push_one = pushed(alpha, 1.0)
+    other, push_other = pushed(alpha, start)
+    return TwoPasts(
+        alpha=alpha,
+        start=start,
+        y=np.stack([one, other]),
+        pushes=(push_one, push_other),
+        gap=float(abs(one[-1] - other[-1])),
+        shown=END * frame / (FRAMES - 1),
+    )
+
+
+def draw(fig: Figure, data: TwoPasts) -> None:
+    """Both ways up to now."""
+    ax = fig.subplots()
+    seen = data.shown + 1e-9 >= TIMES
+    for y, color in zip(data.y, (BLUE, VERMILLION)):
+        ax.plot(TIMES[seen], y[seen], color=color)
+        ax.plot(TIMES[seen][-1], y[seen][-1], "o", color=color)
+    ax.axvline(PRESENT, color=GRAY, linewidth=1, linestyle=(0, (5, 3)))
+    ax.text(1.03, 1.36, "from here on the same equation", color=GRAY, fontsize=9.5)
+    ax.set(xlim=(0, END), ylim=(-1, 1.55), xlabel="t", ylabel="y")
+    ax.set_title(f"order {data.alpha:.2f}: both 0.5 at t = 1, {data.gap:.4f} apart at t = 3")
+
+
+def describe(data: TwoPasts) -> str:
+    """How far apart they are after they have met."""
+    return (
+        f"Order {data.alpha:.2f}, from 1 and from {data.start:.1f}, pushed by "
+        f"{data.pushes[0]:.2f} and {data.pushes[1]:.2f} until both are 0.5 at t = 1: at t = 3 they "
+        f"are {data.gap:.4f} apart."
+    )
+
+
+two_pasts = explorable(
+    compute,
+    draw,
+    describe,
+    question=(
+        "Predict first: both are at 0.5 at t = 1, and obey the same equation from then on. "
+        "Are they one curve?"
+    ),
+    size=(7.2, 3.6),
+    controls={
+        "alpha": slider("order", 0.1, 1.0, value=0.5, step=0.05),
+        "start": slider("start of the second", -1.0, 1.0, value=-0.5, step=0.1, format=".1f"),
+        "frame": play("time", FRAMES, value=FRAMES - 1),
+    },
+)
