@@ -187,7 +187,7 @@ def sizes_figure(nets: Mapping[int, VAE], images: Images) -> Picture:
     """A figure: test images and two that are no digits, as VAEs with so many latents return them;
     and how many nats each latent says, the KL of its entry, from the most to the least.
     """
-    fig, (pictures, units) = figure(ncols=2, size=(9.2, 3.5), width_ratios=[3, 4])
+    fig, (pictures, units) = figure(ncols=2, size=(9.2, 2.9), width_ratios=[3.4, 3.6])
     shown = torch.cat([images.test[[10, 1, 4, 29, 2, 5]], no_digits()])
     rows = [shown, *(net.decode(net.encode(shown).mean) for net in nets.values())]
     draw_images(torch.cat(rows), len(shown), ax=pictures)

@@ -82,6 +82,9 @@ def draw(fig: Figure, data: Point) -> None:
         ax.plot(*data.z, "o", color=VERMILLION, **ring)
         ax.set(xlabel="z₁", xlim=(-REACH, REACH), ylim=(-REACH, REACH))
         ax.grid(visible=False)
+    for line in np.linspace(-REACH, REACH, CELLS + 1)[1:-1]:  # the images are told apart
+        left.axvline(line, color="white", linewidth=1)
+        left.axhline(line, color="white", linewidth=1)
     left.set_ylabel("z₂")
     z1, z2 = data.z
     left.set_title(f"the plane, decoded\nz = ({z1:.1f}, {z2:.1f})", fontsize=10.5)
