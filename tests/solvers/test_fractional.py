@@ -316,8 +316,16 @@ def test_a_solution_that_blows_up_is_an_error_with_its_time():
         ({"alpha": 0.5, "method": "gl", "t": graded(1, 9, 2.0)}, "equal steps"),
         ({"alpha": 0.5, "t": even(1, 9).flip(0)}, "has a beginning"),
         ({"alpha": 0.5, "t": torch.tensor([0.0, 0.5, 0.5])}, "strictly increasing"),
-        ({"alpha": 0.5, "func": lambda t, y: y[:0]}, "like y"),
+        ({"alpha": 0.5, "func": lambda t, y: y[:0]}, "they must be equal"),
+        ({"alpha": 0.5, "func": lambda t, y: y.tolist()}, "must be a tensor"),
+        ({"alpha": 0.5, "func": lambda t, y: 1j * y}, "cast one of them"),
+        ({"alpha": 0.5, "func": lambda t, y: y.neg_(), "y0": ONE.clone()}, "changes y in place"),
+        ({"alpha": 0.5, "y0": ONE.float(), "func": lambda t, y: -y.double()}, "y0.to"),
         ({"alpha": 0.5, "y0": (ONE, ONE)}, "torch.cat"),
+        ({"alpha": 0.5 + 0j}, "must be a number"),
+        ({"alpha": torch.tensor(0.5 + 0j)}, "must be real"),
+        ({"alpha": 1.5, "slope0": 0.0}, "slope0 must be a tensor"),
+        ({"alpha": 0.5, "t": even(1, 9).requires_grad_()}, "t.detach"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_remedy(of, match):
@@ -326,9 +334,158 @@ def test_what_cannot_be_is_refused_with_the_remedy(of, match):
         fdeint(given.pop("func"), given.pop("y0"), given.pop("t"), given.pop("alpha"), **given)
 
 
+@pytest.mark.parametrize("method", ["l1", "adams", "rectangle"])
+def test_the_best_mesh_of_a_low_order_keeps_its_digits(method):
+    """Its first steps are of 1e-40; differences of powers of t - s would lose them."""
+    errors = []
+    for n in (32, 64, 128):
+        mesh = graded(1, n, 19.0)
+        y = fdeint(decay, ONE, mesh, 0.1, method=method)[:, 0]
+        errors.append(float((y - exact(mesh, 0.1)).abs().max()))
+    least = {"l1": 3.0, "adams": 2.0, "rectangle": 1.9}[method]
+    assert all(a > least * b for a, b in itertools.pairwise(errors))
+    assert errors[-1] < {"l1": 1e-4, "adams": 6e-3, "rectangle": 2e-3}[method]
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_weights_of_a_mesh_are_those_of_many_digits(linear):
+    import mpmath
+
+    from node_tutorial.solvers.fractional import _FullMemory
+
+    mesh = graded(1, 12, 15.0)
+    memory = _FullMemory(mesh, torch.tensor(0.3, dtype=f64), linear)
+    memory.left = [ONE] * 12
+    found = memory._linear(12) if linear else (memory._constant(12),)
+    with mpmath.workdps(60):
+        a = mpmath.mpf(0.3)
+        times = [mpmath.mpf(x) for x in mesh.tolist()]
+        for k, (s, e) in enumerate(itertools.pairwise(times)):
+            far, near = 1 - s, 1 - e
+            zeroth = (far**a - near**a) / a
+            first = (far ** (a + 1) - near ** (a + 1)) / (a + 1)
+            ends = ((first - near * zeroth) / (e - s), (far * zeroth - first) / (e - s))
+            for weight, right in zip(found, ends if linear else (zeroth,)):
+                right = float(right / mpmath.gamma(a))
+                assert float(weight[k]) == pytest.approx(
+                    right, rel=0 if linear else 1e-13, abs=2e-15 if linear else 0
+                )
+
+
+@pytest.mark.parametrize("method", ["l1", "gl"])
+@pytest.mark.parametrize("shape", [(), (1,), (50, 3)])
+def test_an_implicit_step_of_a_curved_field_converges(method, shape):
+    """20 steps of D^0.5 y = -y^3 are long: one Jacobian a step is not enough."""
+    y0 = torch.ones(shape, dtype=f64)
+    y = fdeint(lambda t, y: -(y**3), y0, even(1, 20), 0.5, method=method)
+    fine = fdeint(lambda t, y: -(y**3), ONE, even(1, 1000), 0.5)[-1, 0]
+    assert y.shape == (21, *shape)
+    assert (y[-1] - fine).abs().max() < 0.01
+    if method == "gl":  # each step solves its own equation
+        h, w = 0.05, gl_weights(0.5, 20)
+        sums = sum(w[k] * (y[20 - k] - y[0]) for k in range(21)) / h**0.5
+        assert torch.allclose(sums, -(y[20] ** 3), atol=1e-9)
+
+
+def test_its_gradient_is_that_of_the_steps():
+    def solved(rate, alpha):
+        return fdeint(lambda t, y: -rate * y**3, ONE, even(1, 4), alpha, method="l1")
+
+    inputs = [torch.tensor(x, dtype=f64, requires_grad=True) for x in (2.0, 0.5)]
+    assert torch.autograd.gradcheck(solved, inputs)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shape", [(), (0, 3)])
+def test_shapes_at_the_edge(method, shape):
+    y = fdeint(decay, torch.ones(shape, dtype=f64), even(1, 5), 0.5, method=method)
+    assert y.shape == (6, *shape)
+    at_start = fdeint(decay, torch.ones(shape, dtype=f64), even(1, 5)[:1], 0.5, method=method)
+    assert at_start.shape == (1, *shape)
+
+
+@pytest.mark.parametrize("length", [0.5, math.inf])
+def test_a_short_memory_of_one_time_or_without_end(length):
+    one = fdeint(decay, ONE, even(1, 5)[:1], 0.5, method="gl", memory="short", length=length)
+    assert torch.equal(one, ONE[None])
+    for method in ("l1", "gl"):
+        endless = fdeint(
+            decay, ONE, even(1, 5), 0.5, method=method, memory="short", length=math.inf
+        )
+        assert torch.allclose(endless, fdeint(decay, ONE, even(1, 5), 0.5, method=method))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_field_may_fill_one_buffer(method):
+    buffer = torch.zeros(1, dtype=f64)
+
+    def field(t: Tensor, y: Tensor) -> Tensor:
+        return buffer.copy_(t - y)
+
+    explicit = method in ("adams", "rectangle") or method.endswith("explicit")
+    if not explicit:
+        pytest.skip("an implicit method differentiates the field")
+    expected = fdeint(lambda t, y: t - y, ONE, even(1, 20), 0.5, method=method)
+    assert torch.equal(fdeint(field, ONE, even(1, 20), 0.5, method=method), expected)
+
+
+def test_whole_slopes_become_those_of_the_state():
+    y = fdeint(lambda t, y: torch.ones(1, dtype=torch.int64), ONE, even(1, 10), 0.5)
+    assert y[-1].item() == pytest.approx(1 + 1 / math.gamma(1.5))
+    y = fdeint(decay, ONE.float(), even(1, 10).float(), 1.5, slope0=ONE)
+    assert y.dtype == torch.float32
+
+
+def test_equal_steps_of_single_precision_are_equal():
+    t = torch.linspace(0, 1, 3001)
+    assert float(t.diff().max() / t.diff().min()) > 1 + 1e-4
+    y = fdeint(lambda t, y: 0 * y, ONE.float(), t, 0.5, method="gl_explicit")
+    assert y.shape == (3001, 1)
+
+
+@pytest.mark.parametrize("L", [1.0, 2.0])
+def test_a_short_memory_of_l1_loses_by_the_range_of_values(L):
+    """And not by max|y - y0| only, which a swinging y exceeds."""
+    t = even(20, 400)
+    y = torch.sin(2 * math.pi / (4 * L) * t)
+    kept = round(20 * L)
+    whole = caputo(y, t, 0.5)
+    lost = max(
+        abs(float(whole[n - 1] - caputo(y[n - kept : n + 1], t[n - kept : n + 1], 0.5)[-1]))
+        for n in range(kept + 1, 401)
+    )
+    assert lost < 2 * L**-0.5 / math.gamma(0.5)
+
+
+@pytest.mark.parametrize("alpha, order", [(0.3, 1.4), (0.5, 1.53), (0.7, 1.7)])
+def test_adams_nears_the_order_one_plus_alpha_from_above(alpha, order):
+    errors = [
+        abs(
+            float(fdeint(decay, ONE, even(1, n), alpha, memory="exponentials")[-1])
+            - float(mittag_leffler(-1.0, alpha))
+        )
+        for n in (400, 800)
+    ]
+    found = math.log2(errors[0] / errors[1])
+    assert 1 + alpha - 0.01 < found < order + 0.01
+
+
+def test_derivatives_refuse_what_they_cannot_take():
+    t = even(1, 4)
+    for alpha in (0.0, 1.0, 1.5):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            caputo(t, t, alpha)
+    with pytest.raises(ValueError, match="each of the 5 times, got 4"):
+        riemann_liouville(t[1:], t, 0.5)
+
+
 def test_meshes():
     mesh = graded(3, 10, 2.0, start=1.0)
     assert (mesh[0], mesh[-1]) == (1, 3)
     assert all(b > a for a, b in itertools.pairwise(mesh.diff().tolist()))
     with pytest.raises(ValueError, match="power 1 or more"):
         graded(1, 10, 0.5)
+    with pytest.raises(ValueError, match="smaller power"):
+        graded(1, 10, 400.0)
+    with pytest.raises(ValueError, match="start=0"):
+        graded(2, 100, 10.0, start=1.0)
