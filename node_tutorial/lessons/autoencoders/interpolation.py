@@ -9,8 +9,7 @@ from torch import Tensor
 from ...course.controls import choice
 from ...course.explorables import explorable
 from ...data.digits import a_digit
-from ...plotting import BLUE, GRAY
-from .figures import draw_images
+from ...plotting import BLUE, GRAY, draw_images
 from .runs import ink_digits, to_training_images, trained, trained_coder
 
 VARIATIONAL = "VAE, 16 latents"

@@ -13,8 +13,8 @@ from torch import Tensor
 from ...course.controls import choice, slider
 from ...course.explorables import explorable
 from ...data.digits import a_digit
-from ...plotting import VERMILLION
-from .figures import draw_codes, draw_images, draw_page, montage
+from ...plotting import VERMILLION, draw_images, draw_page, montage
+from .figures import draw_codes
 from .runs import BETAS, ink_digits, trained
 
 REACH = 3.9  # the map shows the square from -REACH to REACH
