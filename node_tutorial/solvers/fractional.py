@@ -229,19 +229,19 @@ def exponentials(b: float | Tensor, shortest: float, longest: float) -> tuple[Te
 
 
 def caputo(y: Tensor, t: Tensor, alpha: float | Tensor) -> Tensor:
-    """Caputo's derivative of order 0 < alpha < 1 of values y (N + 1, ...) at increasing times t
-    (N + 1,), at t[1:], (N, ...), as if y were piecewise linear (L1).
+    """Caputo's derivative of order 0 < alpha <= 1 of values y (N + 1, ...) at increasing times t
+    (N + 1,), at t[1:], (N, ...), as if y were piecewise linear (L1); of order 1 it is the slope.
 
     Raises:
-        ValueError: for an order outside of (0, 1), or values that are not as many as the times.
+        ValueError: for an order outside of (0, 1], or values that are not as many as the times.
 
         >>> t = torch.linspace(0, 1, 11, dtype=torch.float64)
         >>> float(caputo(t, t, 0.5)[-1])  # 2/sqrt(pi)
         1.128379...
     """
     alpha = torch.as_tensor(alpha, dtype=torch.float64)
-    if not 0 < float(alpha.detach()) < 1:
-        raise ValueError(f"alpha must be between 0 and 1, got {float(alpha.detach()):g}")
+    if not 0 < float(alpha.detach()) <= 1:
+        raise ValueError(f"alpha must be above 0 and at most 1, got {float(alpha.detach()):g}")
     if len(y) != len(t):
         raise ValueError(f"y must have one value for each of the {len(t)} times, got {len(y)}")
     slopes = _times(1 / (t[1:] - t[:-1]), y[1:] - y[:-1])

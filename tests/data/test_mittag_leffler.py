@@ -38,6 +38,17 @@ def test_it_is_the_sum_of_its_series(alpha):
     assert mittag_leffler(2.0, alpha) == pytest.approx(series(2.0, alpha), rel=1e-12)
 
 
+@pytest.mark.parametrize("off", [1e-2, 1e-3, 1e-5, 1e-8, 1e-12])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_next_to_order_one_it_is_the_sum_of_its_series_too(off, side):
+    alpha = 1 + side * off
+    for t in (1.99, 2.01, 5.0, 15.0, 30.0):
+        found = float(mittag_leffler(-(t**alpha), alpha))
+        assert found == pytest.approx(series(-(t**alpha), alpha), abs=1e-13)
+    assert float(mittag_leffler(-3.0, alpha)) != math.exp(-3)
+    assert float(mittag_leffler(-3.0, alpha)) == pytest.approx(math.exp(-3), abs=off)
+
+
 @pytest.mark.parametrize("alpha", VALUES)
 def test_the_values_of_relaxation(alpha):
     found = mittag_leffler(-(np.array([0.1, 1, 2, 5]) ** alpha), alpha)
@@ -96,6 +107,9 @@ def test_the_derivatives_of_powers(power, alpha, value):
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match=r"alpha must be in \(0, 2\]"):
         mittag_leffler(1.0, 2.5)
+    for z in (math.nan, -math.inf):
+        with pytest.raises(ValueError, match="finite"):
+            mittag_leffler([0.0, z], 0.5)
     with pytest.raises(ValueError, match="overflows"):
         mittag_leffler(1e3, 0.5)
     with pytest.raises(ValueError, match="one rate, 1"):

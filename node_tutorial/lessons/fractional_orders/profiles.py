@@ -1,9 +1,11 @@
 """Lesson 20: how well each order can explain a relaxation, and which right sides it would need."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ...data.mittag_leffler import mittag_leffler
 from ...solvers.fractional import caputo, graded
@@ -48,3 +50,12 @@ def right_side(alpha: float, true_alpha: float, start: float) -> tuple[np.ndarra
     y = torch.tensor(start * mittag_leffler(-(mesh.numpy() ** true_alpha), true_alpha))
     # The very first of the straight lines between the times are far off.
     return y[FIRST:].numpy(), caputo(y, mesh, alpha).numpy()[FIRST - 1 :]
+
+
+def through(y: np.ndarray, f: np.ndarray) -> Callable[[Tensor, Tensor], Tensor]:
+    """A right-hand side of t and the state: straight lines through points, y falling."""
+
+    def field(t: Tensor, state: Tensor) -> Tensor:
+        return torch.tensor(np.interp(state.numpy(), y[::-1], f[::-1]))
+
+    return field
