@@ -5,15 +5,18 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from node_tutorial.data.mittag_leffler import mittag_leffler
 from node_tutorial.lessons.fractional_orders import (
     forgotten_tail,
+    found_programs,
     method_and_mesh,
     profiles,
     relaxation,
     two_pasts,
 )
+from node_tutorial.solvers.fractional import fdeint, graded
 
 
 @pytest.mark.parametrize("alpha", [0.3, 0.5, 0.9])
@@ -30,17 +33,14 @@ def test_the_share_of_rates_near_one_grows_with_the_order():
 @pytest.mark.parametrize("alpha", [0.3, 0.5, 0.8, 1.0])
 def test_two_pasts_meet_at_one_and_part_unless_the_order_is_one(alpha):
     data = two_pasts.compute(alpha, -0.5, 0)
-    present = int(np.searchsorted(two_pasts.TIMES, 1 - 1e-9))
+    present = int(np.searchsorted(two_pasts.TIMES, 1))
+    assert two_pasts.TIMES[present] == 1
     assert data.y[:, present] == pytest.approx([0.5, 0.5], abs=1e-12)
     assert (data.gap < 1e-12) == (alpha == 1)
 
 
 def test_the_curve_that_is_pushed_solves_its_equation():
     """Against the package, with the push as a jump of the right side."""
-    import torch
-
-    from node_tutorial.solvers.fractional import fdeint
-
     y, push = two_pasts.pushed(0.7, -0.5)
     mesh = torch.linspace(0, 3, 1201, dtype=torch.float64)
     start = torch.tensor([-0.5], dtype=torch.float64)
@@ -74,6 +74,37 @@ def test_a_profile_finds_the_order_that_made_the_data():
     alphas = np.linspace(0.65, 0.75, 101)
     found = profiles.interval(alphas, profiles.misfits(alphas, t, data, 0.01))
     assert found.best == pytest.approx(0.7, abs=0.003) and found.low < 0.7 < found.high
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_any_right_side_fits_one_curve_with_many_orders_and_two_curves_with_one(seed):
+    mesh = graded(8.0, 80, 2.0)
+    clean = torch.tensor(mittag_leffler(-(mesh.numpy() ** 0.6), 0.6))
+    noise = np.random.default_rng(seed).normal(size=(81, 2))
+    data = torch.stack([clean, 2 * clean], 1) + 0.01 * torch.tensor(noise)
+    starts = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    orders = np.array([0.5, 0.55, 0.6, 0.65, 0.7])
+    one = profiles.free_misfits(orders, mesh, data[:, :1], starts[:1], 0.01)
+    assert 40 < one.min() and one.max() < 130 and np.ptp(one) < 10  # of 81 points
+    both = profiles.free_misfits(orders, mesh, data, starts, 0.01)
+    assert both.argmin() == 2 and 90 < both.min() < 240
+    assert (np.delete(both, 2) > both.min() + 50).all()
+
+
+def test_the_found_programs_return_what_the_originals_did():
+    """What torchfde's gl and neuralFDE's PECE.py returned for alpha = 1/2, when they were run."""
+    found = [found_programs.gl_of_all(0.5, N) for N in (10, 100, 400)]
+    assert found == pytest.approx([0.0393, 0.0135, 0.0068], abs=5e-5)
+    found = [found_programs.shifted_adams(0.5, N) for N in (10, 40, 160)]
+    assert found == pytest.approx([0.5181, 0.4711, 0.4486], abs=5e-5)
+    found = [found_programs.shifted_adams(1.0, N) for N in (10, 40, 160)]
+    assert found == pytest.approx([0.36946, 0.36798, 0.36789], abs=5e-6)
+
+
+def test_a_short_memory_comes_to_rest_where_its_bound_says():
+    for alpha in (0.3, 0.5, 0.7):
+        data = forgotten_tail.compute(alpha, 1.0)
+        assert data.short[-1] == pytest.approx(data.bound / (1 + data.bound), abs=0.02)
 
 
 def test_only_the_true_order_has_one_right_side_for_two_curves():

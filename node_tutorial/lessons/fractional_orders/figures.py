@@ -52,14 +52,17 @@ def restarts(t: ArrayLike, whole: ArrayLike, again: Mapping[float, ArrayLike]) -
     return fig
 
 
-def fits(alphas: ArrayLike, losses: Mapping[str, ArrayLike], truth: float) -> Picture:
-    """How much the sum of squares is above its least, over the order, for parts of the data."""
+def fits(found: Mapping[str, tuple[ArrayLike, ArrayLike]], truth: float) -> Picture:
+    """How much the sum of squares is above its least, over the order.
+
+    found: {what is fitted to what: (orders, sums of squares)}.
+    """
     fig = blank((7.2, 3.4))
     ax = fig.subplots()
     ax.axhline(4, color=GRAY, linewidth=1)
     name = "two standard deviations"
     ax.text(0.01, 4.6, name, color=GRAY, fontsize=9.5, transform=ax.get_yaxis_transform())
-    for (name, values), color in zip(losses.items(), (BLUE, VERMILLION, EXACT)):
+    for (name, (alphas, values)), color in zip(found.items(), (BLUE, VERMILLION, EXACT)):
         above = np.asarray(values) - np.min(values)
         shown = above < 32
         line = ax.plot(np.asarray(alphas)[shown], above[shown], color=color)[0]
@@ -76,11 +79,14 @@ def right_sides(
     fig = blank((8.4, 3.2))
     axes = fig.subplots(1, len(found), sharey=True)
     for ax, (alpha, curves) in zip(axes, found.items()):
-        for (y, slope), color in zip(curves, (BLUE, VERMILLION)):
-            ax.plot(y, slope, color=color)
+        for (y, slope), color, width in zip(curves, (BLUE, VERMILLION), (4.5, 1.8)):
+            ax.plot(y, slope, color=color, linewidth=width)
         ax.set(xlim=(0, 2.05), ylim=(-2.6, 0.1), xlabel="y")
         ax.set_title(f"order {alpha:g}" + (", the true one" if alpha == truth else ""))
     axes[0].set_ylabel("derivative of that order")
+    for place, (start, color) in enumerate((("from 1", BLUE), ("from 2", VERMILLION))):
+        at = {"x": 0.05, "y": 0.16 - 0.1 * place}
+        axes[0].text(s=f"{start}", color=color, transform=axes[0].transAxes, **at)
     return fig
 
 
@@ -91,8 +97,10 @@ def _exact(alpha: float, start: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
 
 def _example_fits() -> Picture:
     alphas = np.linspace(0.3, 0.9, 31)
-    bowl = 1 + 400 * (alphas - 0.6) ** 2
-    return fits(alphas, {"early": bowl * 1.2, "late": bowl * 2, "all": bowl}, 0.6)
+    bowl = 400 * (alphas - 0.6) ** 2
+    return fits(
+        {"early": (alphas, 1.2 * bowl), "late": (alphas, bowl), "all": (alphas, 2 * bowl)}, 0.6
+    )
 
 
 EXAMPLES = {

@@ -68,7 +68,7 @@ def compute(alpha: float, length: float) -> ForgottenTail:
 
 
 def draw(fig: Figure, data: ForgottenTail) -> None:
-    """The curves, and the weights with the part that is forgotten."""
+    """The curves, and the bound over the length of the memory."""
     left, right = fig.subplots(1, 2, width_ratios=[1.4, 1])
     left.plot(TIMES, data.exact, color=EXACT, linewidth=1.4)
     left.plot(TIMES, data.short, color=VERMILLION)

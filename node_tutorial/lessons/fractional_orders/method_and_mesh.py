@@ -29,7 +29,12 @@ class Errors(NamedTuple):
 
 
 class MethodAndMesh(NamedTuple):
-    """A method, its errors, and the one setting that is drawn."""
+    """A method, its errors, and the one setting that is drawn.
+
+    Attributes:
+        orders: observed with the two largest numbers of STEPS, at t = 1 and of the largest error.
+        promised: the order for smooth solutions.
+    """
 
     method: str
     alpha: float
@@ -38,6 +43,7 @@ class MethodAndMesh(NamedTuple):
     errors: Errors
     exact: np.ndarray
     orders: tuple[float, float]
+    promised: float
 
 
 def mesh_of(steps: int, alpha: float, on_graded: bool) -> Tensor:
@@ -74,11 +80,14 @@ def compute(method: str, steps: int, alpha: float, on_graded: bool) -> MethodAnd
         errors=found,
         exact=mittag_leffler(-(FINE**alpha), alpha),
         orders=(orders[0], orders[1]),
+        promised={"l1": 2 - alpha, "adams": 1 + alpha}.get(method, 1.0),
     )
 
 
 def draw(fig: Figure, data: MethodAndMesh) -> None:
-    """The solution with its points, and both errors over the number of steps."""
+    """The solution with its points, and both errors over the number of steps; dashed the order that
+    is promised for smooth solutions.
+    """
     left, right = fig.subplots(1, 2)
     k = STEPS.index(data.steps)
     left.plot(FINE, data.exact, color=EXACT, linewidth=1.4)
@@ -93,6 +102,10 @@ def draw(fig: Figure, data: MethodAndMesh) -> None:
         right.loglog(STEPS, values, "o-", color=color)
         right.loglog(data.steps, values[k], "o", color=color, markersize=9)
         right.text(0.03, 0.12 - 0.08 * place, name, color=color, transform=right.transAxes)
+    line = data.errors.at_end[0] * (np.array(STEPS) / STEPS[0]) ** -data.promised
+    right.loglog(STEPS, line, color=BLUE, linewidth=1.2, linestyle=(0, (5, 3)))
+    name = f"promised: {data.promised:.1f}"
+    right.text(0.03, 0.2, name, color=BLUE, fontsize=9.5, transform=right.transAxes)
     right.set(xlim=(6, 160), ylim=(1e-6, 1), xlabel="steps", ylabel="error")
     right.set_xticks(STEPS, [str(n) for n in STEPS])
     right.minorticks_off()

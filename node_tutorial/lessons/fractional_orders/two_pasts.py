@@ -14,7 +14,8 @@ from ...plotting import BLUE, GRAY, VERMILLION
 PRESENT = 1.0  # at this time both have the value HALF
 HALF = 0.5
 END = 3.0
-TIMES = np.linspace(0, END, 121)
+_SOON = np.geomspace(1e-4, 0.02, 12)  # after a start the curve is steep
+TIMES = np.unique(np.concatenate([np.linspace(0, END, 121), _SOON, PRESENT + _SOON]))
 FRAMES = 31
 
 
@@ -37,8 +38,9 @@ class TwoPasts(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _decay(alpha: float) -> np.ndarray:
-    return mittag_leffler(-(TIMES**alpha), alpha)
+def _decay(alpha: float, start: float) -> np.ndarray:
+    """E at TIMES after a start; 1 before it."""
+    return mittag_leffler(-(np.maximum(TIMES - start, 0) ** alpha), alpha)
 
 
 def pushed(alpha: float, start: float) -> tuple[np.ndarray, float]:
@@ -47,12 +49,11 @@ def pushed(alpha: float, start: float) -> tuple[np.ndarray, float]:
     With E(t) = E_alpha(-t^alpha) it is start E(t) + c (1 - E(t)), and from t = 1 on less c (1 -
     E(t - 1)): the equation is linear.
     """
-    decay = _decay(alpha)
-    present = int(np.searchsorted(TIMES, PRESENT - 1e-9))
-    push = (HALF - start * decay[present]) / (1 - decay[present])
-    y = start * decay + push * (1 - decay)
-    y[present:] -= push * (1 - decay[: len(TIMES) - present])
-    return y, float(push)
+    decay = _decay(alpha, 0.0)
+    at_present = float(mittag_leffler(-(PRESENT**alpha), alpha))
+    push = (HALF - start * at_present) / (1 - at_present)
+    y = start * decay + push * (1 - decay) - push * (1 - _decay(alpha, PRESENT))
+    return y, push
 
 
 def compute(alpha: float, start: float, frame: int) -> TwoPasts:
