@@ -61,8 +61,7 @@ register(
         otherwise="For order 1 they are 1, -1, 0, 0, ..., for order 2 they are 1, -2, 1, 0, ...",
         meaning=(
             "For whole orders the weights end: a derivative is local. For all others they never "
-            "do, "
-            "and fall only like k^(-alpha - 1): the memory is in the tail."
+            "do, and fall only like k^(-alpha - 1): the memory is in the tail."
         ),
     )
 )
@@ -80,7 +79,7 @@ register(
     Exercise(
         "20.2",
         "Half a derivative of a power",
-        kind=function((1.0, 1.0), (2.0, 0.7), (0.5, 2.0), (3.0, 1.5)),
+        kind=function((1.0, 1.0), (2.0, 0.7), (0.7, 2.0), (3.0, 1.5)),
         solution=half_derivative,
         mistakes=[
             Mistake(
@@ -101,10 +100,7 @@ register(
             ),
             Mistake(
                 "1 missing below",
-                _powers(
-                    lambda p: math.gamma(p + 1) / math.gamma(p - 0.5) if p != 0.5 else 0.0,
-                    lambda p: p - 0.5,
-                ),
+                _powers(lambda p: math.gamma(p + 1) / math.gamma(p - 0.5), lambda p: p - 0.5),
                 "Try it for a whole derivative: Gamma(p + 1) / Gamma(p) = p. "
                 "What is in the Gamma below, then, for the order 1/2?",
             ),
@@ -142,16 +138,31 @@ def step(y, h):
     return (y[-1] - past) / (1 + c)
 
 
-def _stepped(c=lambda h: math.gamma(1.5) * h**0.5, past=True, order=-1, sign=1.0, last=None):
+def _stepped(
+    c=lambda h: math.gamma(1.5) * h**0.5, past=True, order=-1, sign=1.0, first=1, oldest=True
+):
     """A wrong L1 step."""
 
     def wrong(y, h):
-        b = l1_weights(0.5, len(y)).numpy()
+        b = l1_weights(0.5, len(y) + 1).numpy()
         y = np.asarray(y, dtype=float)
-        sums = (b[1 : len(y)] * np.diff(y)[::order]).sum() if past else 0.0
+        changes = np.diff(y) if oldest else np.diff(y[1:])
+        sums = (b[first : first + len(changes)] * changes[::order]).sum() if past else 0.0
         return (y[-1] - sign * sums) / (1 + c(h))
 
     return wrong
+
+
+def _of_values(y, h):
+    b = l1_weights(0.5, len(y)).numpy()
+    past = sum(b[k] * y[-k] for k in range(1, len(y)))
+    return (y[-1] - past) / (1 + math.gamma(1.5) * h**0.5)
+
+
+def _gl_step(y, h):
+    w = weights(0.5, len(y))
+    past = sum(w[k] * (y[-k] - y[0]) for k in range(1, len(y) + 1))
+    return y[0] - (h**0.5 * y[0] + past) / (1 + h**0.5)
 
 
 _PASTS = [([1.0, 0.8], 0.1), ([1.0, 0.7, 0.6], 0.2), ([2.0, 1.5, 1.3, 1.2], 0.05)]
@@ -190,8 +201,7 @@ register(
                 "sign of the past",
                 _stepped(sign=-1.0),
                 "The past stands on the left of the equation. Brought to the other side, it "
-                "changes "
-                "its sign.",
+                "changes its sign.",
             ),
             Mistake(
                 "explicit",
@@ -201,19 +211,49 @@ register(
                 "That is the explicit step: the right side at the old value. Take -y_n, the new "
                 "one.",
             ),
+            Mistake(
+                "no Gamma",
+                _stepped(c=lambda h: h**0.5),
+                "The factor on the right is Gamma(2 - alpha) h^alpha; you left Gamma(3/2) out.",
+            ),
+            Mistake(
+                "weights too early",
+                _stepped(first=0),
+                "You give b_0 to the newest of the past changes. It belongs to the change that you "
+                "are looking for, y_n - y_(n-1).",
+            ),
+            Mistake(
+                "weights too late",
+                _stepped(first=2),
+                "Your newest past change has b_2. It has b_1; b_0 belongs to y_n - y_(n-1).",
+            ),
+            Mistake(
+                "oldest change left out",
+                _stepped(oldest=False),
+                "The first change, y_1 - y_0, is in the past, too: the sum goes to k = n - 1.",
+            ),
+            Mistake(
+                "values for changes",
+                _of_values,
+                "You weight the values y. The sum has their changes, y_(n-k) - y_(n-k-1).",
+            ),
+            Mistake(
+                "GL instead",
+                _gl_step,
+                "That is a right step, by the weights of exercise 20.1. L1 has other weights, b_k, "
+                "and they multiply changes of y.",
+            ),
         ],
         hints=[
             "Write the equation for n = len(y): b_0 (y_n - y_(n-1)) + b_1 (y_(n-1) - y_(n-2)) + "
-            "... "
-            "= -c y_n with c = Gamma(3/2) h^(1/2).",
+            "... = -c y_n with c = Gamma(3/2) h^(1/2).",
             "Bring y_n to the left: (1 + c) y_n = y_(n-1) - (the changes of the past, weighted).",
             "b_1 multiplies the newest change in y, b_2 the one before; `np.diff(y)[::-1]` has "
-            "them "
-            "in this order, and b_k = sqrt(k + 1) - sqrt(k).",
+            "them in this order, and b_k = sqrt(k + 1) - sqrt(k).",
         ],
         otherwise=(
-            "Check your formula with one value in y: then there is no past, and y_1 = y_0 / (1 + "
-            "c)."
+            "Check your formula with two values in y: (1 + c) y_2 = y_1 - b_1 (y_1 - y_0), with "
+            "b_1 = sqrt(2) - 1 and c = Gamma(3/2) h^(1/2)."
         ),
         meaning=(
             "The present value alone does not tell what comes: every change since the start is in "
@@ -251,6 +291,12 @@ register(
                 "Your fraction is upside down: the slope in a picture of log(1 - y) over log t.",
             ),
             Mistake(
+                "rate 1",
+                lambda t1, y1, t2, y2: math.log(1 - y1) / math.log(t1),
+                "That takes lambda / Gamma(1 + alpha) as 1, and it is not known. Two points rid "
+                "you of it: divide.",
+            ),
+            Mistake(
                 "slopes",
                 lambda t1, y1, t2, y2: (y2 - y1) / (t2 - t1),
                 "That is a slope. At the start it is infinite; take a power law instead.",
@@ -268,8 +314,8 @@ register(
         ],
         otherwise="In a picture of log(1 - y) over log t the early points lie on a line.",
         meaning=(
-            "The rate drops out: from early times alpha comes alone. The tail, too, gives alpha, "
-            "from the other side."
+            "The rate drops out, because the right side is known to be -lambda y. The tail, too, "
+            "gives alpha, from the other side."
         ),
     )
 )

@@ -7,6 +7,9 @@ from numpy.typing import ArrayLike
 
 from ...data.mittag_leffler import mittag_leffler
 from ...plotting import BLUE, EXACT, GRAY, VERMILLION, Picture, blank, label_line
+from .two_pasts import FRAMES, TwoPasts
+from .two_pasts import compute as two_pasts
+from .two_pasts import draw as draw_two_pasts
 
 ALPHAS = (0.3, 0.5, 0.7, 0.9, 1.0)
 SHADES = ("#9ECAE1", "#6BAED6", "#3182BD", "#08519C", EXACT)
@@ -52,6 +55,13 @@ def restarts(t: ArrayLike, whole: ArrayLike, again: Mapping[float, ArrayLike]) -
     return fig
 
 
+def parted(data: TwoPasts) -> Picture:
+    """Two pasts with one present, as in the explorable, up to the end."""
+    fig = blank((7.2, 3.4))
+    draw_two_pasts(fig, data)
+    return fig
+
+
 def fits(found: Mapping[str, tuple[ArrayLike, ArrayLike]], truth: float) -> Picture:
     """How much the sum of squares is above its least, over the order.
 
@@ -69,6 +79,7 @@ def fits(found: Mapping[str, tuple[ArrayLike, ArrayLike]], truth: float) -> Pict
         label_line(line, name)
     ax.axvline(truth, color=GRAY, linewidth=1, linestyle=(0, (5, 3)))
     ax.set(ylim=(0, 32), xlabel="order in the model", ylabel="sum of squares, above its least")
+    ax.set_title("Orders that fit are below the line")
     return fig
 
 
@@ -79,14 +90,16 @@ def right_sides(
     fig = blank((8.4, 3.2))
     axes = fig.subplots(1, len(found), sharey=True)
     for ax, (alpha, curves) in zip(axes, found.items()):
-        for (y, slope), color, width in zip(curves, (BLUE, VERMILLION), (4.5, 1.8)):
+        for (y, slope), color, width in zip(curves, (BLUE, VERMILLION), (3.6, 1.8)):
             ax.plot(y, slope, color=color, linewidth=width)
         ax.set(xlim=(0, 2.05), ylim=(-2.6, 0.1), xlabel="y")
         ax.set_title(f"order {alpha:g}" + (", the true one" if alpha == truth else ""))
     axes[0].set_ylabel("derivative of that order")
-    for place, (start, color) in enumerate((("from 1", BLUE), ("from 2", VERMILLION))):
+    for place, (start, color) in enumerate(
+        (("from y(0) = 1", BLUE), ("from y(0) = 2", VERMILLION))
+    ):
         at = {"x": 0.05, "y": 0.16 - 0.1 * place}
-        axes[0].text(s=f"{start}", color=color, transform=axes[0].transAxes, **at)
+        axes[0].text(s=start, fontsize=9.5, color=color, transform=axes[0].transAxes, **at)
     return fig
 
 
@@ -108,6 +121,7 @@ EXAMPLES = {
     "restarts": lambda: restarts(
         np.linspace(0, 3, 61), _exact(0.5)[1], {1.0: 0.43 * _exact(0.5)[1][:41]}
     ),
+    "parted": lambda: parted(two_pasts(0.5, -0.5, FRAMES - 1)),
     "fits": _example_fits,
     "right_sides": lambda: right_sides(
         {

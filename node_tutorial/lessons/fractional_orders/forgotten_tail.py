@@ -76,15 +76,16 @@ def draw(fig: Figure, data: ForgottenTail) -> None:
     name = f"with the last {data.length:g} only"
     left.text(0.97, 0.83, name, color=VERMILLION, transform=left.transAxes, ha="right")
     left.set(xlim=(0, END), ylim=(0, 1.05), xlabel="t", ylabel="y")
-    left.set_title(f"order {data.alpha:.2f}: forgetting changes y by up to {data.error:.4f}")
+    left.set_title(f"order {data.alpha:.2f}: forgetting changes y\nby up to {data.error:.4f}")
     lengths = np.array(LENGTHS)
-    right.loglog(lengths, lengths**-data.alpha / math.gamma(1 - data.alpha), color=GRAY)
+    bounds = lengths**-data.alpha / math.gamma(1 - data.alpha)
+    right.loglog(lengths, bounds, "o-", color=GRAY, markersize=4)
     right.loglog(data.length, data.bound, "o", color=BLUE, markersize=8)
     right.set(xlim=(0.4, 25), ylim=(5e-3, 2), xlabel="length of the memory L")
     right.set_ylabel("bound of what is lost")
     right.minorticks_off()
     short, full = data.products
-    right.set_title(f"bound {data.bound:.3f};\n{short} products instead of {full}")
+    right.set_title(f"bound {data.bound:.3f},\n{short} products instead of {full}")
 
 
 def describe(data: ForgottenTail) -> str:
@@ -100,7 +101,7 @@ forgotten_tail = explorable(
     compute,
     draw,
     describe,
-    question="Predict first: how much longer must the memory be to lose a tenth, for order 0.5?",
+    question="Predict first: for order 0.5, how much less is lost with ten times the memory?",
     size=(8.4, 3.7),
     controls={
         "alpha": slider("order", 0.1, 0.9, value=0.5, step=0.1, format=".1f"),

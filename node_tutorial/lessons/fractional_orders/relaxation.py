@@ -70,8 +70,8 @@ def draw(fig: Figure, data: Relaxation) -> None:
     else:
         right.fill_between(RATES, data.density, color=BLUE, alpha=0.3, linewidth=0)
         right.plot(RATES, data.density, color=BLUE)
-    right.set(xscale="log", xlim=(1e-4, 1e4), ylim=(0, 1.2), xlabel="rate r of exp(-r t)")
-    right.set(ylabel="share, by ln r")
+    right.set(xscale="log", xlim=(1e-4, 1e4), ylim=(0, 2.2), xlabel="rate r of exp(-r t)")
+    right.set(ylabel="density of rates, by ln r")
     right.minorticks_off()
     right.set_title(f"{data.near:.0%} of the rates within a factor 2 of 1")
 

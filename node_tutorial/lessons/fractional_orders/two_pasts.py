@@ -27,6 +27,7 @@ class TwoPasts(NamedTuple):
         pushes: c of each, chosen so that both are HALF at t = 1.
         gap: their distance at t = 3.
         shown: the last time that is drawn.
+        now: their distance then.
     """
 
     alpha: float
@@ -35,6 +36,7 @@ class TwoPasts(NamedTuple):
     pushes: tuple[float, float]
     gap: float
     shown: float
+    now: float
 
 
 @lru_cache(maxsize=64)
@@ -59,13 +61,16 @@ def pushed(alpha: float, start: float) -> tuple[np.ndarray, float]:
 def compute(alpha: float, start: float, frame: int) -> TwoPasts:
     one, push_one = pushed(alpha, 1.0)
     other, push_other = pushed(alpha, start)
+    shown = END * frame / (FRAMES - 1)
+    apart = abs(one - other)
     return TwoPasts(
         alpha=alpha,
         start=start,
         y=np.stack([one, other]),
         pushes=(push_one, push_other),
-        gap=float(abs(one[-1] - other[-1])),
-        shown=END * frame / (FRAMES - 1),
+        gap=float(apart[-1]),
+        shown=shown,
+        now=float(np.interp(shown, TIMES, apart)),
     )
 
 
@@ -79,16 +84,22 @@ def draw(fig: Figure, data: TwoPasts) -> None:
     ax.axvline(PRESENT, color=GRAY, linewidth=1, linestyle=(0, (5, 3)))
     ax.text(1.03, 1.36, "from here on the same equation", color=GRAY, fontsize=9.5)
     ax.set(xlim=(0, END), ylim=(-1, 1.55), xlabel="t", ylabel="y")
-    ax.set_title(f"order {data.alpha:.2f}: both 0.5 at t = 1, {data.gap:.4f} apart at t = 3")
+    if data.shown > PRESENT:
+        found = f"{data.now:.4f} apart at t = {data.shown:.1f}"
+    else:
+        found = f"t = {data.shown:.1f}"
+    ax.set_title(f"order {data.alpha:.2f}: both 0.5 at t = 1; {found}")
 
 
 def describe(data: TwoPasts) -> str:
-    """How far apart they are after they have met."""
-    return (
+    """How they meet, and how far apart they are afterwards."""
+    met = (
         f"Order {data.alpha:.2f}, from 1 and from {data.start:.1f}, pushed by "
-        f"{data.pushes[0]:.2f} and {data.pushes[1]:.2f} until both are 0.5 at t = 1: at t = 3 they "
-        f"are {data.gap:.4f} apart."
+        f"{data.pushes[0]:.2f} and {data.pushes[1]:.2f} until both are 0.5 at t = 1"
     )
+    if data.shown <= PRESENT:
+        return f"{met}. Drawn until t = {data.shown:.1f}."
+    return f"{met}: at t = {data.shown:.1f} they are {data.now:.4f} apart."
 
 
 two_pasts = explorable(
@@ -103,6 +114,6 @@ two_pasts = explorable(
     controls={
         "alpha": slider("order", 0.1, 1.0, value=0.5, step=0.05),
         "start": slider("start of the second", -1.0, 1.0, value=-0.5, step=0.1, format=".1f"),
-        "frame": play("time", FRAMES, value=FRAMES - 1),
+        "frame": play("time", FRAMES, value=(FRAMES - 1) // 3),
     },
 )
