@@ -74,7 +74,7 @@ def fits(found: Mapping[str, tuple[ArrayLike, ArrayLike]], truth: float) -> Pict
     ax.text(0.01, 4.6, name, color=GRAY, fontsize=9.5, transform=ax.get_yaxis_transform())
     for (name, (alphas, values)), color in zip(found.items(), (BLUE, VERMILLION, EXACT)):
         above = np.asarray(values) - np.min(values)
-        shown = above < 32
+        shown = above < 29
         line = ax.plot(np.asarray(alphas)[shown], above[shown], color=color)[0]
         label_line(line, name)
     ax.axvline(truth, color=GRAY, linewidth=1, linestyle=(0, (5, 3)))
@@ -93,7 +93,7 @@ def right_sides(
         for (y, slope), color, width in zip(curves, (BLUE, VERMILLION), (3.6, 1.8)):
             ax.plot(y, slope, color=color, linewidth=width)
         ax.set(xlim=(0, 2.05), ylim=(-2.6, 0.1), xlabel="y")
-        ax.set_title(f"order {alpha:g}" + (", the true one" if alpha == truth else ""))
+        ax.set_title(f"order {alpha:g}" + (" (true)" if alpha == truth else ""))
     axes[0].set_ylabel("derivative of that order")
     for place, (start, color) in enumerate(
         (("from y(0) = 1", BLUE), ("from y(0) = 2", VERMILLION))
