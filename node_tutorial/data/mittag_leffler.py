@@ -25,6 +25,7 @@ Array = NDArray[np.float64]
 DIGITS = 37.0  # -log of the precision wanted, e^-37 = 1e-16
 NEAR_ONE = 0.01  # of alpha: nearer to 1 the spectrum is a needle, and a contour is used instead
 NODES = 32  # of the contour: an error of 2.85^-32
+FAR = 1e16  # of -z: beyond it the first term of the tail is all of E_alpha, to rounding
 SERIES = 2.0  # up to this |z|^(1/alpha) the terms of the series lose no more than a digit
 
 
@@ -83,6 +84,8 @@ def _at(z: float, alpha: float) -> float:
         return math.exp(z)
     if alpha == 2:
         return math.cos(math.sqrt(-z)) if z < 0 else math.cosh(math.sqrt(z))
+    if -z > FAR:
+        return -1 / (z * math.gamma(1 - alpha))
     if abs(z) ** (1 / alpha) < SERIES or z > 0:
         return _series(z, alpha)
     if abs(1 - alpha) < NEAR_ONE:
@@ -121,7 +124,7 @@ def _integral(t: float, alpha: float) -> float:
     """
     width = min(math.pi / 2, abs(1 - alpha) * math.pi / alpha)
     step = 0.9 * 2 * math.pi * width / DIGITS
-    low = -DIGITS / alpha
+    low = min(0.0, -math.log(t)) - DIGITS / alpha
     high = min(DIGITS / alpha, math.log(2 * DIGITS / t))
     u = np.arange(low, high + step, step)
     return float(step * np.sum(_spectrum(u, alpha) * np.exp(-t * np.exp(u))))

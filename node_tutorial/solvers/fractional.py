@@ -167,12 +167,12 @@ def graded(end: float, steps: int, power: float, *, start: float = 0.0) -> Tenso
         >>> graded(1.0, 4, 2.0)
         tensor([0.0000, 0.0625, 0.2500, 0.5625, 1.0000], dtype=torch.float64)
     """
-    if steps < 1 or not 1 <= power < math.inf or not end > start:
+    if steps != int(steps) or steps < 1 or not 1 <= power < math.inf or not start < end < math.inf:
         raise ValueError(
             "steps must be 1 or more, power 1 or more, and end after start, got "
             f"steps={steps}, power={power}, end={end}, start={start}"
         )
-    share = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    share = torch.linspace(0, 1, int(steps) + 1, dtype=torch.float64)
     mesh = start + (end - start) * share**power
     if not bool((mesh[1:] > mesh[:-1]).all()):
         raise ValueError(
@@ -213,11 +213,19 @@ def exponentials(b: float | Tensor, shortest: float, longest: float) -> tuple[Te
 
     by the trapezoidal rule. The slowest, whose e^(-r t) is 1 all the time, are one, of rate 0.
 
+    Raises:
+        ValueError: for b outside of (0, 1), or times that are not positive and in order.
+
         >>> rates, weights = exponentials(0.5, 0.01, 10.0)
         >>> float((weights * torch.exp(-4 * rates)).sum())
         0.5000000000...
     """
     b = torch.as_tensor(b, dtype=torch.float64)
+    if not 0 < float(b.detach()) < 1 or not 0 < shortest <= longest < math.inf:
+        raise ValueError(
+            "b must be between 0 and 1, and 0 < shortest <= longest, got "
+            f"b={float(b.detach()):g}, shortest={shortest}, longest={longest}"
+        )
     step = math.pi**2 / (-math.log(PRECISION) + 4)
     low = math.log(PRECISION / longest)
     high = math.log(-math.log(PRECISION / 100) / shortest)
@@ -233,7 +241,9 @@ def caputo(y: Tensor, t: Tensor, alpha: float | Tensor) -> Tensor:
     (N + 1,), at t[1:], (N, ...), as if y were piecewise linear (L1); of order 1 it is the slope.
 
     Raises:
-        ValueError: for an order outside of (0, 1], or values that are not as many as the times.
+        TypeError: for values or times that are not real tensors of floating point numbers.
+        ValueError: for an order outside of (0, 1], times that do not increase, fewer than two of
+            them, or values that are not as many.
 
         >>> t = torch.linspace(0, 1, 11, dtype=torch.float64)
         >>> float(caputo(t, t, 0.5)[-1])  # 2/sqrt(pi)
@@ -242,6 +252,13 @@ def caputo(y: Tensor, t: Tensor, alpha: float | Tensor) -> Tensor:
     alpha = torch.as_tensor(alpha, dtype=torch.float64)
     if not 0 < float(alpha.detach()) <= 1:
         raise ValueError(f"alpha must be above 0 and at most 1, got {float(alpha.detach()):g}")
+    if len(check_times(t)) < 2 or t[1] < t[0]:
+        raise ValueError(f"t must be increasing, with two times or more, got {t}")
+    if not isinstance(y, Tensor) or not y.is_floating_point():
+        raise TypeError(
+            "y must be a real tensor of floating point numbers, got "
+            f"{y.dtype if isinstance(y, Tensor) else type(y).__name__}; use y.double()"
+        )
     if len(y) != len(t):
         raise ValueError(f"y must have one value for each of the {len(t)} times, got {len(y)}")
     slopes = _times(1 / (t[1:] - t[:-1]), y[1:] - y[:-1])
@@ -594,6 +611,8 @@ def _gamma(x: Tensor) -> Tensor:
 
 def _check_order(alpha: float | Tensor, slope0: Tensor | None, y0: Tensor, method: str) -> Tensor:
     try:
+        if isinstance(alpha, (str, bool)):
+            raise TypeError
         order = (
             alpha if isinstance(alpha, Tensor) else torch.tensor(float(alpha), dtype=torch.float64)
         )

@@ -5,7 +5,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from scipy.special import erfcx
+from scipy.special import erfcx, rgamma
 
 from node_tutorial.data.mittag_leffler import caputo_of_power, mittag_leffler, rates
 
@@ -71,6 +71,14 @@ def test_the_tail_is_a_power_where_an_exponential_is_gone():
     found = float(mittag_leffler(-(100**0.5), 0.5))
     assert found == pytest.approx(0.0561410, abs=1e-7)
     assert found == pytest.approx(100**-0.5 / math.gamma(0.5), rel=0.01)
+
+
+@pytest.mark.parametrize("x", [1e3, 1e8, 1e15, 1e17, 1e300])
+def test_far_out_it_keeps_its_digits(x):
+    assert float(mittag_leffler(-x, 0.5)) == pytest.approx(erfcx(x), rel=1e-12)
+    for alpha in (0.3, 0.9, 0.98, 1.5):
+        tail = sum(-((-1 / x) ** k) * rgamma(1 - k * alpha) for k in range(1, 8))
+        assert float(mittag_leffler(-x, alpha)) == pytest.approx(tail, rel=1e-12)
 
 
 @pytest.mark.parametrize("alpha, share", [(0.5, 0.2163), (0.9, 0.7696), (0.99, 0.9795)])

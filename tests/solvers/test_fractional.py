@@ -12,6 +12,7 @@ from node_tutorial.solvers.errors import SolveError
 from node_tutorial.solvers.fractional import (
     METHODS,
     caputo,
+    exponentials,
     fdeint,
     gl_weights,
     graded,
@@ -337,6 +338,8 @@ def test_a_solution_that_blows_up_is_an_error_with_its_time():
         ({"alpha": 0.5, "y0": ONE.float(), "func": lambda t, y: -y.double()}, "y0.to"),
         ({"alpha": 0.5, "y0": (ONE, ONE)}, "torch.cat"),
         ({"alpha": 0.5 + 0j}, "must be a number"),
+        ({"alpha": "0.5"}, "must be a number"),
+        ({"alpha": True}, "must be a number"),
         ({"alpha": torch.tensor(0.5 + 0j)}, "must be real"),
         ({"alpha": 1.5, "slope0": 0.0}, "slope0 must be a tensor"),
         ({"alpha": 0.5, "t": even(1, 9).requires_grad_()}, "t.detach"),
@@ -497,6 +500,41 @@ def test_derivatives_refuse_what_they_cannot_take():
             caputo(t, t, alpha)
     with pytest.raises(ValueError, match="each of the 5 times, got 4"):
         riemann_liouville(t[1:], t, 0.5)
+    with pytest.raises(TypeError, match="floating point"):
+        caputo(torch.arange(5), t, 0.5)
+    with pytest.raises(TypeError, match="floating point"):
+        caputo(t, torch.arange(5), 0.5)
+    with pytest.raises(ValueError, match="increasing"):
+        caputo(t, torch.zeros(5), 0.5)
+    with pytest.raises(ValueError, match="increasing"):
+        caputo(t, t.flip(0), 0.5)
+    with pytest.raises(ValueError, match="two times or more"):
+        caputo(t[:1], t[:1], 0.5)
+
+
+@pytest.mark.parametrize("b, times", [(0.0, (0.1, 1.0)), (1.0, (0.1, 1.0)), (0.5, (1.0, 0.1))])
+def test_a_kernel_without_a_sum_of_exponentials_is_refused(b, times):
+    with pytest.raises(ValueError, match="b must be between 0 and 1"):
+        exponentials(b, *times)
+
+
+@pytest.mark.parametrize("b", [0.05, 0.5, 0.95])
+def test_a_kernel_is_a_sum_of_exponentials(b):
+    rates, weights = exponentials(b, 1e-4, 20.0)
+    t = torch.logspace(-4, math.log10(20), 60, dtype=f64)
+    sums = (weights * torch.exp(-rates * t[:, None])).sum(1)
+    assert (sums * t**b - 1).abs().max() < 1e-10
+    assert len(rates) < 250
+
+
+def test_without_its_past_gl_stops_too_high_and_l1_falls_to_nothing():
+    t = even(20, 400)
+    y = {
+        method: fdeint(decay, ONE, t, 0.5, method=method, memory="short", length=1.0)[-1].item()
+        for method in ("gl", "l1")
+    }
+    right = float(mittag_leffler(-(20**0.5), 0.5))
+    assert y["gl"] > 2 * right and y["l1"] < 0.01 * right
 
 
 def test_meshes():
@@ -505,6 +543,9 @@ def test_meshes():
     assert all(b > a for a, b in itertools.pairwise(mesh.diff().tolist()))
     with pytest.raises(ValueError, match="power 1 or more"):
         graded(1, 10, 0.5)
+    for wrong in ((1, 2.5, 1.0), (math.inf, 10, 1.0)):
+        with pytest.raises(ValueError, match="steps must be 1 or more"):
+            graded(*wrong)
     with pytest.raises(ValueError, match="smaller power"):
         graded(1, 10, 400.0)
     with pytest.raises(ValueError, match="start=0"):

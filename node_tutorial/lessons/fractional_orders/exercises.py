@@ -122,7 +122,7 @@ register(
         ],
         otherwise="For p = 1 and t = 1 the value is 2 / sqrt(pi).",
         meaning=(
-            "Twice half a derivative of t^p is p t^(p - 1): here the halves do add up. "
+            "Twice half a derivative of t^p is p t^(p - 1), for p > 1/2: the halves do add up. "
             "Half a derivative of t is not a constant: 2 sqrt(t / pi)."
         ),
     )
@@ -314,8 +314,8 @@ register(
         ],
         otherwise="In a picture of log(1 - y) over log t the early points lie on a line.",
         meaning=(
-            "The rate drops out, because the right side is known to be -lambda y. The tail, too, "
-            "gives alpha, from the other side."
+            "The rate drops out. It would for any right side that is finite and not 0 at the "
+            "start, if the data are early and exact enough."
         ),
     )
 )

@@ -10,6 +10,7 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from ...data.mittag_leffler import mittag_leffler
+from ...solvers.errors import SolveError
 from ...solvers.fractional import caputo, fdeint, graded
 
 FIRST = 20
@@ -102,9 +103,12 @@ def _fitted(
     best = math.inf
     shifts = torch.cat([torch.zeros(1, KNOTS), torch.eye(KNOTS)]).to(f)
     for _ in range(MOST_STEPS):
-        y = _curves(alpha, f + TINY * shifts, knots, mesh, starts)
-        off = ((y[..., 0] - data) / noise).flatten()
-        squares = float(off.square().sum())
+        try:
+            y = _curves(alpha, f + TINY * shifts, knots, mesh, starts)
+            off = ((y[..., 0] - data) / noise).flatten()
+            squares = float(off.square().sum())
+        except SolveError:  # an f too steep for the steps
+            squares = math.inf
         if squares < best:
             slopes = ((y[..., 1:] - y[..., :1]) / TINY / noise).flatten(0, 1)
             gained = best - squares
