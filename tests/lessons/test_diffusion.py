@@ -127,6 +127,52 @@ def test_a_ddim_step_that_draws_noise_is_told_so():
     assert assessed.state == "not yet" and "draws fresh noise" in assessed.message
 
 
+def test_a_step_back_that_draws_noise_is_told_to_leave_it_out():
+    def noisy(x, score, f, g, h):
+        z = torch.tensor([1.0, 0.0], dtype=f64) * torch.randn(2, dtype=f64)
+        return exercises.step_back(x, score, f, g, h) + g * h**0.5 * z
+
+    assessed = EXERCISES["16.2"].assess(noisy)
+    assert assessed.state == "not yet" and "leave z out" in assessed.message
+
+
+def _densities(x, alpha, sigma, weights, means, stds, deviations=None):
+    """Slope of p, and p, by torch's own normal densities: as a learner may write it."""
+    deviations = (alpha**2 * stds**2 + sigma**2).sqrt() if deviations is None else deviations
+    humps = torch.distributions.Normal(alpha * means, deviations)
+    x = torch.as_tensor(x, dtype=f64).requires_grad_()
+    p = (weights * humps.log_prob(x).exp()).sum()
+    return torch.autograd.grad(p, x)[0], p.detach()
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda *args: _densities(*args)[0], "That is p', the derivative of p"),
+        (lambda *args: _densities(*args)[0] / _densities(*args)[1], None),
+        (
+            lambda x, alpha, sigma, weights, means, stds: float(
+                exercises.score(x, alpha, sigma, weights, means, stds)
+            ),
+            None,
+        ),
+    ],
+)
+def test_natural_answers_to_the_score_are_understood(answer, message):
+    assessed = EXERCISES["16.1"].assess(answer)
+    assert assessed.state == ("correct" if message is None else "not yet")
+    assert message is None or message in assessed.message
+
+
+def test_x_bar_in_place_of_x_is_recognized():
+    def bar(x, eps, alpha, sigma, alpha_next, sigma_next):
+        return x / alpha + (sigma_next / alpha_next - sigma / alpha) * eps
+
+    right = lambda *args: args[4] * bar(*args)  # noqa: E731
+    assert "a factor is missing" in EXERCISES["16.3"].assess(bar).message
+    assert EXERCISES["16.3"].assess(right).state == "correct"
+
+
 def test_noisy_samplers_forgive_a_wrong_start_with_many_steps_only():
     panel = explore.one_score()
     for steps, forgives in ((256, True), (4, False)):
