@@ -32,7 +32,7 @@ from .samplers import (
     velocity_field,
 )
 from .sizes import check_sizes
-from .time_grids import to_data, uniform
+from .time_grids import even
 
 
 class Diffusion(nn.Module):
@@ -201,7 +201,7 @@ class Diffusion(nn.Module):
         """
         check_sizes(n=n)
         z = self.prior_std * _drawn(torch.randn, (n, *self.shape), self._like, generator)
-        times = to_data(uniform(self.path, 49)) if times is None else times
+        times = even(self.path, 50) if times is None else times
         denoise = self.denoiser(label, guidance)
         found = sampler(denoise, self.path, z, times, generator=generator, **options)
         self._stats = Cost(found.nfe)
@@ -242,7 +242,7 @@ class Diffusion(nn.Module):
         z = self.prior_std * _drawn(torch.randn, known.shape, known, generator)
         fixed = _drawn(torch.randn, known.shape, known, generator)
         denoise = _Knowing(self.denoiser(label, guidance), self.path, known, mask, fixed)
-        times = to_data(uniform(self.path, 49)) if times is None else times
+        times = even(self.path, 50) if times is None else times
         found = sampler(denoise, self.path, z, times, generator=generator, **options)
         self._stats = Cost(found.nfe)
         return found._replace(x=torch.where(mask, known, found.x))

@@ -21,8 +21,8 @@ where f is gone. `ddim` is Euler's method for this form, `heun` is Heun's, and `
 two-step method with log r for the time. Their times may end at 0, where sigma is 0 (unless the
 path has some left): the last step is then the guess x0.
 
-`times` are made by a grid of time_grids.py, such as to_data(karras(path, 15)); its names can be
-imported from here, too.
+`times` are made by a grid of time_grids.py, such as even(path, 16) or to_data(karras(path, 15));
+its names can be imported from here, too.
 
 A step of `ddim`, `ancestral`, `reverse_sde` or `dpm_solver` calls the denoiser once, one of `heun`
 twice (but for the last), one of `predictor_corrector` once more for each correction, and
@@ -39,7 +39,7 @@ from torch import Tensor
 from ..solvers.odeint import odeint
 from .gaussian_paths import At, Denoised, GaussianPath
 from .sizes import check_sizes
-from .time_grids import GRIDS, Grid, geometric, karras, quadratic, time_of, to_data, uniform
+from .time_grids import GRIDS, Grid, even, geometric, karras, quadratic, time_of, to_data, uniform
 
 __all__ = [
     "GRIDS",
@@ -51,6 +51,7 @@ __all__ = [
     "ancestral",
     "ddim",
     "dpm_solver",
+    "even",
     "exact_denoiser",
     "forward_sde",
     "geometric",

@@ -1,12 +1,15 @@
-"""Times of a sampler: from the noise, at `path.last`, down to the data, at `path.first`.
+"""Times of a sampler: from the noise, at `path.last`, down to the data.
 
 A grid is a function of a path and a number of steps. With N steps it has N + 1 times, float64,
-that decrease. `uniform` and `quadratic` look at the time only, `geometric` and `karras` at the
-ratio r = sigma / alpha, which is what the samplers of samplers.py go down:
+that decrease. Those of GRIDS end at `path.first`: `uniform` and `quadratic` look at the time only,
+`geometric` and `karras` at the ratio r = sigma / alpha, which is what samplers go down. A sampler
+whose last step is the guess x0 goes on to time 0, where r = 0:
 
-    times = to_data(karras(path, 15))     sixteen steps, the last one to time 0, where r = 0
+    to_data(karras(path, 15))     sixteen steps, the last one from path.first to 0
+    even(path, 16)                sixteen steps, equally long in t
 
-With few steps the grid decides more than the method.
+to_data(uniform(path, 15)) is no good grid: its last step but one is many times as long in log r as
+the one before. There `dpm_solver` fails, which goes on along the line through two guesses.
 """
 
 import math
@@ -60,6 +63,11 @@ GRIDS: dict[str, Grid] = {
     "geometric": geometric,
     "karras": karras,
 }
+
+
+def even(path: GaussianPath, steps: int) -> Tensor:
+    """N + 1 times, equally far from each other, of which the last is 0, float64."""
+    return _between(path.last, 0.0, steps)
 
 
 def to_data(times: Tensor) -> Tensor:
