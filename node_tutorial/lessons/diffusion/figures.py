@@ -1,7 +1,7 @@
 """Lesson 16: figures."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ from ...models.samplers import (
     probability_flow,
     reverse_sde,
 )
-from ...models.time_grids import Grid, to_data
+from ...models.time_grids import Grid, even, to_data
 from ...plotting import (
     BLUE,
     GRAY,
@@ -221,24 +221,29 @@ def moons_figure(
     DPM-Solver++, with few evaluations and more.
     """
     fig, axes = figure(ncols=1 + len(models) + len(evaluations), size=(9.6, 1.75))
-    exact = on_grid(truth.log_prob, truth.bounds, 56).exp()
+    exact = on_grid(truth.log_prob, truth.bounds, 48).exp()
     top = float(exact.max())
     densities = {"exact": exact}
-    for name, model in models.items():
-        log_prob = partial(model.log_prob, rtol=1e-3, atol=1e-3)
-        densities[name] = on_grid(log_prob, truth.bounds, 56).exp()
+    densities |= {name: _density(model, truth) for name, model in models.items()}
     for ax, (name, p) in zip(axes, densities.items()):
         draw_density(p, truth.bounds, ax=ax, shades=ON_DARK, top=top)
         ax.set_title(name)
+    name, model = list(models.items())[-1]
     for ax, nfe in zip(axes[1 + len(models) :], evaluations):
-        times = torch.linspace(model.path.last, 0, nfe + 1, dtype=torch.float64)
-        x = model.sample(600, times, sampler=dpm_solver, generator=seeded(3)).x
+        x = model.sample(600, even(model.path, nfe), sampler=dpm_solver, generator=seeded(3)).x
         draw_density(exact, truth.bounds, ax=ax, top=top, shades=ON_DARK)
         draw_samples(x, ax=ax)
         ax.set(xlim=truth.bounds[:2], ylim=truth.bounds[2:], title=f"{name}, NFE {nfe}")
     for ax in axes:
         no_ticks(ax)
     return fig
+
+
+def _density(model: Diffusion, truth: Density) -> Tensor:
+    def log_prob(x: Tensor) -> Tensor:
+        return model.log_prob(x.float(), rtol=1e-3, atol=1e-3)
+
+    return on_grid(log_prob, truth.bounds, 48).exp()
 
 
 class _OfAGaussian(nn.Module):
