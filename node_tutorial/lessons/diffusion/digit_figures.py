@@ -186,7 +186,7 @@ def guidance_figure() -> Picture:
     """Left: measures over the weight of the guidance. Right: an image of each digit."""
     row = RUNS.numbers()["guided"]
     arrays = RUNS.arrays()
-    fig, (left, right) = figure(2, size=(9.6, 3.4), width_ratios=[1, 1.3])
+    fig, (left, right) = figure(2, size=(9.6, 3.0), width_ratios=[1, 1.75])
     _draw_measures(left, row)
     shown = {f"w = {w:g}": arrays[f"guided/images {w:g}"][::2] / 16 for w in (0, 1, 3, 9)}
     draw_image_table(shown, [str(digit) for digit in range(10)], ax=right)
