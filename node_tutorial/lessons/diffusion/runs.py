@@ -32,11 +32,10 @@ from ...models.samplers import (
     ddim,
     dpm_solver,
     heun,
-    karras,
     probability_flow,
     reverse_sde,
-    to_data,
 )
+from ...models.time_grids import even, karras, to_data
 from .digit_nets import (
     AVERAGE,
     BATCH,
@@ -58,11 +57,6 @@ GUIDED_STEPS = 32
 SPLITS = 40  # of the real images, for what two sets of them give
 SHOWN = 20  # images of each kind
 BITS_TOLERANCE = 1e-4
-
-
-def even(path: GaussianPath, steps: int) -> Tensor:
-    """N + 1 even times from the noise to 0."""
-    return torch.linspace(path.last, 0, steps + 1, dtype=torch.float64)
 
 
 def karras_to_data(path: GaussianPath, steps: int) -> Tensor:
