@@ -79,6 +79,10 @@ pairs_and_flow = _of("flow_matching", "pairs_and_flow")
 number_of_steps = _of("flow_matching", "number_of_steps")
 batch_pairing = _of("flow_matching", "batch_pairing")
 straightened = _of("flow_matching", "straightened")
+relaxation = _of("fractional_orders", "relaxation")
+two_pasts = _of("fractional_orders", "two_pasts")
+method_and_mesh = _of("fractional_orders", "method_and_mesh")
+forgotten_tail = _of("fractional_orders", "forgotten_tail")
 
 __all__ = [
     "EXPLORABLES",
