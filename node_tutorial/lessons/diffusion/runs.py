@@ -65,7 +65,7 @@ def karras_to_data(path: GaussianPath, steps: int) -> Tensor:
 
 
 class Sampler(NamedTuple):
-    """A function of models/samplers.py, the grid of its times and the numbers of its steps."""
+    """A function of models/samplers.py, a grid of models/time_grids.py, and numbers of steps."""
 
     sample: Callable[..., Samples]
     grid: Callable[[GaussianPath, int], Tensor] = even
