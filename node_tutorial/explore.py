@@ -83,6 +83,10 @@ game = _of("gans_and_autoregression", "game")
 two_gaussians = _of("gans_and_autoregression", "two_gaussians")
 pixel_by_pixel = _of("gans_and_autoregression", "pixel_by_pixel")
 causal_mask = _of("gans_and_autoregression", "causal_mask")
+relaxation = _of("fractional_orders", "relaxation")
+two_pasts = _of("fractional_orders", "two_pasts")
+method_and_mesh = _of("fractional_orders", "method_and_mesh")
+forgotten_tail = _of("fractional_orders", "forgotten_tail")
 
 __all__ = [
     "EXPLORABLES",

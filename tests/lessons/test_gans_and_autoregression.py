@@ -253,13 +253,12 @@ def test_a_fresh_discriminator_sees_the_collapse():
         assert runs.fresh_loss(name) > 0.9
 
 
-def test_a_fast_generator_loses_modes_and_two_cures_bring_them_back():
+def test_a_fast_generator_loses_modes_and_twenty_steps_of_d_bring_them_back():
     rings = numbers("rings")
     lost = rings["fast generator"]
     assert max(lost["modes"]) <= 4
-    for name in ("fast, R1 x 100", "fast, 20 steps of D"):
-        assert min(rings[name]["modes"]) == 8
-        assert max(rings[name]["energy"]) < 0.5 * min(lost["energy"])
+    cured = rings["fast, 20 steps of D"]
+    assert min(cured["modes"]) == 8 and max(cured["energy"]) < 0.2 * min(lost["energy"])
     assert runs.hops().min() > runs.RADIUS
 
 

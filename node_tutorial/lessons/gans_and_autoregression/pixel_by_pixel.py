@@ -122,7 +122,7 @@ def describe(data: PixelByPixel) -> str:
     paid = float(data.bits[: data.frame + 1].sum())
     return (
         f"{data.rows} rows of a {data.digit} given, temperature {data.temperature:.2f}, the "
-        f"{data.top_k} likeliest levels: {data.frame + 1} pixels of the first cost {paid:.0f} "
+        f"{data.top_k} likeliest levels: {data.frame + 1} pixel{'s' * (data.frame > 0)} of the first cost {paid:.0f} "
         f"bits; the real {data.digit} costs {data.real:.0f} for all 64."
     )
 
