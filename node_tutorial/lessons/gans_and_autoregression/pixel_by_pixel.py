@@ -120,10 +120,11 @@ def draw(fig: Figure, data: PixelByPixel) -> None:
 def describe(data: PixelByPixel) -> str:
     """What the first digit has cost so far, and the real one in all."""
     paid = float(data.bits[: data.frame + 1].sum())
+    drawn = f"{data.frame + 1} pixel{'s' * (data.frame > 0)}"
     return (
         f"{data.rows} rows of a {data.digit} given, temperature {data.temperature:.2f}, the "
-        f"{data.top_k} likeliest levels: {data.frame + 1} pixel{'s' * (data.frame > 0)} of the first cost {paid:.0f} "
-        f"bits; the real {data.digit} costs {data.real:.0f} for all 64."
+        f"{data.top_k} likeliest levels: {drawn} of the first cost {paid:.0f} bits; the real "
+        f"{data.digit} costs {data.real:.0f} for all 64."
     )
 
 
