@@ -73,6 +73,7 @@ def quality_figure() -> Picture:
     mean, std = null["energy"]
     quality_over_cost(curves, floor=(mean, std), ax=left, colors=COLORS)
     left.set_ylabel("energy distance to test images")
+    left.set_title("lines: medians; bands: three seeds")
     _draw_precision(right, (null["recall"][0], null["precision"][0]))
     return fig
 
@@ -186,7 +187,7 @@ def guidance_figure() -> Picture:
     """Left: measures over the weight of the guidance. Right: an image of each digit."""
     row = RUNS.numbers()["guided"]
     arrays = RUNS.arrays()
-    fig, (left, right) = figure(2, size=(9.6, 3.0), width_ratios=[1, 1.75])
+    fig, (left, right) = figure(2, size=(9.6, 2.6), width_ratios=[1, 1.75])
     _draw_measures(left, row)
     shown = {f"w = {w:g}": arrays[f"guided/images {w:g}"][::2] / 16 for w in (0, 1, 3, 9)}
     draw_image_table(shown, [str(digit) for digit in range(10)], ax=right)

@@ -221,7 +221,7 @@ register(
             step_back,
             _STEPS,
             drawn=_LEAVE_Z_OUT,
-            wrong="Return `torch.stack([sde, ode])`, the means of both after a step of length h.",
+            wrong="Two numbers, x - (...) h, with the brackets of both equations of section 3.",
         ),
         mistakes=[
             Mistake(
@@ -260,6 +260,20 @@ register(
                     + torch.tensor([1.0, 0.0], dtype=torch.float64) * g * h**0.5
                 ),
                 _LEAVE_Z_OUT,
+            ),
+            Mistake(
+                "h on the score only",
+                lambda x, score, f, g, h: torch.stack(
+                    [x + f * x * h + c * g**2 * score * h for c in (1, 0.5)]
+                ),
+                "dt = -h multiplies the drift, too: f x changes its sign as well.",
+            ),
+            Mistake(
+                "half of the whole drift",
+                lambda x, score, f, g, h: torch.stack(
+                    [x - c * (f * x - g**2 * score) * h for c in (1, 0.5)]
+                ),
+                "Only the score is halved for the flow; f x is the same in both.",
             ),
             Mistake(
                 "forward in time",
@@ -309,6 +323,12 @@ register(
                 "middle of the path",
                 lambda s: s**2 / (1 + s**2),
                 "That is the loss at t = 1/2, where alpha = sigma. Average it over t.",
+            ),
+            Mistake(
+                "of x_0",
+                lambda s: s**2 / (1 + s),
+                "That is what is left of x_0. Asked is what is left of eps. x_t is known, so "
+                "alpha times the error of x_0 is sigma times that of eps.",
             ),
             Mistake(
                 "explained instead of left",
@@ -363,7 +383,8 @@ register(
             _DDIM,
             drawn="Called twice with the same numbers, your function answers differently: it draws "
             "fresh noise. With eta = 0 the noise of the next time is the eps that was found.",
-            wrong="Test: for alpha_next = alpha and sigma_next = sigma, x must come back.",
+            wrong="Two tests: with the old numbers for the next ones x must come back; with "
+            "alpha_next = 1 and sigma_next = 0 the guess x0 = (x - sigma eps) / alpha.",
         ),
         mistakes=[
             Mistake(
@@ -401,6 +422,21 @@ register(
                     x / alpha + (sigma_next / alpha_next - sigma / alpha) * eps
                 ),
                 "You returned x-bar = x / alpha at the next time. Asked is x: a factor is missing.",
+            ),
+            Mistake(
+                "r turned round",
+                lambda x, eps, alpha, sigma, alpha_next, sigma_next: (
+                    alpha_next * (x / alpha + (sigma / alpha - sigma_next / alpha_next) * eps)
+                ),
+                "The step of r is the new one minus the old: r falls, and noise goes out.",
+            ),
+            Mistake(
+                "rescaled, then changed",
+                lambda x, eps, alpha, sigma, alpha_next, sigma_next: (
+                    alpha_next / alpha * x + (sigma_next - sigma) * eps
+                ),
+                "You rescaled x, and then took out the old noise. "
+                "But the noise in x was rescaled, too.",
             ),
             Mistake(
                 "x for x-bar",
@@ -470,6 +506,11 @@ register(
                 "what is lost",
                 lambda betas: 1 - (1 - betas).prod(),
                 "That is the variance of the noise, 1 - alpha-bar.",
+            ),
+            Mistake(
+                "exp of the sum",
+                lambda betas: torch.exp(-betas.sum()),
+                "Near, if all betas are small. Exactly it is a product.",
             ),
             Mistake(
                 "last step alone",

@@ -153,10 +153,10 @@ def samplers_figure() -> Picture:
         ax.set(xscale="log", yscale="log", xlim=(2.7, 160), ylim=(0.008, 2), xlabel="NFE")
         ax.axhspan(0.008, least, color=GRAY, alpha=0.15, linewidth=0)
         room_for_labels(ax, 0.35)
-        for row in SAMPLERS:
+        for row in sorted(SAMPLERS, key=lambda row: -sampler_errors()[grid, row.name][-1][1]):
             nfe, off = zip(*sampler_errors()[grid, row.name])
             (line,) = ax.plot(nfe, off, "o-", color=row.color, markersize=3.5, linewidth=1.5)
-            label_line(line, row.name, fontsize=9)
+            label_line(line, row.name, fontsize=9, down=True)
         ax.set_title(name)
         ax.set_xticks(EVALUATIONS, map(str, EVALUATIONS))
         ax.minorticks_off()
