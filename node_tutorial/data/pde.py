@@ -42,7 +42,7 @@ def heat_exact(x: Tensor, t: Tensor | float) -> Tensor:
     >>> heat_exact(torch.tensor(0.5, dtype=torch.float64), 0.1)
     tensor(0.3727, dtype=torch.float64)
     """
-    return torch.exp(-(math.pi**2) * torch.as_tensor(t)) * torch.sin(math.pi * x)
+    return torch.exp(-(math.pi**2) * torch.as_tensor(t, dtype=x.dtype)) * torch.sin(math.pi * x)
 
 
 def burgers_exact(x: Tensor, t: Tensor | float, nu: float) -> Tensor:

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from .fields import MLP
 from .sizes import check_sizes
 
-Residual = Callable[..., Tensor]  # residual(u, *coordinates) -> (n, ...)
+Equation = Callable[..., Tensor]  # residual(u, *coordinates) -> (n, ...)
 Trial = Callable[..., Tensor]  # trial(net's output (n, D), *coordinates) -> (n, D)
 
 
@@ -50,7 +50,7 @@ class PINN(nn.Module):
 
     Args:
         residual: residual(u, *coordinates) -> what is left of the equation, of any shape (n, ...);
-            u (n, D), its derivatives by `by`. An nn.Module is trained with the net: its
+            u (n, D), its derivatives by `derivative`. An nn.Module is trained with the net: its
             parameters are the unknown coefficients of an inverse problem.
         domain: (first, last) of each coordinate, such as ((0, 1), (0, 2)). The net sees each
             scaled to [-1, 1]: without it, long domains saturate tanh.
@@ -66,7 +66,7 @@ class PINN(nn.Module):
         ValueError: for a domain that is no interval, sizes that are no positive integers, or
             coordinates of another number or shape.
 
-        >>> decay = PINN(lambda u, t: by(u, t) + u, [(0, 2)], trial=lambda n, t: 1 + t * n)
+        >>> decay = PINN(lambda u, t: derivative(u, t) + u, [(0, 2)], trial=lambda n, t: 1 + t * n)
         >>> decay(torch.zeros(1, 1))
         tensor([[1.]], grad_fn=<AddBackward0>)
     """
@@ -76,7 +76,7 @@ class PINN(nn.Module):
 
     def __init__(
         self,
-        residual: Residual,
+        residual: Equation,
         domain: Sequence[tuple[float, float]],
         *,
         trial: Trial | None = None,
@@ -128,7 +128,8 @@ class PINN(nn.Module):
         residual = self.residuals(*coordinates).square().mean()
         total = residual
         for where, values, weight in self.conditions:
-            total = total + weight * (self(*where) - values).square().mean()
+            u = self(*(one.to(self.low) for one in where))
+            total = total + weight * (u - values.to(u)).square().mean()
         return total, {
             "residual": float(residual.detach()),
             "conditions": float((total - residual).detach()),
@@ -158,9 +159,9 @@ class Marched(nn.Module):
         self.register_buffer("times", times)
 
     def forward(self, t: Tensor) -> Tensor:
-        which = torch.searchsorted(self.times[1:-1], t.detach().contiguous(), right=True)
-        every = torch.stack([piece(t) for piece in self.pieces], -1)
-        return every.gather(-1, which[..., None].expand(*every.shape[:-1], 1))[..., 0]
+        which = torch.searchsorted(self.times[1:-1], t[:, 0].detach().contiguous(), right=True)
+        parts = [piece(t[which == i]) for i, piece in enumerate(self.pieces)]
+        return torch.cat(parts)[which.argsort(stable=True).argsort()]
 
 
 def march(
@@ -172,7 +173,8 @@ def march(
     """One net for each of the intervals of times (n + 1,), each starting where the last one ended.
 
     Errors flow forward in time, but the loss of one net over a long interval sees all times at
-    once; a series of short ones does what a solver does (Krishnapriyan et al. 2021, section 5.2).
+    once; a series of short ones does what a solver does (Krishnapriyan et al. 2021: sequence to
+    sequence).
 
     Args:
         make: make(first, last, y0 (D,)) -> a net for [first, last].
@@ -205,7 +207,10 @@ def ode_net(
 
     Args:
         field: as for odeint; t (n, 1), y (n, D). An nn.Module is trained with the net.
-        hard: y = y0 + (t - first) N(t); else N(t), with weight |N(first) - y0|^2 in the loss.
+        hard: y = y0 + (1 - e^(first - t)) N(t); else N(t), with weight (N(first) - y0)^2, the mean
+            over D, in the loss. The factor is bounded: with t - first in its place, N would have
+            to be (y - y0) / (t - first), which is large here and small there, and long intervals
+            train much worse. It assumes a unit of time in which the solution changes.
 
         >>> net = ode_net(lambda t, y: -y, torch.ones(1), 0.0, 2.0)
         >>> net(torch.zeros(1, 1))
@@ -217,7 +222,7 @@ def ode_net(
     return PINN(
         _ODEResidual(field),
         [(first, last)],
-        trial=(lambda n, t: y0 + (t - first) * n) if hard else None,
+        trial=(lambda n, t: y0 + (1 - torch.exp(first - t)) * n) if hard else None,
         conditions=() if hard else (start,),
         size=len(y0),
         hidden=hidden,
@@ -232,30 +237,41 @@ class _ODEResidual(nn.Module):
         self.field = field
 
     def forward(self, y: Tensor, t: Tensor) -> Tensor:
-        return by(y, t) - self.field(t, y)
+        return derivative(y, t) - self.field(t, y)
 
 
-def by(u: Tensor, x: Tensor) -> Tensor:
+def derivative(u: Tensor, x: Tensor) -> Tensor:
     """The derivative of u with respect to one coordinate x (n, 1), of the shape of u (n, D).
 
     Each row of u depends on its own row of x only. It can be differentiated again.
 
     Raises:
-        ValueError: if u does not depend on x, or x does not require a gradient.
+        ValueError: for other shapes; if x does not require a gradient, or u was not computed from
+            it.
 
         >>> x = torch.tensor([[2.0]], requires_grad=True)
-        >>> by(by(x**3, x), x)
+        >>> derivative(derivative(x**3, x), x)
         tensor([[12.]], grad_fn=<CatBackward0>)
     """
+    if u.dim() != 2 or x.shape != (len(u), 1):
+        raise ValueError(
+            f"u must be (n, D) and x (n, 1), got {tuple(u.shape)} and {tuple(x.shape)}; a vector t "
+            "becomes one by t[:, None]"
+        )
     if not x.requires_grad:
         raise ValueError(
             "x does not require a gradient; make it with requires_grad=True before u is computed"
         )
     slopes = []
     for column in u.unbind(-1):
-        (slope,) = torch.autograd.grad(column.sum(), x, create_graph=True, allow_unused=True)
+        slope = None
+        if column.requires_grad:
+            (slope,) = torch.autograd.grad(column.sum(), x, create_graph=True, allow_unused=True)
         if slope is None:
-            raise ValueError("u does not depend on x; compute u from this very tensor")
+            raise ValueError(
+                "a component of u was not computed from this very tensor x; if it is constant in "
+                "x, its derivative is 0, and can be left out"
+            )
         slopes.append(slope)
     return torch.cat(slopes, -1)
 
