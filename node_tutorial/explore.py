@@ -79,6 +79,9 @@ pairs_and_flow = _of("flow_matching", "pairs_and_flow")
 number_of_steps = _of("flow_matching", "number_of_steps")
 batch_pairing = _of("flow_matching", "batch_pairing")
 straightened = _of("flow_matching", "straightened")
+loss_and_error = _of("network_as_solution", "loss_and_error")
+longer_swing = _of("network_as_solution", "longer_swing")
+burgers_front = _of("network_as_solution", "burgers_front")
 
 __all__ = [
     "EXPLORABLES",

@@ -57,13 +57,15 @@ def burgers_exact(x: Tensor, t: Tensor | float, nu: float) -> Tensor:
         tensor(-0.8474, dtype=torch.float64)
     """
     _check_viscosity(nu)
-    x, t = torch.broadcast_tensors(*(torch.as_tensor(one, dtype=torch.float64) for one in (x, t)))
-    if not (t >= 0).all():
-        raise ValueError(f"t must be 0 or later, got {float(t.min()):g}")
+    place, time = torch.broadcast_tensors(
+        torch.as_tensor(x, dtype=torch.float64), torch.as_tensor(t, dtype=torch.float64)
+    )
+    if not (time >= 0).all():
+        raise ValueError(f"t must be 0 or later, got {float(time.min()):g}")
     nodes, weights = (torch.from_numpy(part) for part in np.polynomial.hermite.hermgauss(NODES))
-    where = math.pi * (x[..., None] - torch.sqrt(4 * nu * t)[..., None] * nodes)
-    log_weight = -torch.cos(where) / (2 * math.pi * nu) + weights.log()
-    return -(torch.softmax(log_weight, -1) * torch.sin(where)).sum(-1)
+    phase = math.pi * (place[..., None] - torch.sqrt(4 * nu * time)[..., None] * nodes)
+    log_weight = -torch.cos(phase) / (2 * math.pi * nu) + weights.log()
+    return -(torch.softmax(log_weight, -1) * torch.sin(phase)).sum(-1)
 
 
 def heat_field(n: int) -> Callable[[Tensor | float, Tensor], Tensor]:

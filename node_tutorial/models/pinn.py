@@ -308,22 +308,28 @@ def polish(model: PINN, coordinates: tuple[Tensor, ...], updates: int = 200) -> 
 
 
 def error_from_residual(
-    residual: Callable[[Tensor], Tensor], rate: float, end: float, nodes: int = 64
+    residual: Callable[[Tensor], Tensor], rate: float, end: float | Tensor, nodes: int = 64
 ) -> Tensor:
-    """e(T), the integral over [0, T] of e^(lambda (T - s)) r(s) ds, by Gauss and Legendre.
+    """e(T), the integral over [0, T] of e^(rate (T - s)) r(s) ds, by Gauss and Legendre.
 
-    This is the error at T = `end` of a u with u' = lambda u + r(t) and the right u(0), exactly:
-    e = u - exact solves e' = lambda e + r, e(0) = 0. So |e| <= max|r| (e^(lambda T) - 1) / lambda.
+    This is the error at T = `end` of a u with u' = rate u + r(t) and the right u(0), exactly:
+    e = u - exact solves e' = rate e + r, e(0) = 0. So |e| <= max|r| (e^(rate T) - 1) / rate.
+
+    Args:
+        residual: r(s), elementwise, for s in float64 of any shape.
+        end: one time, or a tensor of them, 0 or later; the errors have its shape.
+        nodes: of the quadrature.
 
         >>> error_from_residual(lambda s: 1e-3 * torch.ones_like(s), 5.0, 2.0)
         tensor(4.4051, dtype=torch.float64)
     """
     check_sizes(nodes=nodes)
-    if not end >= 0:
-        raise ValueError(f"end must be 0 or later, got {end}")
+    last = torch.as_tensor(end, dtype=torch.float64)[..., None]
+    if not (last >= 0).all():
+        raise ValueError(f"end must be 0 or later, got {float(last.min()):g}")
     at, weights = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(nodes))
-    s = end * (at + 1) / 2
-    return (torch.exp(rate * (end - s)) * residual(s) * weights).sum() * end / 2
+    s = last * (at + 1) / 2
+    return (torch.exp(rate * (last - s)) * residual(s) * weights * last / 2).sum(-1)
 
 
 def _check_domain(domain: Sequence[tuple[float, float]]) -> None:

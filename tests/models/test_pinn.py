@@ -137,7 +137,7 @@ def test_the_loss_is_the_mean_square_of_the_residual_and_of_the_conditions():
     total, parts = net.loss(t)
     assert torch.allclose(net.residuals(t), residual)
     assert parts["residual"] == pytest.approx(float(residual.detach().square().mean()))
-    assert parts["conditions"] == pytest.approx(3 * float((net(column(0.0)) - 1).square()))
+    assert parts["conditions"] == pytest.approx(3 * float((net(column(0.0)).detach() - 1).square()))
     assert float(total.detach()) == pytest.approx(sum(parts.values()))
 
 
@@ -322,6 +322,10 @@ def test_the_error_is_that_of_a_solver_with_the_residual_added():
             atol=1e-12,
         )[-1]
         assert float(error_from_residual(residual, rate, 2.0)) == pytest.approx(float(e), abs=1e-8)
+        ends = torch.tensor([[0.0, 2.0], [1.0, 0.5]], dtype=f64)
+        every = error_from_residual(residual, rate, ends)
+        assert every.shape == (2, 2) and float(every[0, 0]) == 0
+        assert float(every[0, 1]) == pytest.approx(float(e), abs=1e-8)
 
 
 # -- bad input -------------------------------------------------------------------------------------
