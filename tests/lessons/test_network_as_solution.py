@@ -101,8 +101,8 @@ def test_all_kinds_of_starts_solve_the_same_equation():
 def test_stored_errors_are_within_what_the_residual_allows(kind, marching):
     for periods in runs.PERIODS:
         data = swing(kind, periods, marching)
-        jumps = 0.0 if kind != SOFT or not marching else 0.05 * periods  # of soft starts of pieces
-        assert data.e.max() <= 1.02 * data.bound + jumps + 1e-5
+        if data.bound is not None:
+            assert data.e.max() <= 1.02 * data.bound + 1e-5
         errors = measured(kind, periods, marching)[1]
         norm = np.sqrt((data.e**2).mean())
         assert norm == pytest.approx(median(errors), rel=0.3) or marching
