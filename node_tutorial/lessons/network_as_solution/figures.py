@@ -113,7 +113,7 @@ def omega_figure() -> Picture:
     axes[2].set_xticks([])
     for ax in axes:
         ax.axhline(OMEGA, color=EXACT, linewidth=1.2, linestyle=(0, (5, 3)), zorder=1)
-        ax.set_ylim(0, 5)
+        ax.set_ylim(0, 8)
     axes[0].set_ylabel("ω found")
     axes[0].text(0.6, OMEGA + 0.15, "true: 1.7", color=GRAY)
     return fig
