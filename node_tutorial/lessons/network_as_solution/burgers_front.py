@@ -14,13 +14,13 @@ from ...course.controls import choice, play, power_slider
 from ...course.explorables import explorable
 from ...data.pde import burgers_exact, burgers_field
 from ...models import PINN
-from ...plotting import BLUE, GREEN, VERMILLION, exact_line, label_line, room_for_labels
+from ...plotting import BLUE, GREEN, VERMILLION, exact_line
 from .runs import stored_burgers
 from .trainings import NU
 
 FRAMES = 21  # 0, 1/20, ..., 1
 SIDE = 256  # intervals of the grid on which all is compared
-LOWEST, HIGHEST = 1e-6, 30.0
+LOWEST, HIGHEST = 1e-6, 30.0  # of the sizes that are shown
 
 
 class BurgersFront(NamedTuple):
@@ -110,14 +110,10 @@ def _draw_sizes(ax: Axes, data: BurgersFront) -> None:
         "net's error": (data.x, data.net_error, VERMILLION),
         "differences' error": (data.grid, data.grid_error, BLUE),
     }
-    curves = [
-        ax.plot(x[inner], y[inner].clip(LOWEST, HIGHEST), color=color)[0]
-        for x, y, color in shown.values()
-    ]
+    for place, (name, (x, y, color)) in enumerate(shown.items()):
+        ax.plot(x[inner], y[inner].clip(LOWEST, HIGHEST), color=color)
+        ax.text(-0.97, 9 / 3.5**place, name, color=color, va="center")
     ax.minorticks_off()
-    room_for_labels(ax)
-    for curve, name in zip(curves, shown):
-        label_line(curve, name)
     ax.set_title(
         f"largest error: net {data.net_error.max():.2g},\ndifferences {data.grid_error.max():.2g}"
     )

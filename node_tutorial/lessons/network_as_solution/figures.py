@@ -1,6 +1,6 @@
 """Lesson 22: its figures, and the lines of what was stored. They return what they draw on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -19,8 +19,8 @@ from ...plotting import (
     room_for_labels,
 )
 from .longer_swing import measured, median, spread
-from .runs import PERIODS, STARTS, table
-from .trainings import KINDS, OMEGA, PERIOD, over, swing_exact
+from .runs import EPSILONS, PERIODS, STARTS, table
+from .trainings import BOUNDED, KINDS, LINEAR, OMEGA, PERIOD, over, swing_exact
 
 COLORS = dict(zip(KINDS, (BLUE, VERMILLION)))
 
@@ -85,6 +85,71 @@ def swing_line(kind: str, periods: int, marching: bool = False) -> str:
     return f"{periods} periods, {how}, {kind:24s}: loss {spread(losses)}, error {spread(errors)}"
 
 
+def cure_lines(periods: int = 3) -> Iterator[str]:
+    """Lines: over so many periods, what was tried to mend one net, and marching."""
+    rows = table()
+    one_net = {
+        "as before": f"whole/{BOUNDED}/{periods}",
+        "twice the updates": "longer",
+        "factor t": f"whole/{LINEAR}/{periods}",
+    }
+    for name, place in one_net.items():
+        row = rows[place]
+        yield f"{name:23s}: loss {spread(row['loss'])}, error {spread(row['error'])}"
+    for epsilon in EPSILONS:
+        row = rows[f"causal/{epsilon:g}"]
+        yield (
+            f"causal, ε = {epsilon:2.0f}, Adam    : weighted loss {median(row['weighted']):.0e}, "
+            f"loss {spread(row['loss'])}, error {spread(row['error'])}"
+        )
+        yield (
+            f"             then L-BFGS: loss {spread(row['polished loss'])}, error "
+            f"{spread(row['polished error'])}"
+        )
+    marched = [by[PERIODS.index(periods)] for by in rows[f"march/{BOUNDED}"]["error"]]
+    yield f"one net a period       : error {spread(marched)}"
+
+
+def price_line(ways: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """A line: how much longer the net takes than the other two, of which each has these errors."""
+    net, _ = ways["net, hard"][0]
+    steps, steps_error = ways["finite differences"][-1]
+    lines, lines_error = ways["lines, implicit"][-1]
+    return (
+        f"the net takes {net / steps:.0f} times as long as finite differences with the error "
+        f"{steps_error:.0e}, {net / lines:.0f} times as long as the lines with {lines_error:.0e}"
+    )
+
+
+def burgers_line(nu: str) -> str:
+    """A line: errors and losses of the stored nets."""
+    row = table()[f"burgers/{nu}"]
+    return (
+        f"ν = {nu}: relative error {spread(row['error'])}; loss at the points of L-BFGS "
+        f"{spread(row['loss at its points'])}, at fresh points {spread(row['loss'])}"
+    )
+
+
+def inverse_lines() -> Iterator[str]:
+    """Lines: how often each way found omega, how near, and in which time."""
+    row = table()["inverse"]
+    for way in ("net", "solver"):
+        omega = np.array(row[way])
+        near = np.abs(omega - OMEGA) < 0.1
+        by_start = ", ".join(f"{n} from {start:g}" for n, start in zip(near.sum(0), STARTS))
+        seconds = row[f"{way} seconds"]
+        yield (
+            f"{way:6s}: {near.sum()} of {near.size} within 0.1 of the truth ({by_start}), these "
+            f"off by {_rms(omega[near] - OMEGA):.3f}; {np.median(seconds):.1f} seconds, at most "
+            f"{max(seconds):.1f}"
+        )
+    yield f"formula: all off by {_rms(np.array(row['formula']) - OMEGA):.3f}"
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.square(values).mean()))
+
+
 def heat_figure(rows: Mapping[str, Sequence[tuple[float, float]]]) -> Picture:
     """A figure: (seconds, error) of each way, one after the other."""
     fig, ax = figure(size=(7.6, 3.6))
@@ -115,7 +180,7 @@ def omega_figure() -> Picture:
         ax.axhline(OMEGA, color=EXACT, linewidth=1.2, linestyle=(0, (5, 3)), zorder=1)
         ax.set_ylim(0, 8)
     axes[0].set_ylabel("ω found")
-    axes[0].text(0.6, OMEGA + 0.15, "true: 1.7", color=GRAY)
+    axes[0].text(0.6, OMEGA + 0.4, "true: 1.7", color=GRAY)
     return fig
 
 
