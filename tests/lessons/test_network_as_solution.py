@@ -223,12 +223,12 @@ RIGHT = {
         lambda n, t: 1 - t**2 / 2 + t**3 * n,
     ],
     "22.3": [by_backward, by_rows, by_differences, lambda f, x: by_rows(f, x).numpy()],
-    "22.4": [
+    "22.5": [
         by_search,
         lambda u, u_tt: float(np.sqrt(np.linalg.lstsq(u.numpy()[:, None], -u_tt.numpy())[0][0])),
         lambda u, u_tt: torch.sqrt(-(u @ u_tt) / (u @ u)),
     ],
-    "22.5": [
+    "22.4": [
         lambda steps, error, target: math.ceil(steps * error / target),
         lambda steps, error, target: steps * (math.sqrt(error / target)) ** 2,
         lambda steps, error, target: round(steps / (target / error)),
@@ -238,8 +238,8 @@ WRONG = {
     "22.1": [lambda size, rate, end: size * end * abs(rate)],
     "22.2": [lambda n, t: n, lambda n, t: (1 + t**2) * n, lambda n, t: 1 + t**1.5 * n + t * n],
     "22.3": [lambda f, x: x * 0, lambda f, x: -torch.sin(x), lambda f, x: f(x)],
-    "22.4": [lambda u, u_tt: 2.0, lambda u, u_tt: float(u_tt.abs().max() / u.abs().max()) ** 0.5],
-    "22.5": [lambda steps, error, target: 3000, lambda steps, error, target: 4 * steps],
+    "22.5": [lambda u, u_tt: 2.0, lambda u, u_tt: float(u_tt.abs().max() / u.abs().max()) ** 0.5],
+    "22.4": [lambda steps, error, target: 3000, lambda steps, error, target: 4 * steps],
 }
 
 

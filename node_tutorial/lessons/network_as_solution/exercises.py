@@ -257,6 +257,54 @@ register(
 )
 
 
+def steps_needed(steps, error, target):
+    # error ~ dx^2 ~ dt ~ 1 / steps
+    return steps * error / target
+
+
+register(
+    Exercise(
+        "22.4",
+        "How many steps?",
+        kind=function((80, 1.5e-3, 4e-5), (320, 4e-4, 1e-4), (20, 6.4e-3, 1e-4)),
+        solution=steps_needed,
+        rtol=0.06,
+        mistakes=[
+            Mistake(
+                "points, not steps",
+                lambda steps, error, target: steps * (error / target) ** 0.5,
+                "The grid needs that many times as many points. But dt = dx^2 / 2 makes the "
+                "steps shorter by the square of it.",
+            ),
+            Mistake(
+                "first order in dx",
+                lambda steps, error, target: steps * (error / target) ** 2,
+                "You took the error to fall like dx. It falls like dx^2: compare n = 10, 20, 40.",
+            ),
+            Mistake(
+                "points times steps",
+                lambda steps, error, target: steps * (error / target) ** 1.5,
+                "That is the work, points times steps. Asked are the steps.",
+            ),
+            Mistake(
+                "upside down",
+                lambda steps, error, target: steps * target / error,
+                "A smaller error takes more steps, not fewer.",
+            ),
+        ],
+        hints=[
+            "With dt = dx^2 / 2, how does the number of steps depend on dx?",
+            "The error falls like dx^2, and the number of steps grows like 1 / dx^2.",
+        ],
+        otherwise="From n = 10 to 20 the steps go from 20 to 80: what does the error do?",
+        meaning=(
+            "Steps times error is constant. The net's error costs some 3000 steps at n = 120: "
+            "hundredths of a second."
+        ),
+    )
+)
+
+
 def best_omega(u, u_tt):
     # the derivative of sum (u'' + k u)^2 by k = omega^2 is 2 sum (u'' + k u) u = 0
     return math.sqrt(float(-(u * u_tt).sum() / (u * u).sum()))
@@ -272,7 +320,7 @@ def _curve(seed: int) -> tuple[Tensor, Tensor]:
 
 register(
     Exercise(
-        "22.4",
+        "22.5",
         "What the residual says about omega",
         kind=function(_curve(0), _curve(1), _curve(3)),
         solution=best_omega,
@@ -314,54 +362,6 @@ register(
         meaning=(
             "In the loss of an inverse problem the data never mention omega. It is the residual "
             "that moves it, and the residual sees only the net's u: both must be trained together."
-        ),
-    )
-)
-
-
-def steps_needed(steps, error, target):
-    # error ~ dx^2 ~ dt ~ 1 / steps
-    return steps * error / target
-
-
-register(
-    Exercise(
-        "22.5",
-        "How many steps?",
-        kind=function((80, 1.5e-3, 4e-5), (320, 4e-4, 1e-4), (20, 6.4e-3, 1e-4)),
-        solution=steps_needed,
-        rtol=0.06,
-        mistakes=[
-            Mistake(
-                "points, not steps",
-                lambda steps, error, target: steps * (error / target) ** 0.5,
-                "The grid needs that many times as many points. But dt = dx^2 / 2 makes the "
-                "steps shorter by the square of it.",
-            ),
-            Mistake(
-                "first order in dx",
-                lambda steps, error, target: steps * (error / target) ** 2,
-                "You took the error to fall like dx. It falls like dx^2: compare n = 10, 20, 40.",
-            ),
-            Mistake(
-                "points times steps",
-                lambda steps, error, target: steps * (error / target) ** 1.5,
-                "That is the work, points times steps. Asked are the steps.",
-            ),
-            Mistake(
-                "upside down",
-                lambda steps, error, target: steps * target / error,
-                "A smaller error takes more steps, not fewer.",
-            ),
-        ],
-        hints=[
-            "With dt = dx^2 / 2, how does the number of steps depend on dx?",
-            "The error falls like dx^2, and the number of steps grows like 1 / dx^2.",
-        ],
-        otherwise="From n = 10 to 20 the steps go from 20 to 80: what does the error do?",
-        meaning=(
-            "Steps times error is constant. The net's error costs some 3000 steps at n = 120: "
-            "hundredths of a second."
         ),
     )
 )

@@ -103,9 +103,7 @@ def weight_of(kind: str) -> float:
 
 
 def whole_job(setting: Swing, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """One net for all periods, with each seed; how loss and error fell, and the solution of the
-    seed in the middle.
-    """
+    """One net for all periods, with each seed, and the solution of the seed in the middle."""
     rows, trained = [], []
     for seed in seeds:
         net, how = made.whole(
@@ -117,8 +115,6 @@ def whole_job(setting: Swing, seeds: tuple[int, ...]) -> dict[str, Any]:
     return {
         **_by_key(rows, "loss", "error", "worst", "bound"),
         "seconds": [round(how.seconds, 2) for how in trained],
-        "losses": _rounded(trained[shown].losses),
-        "errors": _rounded(trained[shown].errors),
         "y": rows[shown]["y"],
         "r": rows[shown]["r"],
     }

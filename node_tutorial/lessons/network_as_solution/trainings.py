@@ -30,8 +30,8 @@ SEEN = 6.0  # the end of its data
 
 
 class Trained(NamedTuple):
-    """A net after its training: updates of Adam at which loss and error were measured, the
-    processor's seconds, and the losses that L-BFGS computed.
+    """How a training went: loss and error every so many updates of Adam, after the last of them,
+    and after L-BFGS; the processor's seconds; and how many losses L-BFGS computed.
     """
 
     losses: list[float]
@@ -84,8 +84,13 @@ def train(
         on_step=note,
         progress=False,
     )
-    count = polish(net, net.points(points), polished) if polished else 0
     seconds = time.thread_time() - start - spent
+    if measure:
+        losses.append(mean_residual(net))
+        errors.append(measure(net))
+    start = time.thread_time()
+    count = polish(net, net.points(points), polished) if polished else 0
+    seconds += time.thread_time() - start
     if measure:
         losses.append(mean_residual(net))
         errors.append(measure(net))
@@ -327,11 +332,15 @@ def by_solver(t: Tensor, data: Tensor, omega: float, updates: int = 60) -> float
     return float(unknown[0].detach().exp())
 
 
-def by_formula(t: Tensor, data: Tensor) -> float:
-    """omega of the best a cos(omega t) + b sin(omega t), of 4000 between 0.2 and 4."""
-    omega = torch.linspace(0.2, 4, 4000, dtype=torch.float64)
+def misfit(t: Tensor, data: Tensor, omega: Tensor) -> Tensor:
+    """Sum of squares (n,) that the best a cos(omega t) + b sin(omega t) leaves, for omega (n,)."""
     phase = omega[:, None] * t[:, 0]
     waves = torch.stack([phase.cos(), phase.sin()], -1)
     found = torch.linalg.lstsq(waves, data.expand(len(omega), *data.shape)).solution
-    left = (waves @ found - data).square().sum((-2, -1))
-    return float(omega[left.argmin()])
+    return (waves @ found - data).square().sum((-2, -1))
+
+
+def by_formula(t: Tensor, data: Tensor) -> float:
+    """The omega of the least misfit, of 4000 between 0.2 and 4."""
+    omega = torch.linspace(0.2, 4, 4000, dtype=torch.float64)
+    return float(omega[misfit(t, data, omega).argmin()])
