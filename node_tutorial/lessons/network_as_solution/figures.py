@@ -111,8 +111,9 @@ def cure_lines(periods: int = 3) -> Iterator[str]:
     for epsilon in EPSILONS:
         row = rows[f"causal/{epsilon:g}"]
         yield (
-            f"causal, ε = {epsilon:2.0f}, Adam    : weighted loss {median(row['weighted']):.0e}, "
-            f"loss {spread(row['loss'])}, error {spread(row['error'])}"
+            f"causal, ε = {epsilon:2.0f}, Adam    : least weight {max(row['least weight']):.2g}, "
+            f"weighted loss {median(row['weighted']):.0e}, loss {median(row['loss']):.0e}, error "
+            f"{spread(row['error'])}"
         )
         yield (
             f"             then L-BFGS: loss {spread(row['polished loss'])}, error "
