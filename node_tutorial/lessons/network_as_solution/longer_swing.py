@@ -102,8 +102,8 @@ def _draw_sizes(ax: Axes, data: LongerSwing) -> None:
     label_line(r, "|residual|")
     label_line(e, "|error|")
     ax.set_title(
-        f"loss {median(data.losses):.0e}, error {median(data.errors):.1g}\n"
-        f"({min(data.errors):.1g} to {max(data.errors):.1g} with three seeds)"
+        f"loss {median(data.losses):.0e}, error {median(data.errors):.2g}\n"
+        f"({min(data.errors):.2g} to {max(data.errors):.2g} with three seeds)"
     )
 
 
