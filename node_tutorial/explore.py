@@ -87,6 +87,9 @@ relaxation = _of("fractional_orders", "relaxation")
 two_pasts = _of("fractional_orders", "two_pasts")
 method_and_mesh = _of("fractional_orders", "method_and_mesh")
 forgotten_tail = _of("fractional_orders", "forgotten_tail")
+loss_and_error = _of("network_as_solution", "loss_and_error")
+longer_swing = _of("network_as_solution", "longer_swing")
+burgers_front = _of("network_as_solution", "burgers_front")
 
 __all__ = [
     "EXPLORABLES",
