@@ -269,7 +269,7 @@ def test_noisy_samplers_forgive_a_wrong_start_with_many_steps_only():
         assert (sde < ode / 3) == forgives
 
 
-def test_the_extremes_of_the_panel_are_those_of_the_answer():
+def test_the_extremes_that_the_panel_shows():
     panel = explore.one_score()
     few = panel.evaluate(steps=2).data
     assert (few.off, few.std) == pytest.approx((0.8, 0.4), abs=0.05)
