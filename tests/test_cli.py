@@ -640,24 +640,24 @@ def author(copy, *argv):
 
 
 def test_a_new_lesson_meets_the_standard_but_for_what_is_to_be_written(copy):
-    made = author(copy, "new", "16", "diffusion", "Diffusion", "--needs", "15")
+    made = author(copy, "new", "25", "delays", "Delay equations", "--needs", "03", "--part", "IV")
     assert made.returncode == 0, made.stdout + made.stderr
     assert "node-tutorial lesson 00" in made.stdout  # its picture shows which lessons exist
 
-    checked = author(copy, "lesson", "16")
+    checked = author(copy, "lesson", "25")
     assert checked.returncode == 1, checked.stdout + checked.stderr
     title, *lines = checked.stdout.splitlines()
     results = {line[:30].strip(): line[30:].split(" passed") for line in lines if line[0] != " "}
-    assert title == "16 Diffusion" and len(results) == 7
+    assert title == "25 Delay equations" and len(results) == 7
     assert all(int(passed) > 0 for passed, _ in results.values())
     failing = [what for what, (_, rest) in results.items() if "failed" in rest]
     assert failing == ["the standard for lessons"], checked.stdout
     times, problem = (line.strip() for line in lines if line[0] == " ")
     assert "s of processor time" in times
-    assert problem.startswith("TODO: ") and "notebooks/16_diffusion.ipynb" in problem
+    assert problem.startswith("TODO: ") and "notebooks/25_delays.ipynb" in problem
 
-    again = author(copy, "new", "16")
-    assert again.returncode == 1 and "Lesson 16 exists" in again.stderr
+    again = author(copy, "new", "25")
+    assert again.returncode == 1 and "Lesson 25 exists" in again.stderr
 
 
 @pytest.mark.parametrize(

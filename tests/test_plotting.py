@@ -16,10 +16,15 @@ from node_tutorial.plotting import (
     ON_DARK,
     ON_WHITE,
     Picture,
+    draw_image_table,
+    draw_ranges,
     drawn_texts,
     empty_axes,
     figure,
     label_line,
+    montage,
+    precision_and_recall,
+    quality_over_cost,
     show,
     text_problems,
 )
@@ -245,3 +250,67 @@ def test_cut_and_covered_texts_are_found():
     ax.text(1.05, 0.5, "far too long to be read at the right edge of the picture")
     fig.png()
     assert len(text_problems(fig)) == 2 and len(drawn_texts(fig)) > 10
+
+
+# ------------------------------------------------------------------ images, and quality over cost
+
+
+def test_a_montage_has_the_images_in_their_places_and_few_grays():
+    images = torch.zeros(3, 1, 4, 4)
+    images[2] = 1
+    page = montage(images, 2)
+    assert page.shape == (9, 9) and page[5:, :4].max() == 0  # the third image: row 2, column 1
+    assert page[:4, 4].min() == 1 and page[5:, 5:].min() == 1  # a gap, and no fourth image
+    assert np.array_equal(np.round(16 * page), 16 * page)
+
+
+def test_a_table_of_images_names_its_rows_and_columns_beside_them():
+    fig, ax = figure()
+    rows = {"one": np.zeros((4, 8, 8)), "two": torch.ones(4, 64)}
+    draw_image_table(rows, ["a", "b"], across=2, ax=ax)
+    places = {text.get_text(): text.get_position() for text in ax.texts}
+    assert places["one"][1] > places["two"][1] and places["one"][0] < 0
+    assert places["a"][0] < places["b"][0] and places["a"][1] > places["one"][1]
+    fig.png()
+    assert not text_problems(fig)
+    with pytest.raises(ValueError, match=r"2 for each column; got \[4, 4\] images for 3 columns"):
+        draw_image_table(rows, ["a", "b", "c"], across=2)
+    with pytest.raises(ValueError, match="equally many images"):
+        draw_image_table({"one": np.zeros((4, 8, 8)), "two": np.zeros((3, 8, 8))})
+
+
+def test_quality_over_cost_shows_median_range_and_floor():
+    fig, ax = figure()
+    nfe = [1, 2, 4]
+    values = np.array([[9, 1, -0.1], [9, 2, 0.2], [9, 4, 0.1]])
+    curves = {"Euler": (nfe, values), "Heun": ([[2, 4], [4, 4]], [[3, 1], [2, 2]])}
+    quality_over_cost(curves, floor=(0.0, 0.04), ax=ax)
+    euler, heun = ax.lines[:2]
+    assert euler.get_ydata().tolist() == [9, 2, 0.1]
+    assert heun.get_xdata().tolist() == [3, 4] and heun.get_ydata().tolist() == [2.5, 1.5]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2", "4"]
+    assert {"Euler", "Heun", "two sets of real images"} <= {text.get_text() for text in ax.texts}
+    fig.png()
+    assert not text_problems(fig)
+
+
+def test_precision_and_recall_are_paths_in_the_plane():
+    _, ax = figure()
+    points = {"DDIM": ([0.1, 0.5, 0.8], [0.9, 0.9, 0.8]), "MLP": ([0.2], [0.6])}
+    precision_and_recall(points, real=(0.9, 0.9), ax=ax, labels=["1", "4", "16"])
+    texts = {text.get_text() for text in ax.texts}
+    assert texts == {"DDIM", "MLP", "real images", "1", "4", "16"}
+    assert ax.lines[0].get_xdata().tolist() == [0.1, 0.5, 0.8]
+
+
+def test_ranges_have_a_dot_for_each_value_and_room_for_every_name():
+    gaps = {"moons": {"a": [0.1, 0.3, 0.2], "b": [0.02]}, "circles": {"a": [1, 2], "b": [3, 4]}}
+    fig, ax = figure()
+    ax.set(xscale="log", xlim=(0.01, 20))
+    draw_ranges(gaps, ax=ax)
+    assert [len(line.get_xdata()) for line in ax.lines if line.get_marker() == "o"] == [3, 1, 2, 2]
+    bars = [float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "|"]
+    assert bars == pytest.approx([0.2, 0.02, 1.5, 3.5])
+    assert [text.get_text() for text in ax.get_yticklabels()] == list(gaps)
+    fig.draw_without_rendering()
+    assert not text_problems(fig)

@@ -220,6 +220,17 @@ class Runs:
             out.write(text.encode())
 
 
+def numbers_of(stem: str) -> dict[str, dict[str, Any]]:
+    """What another lesson has stored, arrays aside, by result: to set numbers beside each other.
+
+    Lessons do not import each other, so whether it is of that lesson's protocol is not checked.
+    """
+    results = json.loads((FOLDER / stem / "stored.json").read_text("utf-8"))["results"]
+    numbers = [lesson.number for lesson in SYLLABUS.values() if lesson.stem == stem]
+    command = f"node-tutorial train {(numbers or [stem])[0]}"
+    return _Results({name: row["numbers"] for name, row in results.items()}, command)
+
+
 def machine() -> str:
     """What results are measured on: "x86_64, torch 2.13.0, Python 3.12.3, 1 thread"."""
     threads = torch.get_num_threads()

@@ -8,11 +8,10 @@ Jensen's inequality gives
     E_u[log p(n + u)] <= log P(n)
 
 so the mean of log p(n + u) bounds the log-likelihood of the whole numbers (Theis, van den Oord,
-Bethge 2016, "A note on the evaluation of generative models", arXiv 1511.01844, section 3.1).
-`bits_per_pixel` has the units.
+Bethge 2016, "A note on the evaluation of generative models", arXiv 1511.01844, section 3.1). After
+`spread` two levels are 1 / STD apart: models.diffusion.bits_per_dimension has the units.
 """
 
-import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -67,19 +66,6 @@ def spread(n: Tensor, generator: torch.Generator | None = None) -> Tensor:
 def counted(x: Tensor) -> Tensor:
     """The dark dots that x, as `spread` makes it, stands for: whole numbers, clipped to 0 to 16."""
     return (STD * x + MEAN).floor().clamp(0, LEVELS - 1)
-
-
-def bits_per_pixel(log_prob: Tensor, pixels: int = SIDE * SIDE) -> Tensor:
-    """A bound on the bits for each pixel of dark dots, from log_prob = log p(spread(n)) in nats.
-
-    log p(n + u) is less by log 6 for each pixel: p is over numbers that were divided by 6. Its
-    mean over u is the bound; the uniform model has log2 17 = 4.09 bits.
-
-        >>> uniform = torch.tensor(-64 * math.log(17 / 6))
-        >>> print(f"{bits_per_pixel(uniform):.4f}")
-        4.0875
-    """
-    return (math.log(STD) - log_prob / pixels) / math.log(2)
 
 
 def judge(made: Tensor) -> Judged:

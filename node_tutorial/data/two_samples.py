@@ -17,7 +17,7 @@ equal points are 0 apart.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -142,14 +142,14 @@ def compare(real: Tensor, made: Tensor) -> Comparison:
 
 @drawn_on_cpu
 def null_band(
-    measure: Callable[[Tensor, Tensor], Tensor | float],
+    measure: Callable[[Tensor, Tensor], Any],
     x: Tensor,
     n: int,
     splits: int = 20,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """What measure(a, b) gives for sets of one source, (splits,): a and b are n points each of x
-    (N, ...), drawn at random, none twice.
+    """What measure(a, b) gives for sets of one source, (splits,), or (splits, K) if it returns K
+    numbers, as `compare`: a and b are n points each of x (N, ...), drawn at random, none twice.
 
     Raises:
         ValueError: unless 2 n is at most N.
@@ -164,8 +164,9 @@ def null_band(
     values = []
     for _ in range(splits):
         rows = torch.randperm(len(x), generator=generator)
-        values.append(float(measure(x[rows[:n]], x[rows[n : 2 * n]])))
-    return torch.tensor(values, dtype=torch.float64)
+        found = measure(x[rows[:n]], x[rows[n : 2 * n]])
+        values.append(torch.as_tensor(found, dtype=torch.float64))
+    return torch.stack(values)
 
 
 def _points(x: Tensor, y: Tensor, least: int = 2) -> tuple[Tensor, Tensor]:

@@ -37,8 +37,6 @@ from ..solvers.problem import Problem, prepare, run
 from ..solvers.statistics import Stats
 from .recorded import Held, find_params, held_by, put_back
 
-_CALLBACKS = ("callback_step", "callback_accept_step", "callback_reject_step")
-
 
 def odeint_adjoint(
     func: Callable,
@@ -228,7 +226,9 @@ def _lost(found: Tensor, kept: Tensor, problem: Problem) -> float:
     if not kept.numel():
         return 0.0
     error, size = torch.stack(((found.detach() - kept).abs().max(), kept.abs().max())).tolist()
-    rtol, atol = (float(torch.as_tensor(x).max()) for x in (problem.rtol, problem.atol))
+    rtol, atol = (
+        x if isinstance(x, float) else float(x.max()) for x in (problem.rtol, problem.atol)
+    )
     return error / max(0.1 * size, 1000 * (atol + rtol * size))
 
 
@@ -360,7 +360,7 @@ def augmented_field(
 
     # The last entries of z, on which nothing depends: for implicit methods.
     field._n_integrals = sum(p.numel() for p in params)  # type: ignore[attr-defined]
-    for name in _CALLBACKS:
+    for name in inputs.CALLBACKS:
         callback = getattr(func, name + "_adjoint", None)
         if callback is not None:
             setattr(

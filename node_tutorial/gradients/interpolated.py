@@ -9,7 +9,9 @@ solve has computed y at every time: each step comes with a polynomial, its dense
 So these coefficients are kept, and only a and dL/dtheta are integrated backwards, half the state.
 Memory: d + 1 states a step, where d is 1 for euler, 2 for adaptive_heun, 4 for dopri5 and tsit5, 6
 for dopri8, and 3 for all methods whose interpolation is cubic, such as rk4, bosh3 and Adams
-methods. What func computes on the way is not kept.
+methods. A step of an adaptive implicit method that is longer than its polynomial can follow is kept
+as several (`solvers/between.py`; to find out costs twice the evaluations of the solve, and more
+where there are such steps). What func computes on the way is not kept.
 
 The gradient is as good as both solves and the dense output, whose order is at most that of the
 method: not exact.
@@ -30,7 +32,7 @@ from torch import Tensor
 from ..solvers.gradient_graph import linked_gradient, states_directly
 from ..solvers.inputs import State, check_state, unflatten
 from ..solvers.integrate import Segment
-from ..solvers.problem import Problem, accepted_steps, prepare, states_of
+from ..solvers.problem import Problem, accepted_steps, parts_of_steps, prepare, states_of
 from ..solvers.runge_kutta import Dense, Step, end_slope
 from ..solvers.statistics import Stats
 from .adjoint import backward_solve, pull_back
@@ -131,12 +133,13 @@ class _Interpolated(torch.autograd.Function):
 
 def _kept(p: Problem, times: list[float], pieces: list[Tensor]) -> Iterator[Segment]:
     """Pass the steps on; keep the times at which they end, and their polynomials."""
+    parts = parts_of_steps(p)
     for segment in accepted_steps(p):
-        t, t1, step = segment
         if p.dense == "cubic":
-            end_slope(step, p.f)
-        times.append(t1)
-        pieces.append(coefficients(step, t1 - t, p.dense))
+            end_slope(segment.step, p.f)
+        for t, t1, step in parts(segment):
+            times.append(t1)
+            pieces.append(coefficients(step, t1 - t, p.dense))
         yield segment
 
 

@@ -60,6 +60,7 @@ def record(p: Problem, keep: Callable[[int, StepState], None]) -> tuple[Tensor, 
         for segment in accepted_steps(p):
             t, t1, step = segment
             jumped = passed is not None and passed is not step.stages[0]
+            jumped = jumped or (bool(records) and t in p.options.jump_t)
             # A first stage that the step has evaluated itself is not part of the state, nor is the
             # very first one.
             carried = passed if not jumped else None
@@ -135,8 +136,9 @@ class Cotangents:
         self.wants_t = wants_t
         self.y = torch.zeros_like(p.y0)
         self.rest: list[Tensor | None] = [None, None]  # of the state's other parts, one or two
-        self.clock = torch.zeros((), dtype=torch.float64, device=p.y0.device)
-        self.t = torch.zeros_like(p.t, dtype=torch.float64)
+        # Clocks are on the CPU, in double precision, which not every device has.
+        self.clock = torch.zeros((), dtype=torch.float64)
+        self.t = torch.zeros(len(p.times), dtype=torch.float64)
         self.sums: list[Tensor | None] = [None] * len(params)
 
     def pull_back(self, r: Record, state: StepState) -> None:
@@ -150,10 +152,7 @@ class Cotangents:
             h: Time = r.t1 - r.t
             inside: Any = self.p.times[part]
             if self.wants_t:
-                t, h, inside = (
-                    torch.tensor(x, dtype=torch.float64, device=self.p.y0.device)
-                    for x in (t, h, inside)
-                )
+                t, h, inside = (torch.tensor(x, dtype=torch.float64) for x in (t, h, inside))
                 for x in (t, h, inside):
                     x.requires_grad_()
             step, values = redo(self.p, r, before, t, h, inside)
@@ -197,7 +196,7 @@ class Cotangents:
         if not self.wants_t:
             return self.y + self.grad_y[0], None, self.sums
         self.t[0] += self.clock
-        return self.y + self.grad_y[0], self.t.to(self.p.t.dtype), self.sums
+        return self.y + self.grad_y[0], self.t.to(self.p.t.dtype).to(self.p.t.device), self.sums
 
 
 def length(y: Tensor) -> float:
@@ -298,6 +297,10 @@ def find_params(
                 "gradients, or () if there are none"
             )
         params = func.parameters()
+        # A replica of torch.nn.DataParallel has none: it holds copies of them, with a graph.
+        if getattr(func, "_is_replica", False):
+            copies: Any = [m._former_parameters for m in func.modules()]
+            params = [p for part in copies for p in part.values()]
     return tuple(params)
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from .flows import Flow, Flowed, Sampled, normal_log_prob
-from .integrals import norm_of_first, slope_and_products
+from .integrals import BesideIntegrals, norm_of_first, slope_and_products
 from .neural_ode import Cost, NeuralODE
 from .sizes import check_points, check_sizes
 from .trace import NOISES, draw_noise, estimate_from, exact_from, total, unit_vectors
@@ -209,7 +209,7 @@ def _times(y: Tensor, *t: float) -> Tensor:
     return torch.tensor(t, dtype=y.dtype, device=y.device)
 
 
-class _WithIntegrals(nn.Module):
+class _WithIntegrals(BesideIntegrals):
     """The field of (y, log_det, kinetic, frobenius, context), with as many of the three integrals
     as asked for, and a context if there is one.
     """

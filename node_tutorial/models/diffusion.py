@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from .cnf import CNF
 from .flows import normal_log_prob
-from .gaussian_paths import PREDICTIONS, Denoised, GaussianPath, cosine, denoised, predicted
+from .gaussian_paths import PATHS, PREDICTIONS, Denoised, GaussianPath, denoised, predicted
 from .neural_ode import Cost
 from .samplers import (
     Denoiser,
@@ -42,7 +42,7 @@ class Diffusion(nn.Module):
     Args:
         net: net(t, x) -> like x; t 0-d or (B, 1, ..., 1), x (B, *shape). With classes net(t, x,
             label), labels (B,) int64, where `classes` stands for "of no class".
-        path: from data to noise; `cosine()` if None.
+        path: from data to noise, or its name in PATHS.
         shape: of one point or image, such as (2,) or (1, 8, 8).
         prediction: what the net returns, one of PREDICTIONS.
         target: what the loss compares, the prediction if None. Another kind is the same regression
@@ -51,7 +51,7 @@ class Diffusion(nn.Module):
         drop: the share of labels that training replaces by "of no class", for guidance.
 
     Raises:
-        TypeError: if net is no module, or path none of gaussian_paths. ValueError: for an unknown
+        TypeError: if net is no module, or path no GaussianPath. ValueError: for an unknown path,
             prediction or target, a shape that is none, or a drop outside of [0, 1].
 
         >>> from node_tutorial.models import TimedMLP
@@ -65,7 +65,7 @@ class Diffusion(nn.Module):
     def __init__(
         self,
         net: nn.Module,
-        path: GaussianPath | None = None,
+        path: GaussianPath | str = "cosine",
         *,
         shape: tuple[int, ...] = (2,),
         prediction: str = "eps",
@@ -79,9 +79,12 @@ class Diffusion(nn.Module):
         for name, kind in (("prediction", prediction), ("target", target or prediction)):
             if kind not in PREDICTIONS:
                 raise ValueError(f"{name} must be one of {', '.join(PREDICTIONS)}, got {kind!r}")
-        if path is not None and not isinstance(path, GaussianPath):
+        if isinstance(path, str):
+            path = _named(path)
+        if not isinstance(path, GaussianPath):
             raise TypeError(
-                f"path must be a GaussianPath, such as cosine() of gaussian_paths, got {path!r}"
+                f"path must be a GaussianPath, such as cosine() of gaussian_paths, or the name of "
+                f"one, got {type(path).__name__}"
             )
         if not isinstance(shape, tuple) or not shape:
             raise ValueError(f"shape must be a tuple, such as (2,) or (1, 8, 8), got {shape!r}")
@@ -91,7 +94,7 @@ class Diffusion(nn.Module):
         if not 0 <= drop <= 1:
             raise ValueError(f"drop must be in [0, 1], the share of labels left out, got {drop}")
         self.net = net
-        self.path = cosine() if path is None else path
+        self.path = path
         self.shape = shape
         self.prediction = prediction
         self.target = target or prediction
@@ -388,6 +391,14 @@ class Diffusion(nn.Module):
             f"path={self.path.name!r}, shape={self.shape}, prediction={self.prediction!r}, "
             f"target={self.target!r}{classes}"
         )
+
+
+def _named(name: str) -> GaussianPath:
+    if name not in PATHS:
+        raise ValueError(
+            f"path must be one of {', '.join(PATHS)}, or a GaussianPath of your own, got {name!r}"
+        )
+    return PATHS[name]()
 
 
 def _calls(guidance: float) -> int:

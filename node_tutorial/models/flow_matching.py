@@ -82,7 +82,7 @@ class Way(NamedTuple):
 
     energy: the integral of |u|^2, for a particle of mass 2 its kinetic energy.
     cost: |x1 - x0|^2, the energy that a straight path at constant speed would have.
-    straightness: the integral of |x1 - x0 - u|^2 (Liu et al. 2023, equation 6); it is energy minus
+    straightness: the integral of |x1 - x0 - u|^2 (Liu et al. 2023, section 2.2); it is energy minus
         cost, and 0 if one Euler step is exact.
     """
 

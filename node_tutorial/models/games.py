@@ -21,19 +21,31 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..solvers.methods.registry import register_method
 from ..solvers.odeint import odeint
-from ..solvers.tableaus import Tableau
 
 Game = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # (x, y) -> (dx/dt, dy/dt)
 
-EXTRAGRADIENT = register_method(
-    Tableau("extragradient", 1, c=(0, 1), a=((), (1,)), b=(0, 1), reference="Korpelevich 1976")
-)
-RULES = {
+Step = Callable[[Game, Tensor, Tensor, float], tuple[Tensor, Tensor]]
+
+
+def in_turn(game: Game, x: Tensor, y: Tensor, h: float) -> tuple[Tensor, Tensor]:
+    """x moves, then y, which sees the new x."""
+    x = x + h * game(x, y)[0]
+    return x, y + h * game(x, y)[1]
+
+
+def extragradient(game: Game, x: Tensor, y: Tensor, h: float) -> tuple[Tensor, Tensor]:
+    """A step with the slopes at the point where Euler's step would end."""
+    dx, dy = game(x, y)
+    dx, dy = game(x + h * dx, y + h * dy)
+    return x + h * dx, y + h * dy
+
+
+# A step, or the name of a method of `odeint`.
+RULES: dict[str, Step | str] = {
     "simultaneous": "euler",
-    "in turn": None,
-    "extragradient": "extragradient",
+    "in turn": in_turn,
+    "extragradient": extragradient,
     "heun": "heun2",
     "rk4": "rk4",
 }
@@ -81,8 +93,12 @@ def play(game: Game, start: tuple[float, float], h: float, steps: int, rule: str
         raise ValueError(f"h must be positive and steps 0 or more, got h={h}, steps={steps}")
     z = torch.tensor(start, dtype=torch.float64)
     method = RULES[rule]
-    if method is None:
-        return _in_turn(game, z, h, steps)
+    if not isinstance(method, str):
+        points = [z]
+        for _ in range(steps):
+            x, y = points[-1]
+            points.append(torch.stack(method(game, x, y, h)))
+        return torch.stack(points)
     if steps == 0:
         return z[None]
     times = h * torch.arange(steps + 1, dtype=torch.float64)
@@ -91,13 +107,3 @@ def play(game: Game, start: tuple[float, float], h: float, steps: int, rule: str
         return torch.stack(game(z[0], z[1]))
 
     return odeint(field, z, times, method=method)
-
-
-def _in_turn(game: Game, z: Tensor, h: float, steps: int) -> Tensor:
-    x, y = z
-    points = [z]
-    for _ in range(steps):
-        x = x + h * game(x, y)[0]
-        y = y + h * game(x, y)[1]
-        points.append(torch.stack([x, y]))
-    return torch.stack(points)

@@ -174,7 +174,7 @@ def straight() -> GaussianPath:
     return GaussianPath("straight", at, last=1 - 1e-3)
 
 
-PATHS = {
+PATHS: dict[str, Callable[..., GaussianPath]] = {
     "constant": constant,
     "linear": linear,
     "cosine": cosine,

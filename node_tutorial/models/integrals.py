@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..solvers.control import largest, rms_norm
+from ..solvers.inputs import CALLBACKS
 from .trace import products
 
 
@@ -32,6 +33,24 @@ def slope_and_products(
         dy = func(t, y)
     rows = products(dy, y, vectors)
     return dy if linked else dy.detach(), rows
+
+
+class BesideIntegrals(nn.Module):
+    """The field of a state (y, integrals ..) made of a field `func` of y.
+
+    Callbacks of func are called as if there were no integrals: with y alone.
+    """
+
+    func: nn.Module
+
+    def __getattr__(self, name: str) -> Any:
+        if name in CALLBACKS:
+            return partial(_with_first, getattr(self.func, name))
+        return super().__getattr__(name)
+
+
+def _with_first(callback: Callable, t: Tensor, state: tuple[Tensor, ...], h: Tensor) -> None:
+    callback(t, state[0], h)
 
 
 def norm_of_first(n: int, norm: Callable | None) -> Callable:

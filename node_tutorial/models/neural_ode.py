@@ -105,6 +105,9 @@ class NeuralODE(nn.Module):
         Raises:
             SolveError: if the solve cannot go on.
         """
+        return self._solve(self.func, y0, t, self.rtol, self.atol)
+
+    def _solve(self, func: nn.Module, y0: State, t: Tensor, rtol: Any, atol: Any) -> Any:
         options = self.options
         if self.compiled:
             options = (options or {}) | {"compile": True}
@@ -113,12 +116,12 @@ class NeuralODE(nn.Module):
         self._forward_nfe = 0
         try:
             return GRADIENT_MODES[self.gradient](
-                self.func,
+                func,
                 y0,
                 t,
                 method=self.method,
-                rtol=self.rtol,
-                atol=self.atol,
+                rtol=rtol,
+                atol=atol,
                 options=options,
                 stats=self._cost,
             )

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .integrals import norm_of_first, slope_and_products
+from .integrals import BesideIntegrals, norm_of_first, slope_and_products
 from .neural_ode import NeuralODE
 
 
@@ -80,20 +80,29 @@ class RegularizedODE(NeuralODE):
         sign = 1 if t[-1] > t[0] else -1
         # A field for this solve alone: an earlier one's backward pass may be yet to come, and needs
         # its own signs.
-        kept = self.func
-        self.func = _WithPenalties(kept.func)
-        self.func.signs = torch.randint_like(y0, 2) * 2 - 1 if self.jacobian else None
-        try:
-            if not self.jacobian:
-                y, kinetic = super().forward((y0, nothing), t)
-                return Regularized(y, sign * kinetic[-1], None)
-            y, kinetic, frobenius = super().forward((y0, nothing, nothing), t)
-        finally:
-            self.func = kept
-        return Regularized(y, sign * kinetic[-1], sign * frobenius[-1])
+        field = _WithPenalties(self.func.func)
+        field.signs = torch.randint_like(y0, 2) * 2 - 1 if self.jacobian else None
+        state = (y0, nothing, nothing) if self.jacobian else (y0, nothing)
+        tolerances = [_for_parts(x, state) for x in (self.rtol, self.atol)]
+        y, kinetic, *frobenius = self._solve(field, state, t, *tolerances)
+        norm = sign * frobenius[0][-1] if frobenius else None
+        return Regularized(y, sign * kinetic[-1], norm)
 
 
-class _WithPenalties(nn.Module):
+def _for_parts(tolerance: Any, state: tuple[Tensor, ...]) -> Any:
+    """A tolerance for y, one number or one for each entry, as one for (y, integrals ..), whose
+    errors do not count.
+    """
+    if not isinstance(tolerance, Tensor) or tolerance.numel() == 1:
+        return tolerance
+    try:
+        spread = tolerance.expand(state[0].shape).reshape(-1)
+    except RuntimeError:
+        return tolerance  # the solver says what is wrong with it
+    return (spread, *[1.0] * (len(state) - 1))
+
+
+class _WithPenalties(BesideIntegrals):
     """The field of (y, kinetic, frobenius), the last one only where there are signs."""
 
     def __init__(self, func: nn.Module) -> None:

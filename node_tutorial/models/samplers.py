@@ -380,12 +380,15 @@ def heun(
     _check_some_data(path, walk.times)
     gamma = min(churn / (len(walk.times) - 1), CHURN)
     for step in walk:
-        t, at = step.t, step.before
-        x, r = walk.x / _as(walk.x, at.alpha), at.sigma / at.alpha
+        t = step.t
+        at = step.before
+        x = walk.x / _as(walk.x, at.alpha)
+        r = at.sigma / at.alpha
         if gamma > 0:
             t, at = _raised(path, step.before, gamma)
             more = (at.sigma / at.alpha).square() - r.square()
-            x, r = _kicked(x, more.clamp(min=0).sqrt(), generator), at.sigma / at.alpha
+            x = _kicked(x, more.clamp(min=0).sqrt(), generator)
+            r = at.sigma / at.alpha
         r_after = step.after.sigma / step.after.alpha
         h = _as(x, r_after - r)
         slope = walk.ask(t, x * _as(x, at.alpha)).eps
@@ -439,7 +442,8 @@ def dpm_solver(
                 (-step.after.alpha * torch.expm1(-h), guess),
             )
         )
-        before, h_before = x0, h
+        before = x0
+        h_before = h
     return walk.samples
 
 
@@ -462,8 +466,8 @@ def probability_flow(
     the times between say only where it is looked at.
 
     Args:
-        times: as for `ddim`; they may also increase, from data to noise. No sigma' is infinite
-            there: the variance preserving paths have no time 0.
+        times: as for `ddim`; they may also increase, from data to noise. Where sigma' is infinite,
+            as for `constant` and `linear` at time 0, the flow cannot be followed.
         method, rtol, atol, options: as for `odeint`.
         generator: not used; all samplers are called alike.
         others, errors: as for `ddim`; SolveError, if the solve cannot go on.
@@ -607,7 +611,8 @@ def _velocity(at: At, x: Tensor, parts: Denoised) -> Tensor:
 def _euler_maruyama(
     step: _Step, x: Tensor, parts: Denoised, noise: float, generator: torch.Generator | None
 ) -> Tensor:
-    at, h = step.before, step.t - step.s
+    at = step.before
+    h = step.t - step.s
     moved = x - _as(x, h) * _velocity(at, x, parts)
     if noise == 0:
         return moved

@@ -10,9 +10,12 @@ node_tutorial.
 
 from .convergence import fitted_slope, loglog_slope, step_rug, work_precision
 from .densities import ON_DARK, ON_WHITE, draw_density, draw_levels, draw_samples, no_ticks
+from .images import draw_image_table, draw_images, draw_page, montage
 from .legibility import drawn_texts, empty_axes, text_problems
 from .lines import exact_line, label_line, room_for_labels, running_mean, trajectory
 from .plane import mesh, stability_region, vector_field
+from .quality import precision_and_recall, quality_over_cost
+from .ranges import draw_ranges
 from .style import (
     BLUE,
     EXACT,
@@ -50,7 +53,11 @@ __all__ = [
     "Picture",
     "blank",
     "draw_density",
+    "draw_image_table",
+    "draw_images",
     "draw_levels",
+    "draw_page",
+    "draw_ranges",
     "draw_samples",
     "drawn_texts",
     "empty_axes",
@@ -60,7 +67,10 @@ __all__ = [
     "label_line",
     "loglog_slope",
     "mesh",
+    "montage",
     "no_ticks",
+    "precision_and_recall",
+    "quality_over_cost",
     "room_for_labels",
     "running_mean",
     "show",

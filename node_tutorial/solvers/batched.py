@@ -4,6 +4,9 @@ With one clock for all, the hardest row sets everybody's step. Here t and h have
 the step itself is the very code of `runge_kutta.py`, and a row solved in a batch equals the row
 solved alone. Evaluations are still made for the whole batch at once: rows that have arrived take
 steps of size 0.
+
+The clocks, and all that is decided row by row, are on the CPU in double precision, which not every
+device has; the states stay where they are.
 """
 
 import math
@@ -77,11 +80,11 @@ def solve_per_sample(
     except SolveError as error:
         y = flat.new_full((times.numel(), *flat.shape[1:]), math.nan)
         for places, states in found:
-            y[places] = states.detach()
+            y[places.to(y.device)] = states.detach()
         y = y.reshape(*times.shape, *flat.shape[1:])
         error.solution = Solution(t, y, log.stats, log.attempts)
         raise
-    order = torch.cat([places for places, _ in found]).argsort()
+    order = torch.cat([places for places, _ in found]).argsort().to(flat.device)
     y = torch.cat([states for _, states in found])[order]
     return Solution(t, y.reshape(*times.shape, *flat.shape[1:]), log.stats, log.attempts)
 
@@ -107,7 +110,7 @@ def _check_times(t: Any, y: Tensor) -> tuple[Tensor, int]:
             "the rows of t must all increase or all decrease; solve the two kinds separately"
         )
     n_times = t.shape[-1]
-    matrix = torch.tensor(rows, dtype=torch.float64, device=y.device).reshape(len(y), n_times)
+    matrix = torch.tensor(rows, dtype=torch.float64).reshape(len(y), n_times)
     return matrix, signs.pop() if signs else 1
 
 
@@ -129,17 +132,19 @@ def _march(
     column = (-1, *[1] * (y.dim() - 1))  # a number per row, shaped to broadcast against y
 
     def wide(x: Tensor) -> Tensor:
-        return x.to(y.dtype.to_real()).reshape(column)
+        """Numbers of the clocks as the states need them."""
+        x = x if x.dtype == torch.bool else x.to(y.dtype.to_real())
+        return x.reshape(column).to(y.device)
 
     def norms(x: Tensor) -> Tensor:
-        lengths = torch.linalg.vector_norm(x.reshape(batch, -1), dim=1).double()
+        lengths = torch.linalg.vector_norm(x.reshape(batch, -1), dim=1).cpu().double()
         return lengths / math.sqrt(max(1, x[0].numel()))
 
-    accepted = torch.zeros(batch, dtype=torch.long, device=y.device)
+    accepted = torch.zeros(batch, dtype=torch.long)
     rejected = torch.zeros_like(accepted)
     log.stats.accepted = accepted  # type: ignore[assignment]
     log.stats.rejected = rejected  # type: ignore[assignment]
-    found.append((torch.arange(batch, device=y.device) * n_times, y))
+    found.append((torch.arange(batch) * n_times, y))
     if not batch or n_times == 1:
         return
     t = times[:, 0]
@@ -196,10 +201,11 @@ def _march(
         due = torch.where(accept, reached - pending, torch.zeros_like(pending))
         rows = torch.repeat_interleave(due)  # each row as many times as it has outputs
         if len(rows):
-            place = torch.arange(len(rows), device=y.device) - (due.cumsum(0) - due)[rows]
+            place = torch.arange(len(rows)) - (due.cumsum(0) - due)[rows]
             columns = pending[rows] + place
             theta = ((times[rows, columns] - t[rows]) / h[rows]).clamp(max=1.0)
-            found.append((rows * n_times + columns, _inside(step, rows, wide(theta), dense)))
+            states = _inside(step, rows.to(y.device), wide(theta), dense)
+            found.append((rows * n_times + columns, states))
             pending = pending + due
             since_output = since_output * (due == 0)
         if (since_output >= max_steps).any():
@@ -209,11 +215,14 @@ def _march(
             )
 
         # Move.
-        moved = accept.reshape(column)
-        f1 = step.f1 if step.f1 is not None else f(wide(t1), step.y1)
+        moved = wide(accept)
         t = torch.where(accept, t1, t)
         y = torch.where(moved, step.y1, y)
-        f0 = torch.where(moved, f1, f0)
+        f1 = step.f1
+        if f1 is None and bool((accept & (t != end)).any()):  # else nobody needs a new slope
+            f1 = f(wide(t), y)
+        if f1 is not None:
+            f0 = torch.where(moved, f1, f0)
         size = factor * h.abs()
         size = torch.where(active, size, torch.ones_like(size))
 

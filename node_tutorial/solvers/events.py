@@ -35,8 +35,11 @@ def find_event(
     f: Field,
     log: Log,
     max_steps: int,
+    parts: Callable[[Segment], list[Segment]],
 ) -> tuple[float, Tensor]:
     """The first time at which event_fn changes its sign, to rounding, and the state there.
+
+    `parts` makes of a step those that its dense output is read from.
 
     An event that is crossed twice within one step goes unseen: bound the step then, by max_step.
     """
@@ -58,7 +61,12 @@ def find_event(
         if g0 * g1 <= 0:
             if dense == "cubic":
                 end_slope(step, f)
-            return _root_inside(segment, g, g0, g1, dense)
+            *others, last = parts(segment)
+            for part in others:
+                g_part = g(part.t1, part.step.y1)
+                if g0 * g_part <= 0:
+                    return _root_inside(part, g, g0, g_part, dense)
+            return _root_inside(last, g, g0, g1, dense)
         if not g1 == g1:
             raise SolveError(
                 f"event_fn returned NaN at t = {t1:.6g}; it must be finite along the solution"

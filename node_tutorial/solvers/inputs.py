@@ -272,7 +272,7 @@ def add_callbacks(
 ) -> list[str]:
     """Attach func's callbacks (t, y, |h|) to the log; return the names of unsupported ones."""
     unsupported = []
-    for name, slot in _CALLBACKS.items():
+    for name, slot in CALLBACKS.items():
         callback = getattr(func, name, None)
         if callback is None:
             continue
@@ -290,7 +290,7 @@ def add_callbacks(
     return unsupported
 
 
-_CALLBACKS = {
+CALLBACKS = {
     "callback_step": "on_step",
     "callback_accept_step": "on_accept",
     "callback_reject_step": "on_reject",

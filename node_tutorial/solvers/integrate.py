@@ -135,6 +135,8 @@ def march(
                 log.on_reject(t, y, h)
             if tol and abs(h) <= tol.min_step:  # it is not finite, and may not become shorter
                 raise underflow(t, h, ratio, y)
+            if f0 is None and step.stages:  # f(t, y), which the next attempt begins with too
+                f0 = step.stages[0]
             size = (factor if factor < 1 else _SHORTER) * abs(h)
             continue
 

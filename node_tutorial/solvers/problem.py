@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from . import inputs
+from .between import pieces
 from .control import Controller, Tolerance
 from .errors import SolveError, check_solution, first_overflow
 from .events import find_event, first_of
@@ -32,7 +33,8 @@ _MOST_STEPS = 1e8  # of a grid, which is a list
 class Problem:
     """A checked initial value problem in normal form: one tensor as state, floats as times."""
 
-    f: Field
+    f: Field  # func, counted, on a flat state
+    func: Callable  # as it was given
     y0: Tensor
     shapes: list[torch.Size] | None  # of the parts of a tuple state
     t: Tensor
@@ -66,8 +68,11 @@ class Problem:
 
     @cached_property
     def tensors(self) -> Tensor | None:
-        """The times in double precision, where gradients with respect to them are wanted."""
-        return self.t.double() if self.t.requires_grad and torch.is_grad_enabled() else None
+        """The times in double precision, where gradients with respect to them are wanted.
+
+        On the CPU, as all clocks: not every device has double precision (Apple's GPUs have none).
+        """
+        return self.t.cpu().double() if self.t.requires_grad and torch.is_grad_enabled() else None
 
     def stop(self, t: float, jump: bool = False, *, moves: bool = False) -> Stop:
         """A stop at t: an output time, or a constant, or (`moves`) a time that moves with t[0]."""
@@ -75,7 +80,7 @@ class Problem:
             return Stop(t, None, jump)
         if t in self.times:
             return Stop(t, self.tensors[self.times.index(t)], jump)
-        constant = torch.tensor(t, dtype=torch.float64, device=self.t.device)
+        constant = torch.tensor(t, dtype=torch.float64)
         return Stop(t, None if moves else constant, jump)
 
 
@@ -148,6 +153,7 @@ def prepare(
     setup = Setup(rtol, atol, log.stats, adaptive, settings)
     return Problem(
         f=f,
+        func=func,
         y0=flat,
         shapes=shapes,
         t=t,
@@ -267,6 +273,7 @@ def _solution(
         steps=p.log.attempts,
         _segments=segments,
         _dense=p.dense,
+        _parts=None if segments is None else parts_of_steps(p, counted=False),
         _unflatten=None if shapes is None else lambda y: unflatten(y, shapes),
     )
 
@@ -315,7 +322,8 @@ def run_to_event(p: Problem, event_fn: Callable) -> tuple[float, Tensor]:
     limit = int(p.options.max_num_steps or 20_000)
     steps = _steps(p, stops)
     try:
-        t_event, y = find_event(steps, g, p.y0, p.times[0], p.dense, p.f, p.log, limit)
+        parts = parts_of_steps(p)
+        t_event, y = find_event(steps, g, p.y0, p.times[0], p.dense, p.f, p.log, limit, parts)
     except SolveError as error:
         error.solution = _solved_before(p, [])
         raise
@@ -325,6 +333,23 @@ def run_to_event(p: Problem, event_fn: Callable) -> tuple[float, Tensor]:
 def accepted_steps(p: Problem) -> Iterator[Segment]:
     """Every step of the solve from t[0] to t[-1]."""
     return _steps(p, stops_of(p))
+
+
+def parts_of_steps(p: Problem, counted: bool = True) -> Callable[[Segment], list[Segment]]:
+    """What makes of a step the parts to be read between its ends: see `between.py`.
+
+    With other than adaptive implicit methods that is the step itself. The evaluations are part of
+    the cost of the solve, or not (`counted`).
+    """
+    if not p.kind.implicit or p.tol is None:
+        return lambda segment: [segment]
+    assert p.kind.stepper is not None
+    tol = p.tol
+    log = p.log if counted else Log()
+    f = p.f if counted else inputs.counted_field(p.func, p.y0, p.shapes, log)
+    stepper = p.kind.stepper(p.setup._replace(stats=log.stats, adaptive=False))
+    jumps = p.options.jump_t
+    return lambda segment: pieces(segment, f, stepper, tol, p.dense, segment.t1 in jumps)
 
 
 def stops_of(p: Problem) -> list[Stop]:

@@ -9,6 +9,7 @@ from .lab import (
     caption,
     cell_outputs,
     explorables,
+    focus,
     jupyterlab,
     kernel_messages,
     open_notebook,
@@ -106,7 +107,40 @@ def test_hints_unfold_one_by_one_and_the_solution_comes_last(page):
     assert "fixed number" in second and "def ten_steps" in solution
 
 
+def test_a_decimal_comma_is_cut_off(page):
+    """As lesson 00 says; once this fails, because ipywidgets reads commas, say otherwise there."""
+    code_cell(page, "explore.")
+    panel = explorables(page).first
+    slider = panel.locator(".widget-slider").filter(has_text="start y\u2081")
+    y1 = slider.locator(".widget-readout")
+    for typed, shown in (("0.75", "0.75"), ("-1,25", "-1.00")):
+        y1.click()
+        page.keyboard.press("Control+a")
+        page.keyboard.type(typed)
+        page.keyboard.press("Enter")
+        wait_until_idle(page)
+        page.wait_for_timeout(300)
+        assert y1.text_content().replace("\u2212", "-") == shown
+
+
+def test_after_a_restart_a_control_moves_and_the_picture_stays(page):
+    """As lesson 00 says."""
+    code_cell(page, "explore.")
+    panel = explorables(page).first
+    page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+    wait_until_idle(page)
+    picture = panel.locator("img").get_attribute("src")
+    handle = panel.locator(".noUi-handle").first
+    before = handle.get_attribute("aria-valuetext")
+    focus(page, handle)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(1500)
+    assert handle.get_attribute("aria-valuetext") != before
+    assert panel.locator("img").get_attribute("src") == picture
+
+
 def test_a_restart_with_run_all_recovers_the_explorables(page):
+    run_all(page)
     code_cell(page, "explore.")
     panel = explorables(page).first
     panel.wait_for()

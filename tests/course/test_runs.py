@@ -13,7 +13,7 @@ import pytest
 
 from node_tutorial import cli
 from node_tutorial.course import runs as course
-from node_tutorial.course.runs import Run, Runs
+from node_tutorial.course.runs import FOLDER, Run, Runs, numbers_of
 from node_tutorial.course.train import train
 
 
@@ -279,3 +279,11 @@ def test_the_command_line_makes_results(tmp_path, capsys):
 def test_a_lesson_without_long_runs_is_told_from_those_that_have_them(lesson):
     with pytest.raises(SystemExit, match=rf"{lesson} has no long runs.*07_ode_nets, 08_"):
         cli.main(["train", lesson])
+
+
+def test_the_numbers_of_another_lesson_are_read_without_importing_it():
+    numbers = numbers_of("continuous_flows")
+    file = FOLDER / "continuous_flows" / "stored.json"
+    assert set(numbers) == set(json.loads(file.read_text("utf-8"))["results"])
+    with pytest.raises(KeyError, match="node-tutorial train 15"):
+        numbers["no such result"]

@@ -8,13 +8,18 @@ import torch
 from node_tutorial.data import compare
 from node_tutorial.data.pixels import (
     LEVELS,
-    bits_per_pixel,
+    STD,
     counted,
     counts,
     judge,
     nearest_labels,
     spread,
 )
+from node_tutorial.models.diffusion import bits_per_dimension
+
+
+def bits_per_pixel(log_prob):
+    return bits_per_dimension(log_prob, 64, 1 / STD)
 
 
 def test_what_is_spread_is_counted_as_what_it_was():

@@ -200,3 +200,30 @@ def test_reversible_methods_have_a_mode_of_their_own(mode, method):
 def test_checkpoint_names_a_bad_number_of_snapshots():
     with pytest.raises(ValueError, match="snapshots must be a whole number"):
         odeint_checkpoint(Field(), torch.zeros(1, 2).double(), torch.linspace(0, 1, 3), snapshots=0)
+
+
+@pytest.mark.parametrize("mode", [odeint_replay, odeint_checkpoint])
+@pytest.mark.parametrize("dense", [None, ((1.0, -0.5), (0.0, 0.5))], ids=["cubic", "by rows"])
+@pytest.mark.parametrize("n_times", [2, 7])
+def test_behind_a_jump_a_step_that_evaluates_its_own_first_slope_sees_the_far_side(
+    mode, dense, n_times
+):
+    heun = METHODS_BY_NAME["heun2"]
+    name = "heun_euler_with_a_jump"
+    METHODS_BY_NAME[name] = Tableau(name, 2, heun.c, heun.a, heun.b, error=(-0.5, 0.5), dense=dense)
+    t = torch.linspace(0, 2, n_times, dtype=torch.float64)
+    settings = {"method": name, "rtol": 1e-3, "atol": 1e-3, "options": {"jump_t": [1.0]}}
+
+    def gradients(solver):
+        y0 = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+        k = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+        more = {} if solver is odeint else {"adjoint_params": (k,)}
+        # At the jump itself f is still that of before.
+        y = solver(lambda t, y: torch.where(t <= 1, -k * y, y * y), y0, t, **settings, **more)
+        return torch.autograd.grad(y.square().sum(), (y0, k))
+
+    try:
+        for found, expected in zip(gradients(mode), gradients(odeint)):
+            torch.testing.assert_close(found, expected, **ROUNDING)
+    finally:
+        del METHODS_BY_NAME[name]

@@ -14,13 +14,14 @@ import pytest
 import torch
 
 from node_tutorial import METHODS, Tableau, exercises, register_method, solve
-from node_tutorial.data.systems import oscillator, oscillator_exact, van_der_pol
+from node_tutorial.data.systems import oscillator, oscillator_exact, pendulum, van_der_pol
 from node_tutorial.lessons.adaptive_steps import (
     adaptive_loop,
     adaptive_solve,
     bouncing_ball,
     figures,
 )
+from node_tutorial.plotting import fitted_slope
 from node_tutorial.solvers.integrate import march
 
 float64 = torch.float64
@@ -68,6 +69,20 @@ def test_events_find_the_bounces_and_looking_finds_them_late(restitution):
     watched, _ = bouncing_ball.bounces_by_watching(restitution, 5, 1e-3)
     assert torch.allclose(found, exact, rtol=0, atol=1e-9)
     assert (watched > exact).all() and torch.allclose(watched, exact, rtol=0, atol=0.05)
+
+
+def test_the_flight_is_shown_until_a_time():
+    whole = bouncing_ball.compute(0.8, 6, 3e-2)
+    half = bouncing_ball.compute(0.8, 6, 3e-2, frame=20)
+    assert half.t == pytest.approx(whole.end / 2) and len(whole.found) == 6
+    for part, path in ((half.exact, whole.exact), (half.watched, whole.watched)):
+        times, heights = part
+        n = len(times)
+        assert torch.equal(times, path[0][:n]) and torch.equal(heights, path[1][:n])
+        assert times[-1] <= half.t < path[0][n]
+    assert torch.equal(half.found, whole.found[whole.found <= half.t])
+    assert torch.equal(half.watch_errors, whole.watch_errors)
+    assert "the ball is at" in bouncing_ball.describe(half)
 
 
 def test_the_exact_path_touches_the_floor_at_the_bounces_only():
@@ -124,6 +139,44 @@ def test_a_rejected_step_needs_a_safety_factor():
     assert rejected == sorted(rejected) and rejected[-1] > 5 * rejected[-2]
 
 
+def test_the_stages_of_the_four_pairs_are_as_the_text_says():
+    said_of = {"bosh3": "three new stages", "dopri5": "5 and 4, six", "dopri8": "order 8, thirteen"}
+    assert all(words in TEXT for words in said_of.values())
+    assert [METHODS[m].evaluations for m in ("bosh3", "dopri5", "tsit5", "dopri8")] == [3, 6, 6, 13]
+
+
+def test_where_and_why_attempts_are_rejected():
+    """What the lesson's answer says."""
+    played = adaptive_loop.attempts(0.01, 0.9)
+    near = [a for a in played if 1.5 < a.t < 3.6]
+    assert 0.35 < sum(not a.accepted for a in near) / len(near) < 0.45
+    assert all(a.accepted for a in played if a.t > 3.6)
+    tight = adaptive_loop.attempts(0.01, 1.0)
+    repeated = [b.accepted for a, b in pairwise(tight) if not a.accepted]
+    assert sum(repeated) / len(repeated) == pytest.approx(0.2, abs=0.05)
+
+
+def test_the_shortest_steps_are_those_behind_the_jump():
+    accepted = [a for a in adaptive_loop.attempts(0.01, 0.9) if a.accepted and a.t < 4.5]
+    shortest = sorted(accepted, key=lambda a: a.h)[:5]
+    assert all(a.t > 3.3 and a.x < -1.8 for a in shortest)
+
+
+def test_what_the_meaning_of_03_2_says():
+    y0 = torch.tensor([1.0, 0.0], dtype=float64)
+    t = torch.tensor([0.0, 20.0], dtype=float64)
+    tolerances = [10.0**-k for k in range(3, 11)]
+    stats = [solve(pendulum, y0, t, rtol=tol, atol=tol).stats for tol in tolerances]
+    nfe, accepted = (
+        fitted_slope(tolerances, counts)
+        for counts in ([s.nfe for s in stats], [s.accepted for s in stats])
+    )
+    assert -0.2 < accepted < nfe and (nfe - accepted) / (nfe + 0.2) == pytest.approx(0.55, abs=0.1)
+    share = [s.rejected / (s.accepted + s.rejected) for s in stats]
+    assert share[0] == pytest.approx(1 / 5, abs=0.02)
+    assert share[-1] == pytest.approx(1 / 20, abs=0.01)
+
+
 def test_the_quoted_loop_is_the_packages():
     [quoted] = re.findall(r"```python\n(while stop:.*?)```", TEXT, re.DOTALL)
     source = inspect.getsource(march)
@@ -170,6 +223,11 @@ def test_no_other_weights_are_an_estimate(answer):
     assert said("03.1", answer).state == "not yet"
 
 
+def test_weights_of_two_digits_are_told_to_be_fractions():
+    assert "fractions" in said("03.1", (0.22, -0.67, 0.44)).message
+    assert "Which condition" in said("03.1", (-7 / 9, 1 / 3, 4 / 9)).message
+
+
 def test_ralstons_method_becomes_adaptive_by_the_estimate():
     error = exercises.find("03.1").reference()
     pair = Tableau(
@@ -197,13 +255,13 @@ def test_ralstons_method_becomes_adaptive_by_the_estimate():
         (
             "03.2",
             [-0.178, np.float32(-0.1775), torch.tensor([-0.1778])],
-            [0.178, -5.2, -0.2, -0.33],
+            [0.178, -5.2, -0.2, -0.33, -0.19],
         ),
-        ("03.3", [1e-8, np.float32(1e-8), torch.tensor(1e-8)], [1e-4, 1e-7, 1e-9, 2e-8]),
+        ("03.3", [1e-8, np.float32(1e-8), torch.tensor(1e-8)], [1e-4, 1e-7, 1e-9, 2e-8, 8]),
         (
             "03.4",
             [1.327, np.float32(1.3267), torch.tensor([1.3267])],
-            [0.64, 0.3, 0.51, 1.31, -1.3],
+            [0.64, 0.3, 0.51, 1.31, -1.3, 1.33, -0.307],
         ),
     ],
 )

@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 from torch.nn.functional import softplus
 
 from node_tutorial import History, exercises
+from node_tutorial.lessons.autoencoders import interpolation
 from node_tutorial.lessons.autoencoders import runs as lab
 from node_tutorial.lessons.autoencoders.elbo_bound import gaussian_bound
 from node_tutorial.models import VAE
@@ -179,6 +181,21 @@ def test_the_rate_is_the_sum_over_the_latents():
         assert float(lab.latent_rates(model, x).sum()) == pytest.approx(lab.terms(model, x)["rate"])
 
 
+@torch.no_grad()
+def test_images_on_a_line_stand_above_their_places():
+    """And all of the picture's width is used: no blank half beside the images."""
+    fig = Figure(figsize=(8.8, 4.1), layout="constrained")
+    interpolation.draw(fig, interpolation.compute(3, 6, interpolation.PLAIN))
+    fig.draw_without_rendering()
+    images, curves = fig.axes
+    assert images.get_window_extent().width > 0.8 * fig.bbox.width
+    left, right = (curves.transData.transform((place, 0))[0] for place in (0, 1))
+    first, last = (
+        images.transData.transform((at, 0))[0] for at in (4.5, images.get_xlim()[1] - 4.5)
+    )
+    assert abs(left - first) < 12 and abs(right - last) < 12  # pixels, of 60 of an image
+
+
 def test_what_is_no_digit_is_far_from_all_digits():
     images = lab.ink_digits()
     away = lab.to_training_images(lab.no_digits(), images)
@@ -280,6 +297,26 @@ RIGHT_AND_WRONG = {
         ],
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "id, answer, said",
+    [
+        ("10.1", lambda mean, std: (mean**2 + std**2 - 1 - math.log(std)) / 2, "Half"),
+        ("10.3", [3, 1, 4], "C returns the images"),
+        ("10.3", [3, 4, 2], "B returns the images"),
+        (
+            "10.4",
+            lambda x, logits, mean, log_var: exercises.find("10.4").solution(
+                x, logits, mean, 2 * log_var
+            ),
+            "exp(log_var) is std²",
+        ),
+    ],
+)
+def test_mistakes_that_readers_made_are_answered(id, answer, said):
+    feedback = exercises.find(id).assess(answer)
+    assert feedback.state == "not yet" and said in feedback.message, feedback
 
 
 @pytest.mark.parametrize("id", RIGHT_AND_WRONG)

@@ -205,6 +205,24 @@ def test_a_growing_horizon_leads_where_a_long_one_is_stuck():
     assert list(landscape(2.0, growing=True).way) == [2.0]  # nothing to grow from
 
 
+def test_the_way_downhill_goes_from_the_start_to_the_end_through_all_horizons():
+    def frame(k):
+        return frequency_landscape.compute(20.0, 3.0, 0.1, 1.0, True, k)
+
+    frames = [frame(k) for k in range(frequency_landscape.FRAMES)]
+    assert frames[0].now == frames[0].here and frames[-1].now == frames[-1].end
+    assert [data.until for data in frames[::10]] == [2.0, 4.0, 20.0, 20.0]
+    for data, after in itertools.pairwise(frames):
+        assert data.until < after.until or data.now.misfit >= after.now.misfit
+    shown = {(data.until, data.now.omega) for data in frames}
+    assert len(shown) == len(frames)  # each frame is another picture
+    t, x = frames[5].observed  # and the fit is the best one of the present place
+    weights = physics.position_weights(t, np.array([[frames[5].now.omega]]))
+    start, _ = physics.best_starts(weights, x)
+    path = physics.position_weights(frequency_landscape.FINE, frames[5].now.omega) @ start[0]
+    assert t.max() <= 2.0 and np.allclose(frames[5].fit, path, atol=2e-3)
+
+
 def test_the_frames_of_the_moving_latent_share_one_solve():
     before = latent_point.solved.cache_info().misses
     for frame in (0, 30, 60):
@@ -217,6 +235,26 @@ def test_the_frames_of_the_moving_latent_share_one_solve():
 def test_from_the_critical_damping_on_no_start_crosses_zero_more_than_once(damping):
     for q, v in np.random.default_rng(0).uniform(-1.5, 1.5, (40, 2)):
         assert latent_point.compute(q, v, 1.3, damping, 0).zeros <= 1
+
+
+def test_more_damping_may_mean_more_zeros():
+    """From a start that just fails to cross zero: so the lesson speaks of its own start only."""
+    zeros = [latent_point.compute(-1.0, 1.0, 0.5, damping, 0).zeros for damping in (0.5, 0.55)]
+    assert zeros == [0, 1]
+    here = [latent_point.compute(1.0, 1.0, 1.7, k / 20, 0).zeros for k in range(51)]
+    assert here == sorted(here, reverse=True) and here[34] == 0
+
+
+def test_a_quarter_of_a_period_tells_the_velocity():
+    """Half a period, with as many points, tells little more."""
+    period = 2 * math.pi / 1.7
+
+    def known(part, points):
+        t = np.linspace(0, part * period, points)
+        return physics.start_posterior(t, np.zeros(points), 1.7, 0.2)[1][1, 1] ** 0.5
+
+    assert known(1 / 8, 10) > 0.35 and known(1 / 4, 10) < 0.2
+    assert 0.8 < known(1 / 2, 10) / known(1 / 4, 10) < 1
 
 
 def test_no_latent_path_leaves_the_pictures_plane():
@@ -410,6 +448,8 @@ def test_every_form_of_the_fold_is_right(fold):
         (lambda omega, dt: math.pi / dt, "not yet|cosine"),
         (lambda omega, dt: -FOLDS[0](omega, dt), "smallest"),
         (lambda omega, dt: abs(2 * math.pi / dt - omega), "smallest|cosine"),
+        (lambda omega, dt: omega % (2 * math.pi), "you leave it out of omega"),
+        (lambda omega, dt: FOLDS[0](omega, dt) * dt, "the angle from one picture"),
     ],
 )
 def test_a_fold_that_is_wrong_is_told_so(fold, said):
@@ -437,6 +477,8 @@ def test_every_form_of_the_constants_is_right():
         ((1.576, 0.15), "0.6 times"),
         ((1.576, -0.1277), "between 0 and omega"),
         ((1.5708, 0.1277), "omega is not 2 pi over the period"),
+        ((1.571, 0.128), "omega is not 2 pi over the period"),
+        ((0.128, 1.576), "wrong order"),
     ],
 )
 def test_constants_that_are_wrong_are_told_by_what_they_break(pair, said):

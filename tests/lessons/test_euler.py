@@ -9,7 +9,7 @@ import torch
 
 from node_tutorial import exercises, odeint
 from node_tutorial.data.systems import van_der_pol
-from node_tutorial.lessons.euler import euler_polygon, nets
+from node_tutorial.lessons.euler import depth_of_a_net, euler_polygon, nets
 
 
 def point(*y):
@@ -83,9 +83,36 @@ def test_of_two_free_nets_that_differ_in_their_start_alone_the_equal_one_may_ski
     assert nets.change_between_blocks("random", seed) > 1
 
 
-def test_free_nets_are_as_near_to_their_limit_as_the_others_at_their_own_depth():
-    at = {kind: nets.evaluated(kind)[nets.DEPTH].distance for kind in nets.NETS.values()}
-    assert max(at["equal"], at["random"]) < 0.5 * min(at["shared"], at["smooth"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_free_nets_are_as_near_to_their_limit_as_the_others_at_their_own_depth(seed):
+    """As the worse of the others: nearer than both they are in some draws only."""
+    at = {kind: nets.evaluated(kind, seed)[nets.DEPTH].distance for kind in nets.NETS.values()}
+    assert max(at["equal"], at["random"]) < max(at["shared"], at["smooth"])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_net_of_random_blocks_bears_long_steps_that_skip_nothing(seed):
+    assert nets.accuracy_of_means("random", 4, seed) > 0.95
+    assert nets.evaluated("random", seed)[4].accuracy < 0.85
+
+
+@pytest.mark.parametrize("kind", ["shared", "random"])
+def test_the_mean_of_one_block_is_the_block(kind):
+    alike = nets.evaluated(kind)[nets.DEPTH].accuracy
+    assert nets.accuracy_of_means(kind, nets.DEPTH) == alike == 1
+    # blocks that are the same may be averaged
+    shared = nets.evaluated("shared")[4].accuracy
+    assert nets.accuracy_of_means("shared", 4) == shared < 1
+
+
+def test_the_points_pass_the_blocks_along_straight_lines():
+    whole = depth_of_a_net.compute(4, "smooth in t")
+    assert whole.t == 1 and len(whole.features) == 5
+    half = depth_of_a_net.compute(4, "smooth in t", frame=10)
+    assert torch.equal(half.features[:3], whole.features[:3])
+    assert torch.allclose(half.features[3], (whole.features[2] + whole.features[3]) / 2)
+    assert "t = 0.62" in depth_of_a_net.describe(half)
+    assert len(depth_of_a_net.compute(4, "smooth in t", frame=0).features) == 1
 
 
 def test_a_net_of_equal_blocks_has_no_change_between_them():
@@ -177,6 +204,7 @@ def test_the_hint_names_the_mistake_that_was_made():
     assert "squares" in state("01.4", squares).message
     assert "whole number" in state("01.3", math.inf).message
     assert "fewer steps are enough" in state("01.3", 1e300).message
+    assert "three digits" in state("01.1", 0.35).message
 
 
 def test_two_runs_give_an_error_of_order_two():

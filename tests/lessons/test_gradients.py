@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from node_tutorial import exercises, explore, odeint
+from node_tutorial import exercises, explore, odeint, solve
 from node_tutorial.gradients import GRADIENT_MODES
 from node_tutorial.gradients.checkpoint import best_split
 from node_tutorial.gradients.memory import PeakBytes
 from node_tutorial.lessons.gradients import adjoint as adjoints
-from node_tutorial.lessons.gradients import costs
+from node_tutorial.lessons.gradients import costs, reverse_solve
 from node_tutorial.lessons.gradients.exercises import (
     distance,
     fewest_snapshots,
@@ -342,6 +342,9 @@ def test_the_gradient_of_a_decay_may_come_in_any_form():
         assert state("06.1", pair.float()) == "correct"
     for wrong in (-pair, pair.flip(0), pair * torch.tensor([1.0, 1.5])):
         assert state("06.1", wrong) == "not yet"
+    for factors, word in (((1, -1), "second"), ((-1, -1), "Both"), ((0.5, 1), "integral")):
+        said = exercises.find("06.1").assess(pair * torch.tensor(factors)).message
+        assert word in said
 
 
 def by_popping(theta, t, g):
@@ -474,3 +477,61 @@ def test_the_explorable_says_which_gradients_are_exact_for_their_steps():
     panel = explore.gradient_price()
     assert "equal to backprop" in panel.evaluate(mode="checkpoint", steps=8).text
     assert "equal to backprop" not in panel.evaluate(mode="adjoint", steps=8).text
+
+
+def test_on_the_way_back_it_is_the_adjoint_that_wants_short_steps():
+    """y alone comes back in about as many evaluations as it went; a takes twice as many."""
+    field = costs.Neurons(0.0)
+    y0 = costs.start()
+    tol = {"rtol": 1e-6, "atol": 1e-6}
+    forward = solve(field, y0, costs.SPAN, **tol)
+    back = solve(field, forward.y[-1].detach(), costs.SPAN.flip(0), **tol).stats.nfe
+    of_a = costs.price("interpolated", field, y0, costs.SPAN, **tol).backward
+    both = costs.price("adjoint", field, y0, costs.SPAN, **tol).backward
+    assert back < 1.2 * forward.stats.nfe < 0.6 * both and 0.9 * both < of_a <= both
+
+
+def test_the_seminorm_saves_more_the_larger_the_batch():
+    """The number of parameters stays the same; the integrals over the batch grow."""
+    saved = []
+    for batch in (20, 1000):
+        states = torch.randn(
+            batch, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+        )
+        found = []
+        for options in ({}, {"norm": "seminorm"}):
+            paid = costs.price(
+                "adjoint",
+                costs.Network(),
+                states.requires_grad_(),
+                costs.SPAN,
+                rtol=1e-5,
+                atol=1e-5,
+                adjoint_options=options,
+            )
+            found.append(paid.backward)
+        saved.append(1 - found[1] / found[0])
+    assert saved[0] < 0.25 < 0.3 < saved[1]
+
+
+def test_how_tight_a_tolerance_brings_y_back():
+    """What the folded answer of section 7 says of lambda = 10 and 20."""
+    assert round_trip(10, 1e-9).y0 == pytest.approx(1.09, abs=0.005)
+    assert abs(round_trip(10, 1e-10).y0 - 1) < 0.02 < abs(round_trip(10, 1e-9).y0 - 1)
+    assert abs(round_trip(20, 1e-12).y0) > 5e4
+
+
+def test_the_way_back_is_walked_from_the_end_to_the_start():
+    settings = {
+        "lam": 10.0,
+        "rtol": 1e-6,
+        "tiny": False,
+        "equation": next(iter(EQUATIONS)),
+        "dense": False,
+    }
+    frames = [reverse_solve.compute(**settings, frame=k) for k in range(reverse_solve.FRAMES)]
+    assert [frames[0].t, frames[-1].t] == [2.0, 0.0]
+    assert frames[-1].y == frames[-1].trip.y0 and frames[-1].exact == pytest.approx(1.0)
+    assert all(frame.trip is frames[0].trip for frame in frames), "solved once"
+    off = [abs(frame.y - frame.exact) for frame in frames]
+    assert off[0] < 1e-6 < 1 < off[-1]

@@ -330,6 +330,46 @@ def test_what_is_stored_says_what_the_lesson_says():
     assert min(runs.found("latent ODE", 30, "gain")) > 5  # nats
 
 
+def test_a_reading_moves_the_rnn_on_by_about_the_same_whatever_the_gap():
+    """Its favorite step: too far where the gap is one step, not far enough where it is three."""
+    data = runs.thinned(200, 30, seed=10_000)
+    rnn = runs.stored("RNN")
+    clean = data.spirals.clean[:, 100:]
+    steps = []
+    for gap in (1, 2, 3, 4):
+        places = torch.arange(gap - 1, 100, gap)
+        path = runs.predict(rnn, data.batch, data.spirals.later[places])
+        turned = runs.angle(path) / runs.angle(clean[:, places])
+        steps.append(gap * float(turned.median()))
+    assert 1.4 < steps[0] < 1.8 and 2.0 < steps[2] < 2.4 and steps == sorted(steps)
+    assert steps[3] < 2 * steps[0]  # for a gap that is four times as long
+
+
+def test_the_latent_tells_the_two_senses_apart_and_no_flat_cut_does():
+    data = runs.thinned(200, 30, seed=10_000)
+    start = runs.stored("latent ODE").encode(*data.batch).mean
+    sense = data.spirals.counterclockwise
+    apart = torch.cdist(start, start).fill_diagonal_(torch.inf)
+    assert (sense[apart.argmin(1)] == sense).double().mean() > 0.98
+    with_one = torch.cat([start, torch.ones(200, 1)], 1)
+    cut = torch.linalg.lstsq(with_one[:100], sense[:100, None].float() * 2 - 1).solution
+    assert ((with_one[100:] @ cut > 0)[:, 0] == sense[100:]).double().mean() < 0.8
+
+
+def test_refined_two_points_are_given_one_sense():
+    times = torch.cat([bands.shown().t, bands.shown().later])
+    sense = bands.shown().counterclockwise[bands.SERIES]
+    for name in runs.ENCODERS:
+        first, last = (
+            runs.turning(
+                bands.band(runs.stored(name), runs.stored_q(name, 2, 0, frame), times)[:, 0]
+            )
+            for frame in (0, bands.FRAMES - 1)
+        )
+        assert 0.1 < ((first > 0) == sense).double().mean() < 0.9
+        assert ((last > 0) == sense).double().mean() > 0.9
+
+
 # ---- Events ----
 
 
@@ -462,6 +502,27 @@ def test_other_bands_are_not_the_one_that_was_asked_for():
     )
     for function in wrong:
         assert answer("12.2", function)[0] == "not yet"
+
+
+def test_mistakes_that_readers_made_are_answered():
+    def whole(paths, truth):
+        low, high = np.quantile(paths.numpy(), (0.05, 0.95))
+        return float(((truth > low) & (truth < high)).double().mean())
+
+    def by_variance(x, mask, mean, sigma):
+        return torch.distributions.Normal(mean[mask], sigma**2).log_prob(x[mask]).sum()
+
+    def minus(x, mask, mean, sigma):
+        return -torch.distributions.Normal(mean[mask], sigma).log_prob(x[mask]).sum()
+
+    for id, function, said in (
+        ("12.1", by_variance, "standard deviation"),
+        ("12.1", minus, "minus the log-likelihood"),
+        ("12.2", whole, "one band for all times"),
+        ("12.3", lambda *args: -exercises.find("12.3").solution(*args), "minus log p"),
+    ):
+        state, message = answer(id, function)[:2]
+        assert state == "not yet" and said in message, message
 
 
 def rk4(func, h, begin, end, steps=20):

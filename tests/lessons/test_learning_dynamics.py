@@ -41,6 +41,28 @@ def test_the_truth_is_reached_from_within_the_valley_only():
         assert abs(horizon.descend(2 - 1.02 * edge / T, T)[-1] - 2) > edge / T
 
 
+def test_the_frames_of_a_descent_lead_from_its_start_to_its_end():
+    last = horizon.compute(12.0, 0.5)
+    for frame in (0, 7, horizon.FRAMES - 1):
+        data = horizon.compute(12.0, 0.5, frame)
+        assert (data.path == last.path[: frame + 1]).all() and data.now == data.path[-1]
+        assert (data.end, data.found) == (last.end, False)
+    assert horizon.compute(12.0, 0.5, 0).now == 0.5 and last.now == last.end
+    assert "has come to" in horizon.describe(horizon.compute(12.0, 0.5, 3))
+
+
+def test_a_path_that_is_turned_leads_by_the_angle():
+    t = torch.linspace(0, 24, 25, **f64)
+    x, y = observations.truth(t).T
+    for angle in (-0.3, 0.0, 0.2):
+        c = math.cos(angle)
+        s = math.sin(angle)
+        turned = 0.8 * torch.stack([c * x - s * y, s * x + c * y], 1)
+        assert torch.allclose(observations.lead(t, turned), torch.full_like(t, angle))
+    later = observations.truth(t + 0.1)
+    assert observations.lead(t, later)[20:].mean() == pytest.approx(0.2, abs=1e-3)
+
+
 def test_a_window_loss_is_that_of_each_window_alone():
     t, y = observations.observations()
     field = recipes.new_model().ode.func
@@ -81,6 +103,8 @@ def test_windows_learn_the_field_and_the_whole_alone_does_not():
     assert good[-1].field_error < 0.15 < 0.5 < bad[-1].field_error
     assert good[-1].path_error < 0.15 < 0.5 < bad[-1].path_error
     assert observations.field_error(learned.ode.func) == good[-1].field_error
+    assert good[2].step == 24 and good[2].field_error > 1, "the arrows do not turn yet"
+    assert good[4].step == 48 and good[4].field_error < 0.3
 
 
 def test_the_errors_of_a_path_and_a_field_are_measured():

@@ -5,8 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.distributions import (
+    AffineTransform,
+    Normal,
+    SigmoidTransform,
+    TransformedDistribution,
+)
 from torch.func import jacrev, vmap
 
+from node_tutorial import exercises as all_exercises
 from node_tutorial import explore
 from node_tutorial.data import grid
 from node_tutorial.lessons.normalizing_flows import exercises, figures, runs
@@ -16,25 +23,47 @@ from node_tutorial.models import normal_log_prob
 
 float64 = torch.float64
 MOONS = runs.Setting("two moons")
+COMPARED = [(density, kind) for density in runs.COMPARED for kind in runs.MILLISECONDS]
 
 
 def log_det(map, x):
     return torch.linalg.slogdet(vmap(jacrev(map))(x)).logabsdet
 
 
-def test_the_first_seed_is_stored_with_its_parameters():
+def test_trainings_are_stored_with_their_parameters():
     for setting in runs.UPDATES:
-        name = f"{setting.name}/parameters"
-        assert (name in runs.stored()) == (setting.seed == 0)
-        if setting.seed == 0:
-            size = sum(p.numel() for p in runs.build(setting).parameters())
-            assert runs.stored()[name].shape == (size,)
+        size = sum(p.numel() for p in runs.build(setting).parameters())
+        assert runs.stored()[f"{setting.name}/parameters"].shape == (size,)
 
 
 def test_no_stored_flow_is_better_than_the_truth():
     for setting in runs.UPDATES:
         found = runs.measures(setting)
         assert found["kl"] > -3 * found["standard_error"], setting.name
+    for density, kind in COMPARED:
+        fits = runs.compared(density, kind)
+        assert all(kl > -3 * error for kl, error in zip(fits.kl, fits.error))
+
+
+@pytest.mark.parametrize(("density", "kind"), COMPARED)
+def test_kinds_are_compared_at_the_same_price_and_after_as_many_trials(density, kind):
+    nll = runs.trials(density, kind)
+    sizes = list(runs.MILLISECONDS[kind])
+    assert nll.shape == (len(sizes), len(runs.RATES)) == (2, 5)
+    fits = runs.compared(density, kind)
+    assert nll[sizes.index(fits.layers), runs.RATES.index(fits.rate)] == nll.min()
+    price = runs.MILLISECONDS[kind][fits.layers]
+    assert fits.updates * price == pytest.approx(1000 * runs.SECONDS, rel=1e-3)
+    assert len(fits.kl) == len(runs.SEEDS) >= 3
+
+
+def test_a_comparison_can_be_made_anew(monkeypatch):
+    monkeypatch.setattr(runs, "SECONDS", 0.01)
+    fits = runs.compared("two moons", "planar", anew=True)
+    assert fits.updates < 10 and min(fits.kl) > max(runs.compared("two moons", "planar").kl)
+    trials = runs.RUNS.results["tried/two moons/alternating"]
+    monkeypatch.setattr(runs, "TRIAL", 0.01)
+    assert np.shape(trials.make(trials.settings, trials.seeds)["nll"]) == (2, 5)
 
 
 def test_a_training_is_the_same_twice_and_leaves_the_default_dtype():
@@ -130,12 +159,39 @@ def test_the_share_far_from_the_islands_is_counted():
     assert figures.share_far_from(centers, x, 1.0) == 0.5
 
 
-def test_areas_of_the_moons_grow_most_where_data_are_rare():
+def test_areas_of_the_moons_grow_most_between_them_and_not_where_noise_is_rare_too():
     with torch.no_grad():
         torch.manual_seed(0)
-        x, growth = runs.flow_of(MOONS).inverse(torch.randn(2000, 2, dtype=float64))
+        z = torch.randn(4000, 2, dtype=float64)
+        x, growth = runs.flow_of(MOONS).inverse(z)
     log_p = runs.density_of(MOONS.density).log_prob(x)
-    assert log_p[growth > growth.quantile(0.99)].median() < log_p.median() - 2
+    most = growth > growth.quantile(0.99)
+    outside = (log_p < log_p.quantile(0.02)) & (x[:, 0].abs() > 2)
+    assert log_p[most].median() < log_p.median() - 2
+    assert (x[most, 0].abs() < 2).all()
+    assert log_p[outside].median() < log_p.median() - 2  # as rare
+    assert growth[outside].median() < growth[most].median() - 1
+    assert z[outside].norm(dim=1).median() > z[most].norm(dim=1).median() + 0.5
+
+
+def test_no_coupling_with_one_mask_is_better_than_the_best_single_one():
+    """The best has the mean and the variance of x_2 for each x_1."""
+    density = runs.density_of("two moons")
+    gaps = [runs.measures(runs.Setting("two moons", "one mask", n))["kl"] for n in runs.LAYERS]
+    points, cell = grid(density.bounds, 300)
+    p = density.log_prob(points).exp().reshape(300, 300)
+    left, right, _, _ = density.bounds
+    dx = (right - left) / 300
+    dy = cell / dx
+    x1 = points[:300, 0]
+    x2 = points[:, 1].reshape(300, 300)
+    p1 = p.sum(0) * dy
+    given = p / p1
+    mean = (given * x2).sum(0) * dy
+    variance = (given * (x2 - mean) ** 2).sum(0) * dy
+    log_q = Normal(mean, variance.sqrt()).log_prob(x2) + Normal(0.0, 1.0).log_prob(x1)
+    best = float((p * (p.log() - log_q)).sum() * cell)
+    assert best < min(gaps) < max(gaps) < best + 0.05
 
 
 def test_below_minus_one_the_width_of_a_fold_changes_the_integral_and_the_shear_does_not():
@@ -145,3 +201,136 @@ def test_below_minus_one_the_width_of_a_fold_changes_the_integral_and_the_shear_
     assert panel.evaluate(wu=-2.0, steep=3.0).data.area < plain - 0.3
     for settings in ({"shear": 1.5}, {"steep": 3.0}, {"steep": 0.5}):
         assert panel.evaluate(wu=-0.5, **settings).data.area == pytest.approx(1, abs=1e-2)
+
+
+# -- exercises: right answers in other forms, and wrong ones ---------------------------------------
+
+
+def by_torch(x):
+    """The density of 14.1, by torch's own rules for transformed noise."""
+    maps = [AffineTransform(1.0, -2.0), SigmoidTransform()]
+    noise = Normal(torch.zeros((), dtype=x.dtype), 1.0)
+    return TransformedDistribution(noise, maps).log_prob(x).exp()
+
+
+def by_autograd(x):
+    s = x.clone().requires_grad_()
+    z = (1 - torch.logit(s)) / 2
+    (slope,) = torch.autograd.grad(z.sum(), s)
+    return normal_log_prob(z.unsqueeze(-1)).exp() * slope.abs()
+
+
+def by_differences(x):
+    """The difference of the noise's distribution function."""
+    h = 1e-6
+    below, above = (1 - torch.special.ndtr((1 - torch.logit(x + d)) / 2) for d in (-h, h))
+    return (above - below) / (2 * h)
+
+
+def by_numpy(x):
+    z = 0.5 - 0.5 * np.log(x.numpy() / (1 - x.numpy()))
+    return np.exp(-z * z / 2) / np.sqrt(8 * np.pi) / (x.numpy() - x.numpy() ** 2)
+
+
+def by_scanning(c):
+    """The least w.u of a fine list for which the layer never falls."""
+    a = np.linspace(-1e-3, 1e-3, 3)
+    wu = np.linspace(-5, 0, 50_001)
+    rises = np.all(np.diff(a + wu[:, None] * np.tanh(c * a), axis=1) > 0, axis=1)
+    return wu[rises].min()
+
+
+def by_steps(y, net):
+    """The root for each point."""
+    rows = []
+    for row in y:
+        s, r = net(row[None, :1])
+        rows.append(torch.stack([row[0], (row[1] - r[0, 0]) / s[0, 0].exp()]))
+    return torch.stack(rows)
+
+
+def in_place(y, net):
+    x = y.clone()
+    s, r = net(x[:, :1])
+    x[:, 1:] -= r
+    x[:, 1:] *= torch.exp(-s)
+    return x
+
+
+def by_log_scale(y, net):
+    s, r = net(y[:, [0]])
+    return torch.hstack(
+        [y[:, [0]], torch.exp(torch.log((y[:, [1]] - r).abs()) - s) * (y[:, [1]] > r).mul(2).sub(1)]
+    )
+
+
+def radial(x):
+    return (1 + x.square().sum(-1, keepdim=True)) * x
+
+
+def by_rank_one(x):
+    """det((1 + r2) I + 2 x x^T), by the rule for I + u v^T."""
+    r2 = x.square().sum(1)
+    return x.shape[1] * torch.log1p(r2) + torch.log1p(2 * r2 / (1 + r2))
+
+
+def by_matrices(x):
+    eye = torch.eye(x.shape[1], dtype=x.dtype)
+    jacobians = (1 + x.square().sum(1))[:, None, None] * eye + 2 * x[:, :, None] * x[:, None, :]
+    return torch.linalg.slogdet(jacobians).logabsdet
+
+
+def by_a_loop(x):
+    found = []
+    for row in x.numpy():
+        r2 = float(row @ row)
+        found.append(math.log((1 + r2) ** (len(row) - 1) * (1 + 3 * r2)))
+    return found
+
+
+RIGHT = {
+    "14.1": [by_torch, by_autograd, by_differences, by_numpy],
+    "14.2": [
+        by_scanning,
+        lambda c: -1 / float(torch.func.grad(lambda a: torch.tanh(c * a))(torch.zeros(()))),
+        lambda c: torch.tensor([-1.0]) / c,
+        lambda c: -math.exp(-math.log(c)),
+    ],
+    "14.3": [by_steps, in_place, by_log_scale],
+    "14.4": [lambda x: log_det(radial, x), by_rank_one, by_matrices, by_a_loop],
+}
+WRONG = {
+    "14.1": [
+        lambda x: by_autograd(x) / (1 - x),
+        lambda x: normal_log_prob(torch.logit(x).unsqueeze(-1)).exp() / (x * (1 - x)),
+        lambda x: torch.ones_like(x),
+        lambda x: by_autograd(x) / by_autograd(x).sum(),
+    ],
+    "14.2": [lambda c: -2 / c, lambda c: -1 / math.sqrt(c), lambda c: -1 - c, lambda c: math.nan],
+    "14.3": [
+        lambda y, net: y,
+        lambda y, net: torch.cat([y[:, :1], (y[:, 1:] - net(y[:, :1])[1])], dim=1),
+        lambda y, net: torch.cat([y[:, :1], y[:, 1:] * torch.exp(-net(y[:, :1])[0])], dim=1),
+        lambda y, net: by_steps(y, net).flip(1),
+    ],
+    "14.4": [
+        lambda x: 2 * by_rank_one(x),
+        lambda x: torch.log1p(3 * x.square()).sum(1),
+        lambda x: x.shape[1] * torch.log1p(3 * x.square().sum(1)),
+        lambda x: torch.log1p(x.norm(dim=1)) * (x.shape[1] - 1) + torch.log1p(3 * x.norm(dim=1)),
+    ],
+}
+
+
+@pytest.mark.parametrize("id", RIGHT)
+def test_right_answers_in_other_forms_pass(id):
+    for i, answer in enumerate(RIGHT[id]):
+        feedback = all_exercises.find(id).assess(answer)
+        assert feedback.state == "correct", f"{i}: {feedback}"
+
+
+@pytest.mark.parametrize("id", WRONG)
+def test_wrong_answers_do_not(id):
+    for i, answer in enumerate(WRONG[id]):
+        feedback = all_exercises.find(id).assess(answer)
+        assert feedback.state == "not yet", f"{i}: {feedback}"

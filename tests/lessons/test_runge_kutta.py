@@ -65,6 +65,13 @@ def test_a_point_outside_grows_where_the_exact_solution_decays():
     assert "the computed y grows; the exact one decays" in stability_point.describe(outside)
 
 
+def test_the_steps_come_one_by_one():
+    whole = stability_point.compute("RK4, both", -0.5, 2.5)
+    some = stability_point.compute("RK4, both", -0.5, 2.5, steps=7)
+    assert len(whole.y) == 21 and len(whole.exact) == 201
+    assert np.array_equal(some.y, whole.y[:8]) and np.array_equal(some.exact, whole.exact[:71])
+
+
 def test_the_comet_solves_keplers_problem():
     orbit = figures.kepler_orbit(0.9, 8)
 
@@ -125,6 +132,12 @@ def test_no_region_of_stability_foretells_the_explosion_of_dopri5():
     assert y[8].norm() < 2.83 and y[9].norm() > 80 and y[10].norm() > 1e40
     z = figures.step_eigenvalues(van_der_pol, torch.stack(y[8:9]), h)
     assert abs(stability_function(dopri5)(z)).max() < 0.5
+    J = torch.autograd.functional.jacobian(lambda y: van_der_pol(0.0, y), y[8])
+
+    def linear(t, at):
+        return van_der_pol(0.0, y[8]) + J @ (at - y[8])
+
+    assert RungeKutta(dopri5).step(linear, 0.0, y[8], h).y1.norm() == pytest.approx(2.2, abs=0.05)
     points = workbench.stages(van_der_pol, 0.0, y[8], h, dopri5).points
     assert [round(float(at.norm())) for _, at in points[3:]] == [4, 13, 49, 87]
 
@@ -232,11 +245,18 @@ RIGHT = {
 }
 WRONG = {
     "02.1": [into_the_state, lambda f, t, y, h, a, b, c: y + h * f(t, y), lambda *_: 0.0],
-    "02.2": [lambda n: 1 / gain_by_hand(n), lambda n: 1.0, lambda n: 4.0, lambda n: 1.1],
+    "02.2": [
+        lambda n: 1 / gain_by_hand(n),
+        lambda n: gain_by_hand(2 * n),
+        lambda n: 1.0,
+        lambda n: 4.0,
+        lambda n: 1.1,
+    ],
     "02.3": ["b.1", "b.c", "b.Ac^2"],
     "02.4": [
         error_in(torch.float64),
         error_in(torch.float32, method="midpoint"),
+        error_in(torch.float32, method="rk4"),
         lambda n: 2e-7,
         lambda n: 1e-9,
         lambda n: math.nan,
@@ -256,6 +276,10 @@ def test_an_exercise_refuses_wrong_answers(id):
         assert answered(id, answer).state == "not yet", f"{i}: {answered(id, answer)}"
 
 
+def test_the_other_method_of_order_4_is_named():
+    assert "3/8 rule" in answered("02.4", error_in(torch.float32, method="rk4")).message
+
+
 def test_a_step_that_writes_into_a_tensor_is_told_so():
     assert "writes into the tensor" in answered("02.1", into_the_state).message
 
@@ -273,6 +297,15 @@ def test_hints_propose_no_names_that_the_lesson_uses():
 
 
 def test_what_the_meaning_of_02_2_says():
+    start = torch.ones(1, dtype=torch.float64)
+    on_the_bell = {}
+    for method in (METHODS["midpoint"], RALSTON):
+        y = start
+        for i in range(64):
+            y = RungeKutta(method).step(workbench.bell, 2 * i / 64, y, 2 / 64).y1
+        on_the_bell[method.name] = abs(float(y) - 0.2)
+    assert on_the_bell["midpoint"] < 0.8 * on_the_bell["ralston"]
+
     def error(method, n):
         y = Y0
         for _ in range(n):

@@ -13,7 +13,7 @@ from node_tutorial.data.systems import (
     robertson,
     van_der_pol,
 )
-from node_tutorial.lessons.stiffness import crossover, figures, stiff_decay
+from node_tutorial.lessons.stiffness import crossover, figures, newton_step, stiff_decay
 from node_tutorial.plotting import blank
 
 float64 = torch.float64
@@ -131,6 +131,103 @@ def test_messages_are_read_in_short(f, y0, settings, said):
     assert figures.reading(failure.value).startswith(said)
 
 
+@pytest.mark.parametrize("s", [0.1, 1.0, 10.0])
+def test_the_three_iterations_are_newtons_the_kept_one_and_the_plain_one(s):
+    root = newton_step.step_end(s)
+    step = solve(lambda t, u: -s * u**3, times(1.0), times(0.0, 1.0), method="implicit_euler")
+    fine = solve(
+        lambda t, u: -s * u**3,
+        times(1.0),
+        times(0.0, 1.0),
+        method="implicit_euler",
+        rtol=1e-12,
+        atol=1e-14,
+    )
+    assert float(fine.y[-1]) == pytest.approx(root, abs=1e-10)
+    assert float(step.y[-1]) == pytest.approx(root, abs=1e-6)
+    newton = newton_step.iterate(s, newton_step.NEWTON)
+    assert newton[1] == 1 - s / (1 + 3 * s) and newton[-1] == pytest.approx(root, abs=1e-12)
+    plain = newton_step.iterate(s, newton_step.PLAIN)
+    assert plain[1] == pytest.approx(1 - s) and (abs(plain[-1]) > 1000) == (s > 1)
+    kept = newton_step.iterate(s, newton_step.KEPT)
+    assert kept[1] == newton[1] and (kept[1:] > root - 1e-12).all()
+
+
+def test_the_plain_iteration_arrives_where_h_lambda_is_below_one():
+    for s in (0.1, 0.3, 0.5, 1.0, 2.0):
+        errors = abs(newton_step.iterate(s, newton_step.PLAIN) - newton_step.step_end(s))
+        shrinks = 3 * s * newton_step.step_end(s) ** 2 < 1
+        assert (errors[-1] < errors[-3] < errors[-5]) == shrinks
+
+
+def test_the_package_keeps_its_jacobian_too_and_so_fails_where_the_kept_slope_is_too_steep():
+    def f(t, u):
+        return -100 * u**3
+
+    with pytest.raises(SolveError, match="Newton's iteration does not converge"):
+        solve(f, times(1.0), times(0.0, 1.0), method="implicit_euler")
+    kept = newton_step.compute(100.0, newton_step.KEPT, 10)
+    assert kept.error > 0.1 > 1e-12 > newton_step.compute(100.0, newton_step.NEWTON, 10).error
+
+
+def test_an_iterate_that_has_run_away_is_said_to_have():
+    away = newton_step.compute(10.0, newton_step.PLAIN, 2)
+    assert newton_step.describe(away).endswith("iteration 2: it has run away.")
+    there = newton_step.compute(10.0, newton_step.NEWTON, 5)
+    assert "off by 5e-07" in newton_step.describe(there)
+
+
+def test_noise_crawls_and_a_jump_ends_neither_underflows():
+    """A looser tolerance helps against noise, and not against stiffness."""
+    noise = torch.Generator().manual_seed(0)
+
+    def noisy(t, y):
+        return torch.randn(1, generator=noise, dtype=float64) - y
+
+    reached = {}
+    for name, f in (("noise", noisy), ("stiff", pulled(1e6))):
+        for tol in (1e-7, 1e-5):
+            solution = figures.outcome(
+                solve,
+                f,
+                times(1.0),
+                times(0.0, 10.0),
+                rtol=tol,
+                atol=tol,
+                options={"max_num_steps": 1000},
+            )
+            assert solution.startswith("max_num_steps exceeded"), (name, tol)
+            reached[name, tol] = float(solution.partition("t = ")[2])
+    assert reached["noise", 1e-5] > 10 * reached["noise", 1e-7]
+    assert reached["stiff", 1e-5] < 1.2 * reached["stiff", 1e-7]
+    for size in (1.0, 1e6):
+
+        def switched(t, y, size=size):
+            return size * (t > 1).double() - y
+
+        jump = figures.outcome(solve, switched, times(1.0), times(0.0, 2.0))
+        assert jump == "no message; the least y is positive"
+        stats = solve(switched, times(1.0), times(0.0, 2.0)).stats
+        assert 12 < stats.rejected < 90, "a few dozen"
+
+
+def test_torchdiffeq_says_no_more_than_underflow():
+    torchdiffeq = pytest.importorskip("torchdiffeq")
+    broken = figures.outcome(
+        torchdiffeq.odeint, lambda t, y: torch.nan * y, times(1.0), times(0.0, 1.0)
+    )
+    assert broken == "underflow in dt"
+
+
+@pytest.mark.parametrize(
+    ("method", "mild", "stiff"),
+    [("radauIIA5", 5, 3), ("kvaerno5", 5, 2), ("kvaerno3", 3, 2), ("trbdf2", 2, 2)],
+)
+def test_a_stiff_pull_reduces_the_order_to_that_of_the_stages(method, mild, stiff):
+    assert figures.observed_order(method, 1.0) == pytest.approx(mild, abs=0.1)
+    assert figures.observed_order(method, 1e4) == pytest.approx(stiff, abs=0.1)
+
+
 def test_sizes_and_late_errors_of_decays():
     t = torch.linspace(0, 1.5, 4, dtype=float64)
     exact = torch.from_numpy(decay_to_cosine_exact(t.numpy(), 50.0)).unsqueeze(1)
@@ -185,6 +282,19 @@ def said(id, answer):
 )
 def test_the_longest_step_of_a_turning_decay(answer, state):
     assert said("04.1", answer).state == state
+
+
+def test_a_step_that_is_refused_is_called_too_long_or_too_short():
+    assert "grows" in said("04.1", 0.0352).message and "Go down" in said("04.1", 0.1).message
+    assert "Go up" in said("04.1", 0.03).message
+    assert "positive" in said("04.1", -1 / 29).message
+
+
+def test_a_cure_that_fails_is_named():
+    cures = {**CURES, "tolerances": {"rtol": 1e-8, "atol": 1e-3}}
+    assert "'tolerances' does not reach" in said("04.4", cures.__getitem__).message
+    cures = {**CURES, "method": {**LOOSE, "method": "trapezoid"}}
+    assert "'method' ends without an error" in said("04.4", cures.__getitem__).message
 
 
 def by_inverse(A, y, h):

@@ -325,7 +325,7 @@ def test_a_density_wrong_in_scale_is_seen():
     narrow = gaussian(torch.tensor([0.5, -0.2]), 0.8 * torch.tensor([[1.0, 0.6], [0.6, 0.5]]))
     x = PLANE.sample(50, seeded()).double()
     gap = model_of(narrow, cosine()).log_prob(x) - model_of(PLANE, cosine()).log_prob(x)
-    assert float(gap.abs().mean()) > 0.1
+    assert gap.abs().mean().item() > 0.1
 
 
 def test_decoding_undoes_encoding_and_codes_are_noise():
@@ -395,7 +395,8 @@ def net():
     ("arguments", "error", "message"),
     [
         ({"net": lambda t, x: x}, TypeError, "net must be an nn.Module"),
-        ({"path": "cosine"}, TypeError, "path must be a GaussianPath"),
+        ({"path": "quadratic"}, ValueError, "path must be one of constant, linear, cosine"),
+        ({"path": cosine}, TypeError, "path must be a GaussianPath"),
         ({"prediction": "noise"}, ValueError, "prediction must be one of eps, x0, v, score"),
         ({"target": "noise"}, ValueError, "target must be one of"),
         ({"shape": 2}, ValueError, "shape must be a tuple"),

@@ -317,6 +317,17 @@ def test_eulers_steps_are_those_of_ddim_on_the_straight_path():
     assert torch.allclose(found.x, model.move(z, steps=8).x, atol=1e-12) and found.nfe == 8
 
 
+def test_the_toy_sampler_that_goes_a_part_of_the_way_to_the_guess_is_euler_too():
+    """x + (guess - x) / (n - i), as in popular material, with no word of flow matching."""
+    n = 7
+    model = FlowMatching(MarginalVelocity(MIXTURE), 1)
+    z = x = column(-1.0, 0.2, 2.0)
+    for i in range(n):
+        guess = model.denoise(torch.tensor(1 - i / n, dtype=f64), x).x0
+        x = x + (guess - x) / (n - i)
+    assert torch.allclose(x, model.move(z, steps=n).x, atol=1e-12)
+
+
 def test_a_flow_is_a_denoiser_for_the_samplers_of_diffusion():
     """The exact one, and so the reverse SDE has the density of the data at the end."""
     model = FlowMatching(MarginalVelocity(MIXTURE), 1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from node_tutorial.models import PATHS, denoised, predicted
-from node_tutorial.models.gaussian_paths import PREDICTIONS, Denoised, linear
+from node_tutorial.models.gaussian_paths import PREDICTIONS, At, Denoised, GaussianPath, linear
 
 f64 = torch.float64
 TIMES = torch.linspace(0.03, 0.97, 17, dtype=f64)
@@ -59,6 +59,22 @@ def test_the_known_values_of_schedules():
     for steps, left in ((100, 0.363563), (50, 0.602952)):
         few = torch.linspace(1e-4, 0.02, steps, dtype=f64)
         assert float((1 - few).prod()) == pytest.approx(left, abs=1e-6)
+
+
+def test_a_path_of_your_own_belongs_to_the_sde_that_it_was_made_for():
+    """dx = 25^t dw: sigma^2 = (25^(2 t) - 1) / (2 log 25), known values at 1 and 1/2."""
+    growth = math.log(25)
+
+    def at(t):
+        square = torch.expm1(2 * growth * t) / (2 * growth)
+        slope = torch.exp(2 * growth * t)
+        sigma = square.sqrt()
+        return At(torch.ones_like(t), sigma, torch.zeros_like(t), slope / (2 * sigma), slope)
+
+    path = GaussianPath("25^t", at)
+    t = torch.tensor([1.0, 0.5], dtype=f64)
+    assert path.at(t).sigma.tolist() == pytest.approx([9.845214563, 1.930805430], abs=1e-9)
+    assert torch.allclose(path.at(t).noise_square.sqrt(), 25**t)
 
 
 def test_the_constant_path_is_the_ornstein_uhlenbeck_process():

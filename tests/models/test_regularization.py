@@ -10,7 +10,7 @@ from torch import nn
 
 from node_tutorial import odeint
 from node_tutorial.gradients import GRADIENT_MODES
-from node_tutorial.models import MLP, NeuralODE, RegularizedODE, VectorField, random_end
+from node_tutorial.models import CNF, MLP, NeuralODE, RegularizedODE, VectorField, random_end
 
 f64 = torch.float64
 Y0 = torch.tensor([[1.0, 0.5], [-0.3, 0.8], [0.0, 0.0]], dtype=f64)
@@ -211,3 +211,45 @@ def test_a_second_solve_before_the_backward_pass_of_the_first_leaves_its_signs_a
         gradients.append(torch.autograd.grad(loss, list(model.parameters())))
     for a, b in zip(*gradients, strict=True):
         assert torch.equal(a, b)
+
+
+class Watched(nn.Module):
+    """A field with callbacks."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = net()
+        self.seen = []
+
+    def forward(self, t, y):
+        return self.net(t, y)
+
+    def callback_step(self, t, y, h):
+        self.seen.append(("step", float(t), y.shape))
+
+    def callback_accept_step(self, t, y, h):
+        self.seen.append(("accepted", float(t), y.shape))
+
+
+@pytest.mark.parametrize("jacobian", [True, False])
+def test_callbacks_of_the_field_are_called_as_by_a_plain_solve(jacobian):
+    fields = Watched(), Watched(), Watched()
+    NeuralODE(fields[0], **TIGHT)(Y0, T)
+    RegularizedODE(fields[1], jacobian=jacobian, **TIGHT)(Y0, T)
+    assert len(fields[0].seen) > 5 and fields[1].seen == fields[0].seen
+    CNF(fields[2], 2, end=1.5, **TIGHT).path(Y0, T)
+    assert {shape for *_, shape in fields[2].seen} == {Y0.shape}
+
+
+@pytest.mark.parametrize("gradient", ["direct", "adjoint", "replay"])
+@pytest.mark.parametrize("name", ["rtol", "atol"])
+def test_a_tolerance_for_each_entry_is_that_of_a_plain_solve(name, gradient):
+    tolerances = {"rtol": 1e-6, "atol": 1e-6, name: torch.tensor([1e-3, 1e-7], dtype=f64)}
+    plain = NeuralODE(net(), gradient=gradient, **tolerances)
+    model = RegularizedODE(net(), gradient=gradient, **tolerances)
+    y = model(Y0, T)
+    torch.testing.assert_close(y.y, plain(Y0, T), rtol=1e-14, atol=1e-14)
+    assert model.stats.nfe == plain.stats.nfe
+    y.kinetic.sum().backward()
+    with pytest.raises(ValueError, match=name):
+        RegularizedODE(net(), **{name: torch.tensor([1e-3] * 3, dtype=f64)})(Y0[:, :2], T)

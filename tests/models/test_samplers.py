@@ -139,14 +139,17 @@ def test_the_flow_keeps_the_quantile(start, end):
 
 
 def test_the_watershed_between_the_modes():
-    """The start that ends where F is 0.3: in the gap, which holds next to nothing."""
+    """The start below which 0.3 lies: that is the weight of the left mode."""
     path = constant()
     at = path.at(torch.tensor(1.0, dtype=f64))
     noised = TWO.noised(at.alpha, at.sigma)
-    # Where the density of the data is least between the modes, F is 0.3 but for 1e-4.
-    gap = brentq(lambda x: float(TWO.score(one(x))), -0.5, 0.5)
-    found = brentq(lambda x: float(noised.cdf(one(x)) - TWO.cdf(one(gap))), -2, 2)
-    assert found == pytest.approx(-0.463538771, abs=2e-3)
+    found = brentq(lambda x: float(noised.cdf(one(x))) - 0.3, -2, 2)
+    assert found == pytest.approx(-0.463538771, abs=1e-8)
+    denoise = exact_denoiser(TWO, path)
+    for side in (-1, 1):
+        start = one(found + 0.01 * side)
+        x = probability_flow(denoise, path, start, down_to(1e-10, 1), rtol=1e-8, atol=1e-9).x
+        assert float(TWO.cdf(x) - 0.3) * side > 0
 
 
 def test_ddim_is_euler_in_sigma_over_alpha():

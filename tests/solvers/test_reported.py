@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.autograd import forward_ad
 
-from node_tutorial import odeint, odeint_event, solve
+from node_tutorial import GRADIENT_MODES, METHODS, odeint, odeint_event, solve
 from node_tutorial.solvers.errors import SolveError
 
 f64 = {"dtype": torch.float64}
@@ -249,17 +250,41 @@ torchs_own = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:Deprecation
 
 
 @torchs_own
-@pytest.mark.parametrize("method", ["dopri5", "kvaerno3", "trbdf2"])
+@pytest.mark.filterwarnings("ignore:.*functional iteration did not converge")
+@pytest.mark.parametrize("method", METHODS)
 def test_forward_mode_is_right_or_refused(method):
-    with forward_ad.dual_level():
-        y0 = forward_ad.make_dual(torch.tensor([1.0, 2.0], **f64), torch.tensor([1.0, 0.0], **f64))
-        if method == "dopri5":
-            y = odeint(lambda t, y: -y * y, y0, UNIT)[-1]
-            tangent = forward_ad.unpack_dual(y).tangent
-            torch.testing.assert_close(tangent, torch.tensor([0.25, 0.0], **f64), atol=1e-6, rtol=0)
-        else:
+    def last(y0, k):
+        return odeint(
+            lambda t, y: torch.stack([-k * y[1], k * torch.sin(y[0])]),
+            y0,
+            UNIT,
+            method=method,
+            options={} if adaptive or method == "scipy_solver" else {"step_size": 0.1},
+        )[-1]
+
+    kind = METHODS[method]
+    adaptive = getattr(kind, "error", None) is not None
+    point = (torch.tensor([1.0, 2.0], **f64), torch.tensor(1.3, **f64))
+    for wanted in (0, 1):
+        directions = [torch.zeros_like(x) for x in point]
+        directions[wanted] += 1
+        if method == "scipy_solver" or kind.implicit:
             with pytest.raises(NotImplementedError, match="forward-mode"):
-                odeint(lambda t, y: -y * y, y0, UNIT, method=method)
+                torch.func.jvp(last, point, tuple(directions))
+            continue
+        _, found = torch.func.jvp(last, point, tuple(directions))
+        jacobian = torch.autograd.functional.jacobian(last, point)[wanted]
+        expected = jacobian.sum(1) if wanted == 0 else jacobian
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@torchs_own
+@pytest.mark.parametrize("method", ["kvaerno3", "trbdf2", "radauIIA5", "scipy_solver"])
+def test_dual_numbers_are_not_dropped_without_a_word(method):
+    with forward_ad.dual_level():
+        y0 = forward_ad.make_dual(torch.ones(2, **f64), torch.tensor([1.0, 0.0], **f64))
+        with pytest.raises(NotImplementedError, match="forward-mode"):
+            odeint(lambda t, y: -y * y, y0, UNIT, method=method)
 
 
 @torchs_own
@@ -281,3 +306,38 @@ def test_scipy_does_not_return_nan(solver, from_the_start):
     with pytest.raises(SolveError) as caught:
         odeint(func, torch.ones(2, **f64), t, method="scipy_solver", options={"solver": solver})
     assert torch.isfinite(caught.value.solution.y).all()
+
+
+# ------------------------------------------------------------------ replicas of DataParallel
+
+
+@pytest.mark.parametrize("mode", ["replay", "checkpoint", "adjoint", "interpolated"])
+def test_a_replica_of_data_parallel_gives_its_gradient(mode):
+    class Decay(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Module()
+            self.inner.k = nn.Parameter(torch.tensor([0.5, 2.0], **f64))
+
+        def forward(self, t, y):
+            return -self.inner.k * y
+
+    module = Decay()
+
+    def replica(part):
+        # As torch.nn.parallel.replicate does, which takes GPUs only.
+        made = part._replicate_for_data_parallel()
+        made._former_parameters = {}
+        for name, p in part._parameters.items():
+            copy = p.clone()
+            setattr(made, name, copy)
+            made._former_parameters[name] = copy
+        for name, inner in part._modules.items():
+            setattr(made, name, replica(inner))
+        return made
+
+    func = replica(module)
+    assert not list(func.parameters())
+    y = GRADIENT_MODES[mode](func, torch.ones(2, **f64), UNIT, rtol=1e-8, atol=1e-8)
+    (found,) = torch.autograd.grad(y[-1].sum(), module.inner.k)
+    torch.testing.assert_close(found, -torch.exp(-module.inner.k.detach()), rtol=1e-6, atol=0)

@@ -11,8 +11,10 @@ from node_tutorial import (
     METHODS,
     Solution,
     SolveError,
+    Tableau,
     odeint,
     odeint_dense,
+    register_method,
     solve,
 )
 
@@ -69,6 +71,51 @@ def test_the_record_holds_every_attempt(method, ends):
     tableau = METHODS[method]
     again = tableau.evaluations if tableau.fsal or tableau.carry_last else tableau.stages - 1
     assert stats.nfe == 2 + stats.accepted * tableau.evaluations + stats.rejected * again
+
+
+@pytest.fixture(params=[None, ((1.0, -0.5), (0.0, 0.5))], ids=["cubic", "by rows"])
+def pair(request):
+    """The name of a pair whose last stage is not the first one of the next step."""
+    heun = METHODS["heun2"]
+    name = "heun_euler_for_tests"
+    method = Tableau(name, 2, heun.c, heun.a, heun.b, error=(-0.5, 0.5), dense=request.param)
+    yield register_method(method).name
+    del METHODS[name]
+
+
+def points_of(method, **settings):
+    """The points (t, y) at which a solve evaluates func, in its order; and the solve."""
+    seen = []
+
+    def watched(t, y):
+        seen.extend(zip(t.expand(len(y), 1)[:, 0].tolist(), map(tuple, y.tolist())))
+        return torch.stack(list(van_der_pol(t, y.T)), 1)
+
+    t = torch.linspace(0, 10, 5, **f64)
+    solution = solve(watched, START[None], t, method=method, rtol=1e-3, atol=1e-3, **settings)
+    return seen, solution
+
+
+@pytest.mark.parametrize("settings", [{}, {"record": True}, {"per_sample": True}], ids=str)
+def test_a_rejected_attempt_keeps_its_first_stage(pair, settings):
+    if settings == {"per_sample": True} and METHODS[pair].dense is None:
+        pytest.skip("per-sample clocks need a dense output by rows")
+    seen, solution = points_of(pair, **settings)
+    stats = solution.stats
+    accepted = int(stats.accepted)
+    rejected = int(stats.rejected)
+    assert rejected > 10 and len(set(seen)) == len(seen) == stats.nfe
+    # The first slope, the first size; a rejection costs the second stage, and at t[-1] the slope is
+    # found for the record only.
+    behind = "record" in settings and METHODS[pair].dense is None
+    assert stats.nfe == 1 + 2 * accepted + rejected + behind
+
+
+@pytest.mark.parametrize("record", [False, True])
+@pytest.mark.parametrize("method", [m for m in ADAPTIVE if not METHODS[m].implicit])
+def test_func_is_never_evaluated_twice_at_the_same_point(method, record):
+    seen, solution = points_of(method, record=record)
+    assert solution.stats.rejected > 0 and len(set(seen)) == len(seen) == solution.stats.nfe
 
 
 def test_the_record_of_fixed_steps_has_no_error_ratio():

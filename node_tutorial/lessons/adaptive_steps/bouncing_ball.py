@@ -3,6 +3,7 @@ seconds.
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -10,12 +11,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ... import odeint_event
-from ...course.controls import int_slider, log_slider, slider
+from ...course.controls import int_slider, log_slider, play, slider
 from ...course.explorables import explorable
-from ...plotting import BLUE, VERMILLION, exact_line, label_line
+from ...plotting import BLUE, EXACT, VERMILLION, exact_line, label_line
 
 _GRAVITY = 9.81
 _HEIGHT = 1.0
+FRAMES = 40  # of the flight
+_ROOM = 1.05  # the picture goes so many times as far as the last bounce
 _HAIR = 1e-12  # on the floor the event would be now: a flight starts a hair above
 
 Path = tuple[Tensor, Tensor]  # times (n,) and heights (n,)
@@ -45,6 +48,7 @@ class Found(NamedTuple):
     nfe: int
 
 
+@lru_cache(maxsize=16)
 def bounces_by_events(restitution: float, bounces: int) -> Found:
     """Each bounce found by `odeint_event` from the one before."""
     nfe = 0
@@ -92,11 +96,16 @@ def bounces_by_watching(restitution: float, bounces: int, h: float) -> Watched:
 class Bounces(NamedTuple):
     """The bounces of a ball: exact path, what events found and cost, the path that was watched, and
     the errors (n,) of the times of both.
+
+    Paths and found bounces go until time t. The last bounce is at `end`; t is later, if the whole
+    flight is shown.
     """
 
     restitution: float
     bounces: int
     h: float
+    t: float
+    end: float
     exact: Path
     found: Tensor
     nfe: int
@@ -105,21 +114,30 @@ class Bounces(NamedTuple):
     watch_errors: Tensor
 
 
-def compute(restitution: float, bounces: int, h: float) -> Bounces:
+def compute(restitution: float, bounces: int, h: float, frame: int = FRAMES) -> Bounces:
     exact = exact_bounces(restitution, bounces)
     found = bounces_by_events(restitution, bounces)
     watched = bounces_by_watching(restitution, bounces, h)
+    end = float(exact[-1])
+    t = end * (frame / FRAMES if frame < FRAMES else _ROOM)
     return Bounces(
         restitution=restitution,
         bounces=bounces,
         h=h,
-        exact=exact_path(restitution, bounces),
-        found=found.times,
+        t=t,
+        end=end,
+        exact=_until(exact_path(restitution, bounces), t),
+        found=found.times[found.times <= t],
         nfe=found.nfe,
-        watched=watched.path,
+        watched=_until(watched.path, t),
         event_errors=(found.times - exact).abs().clamp(min=1e-17),
         watch_errors=(watched.times - exact).abs().clamp(min=1e-17),
     )
+
+
+def _until(path: Path, t: float) -> Path:
+    times, heights = path
+    return times[times <= t], heights[times <= t]
 
 
 def draw(fig: Figure, data: Bounces) -> None:
@@ -127,8 +145,10 @@ def draw(fig: Figure, data: Bounces) -> None:
     exact_line(*data.exact, ax=left, label=None)
     left.plot(*data.watched, color=VERMILLION, alpha=0.8)
     left.plot(data.found, 0 * data.found, "o", color=BLUE, markersize=5)
-    end = float(data.exact[0][-1])
-    left.set(xlim=(0, 1.05 * end), ylim=(-0.03, 1.05), xlabel="t", ylabel="height y")
+    for (t, height), color in ((data.exact, EXACT), (data.watched, VERMILLION)):
+        if data.t < data.end:  # the ball on its way
+            left.plot(t[-1], height[-1], "o", color=color, markersize=7)
+    left.set(xlim=(0, _ROOM * data.end), ylim=(-0.03, 1.05), xlabel="t", ylabel="height y")
     n = range(1, data.bounces + 1)
     right.set(xlim=(0.5, 12.5), ylim=(3e-18, 30), xlabel="bounce", ylabel="error of the time (s)")
     side = "left" if data.bounces < 5 else "right"  # of the last bounce, where a label has room
@@ -145,6 +165,12 @@ def draw(fig: Figure, data: Bounces) -> None:
 
 
 def describe(data: Bounces) -> str:
+    if data.t < data.end:
+        exact, watched = (float(height[-1]) for _, height in (data.exact, data.watched))
+        return (
+            f"At t = {data.t:.2f} s the ball is at {exact:.2f} m; looking every {data.h:.4f} s "
+            f"has it at {watched:.2f} m."
+        )
     look = float(data.watch_errors[-1])
     event = float(data.event_errors.max())
     bound = next(b for b in (1e-9, 1e-8, 1e-6, math.inf) if event < b)
@@ -165,5 +191,6 @@ bouncing_ball = explorable(
         "restitution": slider("restitution", 0.5, 0.95, value=0.8, step=0.05),
         "bounces": int_slider("bounces", 1, 12, value=6),
         "h": log_slider("h: look every", 1e-3, 1e-1, value=3e-2, per_decade=4),
+        "frame": play("flight shown × 40", FRAMES + 1, value=FRAMES),
     },
 )

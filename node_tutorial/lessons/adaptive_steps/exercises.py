@@ -11,11 +11,13 @@ from ...course.answers import array, number
 from ...course.exercises import Exercise, Mistake, register
 from ...data.systems import pendulum
 from ...plotting import fitted_slope
+from ...solvers.statistics import Stats
 
 # ---- 03.1 An estimate for a method that has none -------------------------------------------------
 
 _C = np.array([0, 1 / 2, 3 / 4])  # the times of Ralston's stages
 _CLOSE = 1e-3  # relative to the largest weight
+_ROUNDING = 0.03  # what two digits leave of a zero, relative to the largest weight
 
 
 def error_weights():
@@ -29,6 +31,7 @@ _SUM = (
     "An estimate is the *difference* of two answers. "
     "The weights of each sum to 1; what is the sum of their differences?"
 )
+_ROUNDED = "The sums that have to be zero are only nearly so. Hand in fractions: 1 / 3, not 0.33."
 _LOW = (
     "Your second answer has order 1 only, so that the estimate shrinks like h**2: it would judge "
     "an answer of order 3 by one of Euler's kind. Which condition makes the order 2?"
@@ -41,9 +44,12 @@ def _weights_problem(e: np.ndarray) -> str | None:
         return "The weights must be finite numbers."
     if size < 1e-9:
         return _NOTHING
-    if abs(e.sum()) > _CLOSE * size:
+    off = np.abs([e.sum(), e @ _C]) / size
+    if _CLOSE < off.max() < _ROUNDING:
+        return _ROUNDED
+    if off[0] > _CLOSE:
         return _SUM
-    if abs(e @ _C) > _CLOSE * size:
+    if off[1] > _CLOSE:
         return _LOW
     return None
 
@@ -93,10 +99,18 @@ _TOLERANCES = tuple(10.0**-k for k in range(3, 11))
 
 
 @lru_cache(maxsize=1)
-def _pendulum_nfe() -> list[int]:
+def _pendulum_stats() -> list[Stats]:
     y0 = torch.tensor([1.0, 0.0]).double()
     t = torch.tensor([0.0, 20.0]).double()
-    return [solve(pendulum, y0, t, rtol=tol, atol=tol).stats.nfe for tol in _TOLERANCES]
+    return [solve(pendulum, y0, t, rtol=tol, atol=tol).stats for tol in _TOLERANCES]
+
+
+def _pendulum_nfe() -> list[int]:
+    return [stats.nfe for stats in _pendulum_stats()]
+
+
+def _pendulum_accepted() -> list[int]:
+    return [stats.accepted for stats in _pendulum_stats()]
 
 
 def slope_of_cost():
@@ -139,6 +153,12 @@ register(
                 "Take logarithms of both, tolerance and NFE.",
             ),
             Mistake(
+                "accepted steps only",
+                lambda: fitted_slope(_TOLERANCES, _pendulum_accepted()),
+                "That counts accepted steps. Evaluations are what costs, those of rejected "
+                "attempts too: `stats.nfe`.",
+            ),
+            Mistake(
                 "theory", -0.2, "That is the ideal value. Measure it: solve eight times, then fit."
             ),
         ],
@@ -149,9 +169,10 @@ register(
         ],
         otherwise="Check the problem (y0 = (1, 0), t from 0 to 20), dopri5 and atol = rtol; "
         "the tolerances are 1e-3, 1e-4, ..., 1e-10.",
-        meaning="A little flatter than -1/5: a rejected attempt costs as much as an accepted one, "
-        "and at loose tolerances more attempts are rejected. "
-        "Ten times the accuracy costs about half as much again.",
+        meaning="A little flatter than -1/5. About half of the difference comes from the rejected "
+        "attempts, which cost as much as accepted ones: at 1e-3 one of five is "
+        "rejected, at 1e-10 one of twenty. Ten times the accuracy costs about half as much "
+        "again.",
     )
 )
 
@@ -187,6 +208,9 @@ register(
             ),
             Mistake(
                 "the smallest", 1e-12, "That is enough, and much more than enough. The largest?"
+            ),
+            Mistake(
+                "the exponent", 8, "Hand in the tolerance itself, not the number of its digits."
             ),
             Mistake(
                 "one too careful",
@@ -248,6 +272,12 @@ register(
                 "from the floor", _impact(0, 5), "Your ball starts on the floor, at height zero."
             ),
             Mistake("g = 10", _impact(2, 5, 10.0), "Use g = 9.81."),
+            Mistake(
+                "the other root",
+                _impact(2, -5) * -1,
+                "That is before the throw: the parabola meets the floor twice.",
+            ),
+            Mistake("two digits", 1.33, "Near. Hand in what odeint_event returns."),
         ],
         hints=[
             "The state is (height, speed): y0 = (2, 5). Its derivative is (speed, -9.81).",

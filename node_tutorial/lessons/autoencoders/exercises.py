@@ -33,6 +33,11 @@ register(
                 "The logarithm is twice too large: it is log std, or half of log std².",
             ),
             Mistake(
+                "half of the log",
+                lambda mean, std: (mean**2 + std**2 - 1 - math.log(std)) / 2,
+                "Half of the logarithm is missing: 1/2 times log std² is log std.",
+            ),
+            Mistake(
                 "sign of the log",
                 lambda mean, std: (mean**2 + std**2 - 1) / 2 + math.log(std),
                 "The sign of the logarithm: a narrow q costs more, not less.",
@@ -199,6 +204,18 @@ register(
                 "Look at the codes of A.",
             ),
             Mistake(
+                "learning rate for C",
+                [3, 1, 4],
+                "A and B are right. C returns the images without a fault, so its training went "
+                "well. What has its decoder never seen?",
+            ),
+            Mistake(
+                "learning rate for B",
+                [3, 4, 2],
+                "A and C are right. B returns the images without a fault, so its training went "
+                "well. What lets its codes go so far out?",
+            ),
+            Mistake(
                 "A and B swapped",
                 [1, 3, 2],
                 "C is right. B decodes its codes well, so its decoder was compared "
@@ -251,6 +268,10 @@ def _of(combine: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
         return combine(entries, -0.5 * (1 + log_var - mean**2 - log_var.exp()))
 
     return loss
+
+
+def _of_log_std(x: Tensor, logits: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+    return loss(x, logits, mean, 2 * log_var)
 
 
 def _batch(seed: int, rows: int, pixels: int, latent: int) -> tuple[Tensor, ...]:
@@ -308,6 +329,12 @@ register(
                 "the bound",
                 _of(lambda entries, kl: -entries.sum(-1).mean() - kl.sum(-1).mean()),
                 "That is the ELBO. A loss is to fall: take minus the ELBO.",
+            ),
+            Mistake(
+                "log_var read as log std",
+                _of_log_std,
+                "You read `log_var` as the logarithm of std. It is that of std², so "
+                "exp(log_var) is std².",
             ),
             Mistake(
                 "KL over the batch",

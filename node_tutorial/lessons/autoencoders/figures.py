@@ -6,10 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.image import BboxImage
-from matplotlib.transforms import Bbox, TransformedBbox
 from torch import Tensor
 
 from ...models.vae import VAE, Autoencoder
@@ -23,6 +20,7 @@ from ...plotting import (
     VERMILLION,
     Picture,
     blank,
+    draw_images,
     exact_line,
     figure,
     label_line,
@@ -42,37 +40,6 @@ from .runs import (
 Net = VAE | Autoencoder  # of the latter, one that decodes to probabilities
 DRAWS = 2000  # decoded to see how many are strange
 STRANGE = 6  # an image is strange if every training image differs from it in more pixels
-
-
-def montage(images: Tensor, columns: int, gap: int = 1) -> np.ndarray:
-    """Images (N, 64) in rows, ink dark on light, as one array of gray values; gaps are white."""
-    pixels = np.asarray(images.detach()).reshape(-1, 8, 8)
-    rows = math.ceil(len(pixels) / columns)
-    page = np.zeros((rows * (8 + gap) - gap, columns * (8 + gap) - gap))
-    for i, image in enumerate(pixels):
-        row, column = divmod(i, columns)
-        page[row * (8 + gap) :, column * (8 + gap) :][:8, :8] = 0.1 + 0.9 * image
-    return 1 - np.round(16 * page) / 16  # few levels of gray make small files
-
-
-def draw_images(images: Tensor, columns: int, *, ax: Axes) -> None:
-    """Images (N, 64) with entries in [0, 1], so many to a row."""
-    page = montage(images.clamp(0, 1), columns)
-    draw_page(page, (0, page.shape[1], 0, page.shape[0]), ax=ax)
-    ax.set_axis_off()
-
-
-def draw_page(page: np.ndarray, extent: tuple[float, float, float, float], *, ax: Axes) -> None:
-    """Gray values (rows, columns) as an image that fills extent (left, right, bottom, top).
-
-    Not by `imshow`: with its kind of image a picture is stored in full color, three times as large.
-    """
-    left, right, bottom, top = extent
-    box = TransformedBbox(Bbox.from_extents(left, bottom, right, top), ax.transData)
-    image = BboxImage(box, cmap="gray", norm=Normalize(0, 1), interpolation="nearest", zorder=0.5)
-    image.set_data(page)
-    ax.add_artist(image)
-    ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
 
 
 def draw_codes(
@@ -187,7 +154,7 @@ def sizes_figure(nets: Mapping[int, VAE], images: Images) -> Picture:
     """A figure: test images and two that are no digits, as VAEs with so many latents return them;
     and how many nats each latent says, the KL of its entry, from the most to the least.
     """
-    fig, (pictures, units) = figure(ncols=2, size=(9.2, 3.5), width_ratios=[3, 4])
+    fig, (pictures, units) = figure(ncols=2, size=(9.2, 2.9), width_ratios=[3.4, 3.6])
     shown = torch.cat([images.test[[10, 1, 4, 29, 2, 5]], no_digits()])
     rows = [shown, *(net.decode(net.encode(shown).mean) for net in nets.values())]
     draw_images(torch.cat(rows), len(shown), ax=pictures)

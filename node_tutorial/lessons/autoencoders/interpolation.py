@@ -9,8 +9,7 @@ from torch import Tensor
 from ...course.controls import choice
 from ...course.explorables import explorable
 from ...data.digits import a_digit
-from ...plotting import BLUE, GRAY
-from .figures import draw_images
+from ...plotting import BLUE, GRAY, draw_images
 from .runs import ink_digits, to_training_images, trained, trained_coder
 
 VARIATIONAL = "VAE, 16 latents"
@@ -67,20 +66,21 @@ def _image(digit: int, which: int) -> int:
 
 
 def draw(fig: Figure, data: Interpolation) -> None:
-    """The images of both lines, and how far they are from all training images."""
-    left, right = fig.subplots(1, 2, width_ratios=[1.75, 1])
-    draw_images(torch.cat([data.pixels.images, data.codes.images]), STEPS, ax=left)
-    left.set_title(
+    """The images of both lines above their places, and their distance from the training images."""
+    above, below = fig.subplots(2, 1, height_ratios=[1.0, 1.15])
+    draw_images(torch.cat([data.pixels.images, data.codes.images]), STEPS, ax=above)
+    above.set_title(
         f"from {a_digit(data.first)} to {a_digit(data.second)}; {data.net}\n"
-        "above: a line of pixels; below: of codes, decoded"
+        "above: the line of pixels; below: the line of codes, decoded"
     )
     place = torch.linspace(0, 1, STEPS, dtype=torch.float64)
-    right.plot(place, data.pixels.away, color=GRAY)
-    right.plot(place, data.codes.away, color=BLUE)
-    right.text(0.03, 0.9, "pixels", color=GRAY, transform=right.transAxes)
-    right.text(0.33, 0.9, "codes", color=BLUE, transform=right.transAxes)
-    right.set(xlim=(0, 1), ylim=(0, 16), xlabel="place on the line", ylabel="pixels")
-    right.set_title("expected distance from\nthe nearest training image")
+    half = 0.5 / (STEPS - 1)  # of an image
+    below.plot(place, data.pixels.away, ".-", color=GRAY)
+    below.plot(place, data.codes.away, ".-", color=BLUE)
+    below.text(0, 14, "line of pixels", color=GRAY)
+    below.text(0.15, 14, "line of codes", color=BLUE)
+    below.set(xlim=(-half, 1 + half), ylim=(0, 16), xlabel="place on the line")
+    below.set_ylabel("pixels from the\nnearest training image")
 
 
 def describe(data: Interpolation) -> str:
@@ -98,10 +98,10 @@ interpolation = explorable(
     draw,
     describe,
     question=(
-        "Predict first: half-way between a 3 and an 8 in pixels, and half-way in codes: what do "
+        "Predict first: half-way between a 3 and a 6 in pixels, and half-way in codes: what do "
         "you see?"
     ),
-    size=(9.0, 2.9),
+    size=(8.8, 4.1),
     controls={
         "first": choice("from", range(10), value=3),
         "second": choice("to", range(10), value=6),

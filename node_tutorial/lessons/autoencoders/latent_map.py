@@ -13,8 +13,8 @@ from torch import Tensor
 from ...course.controls import choice, slider
 from ...course.explorables import explorable
 from ...data.digits import a_digit
-from ...plotting import VERMILLION
-from .figures import draw_codes, draw_images, draw_page, montage
+from ...plotting import VERMILLION, draw_images, draw_page, montage
+from .figures import draw_codes
 from .runs import BETAS, ink_digits, trained
 
 REACH = 3.9  # the map shows the square from -REACH to REACH
@@ -82,6 +82,9 @@ def draw(fig: Figure, data: Point) -> None:
         ax.plot(*data.z, "o", color=VERMILLION, **ring)
         ax.set(xlabel="z₁", xlim=(-REACH, REACH), ylim=(-REACH, REACH))
         ax.grid(visible=False)
+    for line in np.linspace(-REACH, REACH, CELLS + 1)[1:-1]:  # the images are told apart
+        left.axvline(line, color="white", linewidth=1)
+        left.axhline(line, color="white", linewidth=1)
     left.set_ylabel("z₂")
     z1, z2 = data.z
     left.set_title(f"the plane, decoded\nz = ({z1:.1f}, {z2:.1f})", fontsize=10.5)

@@ -14,68 +14,82 @@ _B = torch.tensor([[-1.0, 3.0, 0.0], [0.5, 0.2, -1.0], [0.0, 0.3, -0.4]], dtype=
 _DIAGONAL = torch.tensor([[2.0, 0.0], [0.0, -0.5]], dtype=torch.float64)
 
 
-def log_det(A, T):
-    return T * A.trace()
+def leading_error(A, n):
+    # One layer, by its eigenvalues l: log(1 + h l) = h l - h^2 l^2 / 2 + ... There are n layers,
+    # and h = 1/n. The eigenvalues of A A are the l^2, so their sum is a trace.
+    return -(A @ A).trace() / (2 * n)
+
+
+def _layers_minus_exact(A: Tensor, n: int) -> Tensor:
+    layer = torch.eye(len(A), dtype=A.dtype) + A / n
+    return n * torch.linalg.slogdet(layer).logabsdet - A.trace()
 
 
 register(
     Exercise(
         "15.1",
-        "The log-determinant of a linear flow",
-        kind=function((_A, 1.0), (_A, 2.0), (_B, 0.5), (_DIAGONAL, 3.0)),
-        solution=log_det,
+        "What thin layers miss",
+        kind=function((_A, 10), (_A, 40), (_B, 20), (_DIAGONAL, 10)),
+        solution=leading_error,
         mistakes=[
             Mistake(
-                "determinant of A",
-                lambda A, T: T * torch.linalg.det(A),
-                "That is the determinant of A, the field. "
-                "The volume is changed by the map, exp(T A).",
+                "exact minus layers",
+                lambda A, n: (A @ A).trace() / (2 * n),
+                "The size is right. Which is larger for a diagonal A, the layers' log|det| or the "
+                "exact one? log(1 + u) lies below u.",
             ),
             Mistake(
-                "log of the determinant of A",
-                lambda A, T: T * torch.linalg.slogdet(A).logabsdet,
-                "You took log |det A|, as for one layer y = A x. "
-                "Here A y is a velocity, and the map is exp(T A).",
+                "squares of the entries",
+                lambda A, n: -(A**2).sum() / (2 * n),
+                "Those are the squares of all entries. For a symmetric A they add up to the same; "
+                "a rotation has other eigenvalues than they say.",
             ),
             Mistake(
-                "exponential left in",
-                lambda A, T: torch.exp(T * A.trace()),
-                "That is the determinant of the map. Asked is its logarithm.",
+                "squares of the diagonal",
+                lambda A, n: -(A.diagonal() ** 2).sum() / (2 * n),
+                "Right for a diagonal A. Otherwise its entries are no eigenvalues.",
             ),
             Mistake(
-                "time forgotten",
-                lambda A, T: A.trace(),
-                "Right after one unit of time. How does it grow with T?",
+                "square of the trace",
+                lambda A, n: -(A.trace() ** 2) / (2 * n),
+                "You squared the sum of the eigenvalues. Each has an error of its own: "
+                "which sum is that?",
             ),
             Mistake(
-                "one Euler step",
-                lambda A, T: (
-                    torch.linalg.slogdet(torch.eye(len(A), dtype=A.dtype) + T * A).logabsdet
-                ),
-                "That is one Euler step, the layer y + T A y. Let the number of layers grow.",
+                "factor",
+                lambda A, n: -(A @ A).trace() / n,
+                "Twice too much. What is the second term of the series of log(1 + u)?",
             ),
             Mistake(
-                "sign of the density",
-                lambda A, T: -T * A.trace(),
-                "That is what is added to the log-density. The volume changes the other way.",
+                "one layer only",
+                lambda A, n: -(A @ A).trace() / (2 * n**2),
+                "That is the error of one layer. There are n.",
             ),
             Mistake(
-                "all entries",
-                lambda A, T: T * A.sum(),
-                "You summed all entries of A. "
-                "Only those on the diagonal spread points apart; a rotation has others.",
+                "all of the error",
+                _layers_minus_exact,
+                "That is all of the error at this n, by a determinant. "
+                "Asked is its first term alone, the one that falls like 1/n.",
             ),
         ],
         hints=[
-            "For a diagonal A the axes are stretched by exp(T a_11), exp(T a_22), ...",
-            "The determinant is the product of the stretchings, "
-            "its logarithm the sum of their logarithms.",
-            "The trace is the same in every basis; so what holds for a diagonal A holds for all.",
+            "A determinant is a product of eigenvalues: log det(1 + h A) is a sum of log(1 + h l). "
+            "How does log(1 + u) go on after u?",
+            "One layer misses the sum of all h^2 l^2 / 2. How many layers are there, "
+            "and what is h?",
+            "If l is an eigenvalue of A, of which matrix is l^2 one? "
+            "Its trace is the sum; no eigenvalue has to be computed. "
+            "(Computed ones may be complex; the sum of their squares is real: take `.real`.)",
         ],
-        otherwise="Compare with `torch.linalg.slogdet(torch.linalg.matrix_exp(T * A)).logabsdet`.",
+        otherwise=(
+            "Multiply the errors printed above by n: they tend to a number. "
+            "Which number does A have that for a diagonal A is a sum of squares?"
+        ),
         meaning=(
-            "det exp(T A) = exp(T tr A). No determinant had to be computed: D entries instead of "
-            "D**3 operations. A rotation has the trace 0, and keeps every volume."
+            "For real eigenvalues the layers claim less volume than the flow, for a rotation "
+            "(imaginary ones, negative squares) more: Euler's circles are spirals. Who moves by "
+            "Euler steps, but counts the trace, is wrong by this. Section 5 shows what a training "
+            "makes of that."
         ),
     )
 )

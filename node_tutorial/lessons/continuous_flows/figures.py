@@ -1,6 +1,8 @@
 """Lesson 15: figures."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from ...data.targets import target
 from ...models import CNF
 from ...plotting import (
     BLUE,
+    EXACT,
     GRAY,
     ON_DARK,
     ORANGE,
@@ -19,6 +22,7 @@ from ...plotting import (
     VERMILLION,
     Picture,
     draw_density,
+    draw_ranges,
     draw_samples,
     exact_line,
     figure,
@@ -29,13 +33,12 @@ from ...plotting import (
 from .runs import (
     DENSITIES,
     EULER,
+    FLOWS,
     PICTURE,
-    SIZES,
     SWEEP,
     TARGETS,
-    VARIANTS,
     arrays,
-    models,
+    compared,
     picture,
     stored_cnf,
     table,
@@ -156,16 +159,61 @@ def likelihood_figure(
     return fig
 
 
+def counted_figure() -> Picture:
+    """A figure: what we count for an Euler step backward, by one eigenvalue, and what is true."""
+    fig, ax = figure(size=(7.2, 2.9))
+    u = np.linspace(-4, 0.95, 200)
+    true = np.log(1 - u)
+    ax.set(xlim=(-4, 2.2), ylim=(-3, 4.2), xlabel="u = h λ", ylabel="nats")
+    ax.fill_between(u, true, -u, color=VERMILLION, alpha=0.12, linewidth=0)
+    (counted,) = ax.plot(u, -u, color=VERMILLION)
+    exact_line(u, true, ax=ax, label=None)
+    label_line(counted, "counted: -u")
+    label_line((0.95, -2.7), "true: log(1 - u)", ax=ax, color=EXACT)
+    ax.plot([-3, -3], [math.log(4), 3], color=GRAY, linewidth=1.2)
+    ax.plot([-3, -3], [math.log(4), 3], "o", color=GRAY, markersize=5)
+    ax.text(-3, 0.55, f"{3 - math.log(4):.2f} nats too many", color=GRAY, ha="center")
+    return fig
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median and range: "0.024 (0.020 to 0.031)"."""
+    low, *_, high = sorted(values)
+    return f"{np.median(values):.3f} ({low:.3f} to {high:.3f})"
+
+
+def line_of(fits: Mapping[tuple[str, str], Mapping[str, Any]], density: str, flow: str) -> str:
+    """A line: of `runs.compared`, a flow's gaps to a density, what was chosen, what it costs."""
+    row = fits[density, flow]
+    nfe = ""
+    if flow == "CNF":
+        nfe = f", NFE {min(row['nfe_sample']):.0f} to {max(row['nfe_density']):.0f}"
+    return (
+        f"{density:9s} {flow:7s}: KL {spread(row['kl'])}; size {row['width']}, "
+        f"rate {row['rate']:g}, {row['parameters_number']} parameters, "
+        f"{np.median(row['steps']):.0f} updates{nfe}"
+    )
+
+
+def gaps_figure(fits: Mapping[tuple[str, str], Mapping[str, Any]]) -> Picture:
+    """A figure: the gaps of `runs.compared` by density and flow, a dot for each seed."""
+    fig, ax = figure(size=(7.6, 4.2))
+    ax.set(xscale="log", xlim=(3e-3, 1.2), xlabel="KL gap, in nats")
+    draw_ranges(
+        {name: {flow: fits[name, flow]["kl"] for flow in FLOWS} for name in DENSITIES}, ax=ax
+    )
+    return fig
+
+
 def densities_figure() -> Picture:
-    """A figure: four densities, and what each model made of them in the same time."""
-    names = list(models())
-    fig, axes = figure(ncols=len(DENSITIES), nrows=1 + len(names), size=(8.4, 7.6))
+    """A figure: four densities, and what the middle seed of each flow made of them."""
+    fig, axes = figure(ncols=len(DENSITIES), nrows=1 + len(FLOWS), size=(8.4, 7.6))
     for (first, *others), (name, make) in zip(axes.T, DENSITIES.items()):
         density = make()
         draw_density(_truth(density), density.bounds, ax=first, shades=ON_DARK)
         first.set_title(f"{name}: exact")
-        for ax, model in zip(others, names):
-            _draw_stored(f"data/{name}/{model}/0", model, density, ax)
+        for ax, flow in zip(others, FLOWS):
+            _draw_stored(f"data/{name}/{flow}", flow, density, ax)
     for ax in axes.flat:
         no_ticks(ax)
     return fig
@@ -179,7 +227,7 @@ def targets_figure() -> Picture:
         draw_density(_truth(density), density.bounds, ax=first, shades=ON_DARK)
         first.set_title(f"U{number}: exact")
         for ax, model in zip(others, ("planar", "CNF")):
-            _draw_stored(f"target/{number}/{model}/{SIZES[-1]}", model, density, ax)
+            _draw_stored(f"target/{number}/{model}", model, density, ax)
     for ax in axes.flat:
         no_ticks(ax)
     return fig
@@ -195,13 +243,15 @@ def by_solver(net: str) -> str:
 
 
 def variant(name: str) -> str:
-    """A line: a training of VARIANTS, its gap, evaluations, processor time and penalties."""
-    row = table()[f"trap/{VARIANTS[name].name}/0"]
+    """A line: a training of VARIANTS with all seeds, its gap, evaluations, price and penalties."""
+    row = table()[f"variant/{name}"]
+    last = row["nfe_last"]
+    price = table()["price"][name]
     return (
-        f"{name:11s}: KL {row['tight_kl']:.3f} ± {row['tight_error']:.3f}, "
-        f"NFE in training {row['nfe_last']:.0f}, at 1e-6 {row['tight_nfe']:.0f}; "
-        f"{row['seconds']:.0f} s; "
-        f"kinetic energy {row['kinetic']:.1f}, Jacobian {row['frobenius']:.1f}"
+        f"{name:11s}: KL {spread(row['kl'])}, NFE in training {min(last):.0f} to "
+        f"{max(last):.0f}, at 1e-6 {min(row['nfe_tight']):.0f} to {max(row['nfe_tight']):.0f}; "
+        f"kinetic energy {np.median(row['kinetic']):.1f}, Jacobian "
+        f"{np.median(row['frobenius']):.1f}; {price:.2f} ms an evaluation"
     )
 
 
@@ -214,7 +264,7 @@ def _draw_stored(job: str, model: str, density: Density, ax: Axes) -> None:
     """The stored picture of what a model made of a density; in the title, how far it is off."""
     p = arrays()[f"{job}/picture"] / 255
     draw_density(p, density.bounds, ax=ax, shades=ON_DARK, top=1)
-    ax.set_title(f"{model}: {table()[job]['kl']:.3f}")
+    ax.set_title(f"{model}: {np.median(table()[job]['kl']):.3f}")
 
 
 def _likelihood() -> Picture:
@@ -229,10 +279,14 @@ def _likelihood() -> Picture:
 EXAMPLES: dict[str, Callable[[], Picture]] = {
     "film": lambda: film(stored_cnf("moons").float()),
     "area_figure": lambda: area_figure(torch.tensor([[1.2, -0.6], [0.4, 0.1]]).double()),
+    "counted_figure": counted_figure,
     "redrawn_figure": lambda: redrawn_figure(
         {"exact": ([1e-2, 1e-5], [20, 60]), "kept": ([1e-2, 1e-5], [26, 90])}
     ),
     "likelihood_figure": _likelihood,
+    "gaps_figure": lambda: gaps_figure(
+        {(name, flow): compared(name, flow) for name in DENSITIES for flow in FLOWS}
+    ),
     "densities_figure": densities_figure,
     "targets_figure": targets_figure,
 }

@@ -43,7 +43,7 @@ def compute(net: str, tolerance: float, euler: bool) -> LikelihoodCheck:
     chosen = OWN if euler else nearest
     return LikelihoodCheck(
         net=net,
-        entropy=table()["data/moons/CNF/0"]["entropy"],
+        entropy=table()["data/moons/CNF"]["entropy"],
         chosen=chosen,
         tolerance=0.0 if euler else SWEEP[nearest],
         picture=arrays()[f"sweep/{net}/picture"][chosen] / 255,

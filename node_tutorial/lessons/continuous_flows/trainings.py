@@ -1,9 +1,15 @@
-"""Lesson 15: the flows that are compared, and how they are trained.
+"""Lesson 15: the flows that are compared, how they are trained, and what is tried for each.
 
 All trainings are in float32 on one thread, with batches of 256 new points, Adam, and a learning
 rate that falls linearly to 0.
+
+All flows have the same budget, and are tuned with the same effort. The budget is in seconds, but
+what is counted is work, at its price on a quiet core (`COSTS`): updates, and of a CNF also
+evaluations, since their number grows in training. So a busy machine takes longer, and finds the
+same.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,13 +17,38 @@ from torch import Tensor, nn
 
 from ...data.densities import Density, gaussians, pinwheel, two_circles, two_moons
 from ...models import CNF, PlanarFlow, RealNVP, TimedMLP
-from ...training import fit, linear
+from ...training import History, fit
 from .measures import euler
 
 BATCH = 256
 CLIP = 10.0
 TOLERANCE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-3}
-SIZES = (2, 8, 32)  # planar layers, or hidden units of the CNF, as in figure 4 of Chen et al.
+WIDTHS = (32, 64)  # planar layers, or hidden units in each layer of RealNVP's nets or of the field
+SIZE = 32  # planar layers, or hidden units of the CNF, the largest of figure 4 of Chen et al.
+RATES = {  # learning rates with which a flow is tried: as many for each, as far apart
+    "planar": (0.03, 0.1, 0.3),
+    "RealNVP": (0.003, 0.01, 0.03),
+    "CNF": (0.01, 0.03, 0.1),
+}
+TARGET_RATES = (0.01, 0.03, 0.1)
+
+
+class Cost(NamedTuple):
+    """What an update costs, and an evaluation in it, forward with its share of the way back."""
+
+    update: float
+    evaluation: float = 0.0
+
+
+UPDATES = Cost(1.0)  # counts them
+# In milliseconds on a quiet core, measured with all flows by turns in one process. Medians; of the
+# CNF a line through those at each number of evaluations.
+COSTS = {
+    "planar": {32: Cost(3.6), 64: Cost(5.9)},
+    "RealNVP": {32: Cost(3.3), 64: Cost(4.3)},
+    "CNF": {32: Cost(2.4, 0.36), 64: Cost(3.6, 0.53)},
+}
+TARGET_COSTS = {"planar": Cost(3.5), "CNF": Cost(3.7, 0.14)}
 
 DENSITIES: dict[str, Callable[[], Density]] = {
     "moons": two_moons,
@@ -56,25 +87,24 @@ TRAPPED = Setting(steps=5)
 VARIANTS = {
     "exact trace": HONEST,
     "Rademacher": Setting(trace="rademacher"),
-    "Gaussian": Setting(trace="gaussian"),
     "penalties": Setting(kinetic=0.01, jacobian=0.01),
 }
 
 
-def models() -> dict[str, Callable[[], nn.Module]]:
-    """Name -> function that makes an untrained model, of those that are compared on data."""
-    return {
-        "planar": lambda: PlanarFlow(2, 64),
-        "RealNVP": lambda: RealNVP(2, 8, (64, 64)),
-        "CNF": lambda: CNF(field(), **TOLERANCE),
-    }
+def untrained(flow: str, width: int) -> nn.Module:
+    """A flow of COSTS, of one of WIDTHS, to be fitted to data."""
+    if flow == "planar":
+        return PlanarFlow(2, width)
+    if flow == "RealNVP":
+        return RealNVP(2, 8, (width, width))
+    return CNF(field(width, width), **TOLERANCE)
 
 
-def targeted(name: str, size: int) -> nn.Module:
-    """An untrained model of figure 4: so many planar layers, or a CNF with so many hidden units."""
-    if name == "planar":
-        return PlanarFlow(2, size, closed="sample")
-    return CNF(field(size), **TOLERANCE)
+def targeted(flow: str) -> nn.Module:
+    """A flow of TARGET_COSTS, to be fitted to an energy."""
+    if flow == "planar":
+        return PlanarFlow(2, SIZE, closed="sample")
+    return CNF(field(SIZE), **TOLERANCE)
 
 
 class Trained(NamedTuple):
@@ -89,23 +119,29 @@ class Trained(NamedTuple):
 def train(
     model: nn.Module,
     loss: Callable[[Any, float], Tensor],
-    lr: float,
-    *,
-    seconds: float | None = None,
-    steps: int | None = None,
+    rate: float,
+    budget: float,
+    cost: Cost = UPDATES,
 ) -> Trained:
-    """Minimize loss(model, share) until the processor's time or the updates are used up; share of
-    them is gone.
+    """Minimize loss(model, share) until the budget, of updates or of what `cost` counts, is used
+    up; share of it is gone.
     """
+    used = 0.0
+
+    def count(model: Any, history: History) -> bool:
+        nonlocal used
+        used += cost.update + cost.evaluation * history.columns.get("nfe", [0])[-1]
+        return used >= budget
+
     history = fit(
         model,
         loss,
-        steps,
-        seconds=seconds,
-        lr=lr,
-        schedule=linear(steps or 1.0),
-        batches=(lambda step: step / steps) if steps else None,
+        math.ceil(budget / cost.update),
+        lr=rate,
+        schedule=lambda _: 1 - used / budget,
+        batches=lambda _: used / budget,
         clip=CLIP,
+        on_step=count,
         progress=False,
     )
     nfe = [int(n) for n in history.columns.get("nfe", [0] * len(history))]
@@ -121,7 +157,7 @@ def reverse_kl(density: Density, annealed: bool = True) -> Callable[[Any, float]
     """KL(q || p) = E_q[log q(x) - log p(x)], with new samples for every update.
 
     annealed: let the weight of log p grow from 0.01 to 1 in the first half of the training, as
-    Rezende and Mohamed 2015 do it (section 6.1). Without that, both models settle on one of the two
+    Rezende and Mohamed 2015 do it (section 6.1). Without that, a CNF settles on one of the two
     crescents of U1.
     """
 

@@ -278,7 +278,7 @@ register(
     Exercise(
         "11.3",
         "What a camera sees",
-        kind=function((2.0, 0.5), (9.0, 0.5), (14.0, 0.5), (31.0, 0.25), returns=number()),
+        kind=function((2.0, 0.5), (9.0, 0.5), (5.0, 1.0), (31.0, 0.3), returns=number()),
         solution=seen_as,
         check=_alias_problem,
         mistakes=[
@@ -304,6 +304,22 @@ register(
                 "cycles for radians",
                 lambda omega, dt: min(omega % (1 / dt), 1 / dt - omega % (1 / dt)),
                 "1 / dt counts cycles per unit of time; omega counts radians.",
+            ),
+            Mistake(
+                "turns of omega",
+                lambda omega, dt: min(omega % (2 * math.pi), -omega % (2 * math.pi)),
+                "2 pi is a full turn of the angle omega dt, not of omega.",
+            ),
+            Mistake(
+                "full turns of omega left out",
+                lambda omega, dt: omega % (2 * math.pi),
+                "2 pi is a full turn of the angle omega dt; you leave it out of omega. "
+                "And a long way forward looks like a short way back.",
+            ),
+            Mistake(
+                "the angle",
+                lambda omega, dt: seen_as(omega, dt) * dt,
+                "That is the angle from one picture to the next. Which frequency makes it?",
             ),
             Mistake(
                 "cut off",
@@ -362,6 +378,7 @@ register(
         kind=array((2,), wanted="a pair (omega, damping)"),
         solution=read_off,
         check=_read_off_problem,
+        rtol=2.5e-3,  # mistakes are recognized from three digits
         mistakes=[
             Mistake(
                 "frequency of the damped swing",

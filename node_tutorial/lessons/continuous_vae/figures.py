@@ -135,6 +135,8 @@ def forecast_figure(forecasts: Mapping[str, Forecast]) -> Picture:
         ax.plot(*forecast.unseen, ".", color=GRAY, markersize=3)
         ax.plot(*forecast.curve, color=BLUE, linewidth=1.2)
         ax.set(xlim=(low, high), ylabel=name)
+    for x, name, color in ((0, "seen", ORANGE), (0.1, "not seen", GRAY), (0.24, "model", BLUE)):
+        axes[0].text(x, 1.03, name, color=color, transform=axes[0].transAxes)
     axes[-1].set_xlabel("year (gray part: what the model has seen of the series)")
     return fig
 

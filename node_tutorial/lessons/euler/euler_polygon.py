@@ -114,7 +114,8 @@ def draw(fig: Figure, data: Polygon) -> None:
     exact_line(torch.linspace(0, data.t, len(data.exact)), data.exact[:, 0], ax=right, label=None)
     times = np.minimum(data.h * np.arange(len(data.y)), data.t)
     right.plot(times, data.y[:, 0], color=VERMILLION, **corners)
-    right.set(xlim=(0, T), ylim=(-reach, reach), xlabel="t", ylabel="y₁")
+    # with room for half a marker at both ends
+    right.set(xlim=(-0.012 * T, 1.012 * T), ylim=(-reach, reach), xlabel="t", ylabel="y₁")
     above: dict[str, Any] = {"transform": right.transAxes, "ha": "right"}
     right.text(0.89, 1.03, "exact", color=EXACT, **above)
     right.text(1.0, 1.03, "Euler", color=VERMILLION, **above)

@@ -36,6 +36,7 @@ register(
                 "One step is missing: from t = 0 to t = 1 there are ten steps of h = 0.1.",
             ),
             Mistake("eleven steps", 0.9**11, "That is one step too many."),
+            Mistake("two digits", 0.35, "That may be right. Hand in at least three digits."),
             Mistake("sign lost", 1.1**10, "Your x grows. The field is f(x) = -x: mind the sign."),
             Mistake(
                 "old slope kept",

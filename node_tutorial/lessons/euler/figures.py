@@ -22,7 +22,6 @@ from ...plotting import (
     figure,
     label_line,
     loglog_slope,
-    room_for_labels,
     trajectory,
 )
 from .euler_polygon import FIELDS, polygon
@@ -104,9 +103,10 @@ def circles(polygons: Mapping[int, Tensor]) -> Picture:
 def slopes(errors: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Picture:
     """Error over h, both logarithmic, for {name: (h, errors)}; slopes from the smallest steps."""
     fig, ax = figure(size=(7.6, 3.7))
+    sizes = [size for h, _ in errors.values() for size in h]
+    ax.set(xlim=(min(sizes) / 1.2, max(sizes) * 1.1))
     for color, (name, (h, error)) in zip((BLUE, VERMILLION, GREEN), errors.items()):
         loglog_slope(h, error, ax=ax, label=name, fit=slice(-4, None), color=color)
-    room_for_labels(ax, 0.33)
     ax.set_ylim(top=10)
     ax.set_ylabel("error at the end")
     return fig

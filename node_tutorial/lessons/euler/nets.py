@@ -98,6 +98,21 @@ def _field(weights: list[Tensor], x: Tensor) -> Tensor:
     return torch.tanh(torch.addmm(b, x, W)) @ V
 
 
+def accuracy_of_means(kind: str, depth: int, seed: int = 0) -> float:
+    """The share of training points on the right side behind `depth` steps of a trained net, each of
+    1 / depth times the mean of the fields of the blocks in its part of the time: as long as the
+    steps of `features`, but no block is skipped. depth divides DEPTH.
+    """
+    y, label = moons()
+    theta = trained(kind, seed)
+    blocks = DEPTH // depth  # for a step
+    for first in range(0, DEPTH, blocks):
+        passed = range(first, first + blocks)
+        fields = [_field(weights_at(kind, theta, k / DEPTH), y) for k in passed]
+        y = y + torch.stack(fields).mean(0) / depth
+    return float((y[:, 0] * label > 0).double().mean())
+
+
 class Evaluation(NamedTuple):
     """A net at one depth: the features (depth + 1, 120, 2) of its training points, the share that
     is on the right side, and the mean distance of the last features from the limit.

@@ -44,6 +44,22 @@ register(
                 "grow. From T back to 0 the integral carries a minus sign.",
             ),
             Mistake(
+                "sign of dL/dx0",
+                [2 * _END**2, -(_END**2) / 1.5],
+                "The second has the wrong sign: start higher, and x(2) ends higher.",
+            ),
+            Mistake(
+                "both signs",
+                [-2 * _END**2, -(_END**2) / 1.5],
+                "Both have the wrong sign: a larger θ, or a larger x0, leaves more of x(2).",
+            ),
+            Mistake(
+                "a x at one time",
+                [_END**2, _END**2 / 1.5],
+                "The first is a x at one time. dL/dθ is its integral, over the whole way from 0 "
+                "to 2.",
+            ),
+            Mistake(
                 "the other order",
                 [_END**2 / 1.5, 2 * _END**2],
                 "These are the two, in the other order.",

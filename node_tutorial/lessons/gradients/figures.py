@@ -137,16 +137,25 @@ def jumps_figure(good: Adjoint, bad: Adjoint) -> Picture:
     return fig
 
 
-def draw_round_trip(left: Axes, right: Axes, data: RoundTrip) -> None:
-    """y(t), exact and as it comes back, and the distance between the two."""
-    left.plot(data.t, data.back.clamp(-10, 10), color=VERMILLION)
+def draw_round_trip(left: Axes, right: Axes, data: RoundTrip, down_to: float = 0.0) -> None:
+    """y(t), exact and as it comes back, and the distance between the two.
+
+    The way back is drawn from T down to the time `down_to`.
+    """
+    way = data.t >= down_to - 1e-9
+    left.plot(data.t[way], data.back[way].clamp(-10, 10), color=VERMILLION)
+    if abs(float(data.back[way][0])) < 2.4:
+        left.plot(data.t[way][0], data.back[way][0], "o", color=VERMILLION, markersize=6)
     exact_line(data.t, data.exact, ax=left, label=None)
     left.set(xlim=(0, 2), ylim=(-2.4, 2.6), ylabel="y")
     left.set_xlabel("t  (the way back goes to the left)")
     left.text(0.05, -1.9, "y on the way back", color=VERMILLION)
     left.text(1.95, -2.3, "exact (dashed)", color=EXACT, ha="right")
     error = (data.back - data.exact).abs()
-    right.semilogy(data.t, error.clamp(1e-17, 1e19), color=VERMILLION)
+    right.semilogy(data.t[way], error[way].clamp(1e-17, 1e19), color=VERMILLION)
+    right.plot(
+        data.t[way][0], error[way][0].clamp(1e-16, 1e19), "o", color=VERMILLION, markersize=6
+    )
     right.semilogy(data.t, data.growth.clamp(1e-17, 1e19), ":", color=GRAY)
     right.set(xlim=(0, 2), ylim=(1e-16, 1e20), xlabel="t", ylabel="error of y")
     # Words are drawn quicker than powers.
@@ -157,12 +166,15 @@ def draw_round_trip(left: Axes, right: Axes, data: RoundTrip) -> None:
 
 
 def round_trip_figure(trips: Sequence[RoundTrip]) -> Picture:
-    """A figure: y on the way back, and its error, one line per rate lambda (at most four)."""
+    """A figure: y on the way back, and its error, one line per rate lambda (at most four).
+
+    Each has an exact solution of its own, all of which are dashed.
+    """
     fig, (left, right) = figure(ncols=2, size=(9.0, 3.4), width_ratios=(1, 1.25))
-    exact_line(trips[-1].t, trips[-1].exact, ax=left, label=None, zorder=3)
     lines = {}
     for data, color in zip(trips, (SKY, BLUE, ORANGE, VERMILLION)):
         left.plot(data.t, data.back.clamp(-9, 9), color=color)
+        exact_line(data.t, data.exact, ax=left, label=None, zorder=3, linewidth=0.9)
         error = (data.back - data.exact).abs().clamp(min=1e-17)
         (lines[data.lam],) = right.semilogy(data.t.flip(0), error.flip(0), color=color)
     left.set(xlim=(2, 0), ylim=(-1, 3), ylabel="y on the way back")
@@ -230,7 +242,7 @@ def ratio_figure(tols: Sequence[float], ratios: Mapping[str, Sequence[float]]) -
     """
     fig, ax = figure(size=(7.2, 3.3))
     lines = {}
-    for (name, values), color in zip(ratios.items(), (BLUE, SKY, VERMILLION)):
+    for (name, values), color in zip(ratios.items(), (BLUE, SKY, VERMILLION, ORANGE)):
         (lines[name],) = ax.semilogx(tols, values, "o-", color=color)
     ax.invert_xaxis()
     ax.set(
@@ -276,6 +288,6 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
     "product_figure": lambda: product_figure(_matrix(16), torch.ones(16)),
     "tolerance_figure": lambda: tolerance_figure(_TOLS, {"leak 0": _ERRORS, "leak 2": _ERRORS}),
     "ratio_figure": lambda: ratio_figure(
-        _TOLS[1:], {"a": [2.0] * 6, "b": [1.1] * 6, "network 2-50-2": [1.6] * 6}
+        _TOLS[1:], {"a": [2.0] * 6, "b": [1.1] * 6, "network, batch 20": [1.6] * 6, "c": [2.1] * 6}
     ),
 }

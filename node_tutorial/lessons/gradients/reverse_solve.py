@@ -4,37 +4,58 @@ There it is solved for, as the adjoint method does, or read from the forward sol
 """
 
 import math
+from functools import lru_cache
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from ...course.controls import choice, log_slider, slider
+from ...course.controls import choice, log_slider, play, slider
 from ...course.explorables import explorable
 from .figures import draw_round_trip
 from .round_trip import EQUATIONS, RoundTrip, round_trip
 
+FRAMES = 41  # the last one is at t = 0
 
-def compute(lam: float, rtol: float, tiny: bool, equation: str, dense: bool) -> RoundTrip:
-    return round_trip(lam, rtol, 1e-30 if tiny else None, equation, dense)
+_trip = lru_cache(maxsize=32)(round_trip)  # the frames of one way back are one solve
 
 
-def draw(fig: Figure, data: RoundTrip) -> None:
+class WayBack(NamedTuple):
+    """A round trip whose way back has come down to the time t, where it was `exact` and is y."""
+
+    trip: RoundTrip
+    t: float
+    y: float
+    exact: float
+
+
+def compute(lam: float, rtol: float, tiny: bool, equation: str, dense: bool, frame: int) -> WayBack:
+    trip = _trip(lam, rtol, 1e-30 if tiny else None, equation, dense)
+    place = (len(trip.t) - 1) * (FRAMES - 1 - frame) // (FRAMES - 1)
+    values = (trip.t[place], trip.back[place], trip.exact[place])
+    return WayBack(trip, *map(float, values))
+
+
+def draw(fig: Figure, data: WayBack) -> None:
     left, right = fig.subplots(1, 2, width_ratios=[4, 5])
-    draw_round_trip(left, right, data)
+    trip = data.trip
+    draw_round_trip(left, right, trip, data.t)
     left.set_title(
-        f"λ = {data.lam:.0f}, rtol {data.rtol:.0e}, atol {data.atol:.0e}\n"
-        f"y(0) = {data.y0:.5g} instead of 1"
+        f"λ = {trip.lam:.0f}, rtol {trip.rtol:.0e}, atol {trip.atol:.0e}\n"
+        f"y({data.t:.3g}) = {data.y:.5g} instead of {data.exact:.5g}"
     )
-    right.set_title(f"y {_way(data)}\nNFE {data.forward} + {data.backward}")
+    right.set_title(f"y {_way(trip)}\nNFE {trip.forward} + {trip.backward}")
 
 
-def describe(data: RoundTrip) -> str:
+def describe(data: WayBack) -> str:
     # Large values differ in their first digits from one processor to the next.
-    size = abs(data.y0)
-    came = f"{data.y0:.3f}" if size < 10 else f"of size 1e{math.log10(size):.0f}"
+    trip = data.trip
+    size = abs(data.y)
+    came = f"{data.y:.3f}" if size < 10 else f"of size 1e{math.log10(size):.0f}"
+    was = "1" if data.t == 0 else f"{data.exact:.3f}"
     return (
-        f"{data.equation}, λ = {data.lam:.0f}, rtol {data.rtol:.0e}, atol {data.atol:.0e}, "
-        f"y {_way(data)}: y(0) comes back as {came}, it was 1; "
-        f"{data.forward} evaluations forward, {data.backward} backward."
+        f"{trip.equation}, λ = {trip.lam:.0f}, rtol {trip.rtol:.0e}, atol {trip.atol:.0e}, "
+        f"y {_way(trip)}: y({data.t:.3g}) comes back as {came}, it was {was}; "
+        f"{trip.forward} evaluations forward, {trip.backward} backward."
     )
 
 
@@ -50,11 +71,12 @@ reverse_solve = explorable(
     size=(8.8, 3.9),
     controls={
         "lam": slider("λ", 1, 25, value=10, step=1, format=".0f"),
-        "rtol": log_slider("rtol", 1e-9, 1e-3, value=1e-6, per_decade=1, format=".0e"),
+        "rtol": log_slider("rtol", 1e-12, 1e-3, value=1e-6, per_decade=1, format=".0e"),
         "tiny": choice("atol", {"rtol / 1000": False, "1e-30": True}),
         "equation": choice("equation", list(EQUATIONS)),
         "dense": choice(
             "y on the way back", {"solved backwards": False, "read from the forward solve": True}
         ),
+        "frame": play("the way back", FRAMES, value=FRAMES - 1, milliseconds=200),
     },
 )

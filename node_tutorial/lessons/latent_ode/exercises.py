@@ -95,6 +95,16 @@ register(
                 "Log-likelihoods of independent entries add up.",
             ),
             Mistake(
+                "sigma squared",
+                lambda x, mask, mean, sigma: _entries(x, mean, sigma**2)[mask].sum(),
+                "You treat σ² as the standard deviation. σ is that; `Normal` wants it, too.",
+            ),
+            Mistake(
+                "minus",
+                lambda x, mask, mean, sigma: -_entries(x, mean, sigma)[mask].sum(),
+                "That is minus the log-likelihood, what a training makes small.",
+            ),
+            Mistake(
                 "constant forgotten",
                 lambda x, mask, mean, sigma: (
                     -(((x - mean) / sigma) ** 2)[mask].sum() / 2 - mask.sum() * math.log(sigma)
@@ -185,6 +195,16 @@ register(
                 "one of ten left out at each side",
                 _share_between(0.1, 0.9),
                 "You leave out one of ten at each side: that band promises eight of ten.",
+            ),
+            Mistake(
+                "one band for all times",
+                lambda paths, truth: (
+                    ((paths.quantile(0.05) < truth) & (truth < paths.quantile(0.95)))
+                    .double()
+                    .mean()
+                ),
+                "You take one band for all times and numbers together. Each has its own: give "
+                "`quantile` the dimension of the draws.",
             ),
             Mistake(
                 "one side only",
@@ -282,6 +302,11 @@ register(
                 "sign",
                 lambda rate, t, end: rate(t).log().sum() + _integral(rate, end),
                 "The sign of the integral: the chance of no event is exp(-integral).",
+            ),
+            Mistake(
+                "minus log p",
+                lambda rate, t, end: _integral(rate, end) - rate(t).log().sum(),
+                "That is minus log p, what a training makes small.",
             ),
             Mistake(
                 "no logarithm",

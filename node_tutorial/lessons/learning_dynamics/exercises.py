@@ -119,6 +119,12 @@ register(
                 "A rate is per unit of time: divide by h.",
             ),
             Mistake(
+                "the first term of the error",
+                lambda lam, h: lam + lam**2 * h / 2,
+                "That is nearly right where λ h is small. Here Euler's factor and that of the data "
+                "must be equal: solve for θ.",
+            ),
+            Mistake(
                 "backward Euler",
                 lambda lam, h: (1 - math.exp(-lam * h)) / h,
                 "That is what the implicit Euler method would learn, whose step is x_new = x + h θ "

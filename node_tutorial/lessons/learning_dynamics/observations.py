@@ -61,3 +61,14 @@ def path_errors(t: Tensor, path: Tensor) -> tuple[float, float]:
     within = float(square[t <= END].mean().sqrt())
     beyond = float(square[t > END].mean().sqrt()) if t[-1] > END else 0.0
     return within, beyond
+
+
+def lead(t: Tensor, path: Tensor) -> Tensor:
+    """The angles (T,) by which states (T, 2) at times (T,) are ahead of the exact ones, in radians.
+
+    Seen from the origin, in the sense in which the spiral turns; between -pi and pi.
+    """
+    exact = truth(t)
+    states = path.detach()
+    cross = exact[:, 0] * states[:, 1] - exact[:, 1] * states[:, 0]
+    return torch.atan2(cross, (exact * states).sum(1))

@@ -149,8 +149,8 @@ cheaper_paths = explorable(
     compute,
     draw,
     describe,
-    question="Predict first: paths with a tenth of the kinetic energy: "
-    "how many evaluations do they save?",
+    question="Predict first: with less than a third of the kinetic energy, "
+    "how many evaluations does a solve save?",
     size=(8.8, 3.5),
     controls={
         "penalty": choice("penalty", list(PENALTIES)),

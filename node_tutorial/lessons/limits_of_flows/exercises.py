@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -123,6 +124,33 @@ def fewest_dimensions() -> Tensor:
     return torch.tensor([1, 2, 2, 3, 3])
 
 
+# Of each map: what is said of too few dimensions, and of too many.
+_FEW_AND_MANY = {
+    "a": ("a state has at least one dimension.", "stretching keeps the order: y' = y log 2."),
+    "b": ("on the line -1 and 1 cannot pass each other.", "half a turn of the plane does it."),
+    "c": ("the answer has two entries already.", "a turn of the plane is a flow."),
+    "d": (
+        "a mirror turns left into right; no flow of the plane does.",
+        "what half a turn of the plane does to the line, a half turn in space does to the plane.",
+    ),
+    "e": (
+        "in the plane the disk stays inside the ring.",
+        "to lift the disk out of the plane is enough.",
+    ),
+}
+
+
+def _dimensions_problem(answer: np.ndarray) -> str | None:
+    """The first map whose number is wrong, and why, or None."""
+    for given, right, (letter, (few, many)) in zip(
+        answer, fewest_dimensions().tolist(), _FEW_AND_MANY.items()
+    ):
+        if given != right:
+            much = "few" if given < right else "many"
+            return f"({letter}), too {much}: {few if given < right else many}"
+    return None
+
+
 register(
     Exercise(
         "08.3",
@@ -170,11 +198,10 @@ register(
             "A mirror image of the line is a half turn in the plane. What is a mirror image of the "
             "plane?",
         ],
-        otherwise="Find a flow that does it (a stretching, a turn, a lift), or say what cannot "
-        "pass what.",
+        check=_dimensions_problem,
         meaning="One extra dimension was enough each time. D extra ones always are: a flow in 2 D "
-        "dimensions can approximate any homeomorphism of D dimensions (Zhang, Gao, Unterman, Arodz "
-        "2020, arXiv 1907.12998).",
+        "dimensions can approximate any homeomorphism of D dimensions, a continuous map whose "
+        "inverse is continuous (Zhang, Gao, Unterman, Arodz 2020, arXiv 1907.12998).",
     )
 )
 
@@ -213,6 +240,11 @@ register(
                 "distance not squared",
                 (1 - math.exp(-4)) / (1 - math.exp(-2)),
                 "The straight path has the speed distance / time, and the energy is its square.",
+            ),
+            Mistake(
+                "not divided",
+                1 - math.exp(-4),
+                "That is the kinetic energy of the path. Divide it by that of the straight one.",
             ),
             Mistake(
                 "half on one side",

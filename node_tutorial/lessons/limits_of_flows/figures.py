@@ -158,7 +158,7 @@ def draw_output(states: Tensor, label: Tensor, readout: nn.Linear, *, ax: Axes) 
     across = rest @ torch.linalg.svd(rest, full_matrices=False).Vh[0]
     ax.scatter(across, output[:, 0], c=color_of(label), s=5, linewidths=0, zorder=2)
     ax.axhline(0, color=EXACT, linewidth=1.2)
-    ax.set(xlabel="widest direction beside it", ylabel="output", ylim=(-1.9, 1.9))
+    ax.set(xlabel="widest direction beside the output", ylabel="output", ylim=(-1.9, 1.9))
 
 
 @torch.no_grad()
@@ -181,7 +181,8 @@ def reflection_figure(model: nn.Module, history: History) -> Picture:
         if plane:
             axes[1].plot(*two[:, i].T, color=color, linewidth=2.2)
             axes[1].plot(*two[0, i], "o", color=color)
-            axes[1].plot(1 - 2 * i, 0, "x", **cross)
+            # Of the state at t = 1 only the first entry is asked for.
+            axes[1].axvline(1 - 2 * i, color=color, linewidth=1.6, linestyle=(0, (1, 2)))
             axes[1].set(xlabel="y₁", ylabel="y₂", xlim=(-2, 2), ylim=(-2, 2))
     axes[0].set(xlabel="t", ylabel="y₁" if plane else "y", xlim=(0, 1), ylim=(-2.1, 2.1))
     axes[-1].semilogy(history["loss"], color=GRAY)
@@ -345,7 +346,8 @@ _PLACES: dict[tuple[str, int], dict[str, Any]] = {
     ("kinetic energy", 0): {"dx": -2, "dy": -12, "ha": "right"},
     ("kinetic energy", 1): {"dx": -6, "dy": 22},
     ("Jacobian", 1): {"dx": 5, "dy": -15},
-    ("both", 0): {"dx": -6, "dy": -16},
+    ("both", 0): {"dx": -8, "ha": "right"},
+    ("random end", 0): {"dx": 0, "dy": 11, "ha": "center"},
     ("both", 1): {"dx": -10, "ha": "right"},
 }
 

@@ -17,17 +17,28 @@ from ...plotting import (
     blank,
     draw_density,
     draw_levels,
+    draw_ranges,
     exact_line,
     figure,
     label_line,
 )
 from .grids import draw_grid, log_det_key, square_grid
-from .runs import ISLANDS, Setting, density_of, flow_of, measures
+from .pixels import counted_digits
+from .runs import (
+    COMPARED,
+    DEPTHS,
+    ENERGIES,
+    ISLANDS,
+    Fitted,
+    Setting,
+    compared,
+    density_of,
+    flow_of,
+    measures,
+)
 
 POINTS = 90  # a side of the picture of a density
 BARS = "#C9DDEA"
-ENERGIES = ("U1", "U2", "U3", "U4")
-LAYERS = (2, 8, 32)  # of the planar flows that are fitted to them
 
 
 def stretched_figure(samples: Tensor, curves: Mapping[str, tuple[Tensor, Tensor]]) -> Picture:
@@ -77,6 +88,31 @@ def fits_figure(density: Density, flows: Mapping[str, Flow]) -> Picture:
     return fig
 
 
+NAMES = {"planar": "planar", "alternating": "RealNVP"}  # by kind of layers
+
+
+def gaps_figure(fits: Mapping[tuple[str, str], Fitted]) -> Picture:
+    """A figure: the gaps of `runs.compared` by density and kind, a dot for each seed."""
+    fig, ax = figure(size=(7.2, 2.6))
+    ax.set(xscale="log", xlim=(2e-3, 1.2), xlabel="gap, in nats")
+    densities = list(dict.fromkeys(density for density, _ in fits))
+    gaps = {
+        density: {NAMES[kind]: fits[density, kind].kl for kind in NAMES} for density in densities
+    }
+    draw_ranges(gaps, ax=ax)
+    return fig
+
+
+def fit_of(fits: Mapping[tuple[str, str], Fitted], density: str, kind: str) -> str:
+    """A line: one of these fits, its gaps, and what was chosen for it."""
+    fit = fits[density, kind]
+    low, *_, high = sorted(fit.kl)
+    return (
+        f"{density}, {NAMES[kind]:7s}: gap {np.median(fit.kl):.3f} ({low:.3f} to {high:.3f}); "
+        f"{fit.layers} layers, rate {fit.rate:g}, {fit.updates} updates"
+    )
+
+
 def bridge_path(flow: Flow, start: Tensor, end: Tensor) -> Tensor:
     """The curve (301, 2) that the flow makes of the straight line between the noise of two points.
 
@@ -123,12 +159,12 @@ def bridge_figure(density: Density, flow: Flow, path: Tensor) -> Picture:
 def energies_figure() -> Picture:
     """A figure: the four energies' densities in rows, and stored planar flows beside them."""
     fig = blank((8.2, 8.0))
-    axes = fig.subplots(len(ENERGIES), 1 + len(LAYERS))
+    axes = fig.subplots(len(ENERGIES), 1 + len(DEPTHS))
     for row, name in zip(axes, ENERGIES):
         density = density_of(name)
         truth = on_grid(density.log_prob, density.bounds, POINTS).exp()
         shown = {f"{name}, truth": truth}
-        for k in LAYERS:
+        for k in DEPTHS:
             setting = Setting(name, "planar", k)
             image = on_grid(flow_of(setting).log_prob, density.bounds, 70)
             shown[f"{k} layers: {measures(setting)['kl']:.2f}"] = image.exp()
@@ -141,6 +177,21 @@ def energies_figure() -> Picture:
 def share_far_from(centers: Tensor, x: Tensor, distance: float) -> float:
     """Which part of the points x (N, 2) is farther than `distance` from all centers (n, 2)."""
     return float((torch.cdist(x, centers).amin(1) > distance).double().mean())
+
+
+def digits_figure(real: Tensor, drawn: Tensor) -> Picture:
+    """A figure: real images and draws of a flow, each (20, 64), counts from 0 to 16."""
+    fig = blank((8.4, 1.25))
+    axes = fig.subplots(1, 2, gridspec_kw={"wspace": 0.08})
+    for ax, counts, title in zip(axes, (real, drawn), ("digits", "draws")):
+        page = np.full((2 * 9 - 1, 10 * 9 - 1), 1.0)
+        for i, image in enumerate(counts.numpy().reshape(-1, 8, 8) / 16):
+            row, column = divmod(i, 10)
+            page[9 * row :, 9 * column :][:8, :8] = 0.92 * (1 - image)
+        ax.imshow(page, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        ax.set_title(title)
+        ax.set_axis_off()
+    return fig
 
 
 def _stretched(curves: int) -> Picture:
@@ -168,6 +219,10 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
     "fits_figure": lambda: fits_figure(
         two_moons(), {"planar: 0.22 ± 0.01 nats": flow_of(Setting("two moons"))}
     ),
+    "gaps_figure": lambda: gaps_figure(
+        {(name, kind): compared(name, kind) for name in COMPARED for kind in NAMES}
+    ),
+    "digits_figure": lambda: digits_figure(*(counted_digits()[1][i : i + 20] for i in (0, 20))),
     "bridge_figure": _bridge,
     "energies_figure": energies_figure,
 }

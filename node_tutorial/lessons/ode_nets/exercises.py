@@ -43,6 +43,16 @@ def _time_for_all(channels: int, blocks: int) -> tuple[int, int]:
     return blocks * ode, ode
 
 
+def _time_once(channels: int, blocks: int) -> tuple[int, int]:
+    residual, ode = parameters(channels, blocks)
+    return residual, ode - 9 * channels
+
+
+def _other_order(channels: int, blocks: int) -> tuple[int, int]:
+    residual, ode = parameters(channels, blocks)
+    return ode, residual
+
+
 def _ode_times_blocks(channels: int, blocks: int) -> tuple[int, int]:
     residual, ode = parameters(channels, blocks)
     return residual, blocks * ode
@@ -60,9 +70,10 @@ register(
         atol=0.1,
         mistakes=[
             Mistake(
-                "no biases",
+                "no biases, or two norms",
                 _no_biases,
-                "Each convolution also has a bias for every output channel.",
+                "Twice `channels` are missing in each block. Does each convolution have its bias "
+                "for every output channel, and are there three norms?",
             ),
             Mistake(
                 "no norms",
@@ -79,6 +90,16 @@ register(
                 _time_for_all,
                 "The residual blocks have no channel for the time: each has weights of its own "
                 "anyway.",
+            ),
+            Mistake(
+                "the time in one convolution only",
+                _time_once,
+                "The time enters as one more channel of both convolutions.",
+            ),
+            Mistake(
+                "the other order",
+                _other_order,
+                "These are the two, in the other order.",
             ),
             Mistake(
                 "the ODE block counted for each step",
@@ -126,6 +147,11 @@ def _by_n(first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:
     return mean, error / math.sqrt(len(first))
 
 
+def _squared_error(first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:
+    mean, error = paired(first, second)
+    return mean, error**2
+
+
 def _first_minus_second(first: Sequence[int], second: Sequence[int]) -> tuple[float, float]:
     return paired(second, first)
 
@@ -165,6 +191,11 @@ register(
                 "divided by n",
                 _by_n,
                 "The mean is right. The error of a mean falls with the root of n, not with n.",
+            ),
+            Mistake(
+                "the variance",
+                _squared_error,
+                "The mean is right. The other number is the square of its error: take the root.",
             ),
             Mistake("the other sign", _first_minus_second, "Second minus first, please."),
         ],

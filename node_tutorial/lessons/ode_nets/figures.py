@@ -19,7 +19,6 @@ from ...plotting import (
     exact_line,
     figure,
     label_line,
-    room_for_labels,
 )
 from .runs import results
 
@@ -60,8 +59,7 @@ def memory_figure(kept: Mapping[str, Mapping[int, float]]) -> Picture:
     for (name, row), color in zip(kept.items(), (BLUE, ORANGE, VERMILLION)):
         (lines[name],) = ax.plot(list(row), [v / 1e6 for v in row.values()], "o-", color=color)
     ax.set(xlabel="evaluations of f in the forward pass", ylabel="MB kept")
-    ax.set(xlim=(0, 34), ylim=(0, 17))
-    room_for_labels(ax, 0.32)
+    ax.set(xlim=(0, 33), ylim=(0, 17))
     for name, line in lines.items():
         label_line(line, name)
     return fig
@@ -91,7 +89,7 @@ def steps_figure(
     ax.xaxis.set_minor_locator(NullLocator())
     top = max(20, *(max(row.values()) for row in wrong.values()), *exact.values()) + 4
     ax.set(xlabel="Euler steps in the test (large dot: in training)", ylabel="wrong, of 450")
-    ax.set(xlim=(0.8, 5 * end), ylim=(0, top))
+    ax.set(xlim=(0.8, 1.15 * end), ylim=(0, top))
     for trained, line in lines.items():
         label_line(line, f"trained with {_solver(trained)}", gap=1.4)
     return fig
@@ -116,18 +114,17 @@ def growth_figure(growth: Mapping[str, Mapping[str, Sequence[Sequence[float]]]])
         "tight": "forward, at 1e-6",
     }
     for ax, (what, title) in zip(axes, titles.items()):
+        epochs = len(next(iter(growth.values()))[what][0])
+        ax.set(xlabel="epoch", xlim=(0, epochs), ylim=(0, 130 if what == "tight" else 35))
+        ax.set_xticks(range(0, epochs + 1, 8))
+        ax.set_title(title)
         for (name, row), color in zip(growth.items(), FIELDS):
             for seed in row[what]:
-                ax.plot(range(1, len(seed) + 1), seed, color=color, linewidth=1.1)
+                ax.plot(range(1, epochs + 1), seed, color=color, linewidth=1.1)
             if what == "tight":
-                end = (float(len(seed)), float(np.mean([seed[-1] for seed in row[what]])))
+                end = (float(epochs), float(np.mean([seed[-1] for seed in row[what]])))
                 label_line(end, name, ax=ax, color=color)
-        top = 160 if what == "tight" else 40
-        ax.set(xlabel="epoch", xlim=(0, len(seed)), ylim=(0, top))
-        ax.set_title(title)
     axes[0].set_ylabel("NFE")
-    room_for_labels(axes[2], 0.75)
-    axes[2].set_xticks([0, 10, 20])
     return fig
 
 
@@ -165,7 +162,7 @@ def figure_three(data: Mapping[str, Sequence[float]]) -> Picture:
     exact_line([0, top], [0, top], ax=c, label=None, color=GRAY)
     exact_line([0, top], [0, top / 2], ax=c, label=None)
     c.text(0.98 * top, 0.32 * top, "half, as in\nthe paper", ha="right", va="top", color=EXACT)
-    c.text(0.93 * top, 0.96 * top, "equal", ha="right", va="top", color=GRAY)
+    c.text(0.78 * top, 0.97 * top, "equal", ha="right", va="top", color=GRAY)
     c.set(xlabel="NFE forward", ylabel="NFE backward", xlim=(0, top), ylim=(0, top))
     c.set_title("c: backward against forward")
     a.set_xticks([10, 20, 50, 100], ["10", "20", "50", "100"])

@@ -34,6 +34,7 @@ from .measures import (
 from .measures import costs as costs  # for the notebook
 from .measures import difference as difference
 from .measures import path_of as path_of
+from .measures import roughness as roughness
 from .nets import (
     BATCH,
     CHANNELS,

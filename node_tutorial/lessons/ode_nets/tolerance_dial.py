@@ -18,6 +18,8 @@ from ...course.explorables import explorable
 from ...plotting import BLUE, GRAY, GREEN, ORANGE, label_line
 from .runs import results
 
+_BEHIND = {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85}  # of a label
+
 NETS = {
     "dopri5 at 1e-3": "ODE-Net",
     "one Euler step": "one Euler step",
@@ -98,7 +100,7 @@ def _draw_distance(ax: Axes, data: Dial) -> None:
     ax.yaxis.set_minor_locator(NullLocator())
     for method, line in lines.items():
         weight = "bold" if method == data.method else "normal"
-        label_line(line, FIXED.get(method, method), weight=weight)
+        label_line(line, FIXED.get(method, method), weight=weight, bbox=_BEHIND)
 
 
 def _draw_line(

@@ -74,7 +74,8 @@ def error_over_step(hs: Sequence[float], errors: Mapping[str, Sequence[float]]) 
         style: dict[str, Any] = {"color": COLORS[name], "linestyle": line}
         loglog_slope(hs, values, ax=ax, label=name, fit=slice(-3, None), **style)
     ax.set_ylabel("error after one turn")
-    ax.xaxis.set_minor_formatter("")
+    ax.set_xticks([0.02, 0.05, 0.1, 0.2, 0.4], ["0.02", "0.05", "0.1", "0.2", "0.4"])
+    ax.set_xticks([], minor=True)
     return fig
 
 
@@ -151,17 +152,24 @@ def floor(hs: Sequence[float], curves: Mapping[tuple[str, str], Sequence[float]]
         ("rk4_classic", "float64"): (BLUE, "-"),
         ("dopri8", "float64"): (SKY, "--"),
     }
-    ax.set(xscale="log", yscale="log", xlim=(min(hs) / 14, 2.0), ylim=(1e-17, 20))
+    ax.set(xscale="log", yscale="log", xlim=(min(hs) / 1.4, 2.0), ylim=(1e-17, 20))
+    shifts = {  # in points, from the left end of each line to its label
+        ("rk4_classic", "float32"): (4, -12),
+        ("dopri8", "float32"): (62, -24),
+        ("rk4_classic", "float64"): (14, -2),
+        ("dopri8", "float64"): (4, 11),
+    }
     for key, errors in curves.items():
         color, line = style[key]
         ax.plot(hs[: len(errors)], errors, marker="o", color=color, linestyle=line, markersize=3.5)
         end = (hs[len(errors) - 1], errors[-1])
-        label_line(end, " ".join(key), ax=ax, color=color, ha="right", dx=-6)
+        dx, dy = shifts[key]
+        label_line(end, " ".join(key), ax=ax, color=color, dx=dx, dy=dy)
     for name, bits in (("float32", 24), ("float64", 53)):
         half_eps = 2.0**-bits
         ax.axhline(half_eps, color=GRAY, linewidth=0.8, linestyle=":")
         text = f"eps / 2 of {name}"
-        ax.text(min(hs) / 13, half_eps * 1.3, text, color=GRAY, fontsize=9, va="bottom")
+        ax.text(min(hs) / 1.3, half_eps / 1.3, text, color=GRAY, fontsize=9, va="top")
     guide = np.array([min(hs), 2**-5])
     ax.plot(guide, 1.3e-6 * np.sqrt(2**-8 / guide) * 1.6, color=GRAY, linewidth=1, linestyle="--")
     ax.annotate(
@@ -197,7 +205,7 @@ def regions(
     left.set(aspect="equal", xlim=(-5, 2), ylim=(-3.6, 3.6), xlabel="Re hλ", ylabel="Im hλ")
     steps = np.arange(13)
     right.set(yscale="log", ylim=(1e-3, 1e3), xlim=(-0.3, 12.3), xlabel="steps", ylabel="|y|")
-    right.set(title=name, xticks=[0, 4, 8, 12])
+    right.set(title=name.split(", ")[-1], xticks=[0, 4, 8, 12])
     fates = {"inside": GREEN, "boundary": ORANGE, "outside": REJECTED}
     for z, (place, color) in zip(z_shown, fates.items()):
         left.plot(z, 0, "o", color=color, markersize=7)
@@ -275,7 +283,7 @@ def thrown_out(f: Callable[..., Tensor], path: Tensor, loop: Tensor, h: float) -
     left.plot(*kept[-1], "o", color=REJECTED, markersize=9)
     after = f"next |y| = {float(path[len(kept)].norm()):.3g}"
     label_line(kept[-1].numpy(), after, ax=left, color=REJECTED, dx=8, dy=4)
-    left.set(aspect="equal", xlim=(-3.2, 5.6), ylim=(-3.2, 3.9), xlabel="y₁", ylabel="y₂")
+    left.set(aspect="equal", xlim=(-3.2, 3.2), ylim=(-3.2, 3.9), xlabel="y₁", ylabel="y₂")
     x, y = np.meshgrid(np.linspace(-5, 2, 141), np.linspace(-4, 4, 161))
     stability_region(np.abs(stability_function(DOPRI5)(x + 1j * y)), ax=right)
     right.plot(*_parts(step_eigenvalues(f, loop, h)), ".", color=EXACT, markersize=3)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...course.controls import choice, slider
+from ...course.controls import choice, play, slider
 from ...course.explorables import explorable
 from ...plotting import GREEN, ORANGE, REJECTED, exact_line, stability_region
 from ...solvers.stability import stability_function
@@ -21,14 +21,15 @@ STABILITY = {
     "dopri5": DOPRI5,
 }
 _STEPS = 20
-_TIMES = np.linspace(0, _STEPS, 201)
+_FINE = 10  # points of the exact solution in a step
+_TIMES = np.linspace(0, _STEPS, _FINE * _STEPS + 1)
 _RE, _IM = (-5.0, 2.0), (-4.0, 4.0)  # the drawn part of the plane
 _HAIR = 1e-9  # a size that differs from 1 by less is 1
 
 
 class StabilityPoint(NamedTuple):
     """A point z = h lambda, the factor R(z) of one step, and the real parts of the computed
-    solution (21,) and of the exact one (201,), held within +-10.
+    solution (n + 1,) after n steps and of the exact one (10 n + 1,) until then, held within +-10.
     """
 
     method: str
@@ -46,12 +47,13 @@ def _region(method: str) -> np.ndarray:
     return np.abs(stability_function(STABILITY[method])(x + 1j * y))
 
 
-def compute(method: str, re: float, im: float) -> StabilityPoint:
+def compute(method: str, re: float, im: float, steps: int = _STEPS) -> StabilityPoint:
     tableau = STABILITY[method]
+    n = np.arange(steps + 1)
+    times = _TIMES[: _FINE * steps + 1]
     factor = complex(stability_function(tableau)(complex(re, im)))
-    n = np.arange(_STEPS + 1)
     y = min(abs(factor), 1e4) ** n * np.cos(n * np.angle(factor))
-    exact = np.exp(re * _TIMES).clip(0, 10) * np.cos(im * _TIMES)
+    exact = np.exp(re * times).clip(0, 10) * np.cos(im * times)
     return StabilityPoint(
         method, complex(re, im), factor, tableau.evaluations, y.clip(-10, 10), exact
     )
@@ -74,7 +76,7 @@ def draw(fig: Figure, data: StabilityPoint) -> None:
     left.plot(data.z.real, data.z.imag, "o", color=color, markersize=10, clip_on=False)
     left.set(xlabel="Re hλ", ylabel="Im hλ")
     left.set_title(_written(data.z))
-    exact_line(_TIMES, data.exact, ax=right, label=None)
+    exact_line(_TIMES[: len(data.exact)], data.exact, ax=right, label=None)
     right.plot(data.y, "o-", color=color)
     right.set(xlim=(-0.5, _STEPS + 0.5), ylim=(-3, 3), xlabel="steps", ylabel="Re y")
     right.set_xticks([0, 5, 10, 15, 20])
@@ -108,5 +110,6 @@ stability_point = explorable(
         "method": choice("method", list(STABILITY), value="RK4, both"),
         "re": slider("Re hλ", *_RE, 0.0, 0.05),
         "im": slider("Im hλ", *_IM, 2.5, 0.05),
+        "steps": play("steps taken", _STEPS + 1, value=_STEPS, milliseconds=300),
     },
 )

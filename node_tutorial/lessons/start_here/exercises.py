@@ -64,6 +64,7 @@ register(
             Mistake(
                 "until t = 1", 3 * math.exp(-0.5), "That is x at t = 1. The end time is t = 2."
             ),
+            Mistake("two digits", 1.1, "Near. Hand in what odeint returns, with all its digits."),
         ],
         hints=[
             "The field is a function of t and x: `lambda t, x: -x / 2`.",
@@ -92,8 +93,13 @@ register(
         "The longest accepted step, read from the figure",
         kind=number("the length of the longest accepted step"),
         solution=longest_accepted_step,
-        rtol=0.2,  # as well as one can read it
+        rtol=0.12,  # as well as one can read it
         mistakes=[
+            Mistake(
+                "where it ends",
+                0.471,
+                "There the bar ends, on the axis of t. Where does it begin?",
+            ),
             Mistake("the longest of all", 0.88, "That one is red: it was tried, and rejected."),
             Mistake("the second red one", 0.53, "Red steps were rejected. Look at the blue ones."),
             Mistake("the first step", 0.105, "That is the first step. Are all blue bars as low?"),
@@ -109,7 +115,8 @@ register(
             "Subtract the t at which the highest blue bar begins from the t at which it ends.",
         ],
         otherwise="Look at the highest blue bar: where does it begin, and where does it end?",
-        meaning="You can read it twice, from its height and from its length. Near t = 1, where the "
-        "points have to find their places in the letters, the steps are three times shorter.",
+        meaning="You can read it twice, from its height and from its length. The two steps after "
+        "it, where the points find their places in the letters, had to be tried twice and are "
+        "shorter; the very last one is cut off by the end, t = 1.",
     )
 )

@@ -119,7 +119,7 @@ def draw(fig: Figure, data: Flow) -> None:
     some = list(paths[:, :12].swapaxes(0, 1))
     left.add_collection(LineCollection(some, color=EXACT, linewidth=0.7, alpha=0.7))
     left.set(xlim=(-3.4, 3.4), ylim=(-2.6, 2.6), aspect="equal", xlabel="y₁", ylabel="y₂")
-    left.set_title(f"t = {data.t:.2f}, mean error {data.error:.0e}")
+    left.set_title(f"t = {data.t:.2f}, mean error {_error_of(data)}")
     for accepted, color in ((True, BLUE), (False, REJECTED)):
         steps = [s for s in data.steps if s.accepted == accepted]
         ends = [s.t + s.h for s in steps]
@@ -132,11 +132,14 @@ def draw(fig: Figure, data: Flow) -> None:
     right.set_title(f"rtol {data.rtol:.0e}, NFE {data.nfe}, {data.rejected} rejected")
 
 
+def _error_of(data: Flow) -> str:
+    return f"{data.error:.0e}" if data.t else "0"
+
+
 def describe(data: Flow) -> str:
-    error = f"{data.error:.0e}" if data.t else "0"
     return (
         f"With rtol {data.rtol:.0e} the solver evaluates the field {data.nfe} times on the way to "
-        f"{data.shape}; at t = {data.t:.2f} the mean error is {error}."
+        f"{data.shape}; at t = {data.t:.2f} the mean error is {_error_of(data)}."
     )
 
 

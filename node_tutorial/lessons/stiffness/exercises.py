@@ -34,12 +34,26 @@ def longest_stable_step():
     return low
 
 
+_TOO_LONG = "For this h the disturbance grows: |1 + hλ| is above 1. Go down."
+_TOO_SHORT = "This h is stable, but a longer one is stable too: |1 + hλ| is still below 1. Go up."
+_NOT_POSITIVE = "A step forward in time has a positive, finite h."
+
+
+def _step_problem(h: float) -> str | None:
+    if not 0 < h < math.inf:
+        return _NOT_POSITIVE
+    if abs(h / longest_stable_step() - 1) < 0.01:
+        return None
+    return _TOO_LONG if abs(1 + h * (-50 + 20j)) > 1 else _TOO_SHORT
+
+
 register(
     Exercise(
         "04.1",
         "The longest stable step of Euler's method",
         kind=number("the step size h"),
         solution=longest_stable_step,
+        check=_step_problem,
         rtol=0.01,
         mistakes=[
             Mistake(
@@ -77,8 +91,6 @@ register(
             "Does it die out? Bisect.",
             "Square the size: (1 - 50h)**2 + (20h)**2 = 1, and divide by h.",
         ],
-        otherwise="For this h the disturbance grows, or a longer one is still stable. "
-        "Compute |1 + hλ| for it.",
         meaning="(1 - 50h)**2 + (20h)**2 = 1 gives h = 100 / 2900. The turning costs a seventh of "
         "the step. Nothing in it depends on the tolerance, or on how smooth the solution is: that "
         "is what makes stiffness expensive.",
@@ -300,13 +312,13 @@ _ONE_THING = (
 )
 _EXPLICIT = "For 'method' choose one whose region of stability holds the whole left half-plane."
 _STILL_FAILS = (
-    "One of your cures does not reach t = 1 within 60 000 evaluations. "
+    "Your cure '{}' does not reach t = 1 within 60 000 evaluations. "
     "Run it alone and read the message."
 )
 _SILENCED = (
-    "One of your cures ends without an error, "
-    "but with a wrong state: look at the second concentration. `min_step` does that: "
-    "it accepts steps whose error is too large. The alarm is silent, the fire is not out."
+    "Your cure '{}' ends without an error, but with a wrong state: look at the second "
+    "concentration. Steps were accepted, whatever their error: `min_step` does that, and so does "
+    "a method of fixed steps. The alarm is silent, the fire is not out."
 )
 
 
@@ -339,9 +351,9 @@ def _settings_problem(answer: Callable[[str], dict[str, Any]]) -> str | None:
     for way in _WAYS[1:]:
         end = _run(chosen[way])
         if isinstance(end, Exception):
-            return _STILL_FAILS
+            return _STILL_FAILS.format(way)
         if (end - exact).abs().max() > 1e-2 or abs(end[1] / exact[1] - 1) > 0.1:
-            return _SILENCED
+            return _SILENCED.format(way)
     return None
 
 
@@ -368,9 +380,15 @@ register(
             ),
             Mistake("another explicit method", _settings(method={"method": "tsit5"}), _EXPLICIT),
             Mistake(
-                "tolerance still too loose", _settings(tolerances={"atol": 2e-3}), _STILL_FAILS
+                "tolerance still too loose",
+                _settings(tolerances={"atol": 2e-3}),
+                _STILL_FAILS.format("tolerances"),
             ),
-            Mistake("alarm silenced", _settings(steps={"options": {"min_step": 1e-3}}), _SILENCED),
+            Mistake(
+                "alarm silenced",
+                _settings(steps={"options": {"min_step": 1e-3}}),
+                _SILENCED.format("steps"),
+            ),
         ],
         hints=[
             "y2 is never larger than 4e-5. With a larger atol the solver does not care "

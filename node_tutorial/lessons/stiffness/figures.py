@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from ...data.systems import (
+    decay_to_cosine,
     decay_to_cosine_exact,
     robertson,
     robertson_exact,
@@ -33,6 +34,7 @@ from ...plotting import (
     label_line,
     step_rug,
 )
+from ...solvers.errors import SolveError
 from ...solvers.odeint import solve
 from ...solvers.solution import Solution
 from ...solvers.stability import step_ends
@@ -56,6 +58,29 @@ def late_errors(runs: Mapping[str, Run], rate: float) -> list[float]:
         error = np.abs(y[:, 0].numpy() - decay_to_cosine_exact(t.numpy(), rate))
         errors.append(float(error[len(t) // 2 :].max()))
     return errors
+
+
+def observed_order(method: str, rate: float) -> float:
+    """The order of an implicit method on y' = -rate (y - cos t), from the slow curve to t = 1.
+
+    That is log2 of the ratio of its errors with 16 and with 32 equal steps.
+    """
+    start = torch.tensor([rate**2 / (rate**2 + 1)], dtype=torch.float64)  # without a transient
+    t = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    exact = (rate**2 * np.cos(1.0) + rate * np.sin(1.0)) / (rate**2 + 1)
+    errors = []
+    for n in (16, 32):
+        run = solve(
+            partial(decay_to_cosine, rate=rate),
+            start,
+            t,
+            method=method,
+            rtol=1e-13,  # of Newton's method
+            atol=1e-15,
+            options={"step_size": 1 / n},
+        )
+        errors.append(abs(float(run.y[-1, 0]) - exact))
+    return float(np.log2(errors[0] / errors[1]))
 
 
 def decay_figure(runs: Mapping[str, Run], rate: float) -> Picture:
@@ -296,6 +321,16 @@ def reading(error: Exception) -> str:
             x = float(found.group(1))
             said.append(f"{name} " + ("huge" if x > 1e6 else "tiny" if x < 1e-6 else f"= {x:.2g}"))
     return ", ".join(said)
+
+
+def outcome(solver: Callable[..., Any], *args: Any, **settings: Any) -> str:
+    """What a solve ends with, in short: the `reading` of its error, or the sign of its least y."""
+    try:
+        found = solver(*args, **settings)
+    except (SolveError, AssertionError) as error:  # torchdiffeq asserts
+        return reading(error)
+    least = float(found.y[-1].min())
+    return f"no message; the least y is {'negative' if least < -1e-5 else 'positive'}"
 
 
 # A picture of each kind, for the test that all of them can be read.

@@ -77,7 +77,6 @@ def _first_clock(t: float, size: float) -> Clock:
         stop=0,
         code=0,
         attempts=0,
-        first_attempts=0,
         served=1,  # the first output is y0
         attempts_then=0,
         t=t,
@@ -127,7 +126,7 @@ def solve_compiled(solver: Solver, y0: Tensor, used: Sequence[Tensor]) -> tuple[
         while True:
             # The one call in which the time of a solve is spent.
             result = Result(*solver.forward(*given, *used))
-            # One transfer for all thirteen numbers.
+            # One transfer for all twelve numbers.
             clock = Clock(*result.clock.tolist())
             steps = int(clock.steps)
             call = Call(
@@ -155,13 +154,13 @@ def solve_compiled(solver: Solver, y0: Tensor, used: Sequence[Tensor]) -> tuple[
                 y, slope, result.outputs, *_buffers(plan, y0), given.settings, result.clock,
                 given.rtol, given.atol,
             )  # fmt: skip
-    _count(solver, clock)
+    _count(solver, clock, call)
     if problem.tol is None:
         check_solution(result.outputs, problem.times, problem.method)
     return result.outputs, calls
 
 
-def _count(solver: Solver, clock: Clock) -> None:
+def _count(solver: Solver, clock: Clock, last: Call) -> None:
     """Fill in the statistics: those of the plain solve."""
     problem = solver.problem
     plan = solver.plan
@@ -170,19 +169,22 @@ def _count(solver: Solver, clock: Clock) -> None:
     stats.accepted = int(clock.accepted + clock.steps)
     if plan.adaptive:
         assert problem.tol is not None
-        # Every attempt evaluates the stages, also one that is rejected.
         attempts = int(clock.attempts)
         stats.rejected = attempts - stats.accepted
         # The first slope, and one for the first size.
         stats.nfe += 1 + (problem.tol.first_step is None) + attempts * evaluations
-        # Where no slope is passed on, the first serves until a step is accepted.
-        stats.nfe -= 0 if plan.passes_slope else int(clock.first_attempts)
+    else:
+        stats.nfe += stats.accepted * evaluations + plan.carries_slope
+    if plan.carries_slope:
         return
-    stats.nfe += stats.accepted * evaluations + (plan.passes_slope and not plan.adds_slope)
+    if plan.adaptive:
+        # The plain solve evaluates the first stage once for all attempts of a step, and has that of
+        # the first step; the program, which has no branches, in every attempt.
+        stats.nfe -= 1 + stats.rejected
     if plan.adds_slope:
         # The plain solve evaluates f(t1, y1) only where an output lies inside a step. Every step
         # but the last passes it on; so one more is due if there is one inside the last.
-        begin, end = (*problem.times[:1], *solver.stops)[-2:]
+        begin, end = last.times[last.steps - 1 : last.steps + 1].tolist()
         stats.nfe += any(min(begin, end) < t < max(begin, end) for t in problem.times)
 
 

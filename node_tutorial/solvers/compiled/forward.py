@@ -10,7 +10,7 @@ before step n, row n + 1 what is behind it. A longer solve takes several calls.
 
 Nothing is decided in Python here: an attempt that fails writes its row all the same, and the next
 one writes over it; a branch becomes a `where`; an error becomes a code, which ends the loop and is
-raised by `call.py`. What steers the loop are thirteen numbers, the `Clock`; the rules are those of
+raised by `call.py`. What steers the loop are twelve numbers, the `Clock`; the rules are those of
 `control.py`, `integrate.py` and `batched.py` once more, because there they are about floats, or one
 number per row. (tests/solvers/test_compiled.py sweeps them side by side.)
 
@@ -128,7 +128,6 @@ class Clock(NamedTuple):
     stop: Any  # index of the next one
     code: Any  # why the loop ended early, else 0
     attempts: Any
-    first_attempts: Any  # until one was accepted
     served: Any  # outputs that are reached
     attempts_then: Any  # when the last output was reached
     t: Any
@@ -290,9 +289,6 @@ def count(
     return clock._replace(
         code=torch.where(underflow, UNDERFLOW, torch.where(late, TOO_MANY_STEPS, 0)),
         attempts=attempts,
-        first_attempts=torch.where(
-            clock.steps + clock.accepted == 0, attempts, clock.first_attempts
-        ),
         served=served,
         attempts_then=attempts_then,
     )
@@ -406,9 +402,9 @@ def unpacked(numbers: Tensor) -> Clock:
 def packed(clock: Clock) -> Tensor:
     """The inverse of `unpacked`: the clock as one vector.
 
-    A chain of conditions becomes one loop over thirteen numbers. Tried instead, measured on the net
+    A chain of conditions becomes one loop over the numbers. Tried instead, measured on the net
     2-50-2, batch 1, ten steps: `stack`, which makes a tensor for each number first, 100 us instead
-    of 84; thirteen tensors carried apart, which are made anew in every step, 113 us.
+    of 84; a tensor for each number carried through the loop, made anew in every step, 113 us.
     """
     numbers = clock[0]
     # Also the counts are float64: one vector has one type.

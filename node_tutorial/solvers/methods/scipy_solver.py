@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from ..errors import check_finite, first_overflow
 from ..runge_kutta import Field
@@ -43,6 +44,7 @@ def solve_with_scipy(setup: Setup, f: Field, y0: Tensor, times: list[float]) -> 
         state = torch.as_tensor(y, dtype=y0.dtype, device=y0.device).reshape(y0.shape)
         with torch.no_grad():
             slope = f(torch.as_tensor(t, dtype=real, device=y0.device), state)
+        _check_no_tangent(slope)
         # Scipy does not look; its solvers go on with NaN, or forever. A trial step may fail, the
         # first evaluation may not.
         fruitless = 0 if torch.isfinite(slope).all() else fruitless + 1
@@ -50,6 +52,7 @@ def solve_with_scipy(setup: Setup, f: Field, y0: Tensor, times: list[float]) -> 
             check_finite(slope, "the vector field func(t, y)", t)
         return slope.cpu().numpy().reshape(-1)
 
+    _check_no_tangent(y0)
     if len(times) == 1:
         return y0.detach().unsqueeze(0), ""
     bounds = {"max_step": setup.options.max_step}
@@ -83,6 +86,14 @@ def solve_with_scipy(setup: Setup, f: Field, y0: Tensor, times: list[float]) -> 
         where = f"the solution is not finite from t[{n}] = {times[n]:.6g} on"
         return y[:n], f"scipy's {solver}: {where}; func leaves its domain, or the solution blows up"
     return y, f"scipy's {solver} stopped after t = {times[n - 1]:.6g}: {result.message}"
+
+
+def _check_no_tangent(x: Tensor) -> None:
+    if forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None:
+        raise NotImplementedError(
+            "scipy_solver carries no derivatives, in forward-mode (dual numbers, torch.func.jvp, "
+            "jacfwd) neither: use an explicit method such as 'dopri5'"
+        )
 
 
 def _as_array(tol: float | Tensor, y0: Tensor) -> Any:

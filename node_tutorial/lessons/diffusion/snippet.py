@@ -1,0 +1,67 @@
+"""Lesson 16: a diffusion snippet as it is found in articles, in words of our own, and its symptoms.
+
+def noised(x, steps):                         # "adds noise step by step"
+    for t in torch.linspace(0, 1, steps):
+        noise = torch.randn_like(x) * (1 - torch.exp(-2 * t)).sqrt()
+        x = x + noise * torch.exp(-2 * t).sqrt()
+    return x
+
+loss = mse(model(noised(x, steps)), noise)    # model returns a denoised image
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from .line import MIXTURE, seeded
+
+SNR_AT_ONE = math.exp(-2) / (1 - math.exp(-2))  # alpha^2 / sigma^2 at t = 1, alpha = e^-t
+
+
+def noised(x: Tensor, steps: int, generator: torch.Generator) -> Tensor:
+    """The snippet's loop: x is never shrunk, and the noise of all steps adds up."""
+    for t in torch.linspace(0, 1, steps, dtype=x.dtype):
+        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        noise = noise * (1 - torch.exp(-2 * t)).sqrt()
+        x = x + noise * torch.exp(-2 * t).sqrt()
+    return x
+
+
+def variance_of_noise(steps: int, n: int = 20_000) -> float:
+    """What the loop adds to the variance: about 0.187 for each step, however many there are."""
+    x = torch.zeros(n, 1, dtype=torch.float64)
+    return float(noised(x, steps, seeded(0)).var())
+
+
+def kept(steps: int, n: int = 20_000) -> float:
+    """The slope of x_t on x_0; alpha = e^-1 = 0.37 is what the end of the path should have."""
+    x0 = MIXTURE.sample(n, seeded(1)).double()
+    x = noised(x0, steps, seeded(0))
+    away = x0 - x0.mean()
+    return float((away * x).mean() / (away * away).mean())
+
+
+def loss_of_a_perfect_model(n: int = 20_000) -> float:
+    """The snippet's loss, image against noise, for a model that returns x_0 without any error."""
+    x0 = MIXTURE.sample(n, seeded(1)).double()
+    eps = torch.randn(x0.shape, generator=seeded(2), dtype=torch.float64)
+    return float((x0 - eps).square().mean())
+
+
+def loss_of_a_useless_model(n: int = 20_000) -> float:
+    """The same loss, for a model that returns 0 whatever it is shown."""
+    eps = torch.randn(n, 1, generator=seeded(2), dtype=torch.float64)
+    return float(eps.square().mean())
+
+
+def mean_of_a_wrong_start() -> tuple[float, float]:
+    """The mean at t = 1 with alpha = e^-t, and that of N(0, 1), where a sampler would start."""
+    return math.exp(-1) * float(MIXTURE.weights @ MIXTURE.means[:, 0]), 0.0
+
+
+def kurtosis_of_noise_times_noise(n: int = 200_000) -> tuple[float, float]:
+    """Variance and kurtosis of sigma * randn where sigma is itself drawn by randn."""
+    a, b = torch.randn(2, n, generator=seeded(3), dtype=torch.float64)
+    x = a * b
+    return float(x.var()), float((x**4).mean() / (x**2).mean() ** 2)

@@ -1,0 +1,258 @@
+"""Facts that lesson 17 relies on: flows on a line, what its panels show, and its stored runs."""
+
+import itertools
+import json
+import math
+import pathlib
+
+import numpy as np
+import pytest
+import torch
+
+from node_tutorial import exercises, explore
+from node_tutorial.lessons.diffusion import digit_nets as diffusion
+from node_tutorial.lessons.flow_matching import digit_nets, digits, on_a_line, runs, trainings
+from node_tutorial.lessons.flow_matching.batch_pairing import exact, measured
+from node_tutorial.lessons.flow_matching.figures import over_nfe
+from node_tutorial.lessons.flow_matching.number_of_steps import compute as steps
+from node_tutorial.lessons.flow_matching.pairs_and_flow import FRAMES
+from node_tutorial.lessons.flow_matching.pairs_and_flow import compute as pairs_and_flow
+from node_tutorial.models.couplings import paired_cost
+
+f64 = torch.float64
+NOTEBOOK = pathlib.Path(__file__).parents[2] / "notebooks" / "17_flow_matching.ipynb"
+
+
+# -- on a line -------------------------------------------------------------------------------------
+
+
+def test_the_table_of_the_best_pairs_is_the_exact_flow():
+    """Values of quantiles, to 1e-4; the watershed of the two islands is Phi^-1(0.3)."""
+    table = on_a_line.best_pairs("two islands")
+    found = np.interp([-1.0, -0.53, 0.0, 1.0], *table)
+    assert found == pytest.approx([-0.985523700, -0.503035018, 1.273620471, 1.799969436], abs=2e-3)
+    gaussian = on_a_line.best_pairs("one Gaussian")
+    assert np.allclose(gaussian.x, 3 + 0.5 * gaussian.z, atol=1e-6)
+
+
+def test_independent_pairs_on_a_line_have_the_cost_the_energy_and_the_floor_of_the_formulas():
+    flow = on_a_line.flow("one Gaussian", 1)
+    assert flow.cost == pytest.approx(10.25, abs=0.1)
+    assert flow.energy == pytest.approx(9.4646, abs=0.1)
+    assert flow.floor == pytest.approx(math.pi / 4, abs=0.02)
+    moved = on_a_line.flow("one Gaussian", 1).paths
+    assert np.allclose(moved[-1], 3 + 0.5 * moved[0], atol=0.06)
+
+
+def test_pairing_leaves_the_ends_alone_and_takes_cost_and_floor_away():
+    for name in on_a_line.TARGETS:
+        flows = [on_a_line.flow(name, batch) for batch in (1, 4, 64)]
+        costs, floors = ([getattr(flow, key) for flow in flows] for key in ("cost", "floor"))
+        assert costs == sorted(costs, reverse=True) and floors == sorted(floors, reverse=True)
+        assert floors[-1] < 0.1 * floors[0]
+        for flow in flows:
+            expected = np.interp(flow.paths[0], *on_a_line.best_pairs(name))
+            # One start lies near the watershed, where a small error grows.
+            assert np.sort(np.abs(flow.paths[-1] - expected))[:-2].max() < 0.12
+
+
+def test_pairs_and_flow_have_the_same_density_at_every_time():
+    for target, batch in itertools.product(on_a_line.TARGETS, (1, 8, 64)):
+        for frame in range(0, FRAMES, 4):
+            assert pairs_and_flow(target, batch, frame).apart < 0.06
+
+
+def test_crossings_are_counted_and_sorted_pairs_have_none():
+    lines = on_a_line.Drawn(np.array([0.0, 1.0, 2.0]), np.array([2.0, 1.0, 5.0]))
+    assert on_a_line.crossings(lines) == 1
+    assert on_a_line.crossings(on_a_line.draw_pairs("two islands", 64, 64)) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "n", "expected"),
+    [
+        ("Euler", 1, 0.0),
+        ("Euler", 4, 0.340541),
+        ("Euler", 64, 0.488555),
+        ("Heun", 2, 0.48),
+        ("midpoint", 1, 0.4),
+    ],
+)
+def test_the_panel_of_steps_has_the_spreads_of_the_recursion(method, n, expected):
+    data = steps("one Gaussian", False, method, n)
+    assert data.std == pytest.approx(expected, abs=1.5e-3)  # 1000 quantiles instead of a Gaussian
+    assert data.nfe == n * (1 if method == "Euler" else 2)
+
+
+def test_with_the_best_pairs_any_number_of_steps_is_exact():
+    for target, n in itertools.product(on_a_line.TARGETS, (1, 3, 16)):
+        assert steps(target, True, "Euler", n).error < 2e-3
+
+
+def test_a_paired_batch_costs_what_the_formula_says_on_a_line_and_more_in_many_dimensions():
+    assert exact()[-1] == pytest.approx(paired_cost(64) / 2)
+    assert measured(1) == pytest.approx(exact(), rel=0.35)
+    shares = [measured(size)[-1] for size in (1, 2, 8, 64)]
+    assert shares == sorted(shares) and shares[-1] > 0.6
+
+
+# -- exercises -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("id", "answer"),
+    [
+        (
+            "17.1",
+            lambda t, x, m, s: (
+                ((t * s**2 - 1 + t) * x + (1 - t) * m) / ((1 - t) ** 2 + t**2 * s**2)
+            ),
+        ),
+        (
+            "17.2",
+            lambda m, s, d: (
+                d
+                * np.mean(
+                    s**2 / ((1 - (t := (np.arange(200_000) + 0.5) / 200_000)) ** 2 + t**2 * s**2)
+                )
+            ),
+        ),
+        ("17.3", lambda n, s: abs(two_points(n, s))),
+        ("17.5", lambda t, x, u: -x + t * (u - x) / (1 - t)),
+        ("17.4", lambda: [[0, 5 / 17], [0.5, 0.5], [0.5, 0]]),
+    ],
+)
+def test_answers_in_other_words_are_right(id, answer):
+    exercise = exercises.find(id)
+    given = answer if exercise.kind.takes_function else answer()
+    assert exercise.assess(given).state == "correct"
+
+
+def two_points(n, s):
+    """The distance of two points, 1 apart at first, after n Euler steps."""
+    x = torch.tensor([0.0, 1.0], dtype=f64)
+    for k in range(n):
+        t = k / n
+        x = x + ((t * s**2 - (1 - t)) * x / ((1 - t) ** 2 + (t * s) ** 2)) / n
+    return float(x[1] - x[0])
+
+
+def test_reversed_pairs_meet_in_one_point_and_euler_follows_them_until_then():
+    """Exercise 17.4: at t = 2/3 all noise is in one place; other steps lose none of it."""
+
+    def spread(n):
+        x0 = torch.tensor([-1.0, 1.0], dtype=f64)
+        x = x0.clone()
+        for k in range(n):
+            t = k / n
+            share = 1 - 1.5 * t  # x_t = 3 t + share x0
+            lost = abs(share) < 1e-12
+            start = torch.zeros(2, dtype=f64) if lost else (x - 3 * t) / share
+            x = x + (3 - 1.5 * start) / n
+        return float((x[1] - x[0]).abs() / 2)
+
+    assert [spread(n) for n in (1, 2, 3, 4, 6)] == pytest.approx([0.5, 0.5, 0, 0.5, 0], abs=1e-9)
+
+
+# -- stored runs -----------------------------------------------------------------------------------
+
+
+def test_the_trained_budget_is_the_protocols():
+    for density, kind in itertools.product(runs.COUPLED, runs.KINDS):
+        row = runs.table()[runs.result(density, kind)]
+        seconds = runs.REFLOW if kind in runs.BEFORE else runs.SECONDS
+        price = trainings.COST + (trainings.PAIRING if kind == "optimal" else 0)
+        assert row["steps"] == round(1000 * seconds / price)
+        assert len(row["kl"]) == len(runs.SEEDS)
+
+
+def test_stored_flows_are_densities():
+    for name, row in runs.table().items():
+        if name.startswith(("data/", "coupled/")):
+            assert all(kl > -3 * error for kl, error in zip(row["kl"], row["error"]))
+            assert all(value > -1e-3 for value in row["straightness"])
+
+
+def test_one_step_of_independent_pairs_fails_and_of_the_others_does_not():
+    for density in runs.COUPLED:
+        first = {
+            kind: np.array(runs.table()[runs.result(density, kind)]["energy_distance"])[:, 0]
+            for kind in runs.KINDS
+        }
+        for kind in runs.KINDS[1:]:
+            assert first[kind].max() < 0.2 * first["independent"].min()
+
+
+def test_reflow_makes_paths_straight():
+    for density in runs.COUPLED:
+        bend = {
+            kind: runs.table()[runs.result(density, kind)]["straightness"] for kind in runs.KINDS
+        }
+        assert max(bend["reflow 1"]) < 0.1 * min(bend["independent"])
+
+
+def test_a_run_of_every_kind_measures_what_is_stored_of_it(monkeypatch):
+    """In trainings of a few updates."""
+    for constant, value in (("SECONDS", 0.02), ("REFLOW", 0.02)):
+        monkeypatch.setattr(runs, constant, value)
+    for constant, value in (("COMPARED", 50), ("MOVED", 20), ("SOLVED", 100)):
+        monkeypatch.setattr(trainings, constant, value)
+    monkeypatch.setattr(trainings, "TIGHT", {"rtol": 1e-2, "atol": 1e-2})
+    points = trainings.DENSITIES["moons"]().sample(100).double()
+    monkeypatch.setattr(trainings, "held_out", lambda density: points)
+    runs.made.cache_clear()
+    for name in ("data/moons", "coupled/moons/optimal", "coupled/moons/reflow 2"):
+        run = runs.RUNS.results[name]
+        found = run.make(run.settings, run.seeds)
+        arrays = {key for key, value in found.items() if isinstance(value, np.ndarray)}
+        assert found.keys() - arrays == runs.table()[name].keys()
+        stored = {key.rpartition("/") for key in runs.arrays()}
+        assert arrays == {key for result, _, key in stored if result == name}
+    runs.made.cache_clear()
+
+
+def test_digits_are_trained_as_those_of_lesson_16():
+    for name in ("STEPS", "BATCH", "AVERAGE", "RATES", "ROUNDS"):
+        assert getattr(digit_nets, name) == getattr(diffusion, name)
+    flow, other = digit_nets.make("U-Net").field, diffusion.make(diffusion.Setting()).net
+    assert {k: v.shape for k, v in flow.state_dict().items()} == {
+        k: v.shape for k, v in other.state_dict().items()
+    }
+
+
+def near(net, solver, nfe):
+    """The energy distance of digits after so many evaluations, of each seed."""
+    numbers, distances = over_nfe(net, solver)
+    return distances[:, numbers[0].tolist().index(nfe)]
+
+
+def test_euler_on_the_straight_path_is_as_near_as_ddim_on_the_cosine_one():
+    for nfe in (1, 2, 4, 8, 16, 32, 64):
+        ratio = near("U-Net", "Euler", nfe).mean() / near("diffusion", "DDIM", nfe).mean()
+        assert 0.7 < ratio < 1.4
+
+
+def test_four_evaluations_by_the_midpoint_method_are_worth_more_on_the_straight_path():
+    assert near("U-Net", "midpoint", 4).max() < 0.6 * near("diffusion", "midpoint", 4).min()
+
+
+def test_reflow_of_digits_helps_the_first_step_and_costs_a_little_of_the_last():
+    assert near("reflow", "Euler", 1).max() < 0.05 * near("U-Net", "Euler", 1).min()
+    assert near("reflow", "Euler", 64).mean() > near("U-Net", "Euler", 64).mean()
+    for net, least, most in (("U-Net", 0.1, 0.3), ("reflow", 0.0, 0.02)):
+        for energy, own in zip(
+            digits.found(net, "energy of paths"), digits.found(net, "cost of paths")
+        ):
+            assert least < (energy - own) / own < most
+
+
+def test_every_panel_says_what_it_costs():
+    assert "NFE 8," in explore.number_of_steps(n=8).text
+    assert "NFE 8:" in explore.straightened(n=8).text
+
+
+def test_the_lesson_asks_one_thing_of_every_exercise():
+    cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells)
+    for number in range(1, 6):
+        assert text.count(f"**Exercise 17.{number}.**") == 1
