@@ -1,16 +1,157 @@
-"""Lesson 09: its figures. They are drawn from what the lesson computed, and return it."""
+"""Lesson 09: figures. They are drawn from what the lesson computed, and return it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from matplotlib.figure import Figure
+import numpy as np
+import torch
+from torch import Tensor
 
-from ...plotting import BLUE, figure
+from ...plotting import (
+    BLUE,
+    EXACT,
+    GRAY,
+    GREEN,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    Picture,
+    exact_line,
+    figure,
+    label_line,
+)
+from . import disk_of_points
+from .least_effort import ARM, Effort
+from .runs import SEEDS, middle, result, table
+from .trainings import ARM_NETS, CURVE, DAMPED_NETS, NETS, SYSTEMS
+
+COLORS = {
+    "plain": VERMILLION,
+    "Hamiltonian": BLUE,
+    "Lagrangian": GREEN,
+    "Hamiltonian, momenta": BLUE,
+    "Hamiltonian, velocities": PURPLE,
+    "Hamiltonian, friction": GREEN,
+}
+DISKS = ("euler", "rk4_classic", "leapfrog")
 
 
-def errors_figure(steps: Sequence[int], errors: Sequence[float]) -> Figure:
-    """TODO: the error over the number of steps, both logarithmic."""
-    fig, ax = figure()
-    ax.loglog(steps, errors, "o-", color=BLUE)
-    ax.set(xlabel="steps", ylabel="error at t = 1")
-    ax.minorticks_off()
+def disks_figure(evaluations: int = 16, periods: int = 1) -> Picture:
+    """A figure of three: what a disk of pendulums becomes under each of DISKS."""
+    fig, axes = figure(ncols=3, size=(8.8, 3.1))
+    for ax, method in zip(axes, DISKS):
+        edges = disk_of_points.edges(method, evaluations)
+        area = disk_of_points.area(edges)
+        ax.fill(*edges[0].T, color=GRAY, alpha=0.3, linewidth=0)
+        color = BLUE if method == "leapfrog" else VERMILLION
+        ax.fill(*edges[periods].T, color=color, alpha=0.35, linewidth=0)
+        ax.plot(*np.vstack([edges[periods], edges[periods][:1]]).T, color=color, linewidth=0.9)
+        ax.set(xlim=(-4, 4), ylim=(-3, 3), xlabel="angle")
+        ax.set_title(f"{method}\narea times {area[periods] / area[0]:.2f}")
+    axes[0].set_ylabel("angular velocity")
     return fig
+
+
+def orbits_figure(energy: Mapping[str, Tensor], perihelion: Mapping[str, Tensor]) -> Picture:
+    """A figure of two: the planet's energy error and its ellipse's turn, over orbits (n,)."""
+    fig, (left, right) = figure(ncols=2, size=(8.8, 3.3))
+    for ax, rows, label in (
+        (left, energy, "energy error"),
+        (right, perihelion, "turn of the ellipse"),
+    ):
+        for name, color in (("leapfrog", BLUE), ("rk4_classic", VERMILLION)):
+            orbit = np.linspace(0, 50, len(rows[name]))
+            (line,) = ax.plot(orbit, rows[name], color=color, linewidth=1.2)
+            ax.set(xlim=(0, 68), xlabel="orbits", ylabel=label)
+            label_line(line, name.removesuffix("_classic"))
+        ax.axhline(0, color=EXACT, linewidth=0.8)
+        ax.set_xticks(range(0, 51, 10))
+    left.set_title("RK4 loses the energy,")
+    right.set_title("leapfrog the direction")
+    return fig
+
+
+def efforts_figure(found: Effort, first: Effort, seconds: float) -> Picture:
+    """A figure of two: the arm on its way, and the torques; thin: of the first iteration."""
+    fig, (left, right) = figure(ncols=2, size=(8.4, 3.7))
+    for effort, color, width in ((first, GRAY, 1.0), (found, BLUE, 1.8)):
+        left.plot(*ARM.hand(effort.path[:, :2]).T, color=color, linewidth=width)
+    for at in range(0, len(found.path), 8):
+        q = found.path[at, :2]
+        points = torch.stack([torch.zeros(2, dtype=q.dtype), ARM.elbow(q), ARM.hand(q)])
+        left.plot(*points.T, "o-", color=SKY, linewidth=1.5, markersize=3)
+    left.set(xlim=(-1.2, 2.0), ylim=(-1.95, 1.0), aspect="equal", xlabel="x", ylabel="y")
+    left.set_title("every eighth state;\ngray: the first iteration's hand")
+    t = np.linspace(0, seconds, len(found.u) + 1)
+    for column, name, color in ((0, "shoulder", BLUE), (1, "elbow", VERMILLION)):
+        right.stairs(first.u[:, column], t, color=color, linewidth=0.8, alpha=0.6, baseline=None)
+        right.stairs(found.u[:, column], t, color=color, linewidth=1.8, baseline=None)
+        label_line((t[-1], float(found.u[-1, column])), name, ax=right, color=color)
+    right.set(xlim=(0, 1.25 * seconds), xlabel="seconds", ylabel="torque in N m")
+    right.set_title("torques;\nthin: the first iteration's")
+    return fig
+
+
+def energies_figure(t: Tensor, paths: Mapping[str, Tensor], level: float) -> Picture:
+    """A figure: the true energy along learned paths, over times t (n,)."""
+    fig, ax = figure(size=(7.4, 3.2))
+    ax.set(xlim=(0, 1.2 * float(t[-1])), xlabel="time", ylabel="true energy")
+    exact_line([0, float(t[-1])], [level, level], ax=ax)
+    for name, energy in paths.items():
+        (line,) = ax.plot(t, energy, color=COLORS[name])
+        label_line(line, name)
+    return fig
+
+
+def curves_figure(kinds: Sequence[str]) -> Picture:
+    """A figure: the error of the pendulum's energy over time; a line for each seed."""
+    fig, axes = figure(ncols=len(kinds), size=(8.8, 3.4), sharey=True)
+    t = np.linspace(0, SYSTEMS["pendulum"].horizon, CURVE) / (2 * np.pi)
+    for ax, kind in zip(axes, kinds):
+        ax.set(xlim=(0, 29), ylim=(1e-3, 3), yscale="log", xlabel="periods of small swings")
+        for net in NETS:
+            row = table()[result("pendulum", kind, net)]
+            for place, curve in enumerate(row["curve"]):
+                (line,) = ax.plot(t, np.sqrt(curve), color=COLORS[net], linewidth=1.1)
+                if place == middle(row["energy"]):
+                    label = line
+            label_line(label, net)
+        ax.set_title(f"trained on {kind}")
+        ax.set_xticks(range(0, 21, 5))
+        ax.minorticks_off()
+    axes[0].set_ylabel("energy error")
+    return fig
+
+
+def others_figure() -> Picture:
+    """A figure of two: the same for a pendulum with friction, and for the arm."""
+    fig, axes = figure(ncols=2, size=(8.8, 3.4))
+    for ax, system, nets in zip(axes, ("damped", "arm"), (DAMPED_NETS, ARM_NETS)):
+        t = np.linspace(0, SYSTEMS[system].horizon, CURVE)
+        ax.set(xlim=(0, 1.55 * t[-1]), yscale="log", xlabel="seconds")
+        for net in nets:
+            row = table()[result(system, "derivatives", net)]
+            for place, curve in enumerate(row["curve"]):
+                (line,) = ax.plot(t[1:], np.sqrt(curve[1:]), color=COLORS[net], linewidth=1.1)
+                if place == middle(row["energy"]):
+                    label = line
+            label_line(label, net.removeprefix("Hamiltonian, "))
+        ax.minorticks_off()
+    axes[0].set_ylabel("energy error")
+    axes[0].set_title("a pendulum with friction")
+    axes[1].set_title("the arm, in J")
+    return fig
+
+
+def line_of(system: str, kind: str, net: str) -> str:
+    """A row of the table: medians and ranges over the seeds."""
+    row = table()[result(system, kind, net)]
+    return (
+        f"{net}: field {spread(row['slope'])}, early places {spread(row['state'])}, energy "
+        f"{spread(row['energy'])}; {row['updates']} updates, rate {row['rate']}"
+    )
+
+
+def spread(values: Sequence[float]) -> str:
+    """The median and the range of SEEDS values, "2e-04 (1e-04 to 3e-04)"."""
+    low, mid, high = (sorted(values)[place] for place in (0, len(SEEDS) // 2, -1))
+    return f"{mid:.0e} ({low:.0e} to {high:.0e})"

@@ -10,24 +10,27 @@ from ...course.controls import choice, slider
 from ...course.explorables import explorable
 from ...plotting import BLUE, GRAY, VERMILLION
 
-POINTS = 400
+POINTS = 600
 PERIOD = 2 * math.pi
+STEPS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 1.5)
 RUNGE_KUTTA = {"euler": 1, "heun2": 2, "rk4": 4}
 
 
 class Race(NamedTuple):
-    """Energy errors of y'' = -y from (1, 0), energy 1/2, over steps of size h.
+    """Energy errors of y'' = -y from (1, 0), energy 1/2.
 
     Attributes:
-        steps: (n,), whole numbers up to the last, evenly on a logarithmic axis.
+        h, other_h: steps of leapfrog and of the other method.
+        t: (n,), times from the other's first step on, evenly on a logarithmic axis.
         leapfrog, other: the size of the energy error there.
-        crossing: the number of steps after which the other's error is larger than leapfrog's
-            whole band; inf if never.
+        crossing: the time after which the other's error is larger than leapfrog's whole band; inf
+            if never.
     """
 
     method: str
     h: float
-    steps: np.ndarray
+    other_h: float
+    t: np.ndarray
     leapfrog: np.ndarray
     other: np.ndarray
     crossing: float
@@ -50,62 +53,71 @@ def leapfrog_energy(h: float, n: np.ndarray) -> np.ndarray:
     return 0.5 * ((1 - h * h / 4) * (1 - q**2) + q**2)
 
 
-def crossing(method: str, h: float) -> float:
-    """The number of steps until the energy is off by more than h^2/8 of leapfrog's band."""
-    rate = math.log(growth(method, h))
-    band = h * h / 4  # relative: energies are 1/2
-    if rate == 0:
+def crossing(method: str, h: float, other_h: float) -> float:
+    """The time until the other's energy is off by more than h^2/8, leapfrog's band."""
+    rate = math.log(growth(method, other_h)) / other_h
+    band = h * h / 4  # relative: the energy is 1/2
+    if rate == 0 or (rate < 0 and band >= 1):
         return math.inf
-    if rate < 0:
-        return math.log(1 - band) / rate if band < 1 else math.inf
-    return math.log(1 + band) / rate
+    return math.log(1 + math.copysign(band, rate)) / rate
 
 
-def compute(method: str, h: float, decades: float) -> Race:
-    last = 10**decades
-    steps = np.unique(np.geomspace(1, last, POINTS).round())
-    energy = leapfrog_energy(h, steps)
+def compute(method: str, equal: str, h: float, decades: float) -> Race:
+    other_h = h * (RUNGE_KUTTA[method] if equal == "evaluations" else 1)
+    last = PERIOD * 10**decades
+    n = np.unique(np.geomspace(1, last / other_h, POINTS).round())
+    t = n * other_h
     with np.errstate(over="ignore"):
-        other = 0.5 * growth(method, h) ** steps
+        other = 0.5 * growth(method, other_h) ** n
     return Race(
         method=method,
         h=h,
-        steps=steps,
-        leapfrog=abs(energy - 0.5),
+        other_h=other_h,
+        t=t,
+        leapfrog=abs(leapfrog_energy(h, (t / h).round()) - 0.5),
         other=abs(other - 0.5),
-        crossing=crossing(method, h),
+        crossing=crossing(method, h, other_h),
     )
 
 
 def draw(fig: Figure, data: Race) -> None:
     """Both energy errors over time, and the crossing."""
     ax = fig.subplots()
-    t = data.steps * data.h / PERIOD
-    ax.loglog(t, data.leapfrog.clip(1e-9), color=BLUE, linewidth=1)
-    ax.loglog(t, data.other.clip(1e-9, 10), color=VERMILLION)
-    band = data.h**2 / 8
-    ax.axhline(band, color=BLUE, linewidth=1, linestyle=(0, (5, 3)))
-    at = data.crossing * data.h / PERIOD
+    t = data.t / PERIOD
+    ax.loglog(t, data.leapfrog.clip(1e-7), color=BLUE, linewidth=0.8, alpha=0.7)
+    ax.loglog(t, data.other.clip(1e-7, 10), color=VERMILLION)
+    ax.axhline(data.h**2 / 8, color=BLUE, linewidth=1, linestyle=(0, (5, 3)))
+    at = data.crossing / PERIOD
     if at < t[-1]:
         ax.axvline(at, color=GRAY, linewidth=1)
-    ax.text(0.01, 0.05, "leapfrog; dashed: its bound", color=BLUE, transform=ax.transAxes)
-    ax.text(0.99, 0.05, data.method, color=VERMILLION, transform=ax.transAxes, ha="right")
-    ax.set(xlim=(t[0], t[-1]), ylim=(1e-9, 10), xlabel="periods", ylabel="energy error")
+    ax.set(xlim=(0.02, t[-1]), ylim=(1e-7, 10), xlabel="periods", ylabel="energy error")
     ax.minorticks_off()
-    ax.set_title(f"h = {data.h:.2f}: {data.method} is behind from {_periods(data)} on")
+    ax.text(0.02, 1.02, "leapfrog (dashed: its bound)", color=BLUE, transform=ax.transAxes)
+    ax.text(0.98, 1.02, _name(data), color=VERMILLION, transform=ax.transAxes, ha="right")
+    fig.suptitle(
+        f"h = {data.h:.3g}: {data.method} is behind from {_periods(data)} on",
+        x=0.02,
+        ha="left",
+        fontsize=11,
+    )
+
+
+def _name(data: Race) -> str:
+    return f"{data.method}, step {data.other_h:.3g}"
 
 
 def _periods(data: Race) -> str:
-    at = data.crossing * data.h / PERIOD
-    return f"{at:.3g} periods" if math.isfinite(at) else "no time"
+    at = data.crossing / PERIOD
+    return f"{at:.4g} periods" if math.isfinite(at) else "no time"
 
 
 def describe(data: Race) -> str:
     """Where the crossing is, and the errors at the end."""
     return (
-        f"h = {data.h:.2f}, {data.steps[-1]:.0f} steps: leapfrog's energy is off by at most "
-        f"{data.h**2 / 8:.1e}, {data.method}'s by {min(data.other[-1], 9e99):.1e} at the end; "
-        f"{data.method} is behind from {_periods(data)} on."
+        f"leapfrog with h = {data.h:.3g}, {_name(data)}, {data.t[-1] / PERIOD:.0f} periods: "
+        f"leapfrog's energy is off by at most {data.h**2 / 8:.1e}, {data.method}'s by "
+        f"{min(data.other[-1], 9e99):.1e} at the end; {data.method} is behind from "
+        f"{_periods(data)} on."
     )
 
 
@@ -113,11 +125,12 @@ race = explorable(
     compute,
     draw,
     describe,
-    question="Predict first: RK4 is far more accurate. After how many periods has it lost the race?",
+    question="Predict first: RK4 is more accurate. After how many periods has it lost the race?",
     size=(7.2, 3.7),
     controls={
         "method": choice("against leapfrog", list(RUNGE_KUTTA), "rk4"),
-        "h": slider("step h", 0.1, 1.5, value=0.5, step=0.1, format=".1f"),
-        "decades": slider("steps, log10", 2.0, 5.0, value=4.0, step=0.5, format=".1f"),
+        "equal": choice("both have equal", ["steps", "evaluations"]),
+        "h": choice("leapfrog's step h", STEPS, 0.5),
+        "decades": slider("periods, log10", 1.0, 5.0, value=3.0, step=0.5, format=".1f"),
     },
 )

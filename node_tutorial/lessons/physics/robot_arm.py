@@ -127,12 +127,12 @@ robot_arm = explorable(
     compute,
     draw,
     describe,
-    question="Predict first: let go, which posture brings the hand down faster, elbow up or down?",
+    question="Predict first: which needs the larger torque at the shoulder, elbow up or down?",
     size=(8.4, 4.6),
     controls={
         "x": slider("target x", -1.8, 1.8, value=1.2, step=0.1, format=".1f"),
         "y": slider("target y", -1.8, 1.8, value=0.5, step=0.1, format=".1f"),
         "elbow": choice("elbow", ["down", "up"]),
-        "frame": play("time", FRAMES, milliseconds=150),
+        "frame": play("time", FRAMES, value=10, milliseconds=150),
     },
 )
