@@ -351,3 +351,24 @@ def test_the_meanings_of_exercises_are_true():
     y = torch.cat([vector(0.3, 0.9), vector(0.5, -1.0)])
     trace = jacobian(lambda y: ARM.field(0, y), y).trace()
     assert float(trace) == pytest.approx(0.372607607, abs=1e-9)
+
+
+# -- the arm's chaos -------------------------------------------------------------------------------
+
+
+def test_a_small_error_of_the_dropped_arm_grows_some_thirty_times():
+    start = torch.zeros(2, 4, dtype=f64)
+    start[1, 0] = 1e-6
+    y = odeint(ARM.field, start, vector(0, 5, 10), rtol=1e-10, atol=1e-11)
+    grown = (y[:, 1] - y[:, 0]).norm(dim=-1) / 1e-6
+    assert grown[1] == pytest.approx(31, abs=1) and grown[2] == pytest.approx(25, abs=1)
+
+
+def test_from_a_high_start_long_steps_keep_no_energy_with_either_method():
+    posture = ARM.postures(vector(1.2, 0.5)).down
+    start = torch.cat([posture, vector(0, 0)]).repeat(3, 1)
+    start[:, 0] += 1e-7 * torch.arange(3)
+    t = torch.linspace(0, 100, 1501, dtype=f64)
+    for method in ("implicit_midpoint", "rk4_classic"):
+        y = odeint(ARM.canonical_field, start, t, method=method)
+        assert ((ARM.hamiltonian(y) - ARM.hamiltonian(start)).abs().amax(0) > 0.5).all()
