@@ -209,6 +209,29 @@ def test_the_torques_are_the_adjoint_of_the_momentum_and_near_pontryagins(best):
     assert 0.998 * found.effort < continuous < found.effort
 
 
+def test_the_best_torques_are_a_local_minimum_by_second_derivatives(best):
+    """Of |u|^2 / 2 - nu . end(u), along torques that leave the end where it is."""
+    _, found = best
+    _, j = least_effort.linearized(found.u, 1.0)
+    nu = torch.linalg.lstsq(j.T, found.u.flatten()[:, None]).solution[:, 0]
+
+    def lagrangian(u):
+        end = least_effort.simulate(u.view(-1, 2), 1.0)[-1]
+        return u.square().sum() / 2 - nu @ end
+
+    curved = torch.autograd.functional.hessian(lagrangian, found.u.flatten(), vectorize=True)
+    free = torch.linalg.qr(j.T, mode="complete").Q[:, 4:]
+    assert torch.linalg.eigvalsh(free.T @ curved @ free).min() > 0.5
+
+
+def test_the_upper_arm_begins_away_from_its_goal_except_where_there_is_time():
+    for target in runs.TARGETS:
+        for seconds in runs.TIMES_GIVEN:
+            panel = explore.reaching(target=target, seconds=seconds)
+            assert panel.data.toward == (seconds == 2.0)
+            assert ("toward" in panel.text) == panel.data.toward
+
+
 def test_without_gravity_half_the_time_takes_eight_times_the_effort():
     """Torques of a path that is run through s times as fast are s^2 times as large."""
     light = Arm(gravity=0.0)
@@ -327,23 +350,33 @@ def torque_by_energy(q1, q2):
         ("09.1", leapfrog_invariant_of_the_matrix),
         ("09.1", lambda q, p, h: torch.tensor(q * q + p * p - (h * q / 2) ** 2)),
         ("09.1", lambda q, p, h: np.float64(p * p + q * q * (1 - h / 2) * (1 + h / 2))),
+        ("09.1", lambda q, p, h: (p**2 + (1 - h**2 / 4) * q**2) / 2),
+        ("09.1", lambda q, p, h: q**2 + p**2 / (1 - h**2 / 4)),
+        ("09.1", lambda q, p, h: math.sqrt(p**2 + (1 - h**2 / 4) * q**2)),
         ("09.2", lambda h: math.log1p(-(h**2) / 4) / math.log1p(-(h**6) / 72 + h**8 / 576)),
         ("09.2", lambda h: math.ceil(math.log(1 - h**2 / 4) / math.log(race.growth("rk4", h)))),
         ("09.2", lambda h: torch.tensor(race.crossing("rk4", h, h) / h)),
         ("09.3", postures_by_complex_numbers),
         ("09.3", lambda x, y: torch.stack(list(ARM.postures(vector(x, y))))),
+        ("09.3", lambda x, y: np.mod(postures_by_complex_numbers(x, y).numpy(), 2 * math.pi)),
         ("09.3", lambda x, y: [q.tolist() for q in ARM.postures(vector(x, y))]),
-        ("09.4", torch.trace),
-        ("09.4", lambda j: sum(j[i][i] for i in range(len(j)))),
-        ("09.4", lambda j: torch.einsum("ii", j).item()),
-        ("09.4", lambda j: torch.linalg.eigvals(j).sum().real),
-        ("09.5", torque_by_energy),
-        ("09.5", lambda q1, q2: ARM.holding_torque(vector(q1, q2)).numpy()),
-        ("09.5", lambda q1, q2: tuple(ARM.holding_torque(vector(q1, q2)).tolist())),
+        ("09.5", torch.trace),
+        ("09.5", lambda j: sum(j[i][i] for i in range(len(j)))),
+        ("09.5", lambda j: torch.einsum("ii", j).item()),
+        ("09.5", lambda j: torch.linalg.eigvals(j).sum().real),
+        ("09.4", torque_by_energy),
+        ("09.4", lambda q1, q2: ARM.holding_torque(vector(q1, q2)).numpy()),
+        ("09.4", lambda q1, q2: tuple(ARM.holding_torque(vector(q1, q2)).tolist())),
     ],
 )
 def test_other_right_forms_are_accepted(id, answer):
     assert exercises.load_all()[id].assess(answer).state == "correct"
+
+
+def test_an_invariant_must_tell_orbits_apart_and_must_not_change():
+    exercise = exercises.load_all()["09.1"]
+    assert "twice as far out" in exercise.assess(lambda q, p, h: 1.0).message
+    assert "It changes" in exercise.assess(lambda q, p, h: p**2 + 0.9 * q**2).message
 
 
 def test_the_meanings_of_exercises_are_true():

@@ -1,11 +1,13 @@
 """Lesson 09: figures. They are drawn from what the lesson computed, and return it."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ...data.systems import pendulum
 from ...plotting import (
     BLUE,
     EXACT,
@@ -19,6 +21,7 @@ from ...plotting import (
     figure,
     label_line,
 )
+from ...solvers.odeint import odeint
 from . import disk_of_points
 from .least_effort import ARM, Effort
 from .runs import SEEDS, middle, result, table
@@ -32,36 +35,56 @@ COLORS = {
     "Hamiltonian, velocities": PURPLE,
     "Hamiltonian, friction": GREEN,
 }
+EVALUATIONS = 16
 DISKS = ("euler", "rk4_classic", "leapfrog")
 
 
-def disks_figure(evaluations: int = 16, periods: int = 1) -> Picture:
-    """A figure of three: what a disk of pendulums becomes under each of DISKS."""
-    fig, axes = figure(ncols=3, size=(8.8, 3.1))
-    for ax, method in zip(axes, DISKS):
-        edges = disk_of_points.edges(method, evaluations)
-        area = disk_of_points.area(edges)
-        ax.fill(*edges[0].T, color=GRAY, alpha=0.3, linewidth=0)
-        color = BLUE if method == "leapfrog" else VERMILLION
-        ax.fill(*edges[periods].T, color=color, alpha=0.35, linewidth=0)
-        ax.plot(*np.vstack([edges[periods], edges[periods][:1]]).T, color=color, linewidth=0.9)
-        ax.set(xlim=(-4, 4), ylim=(-3, 3), xlabel="angle")
-        ax.set_title(f"{method}\narea times {area[periods] / area[0]:.2f}")
+def disk_areas() -> dict[str, float]:
+    """The area of the disk of pendulums after 2 pi, over that at first, by name."""
+    edges = {"exact": _exact_disk()}
+    edges |= {name: disk_of_points.edges(name, EVALUATIONS)[1] for name in DISKS}
+    first = disk_of_points.area(disk_of_points.edges("leapfrog", EVALUATIONS)[0])
+    return {name: float(disk_of_points.area(edge) / first) for name, edge in edges.items()}
+
+
+def disks_figure() -> Picture:
+    """A figure of four: what a disk of pendulums becomes in 2 pi, exactly and under DISKS."""
+    fig, axes = figure(ncols=4, size=(9.0, 2.9), sharey=True)
+    first = disk_of_points.edges("leapfrog", EVALUATIONS)[0]
+    for ax, (name, area) in zip(axes, disk_areas().items()):
+        edge = _exact_disk() if name == "exact" else disk_of_points.edges(name, EVALUATIONS)[1]
+        color = {"exact": EXACT, "leapfrog": BLUE}.get(name, VERMILLION)
+        ax.fill(*first.T, color=GRAY, alpha=0.3, linewidth=0)
+        ax.fill(*edge.T, color=color, alpha=0.35, linewidth=0)
+        ax.plot(*np.vstack([edge, edge[:1]]).T, color=color, linewidth=0.9)
+        ax.set(xlim=(-4, 3), ylim=(-2, 3), xlabel="angle")
+        ax.set_title(f"{name}\narea times {area:.2f}")
     axes[0].set_ylabel("angular velocity")
     return fig
 
 
-def orbits_figure(energy: Mapping[str, Tensor], perihelion: Mapping[str, Tensor]) -> Picture:
-    """A figure of two: the planet's energy error and its ellipse's turn, over orbits (n,)."""
+@lru_cache(maxsize=1)
+def _exact_disk() -> np.ndarray:
+    start = torch.from_numpy(disk_of_points.edges("leapfrog", EVALUATIONS)[0])
+    t = torch.tensor([0.0, disk_of_points.TURN], dtype=start.dtype)
+    return odeint(pendulum, start, t, rtol=1e-9, atol=1e-9)[-1].numpy()
+
+
+def orbits_figure(
+    energy: Mapping[tuple[str, float], Tensor], perihelion: Mapping[tuple[str, float], Tensor]
+) -> Picture:
+    """A figure of two: the planet's energy error and its ellipse's turn, over 50 orbits; by method
+    and eccentricity, of which 0.6 is shown.
+    """
     fig, (left, right) = figure(ncols=2, size=(8.8, 3.3))
     for ax, rows, label in (
         (left, energy, "energy error"),
         (right, perihelion, "turn of the ellipse"),
     ):
         for name, color in (("leapfrog", BLUE), ("rk4_classic", VERMILLION)):
-            orbit = np.linspace(0, 50, len(rows[name]))
-            (line,) = ax.plot(orbit, rows[name], color=color, linewidth=1.2)
-            ax.set(xlim=(0, 68), xlabel="orbits", ylabel=label)
+            values = rows[name, 0.6]
+            (line,) = ax.plot(np.linspace(0, 50, len(values)), values, color=color, linewidth=1.2)
+            ax.set(xlim=(0, 63), xlabel="orbits", ylabel=label)
             label_line(line, name.removesuffix("_classic"))
         ax.axhline(0, color=EXACT, linewidth=0.8)
         ax.set_xticks(range(0, 51, 10))
@@ -79,8 +102,10 @@ def efforts_figure(found: Effort, first: Effort, seconds: float) -> Picture:
         q = found.path[at, :2]
         points = torch.stack([torch.zeros(2, dtype=q.dtype), ARM.elbow(q), ARM.hand(q)])
         left.plot(*points.T, "o-", color=SKY, linewidth=1.5, markersize=3)
-    left.set(xlim=(-1.2, 2.0), ylim=(-1.95, 1.0), aspect="equal", xlabel="x", ylabel="y")
-    left.set_title("every eighth state;\ngray: the first iteration's hand")
+    left.plot(*ARM.hand(first.path[-1, :2]), "o", color=GRAY)
+    left.plot(*ARM.hand(found.path[-1, :2]), "x", color=VERMILLION, markersize=9, markeredgewidth=2)
+    left.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal", xlabel="x", ylabel="y")
+    left.set_title("every eighth state; gray: the hand\nof the first iteration, and its end")
     t = np.linspace(0, seconds, len(found.u) + 1)
     for column, name, color in ((0, "shoulder", BLUE), (1, "elbow", VERMILLION)):
         right.stairs(first.u[:, column], t, color=color, linewidth=0.8, alpha=0.6, baseline=None)
@@ -127,7 +152,7 @@ def others_figure() -> Picture:
     fig, axes = figure(ncols=2, size=(8.8, 3.4))
     for ax, system, nets in zip(axes, ("damped", "arm"), (DAMPED_NETS, ARM_NETS)):
         t = np.linspace(0, SYSTEMS[system].horizon, CURVE)
-        ax.set(xlim=(0, 1.55 * t[-1]), yscale="log", xlabel="seconds")
+        ax.set(xlim=(0, 1.55 * t[-1]), yscale="log", xlabel="time")
         for net in nets:
             row = table()[result(system, "derivatives", net)]
             for place, curve in enumerate(row["curve"]):
@@ -142,16 +167,17 @@ def others_figure() -> Picture:
     return fig
 
 
+def heading(title: str) -> str:
+    """Above the rows of `line_of`."""
+    return f"{title:26s} field  places  energy (from, to)       updates  rate"
+
+
 def line_of(system: str, kind: str, net: str) -> str:
-    """A row of the table: medians and ranges over the seeds."""
+    """A row of the table: medians over the seeds, and the range of the energy error."""
     row = table()[result(system, kind, net)]
+    field, places, energy = (sorted(row[key]) for key in ("slope", "state", "energy"))
+    half = len(SEEDS) // 2
     return (
-        f"{net}: field {spread(row['slope'])}, early places {spread(row['state'])}, energy "
-        f"{spread(row['energy'])}; {row['updates']} updates, rate {row['rate']}"
+        f"  {net:23s} {field[half]:.0e}  {places[half]:.0e}  {energy[half]:.0e} "
+        f"({energy[0]:.0e}, {energy[-1]:.0e})  {row['updates']:7d}  {row['rate']}"
     )
-
-
-def spread(values: Sequence[float]) -> str:
-    """The median and the range of SEEDS values, "2e-04 (1e-04 to 3e-04)"."""
-    low, mid, high = (sorted(values)[place] for place in (0, len(SEEDS) // 2, -1))
-    return f"{mid:.0e} ({low:.0e} to {high:.0e})"

@@ -14,6 +14,7 @@ from .least_effort import ARM, INTERVALS
 from .runs import TARGETS, TIMES_GIVEN, stored_effort
 
 PLACES = {"right (1.2, 0.5)": TARGETS[0], "left (-0.6, 1.1)": TARGETS[1]}
+BEGIN = 4  # intervals
 EVERY = 2  # intervals from frame to frame
 FRAMES = INTERVALS // EVERY + 1
 
@@ -25,6 +26,7 @@ class Reaching(NamedTuple):
         now: the interval that is shown.
         effort: the integral of |u|^2, in (N m)^2 s.
         back: how far the upper arm swings to the wrong side, in degrees.
+        toward: whether it begins to the right side.
     """
 
     target: tuple[float, float]
@@ -35,6 +37,7 @@ class Reaching(NamedTuple):
     hand: np.ndarray
     effort: float
     back: float
+    toward: bool
 
 
 def compute(target: tuple[float, float], seconds: float, frame: int) -> Reaching:
@@ -51,6 +54,7 @@ def compute(target: tuple[float, float], seconds: float, frame: int) -> Reaching
         hand=ARM.hand(q).numpy(),
         effort=effort,
         back=float(max(0.0, (-side * turned).max())),
+        toward=bool(side * turned[BEGIN] > 0),
     )
 
 
@@ -94,10 +98,11 @@ def _draw_arm(ax: Axes, data: Reaching, at: int, color: str, width: float) -> No
 def describe(data: Reaching) -> str:
     """Effort, and how far it swings back."""
     x, y = data.target
-    begin = f"swings back by {data.back:.0f} degrees first" if data.back > 1 else "goes straight up"
+    begin = "toward" if data.toward else "away from"
     return (
         f"To ({x:g}, {y:g}) in {data.seconds:g} s: effort {data.effort:.1f}, largest torque "
-        f"{abs(data.u).max():.1f} N m; the upper arm {begin}. Shown is the arm after "
+        f"{abs(data.u).max():.1f} N m; the upper arm begins {begin} its goal, "
+        f"and swings back by {data.back:.0f} degrees. Shown is the arm after "
         f"{data.now * data.seconds / INTERVALS:.2f} s."
     )
 

@@ -132,7 +132,7 @@ robot_arm = explorable(
     controls={
         "x": slider("target x", -1.8, 1.8, value=1.2, step=0.1, format=".1f"),
         "y": slider("target y", -1.8, 1.8, value=0.5, step=0.1, format=".1f"),
-        "elbow": choice("elbow", ["down", "up"]),
+        "elbow": choice("elbow", ["down", "up"], "up"),
         "frame": play("time", FRAMES, value=10, milliseconds=150),
     },
 )
