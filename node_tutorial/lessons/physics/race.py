@@ -96,7 +96,7 @@ def draw(fig: Figure, data: Race) -> None:
     ax.text(0.02, 1.02, "leapfrog (dashed: its bound)", color=BLUE, transform=ax.transAxes)
     ax.text(0.98, 1.02, _name(data), color=VERMILLION, transform=ax.transAxes, ha="right")
     fig.suptitle(
-        f"h = {data.h:.3g}: {data.method} is behind from {_periods(data)} on",
+        f"h = {data.h:.3g}: {_verdict(data)}",
         x=0.02,
         ha="left",
         fontsize=11,
@@ -107,9 +107,12 @@ def _name(data: Race) -> str:
     return f"{data.method}, step {data.other_h:.3g}"
 
 
-def _periods(data: Race) -> str:
+def _verdict(data: Race) -> str:
+    if not math.isfinite(data.crossing):
+        return f"{data.method} is never behind"
     at = data.crossing / PERIOD
-    return f"{at:.4g} periods" if math.isfinite(at) else "no time"
+    since = "its first step" if data.crossing < data.other_h else f"{at:.4g} periods"
+    return f"{data.method} is behind from {since} on"
 
 
 def describe(data: Race) -> str:
@@ -117,8 +120,7 @@ def describe(data: Race) -> str:
     return (
         f"leapfrog with h = {data.h:.3g}, {_name(data)}, {data.t[-1] / PERIOD:.0f} periods: "
         f"leapfrog's energy is off by at most {data.h**2 / 8:.1e}, {data.method}'s by "
-        f"{data.other[-1]:.1e} at the end; {data.method} is behind from "
-        f"{_periods(data)} on."
+        f"{data.other[-1]:.1e} at the end; {_verdict(data)}."
     )
 
 
