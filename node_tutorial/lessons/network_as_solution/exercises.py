@@ -54,6 +54,16 @@ register(
                 "Nearly. The integral of e^(rate s) over s brings a factor.",
             ),
             Mistake(
+                "integral without its lower end",
+                lambda size, rate, end: size * math.exp(rate * end) / rate,
+                "Nearly: the integral has two ends. With T = 0 the error must be 0.",
+            ),
+            Mistake(
+                "sign",
+                lambda size, rate, end: size * (1 - math.exp(rate * end)) / rate,
+                "That is negative. Mind the sign.",
+            ),
+            Mistake(
                 "wrong direction",
                 lambda size, rate, end: size * (1 - math.exp(-rate * end)) / rate,
                 "What comes at s grows for T - s, with the sign of rate as it is. Check with "
@@ -71,7 +81,8 @@ register(
             "With r = size everywhere the integral is one of an exponential.",
         ],
         otherwise=(
-            "Compare with the explorable, shape constant: 4.4051 for size 0.001, rate 5, T = 2."
+            "Compare with the explorable, shape constant: 4.4051 for size 0.001, rate 5, T = 2. "
+            "For rate < 0, too, it is positive."
         ),
         meaning=(
             "For rate < 0 it stays below size / -rate, however late T is: the equation forgets. "
@@ -96,7 +107,13 @@ _SPEED = (
     "the factor of N flatter there."
 )
 _NOT_0 = "u(0) = 1 is right, but u'(0) is not 0, whatever the net."
-_NO_NET = "Both values hold, but your u does not depend on the net: it cannot solve anything."
+_JUMP = (
+    "At t = 0 both seem right, but right after it your u is not near 1: it jumps, or has a kink."
+)
+_NO_NET = (
+    "Both values hold, but no gradient leads from your u to the net: it cannot be trained to solve "
+    "anything."
+)
 
 
 def _check_trial(answer: Behavior) -> str | None:
@@ -117,7 +134,13 @@ def _check_trial(answer: Behavior) -> str | None:
         return _SPEED
     if not math.isclose(speed, 0.0, abs_tol=1e-9):
         return _NOT_0
-    return _NO_NET if torch.allclose(u, other, atol=1e-9) else None
+    later = torch.tensor([[1e-4], [0.6], [2.0]], dtype=f64)
+    n = _NETS[0](later).requires_grad_()
+    u = answer(n, later)
+    if abs(float(u.detach()[0]) - 1) > 1e-6:
+        return _JUMP
+    (by_net,) = torch.autograd.grad(u.sum(), n, allow_unused=True) if u.requires_grad else (None,)
+    return _NO_NET if by_net is None or bool((by_net[1:] == 0).any()) else None
 
 
 register(
@@ -132,6 +155,7 @@ register(
             Mistake("shifted by the first of the batch", lambda n, t: 1 + n - n[0], _FREE),
             Mistake("1 forgotten", lambda n, t: t**2 * n, _NOT_1),
             Mistake("a slope of its own", lambda n, t: 1 + t + t**2 * n, _NOT_0),
+            Mistake("kink", lambda n, t: 1 + t.abs() * n, _JUMP),
             Mistake("no net", lambda n, t: 1 - t**2 / 2 + 0 * n, _NO_NET),
         ],
         hints=[
@@ -160,6 +184,11 @@ def _first(f: Any, x: Tensor) -> Tensor:
     return torch.autograd.grad(f(x).sum(), x)[0]
 
 
+def _not_summed(f: Any, x: Tensor) -> Tensor:
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(f(x), x, create_graph=True)[0]
+
+
 def _accumulated(f: Any, x: Tensor) -> Tensor:
     return _first(f, x) + second_derivative(f, x)
 
@@ -183,6 +212,9 @@ def _bump(x: Tensor) -> Tensor:
 _NO_GRAPH = (
     "The first derivative has no graph: ask for it with create_graph=True, else it is a constant "
     "to autograd. (And x itself must require a gradient.)"
+)
+_NO_SUM = (
+    "autograd differentiates one number. Take the sum of f(x): each f(x) depends on its own x only."
 )
 _NOT_EACH = (
     "You return one number. Sum before you differentiate, not after: each f(x) depends on its own "
@@ -212,6 +244,8 @@ def _check_second(answer: Behavior) -> str | None:
         except Raised as raised:
             if "does not require grad" in str(raised):
                 return _NO_GRAPH
+            if "scalar outputs" in str(raised):
+                return _NO_SUM
             raise
         try:
             found = torch.as_tensor(found).detach().to(f64)
@@ -239,6 +273,7 @@ register(
         check=_check_second,
         mistakes=[
             Mistake("create_graph forgotten", _without_graph, _NO_GRAPH),
+            Mistake("not summed", _not_summed, _NO_SUM),
             Mistake("summed over the batch", _summed, _NOT_EACH),
             *(Mistake(*row) for row in _VALUES),
         ],
@@ -310,19 +345,22 @@ def best_omega(u, u_tt):
     return math.sqrt(float(-(u * u_tt).sum() / (u * u).sum()))
 
 
-def _curve(seed: int) -> tuple[Tensor, Tensor]:
-    """A curve that nearly solves u'' = -omega^2 u, and its second derivative."""
-    t = torch.linspace(0, 5, 12, dtype=f64)
-    omega = 1.1 + 0.5 * seed
-    u = torch.cos(omega * t) + 0.1 * torch.cos(3 * t)
-    return u, -(omega**2) * torch.cos(omega * t) - 0.9 * torch.cos(3 * t)
+def _curve(omega: float, times: int, end: float, other: float) -> tuple[Tensor, Tensor]:
+    """A curve that nearly solves u'' = -omega^2 u, and its second derivative. Where u is small its
+    ratio with u'' is still negative, so that a mean of ratios has a root.
+    """
+    t = torch.linspace(0, end, times, dtype=f64)
+    u = torch.cos(omega * t) + other * torch.cos(3 * t)
+    return u, -(omega**2) * torch.cos(omega * t) - 9 * other * torch.cos(3 * t)
 
 
 register(
     Exercise(
         "22.5",
         "What the residual says about omega",
-        kind=function(_curve(0), _curve(1), _curve(3)),
+        kind=function(
+            _curve(1.1, 8, 4.0, 0.03), _curve(1.6, 8, 4.0, 0.1), _curve(2.6, 12, 5.0, 0.1)
+        ),
         solution=best_omega,
         rtol=2e-3,
         mistakes=[
@@ -333,9 +371,15 @@ register(
             ),
             Mistake(
                 "mean of ratios",
-                lambda u, u_tt: math.sqrt(abs(float((-u_tt / u).mean()))),
+                lambda u, u_tt: math.sqrt(float((-u_tt / u).mean())),
                 "A mean of ratios: where u is near 0 it takes off. Ask which omega makes the sum "
                 "of squares least.",
+            ),
+            Mistake(
+                "mean of roots of ratios",
+                lambda u, u_tt: float((-u_tt / u).sqrt().mean()),
+                "A mean over single points: where u is near 0 each says little. Ask which omega "
+                "makes the sum of squares least.",
             ),
             Mistake(
                 "ratio of sizes",
@@ -345,8 +389,8 @@ register(
             Mistake(
                 "the other regression",
                 lambda u, u_tt: math.sqrt(float(-(u_tt * u_tt).sum() / (u * u_tt).sum())),
-                "That makes the sum of (u''/omega^2 + u)^2 least: the residual in other units, and "
-                "another answer. Here it is u'' + omega^2 u.",
+                "That makes the sum of (u''/omega^2 + u)^2 least, as the loss of the lesson has "
+                "it. Asked is u'' + omega^2 u: other units, and another answer.",
             ),
             Mistake(
                 "sign",
@@ -358,7 +402,10 @@ register(
             "Call k = omega**2: the sum of (u'' + k u)**2 is a parabola in k.",
             "Its derivative by k is 2 sum (u'' + k u) u. Where is it 0?",
         ],
-        otherwise="Try a u that solves the equation, cos(2 t): the answer must be 2.",
+        otherwise=(
+            "Try a u that solves the equation, cos(2 t): the answer must be 2. (nan? u'' and u "
+            "have opposite signs.)"
+        ),
         meaning=(
             "In the loss of an inverse problem the data never mention omega. It is the residual "
             "that moves it, and the residual sees only the net's u: both must be trained together."

@@ -41,7 +41,10 @@ def training_figure(losses: Sequence[float], errors: Sequence[float], every: int
     fig, ax = figure(size=(7.4, 3.2))
     measured_at = [1 + every * i for i in range(len(losses) - 2)]
     place = [*measured_at, every * (len(losses) - 2), every * len(losses)]
-    ax.set(yscale="log", xlim=(0, place[-1] * 1.02), xlabel="updates of Adam, then L-BFGS")
+    ax.set(yscale="log", xlim=(0, place[-1] * 1.02), xlabel="updates of Adam")
+    ax.set_xticks(
+        [0, place[-2] // 2, *place[-2:]], ["0", *map(str, (place[-2] // 2, place[-2])), "L-BFGS"]
+    )
     for values, color, name in ((losses, BLUE, "loss"), (errors, VERMILLION, "error")):
         ax.plot(place[:-1], values[:-1], ".-", color=color, markersize=4)
         ax.plot(place[-2:], values[-2:], ":", color=color)
@@ -94,7 +97,7 @@ def swing_line(kind: str, periods: int, marching: bool = False) -> str:
     """A line: loss and error of a stored solution."""
     losses, errors = measured(kind, periods, marching)
     how = "marched" if marching else "one net"
-    return f"{periods} periods, {how}, {kind:24s}: loss {spread(losses)}, error {spread(errors)}"
+    return f"{_count(periods)}, {how}, {kind:24s}: loss {spread(losses)}, error {spread(errors)}"
 
 
 def cure_lines(periods: int = 3) -> Iterator[str]:
@@ -179,6 +182,10 @@ def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.square(values).mean()))
 
 
+def _count(periods: int) -> str:
+    return f"{periods} period{'s' * (periods > 1)}"
+
+
 def heat_figure(rows: Mapping[str, Sequence[tuple[float, float]]]) -> Picture:
     """A figure: (seconds, error) of each way, one after the other."""
     fig, ax = figure(size=(7.6, 3.6))
@@ -200,6 +207,8 @@ def omega_figure() -> Picture:
         for place, start in enumerate(STARTS):
             found = [by[place] for by in values]
             ax.plot(np.full(len(found), start), found, "o", color=VERMILLION, alpha=0.5)
+            near = sum(abs(omega - OMEGA) < 0.1 for omega in found)
+            ax.text(start, OMEGA + 0.4, f"{near} of {len(found)}", color=GRAY, ha="center")
         ax.set(xlim=(0.5, 3.5), xlabel="start of the search", title=name)
         ax.set_xticks(STARTS, [f"{start:g}" for start in STARTS])
     axes[2].plot(np.ones(len(row["formula"])), row["formula"], "o", color=BLUE, alpha=0.5)
@@ -209,7 +218,8 @@ def omega_figure() -> Picture:
         ax.axhline(OMEGA, color=EXACT, linewidth=1.2, linestyle=(0, (5, 3)), zorder=1)
         ax.set_ylim(0, 8)
     axes[0].set_ylabel("ω found")
-    axes[0].text(0.6, OMEGA + 0.4, "true: 1.7", color=GRAY)
+    axes[0].text(0.6, OMEGA - 0.8, "true: 1.7", color=GRAY)
+    axes[2].text(1, OMEGA + 0.4, f"all {len(row['formula'])}", color=GRAY, ha="center")
     return fig
 
 

@@ -111,8 +111,9 @@ def describe(data: LongerSwing) -> str:
     """Loss and error, as ranges of the seeds."""
     how = "one net a period" if data.marching else "one net"
     allowed = f"; the residual allows {data.bound:.1g}" if data.bound is not None else ""
+    count = f"{data.periods} period{'s' * (data.periods > 1)}"
     return (
-        f"{data.periods} periods, {how}, {data.kind}: loss {spread(data.losses)}, relative error "
+        f"{count}, {how}, {data.kind}: loss {spread(data.losses)}, relative error "
         f"{spread(data.errors)}{allowed}."
     )
 
@@ -121,10 +122,10 @@ longer_swing = explorable(
     compute,
     draw,
     describe,
-    question="Predict first: at how many periods does one net for all of them give up?",
+    question="Predict first: over how many periods is one net for all of them still right?",
     size=(8.6, 3.7),
     controls={
-        "periods": int_slider("periods", 1, PERIODS[-1], value=3),
+        "periods": int_slider("periods", 1, PERIODS[-1], value=1),
         "kind": choice("start values", list(KINDS), BOUNDED),
         "marching": toggle("marching: one net a period"),
     },

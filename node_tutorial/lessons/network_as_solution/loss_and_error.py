@@ -110,7 +110,7 @@ loss_and_error = explorable(
     ),
     size=(8.4, 3.6),
     controls={
-        "rate": slider("λ", -5.0, 5.0, value=5.0, step=0.5, format=".1f"),
+        "rate": slider("λ", -5.0, 5.0, value=0.0, step=0.5, format=".1f"),
         "end": slider("end T", 0.5, 4.0, value=2.0, step=0.5, format=".1f"),
         "size": log_slider("root of the loss", 1e-4, 1e-1, 1e-3),
         "shape": choice("shape of r", list(SHAPES)),

@@ -28,7 +28,8 @@ from .trainings import BOUNDED, KINDS, LINEAR, NU, SOFT, mean_residual, relative
 
 SEEDS = (1, 2, 3)  # the trials have seed 0
 PERIODS = (1, 2, 3, 4, 5)
-WEIGHTS = (0.1, 1.0, 10.0, 100.0)  # of soft start values, and of soft ends
+WEIGHTS = (0.01, 0.1, 1.0, 10.0, 100.0)  # of soft start values
+HEAT_WEIGHTS = (1.0, 10.0, 100.0)  # of soft start and ends
 RATES = (1e-3, 3e-3, 1e-2)  # of the heat equation's nets
 HEAT_POINTS = 200
 HEAT_ADAM = 300
@@ -178,9 +179,15 @@ def heat_job(hard: bool, seeds: tuple[int, ...]) -> dict[str, Any]:
     return {"weight": chosen[0], "rate": chosen[1], **_by_key(rows, *rows[0])}
 
 
+def heat_soft_job(weight: float, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """With larger weights than what was best in the trials, which had one seed."""
+    rows = [_heat(False, weight, made.RATE, seed) for seed in seeds]
+    return _by_key(rows, *rows[0])
+
+
 def best_heat(hard: bool) -> tuple[float, float]:
     """Weight and rate of the least error in the trials."""
-    weights = (1.0,) if hard else WEIGHTS[1:]
+    weights = (1.0,) if hard else HEAT_WEIGHTS
     table = {
         (weight, rate): error
         for weight in weights
@@ -268,7 +275,7 @@ def _heat_name(hard: bool, weight: float) -> str:
 
 def _runs() -> dict[str, Run]:
     """Name of a result -> run, the important ones first."""
-    heat = [(True, 1.0), *((False, weight) for weight in WEIGHTS[1:])]
+    heat = [(True, 1.0), *((False, weight) for weight in HEAT_WEIGHTS)]
     return (
         {f"march/{BOUNDED}": Run(march_job, BOUNDED, SEEDS)}
         | {
@@ -278,6 +285,10 @@ def _runs() -> dict[str, Run]:
         | {"burgers/0.1/π": Run(burgers_job, Burgers("0.1/π"), SEEDS)}
         | {f"tried heat/{_heat_name(*row)}": Run(tried_heat_job, row) for row in heat}
         | {f"heat/{name}": Run(heat_job, name == "hard", SEEDS) for name in ("hard", "soft")}
+        | {
+            f"heat/soft, weight {weight:g}": Run(heat_soft_job, weight, SEEDS)
+            for weight in (100.0, 1000.0)
+        }
         | {"inverse": Run(inverse_job, STARTS, DATA_SEEDS)}
         | {"burgers/0.01/π": Run(burgers_job, Burgers("0.01/π"), SEEDS)}
         | {"tried weight": Run(tried_weight_job, WEIGHTS)}
