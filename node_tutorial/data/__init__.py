@@ -25,6 +25,7 @@ from .divergences import (
 from .ising import Ising
 from .mixtures import GaussianMixture, gaussian, gaussian_mixture
 from .oscillations import exact_oscillation, oscillations
+from .pde import burgers_exact, burgers_field, heat_by_steps, heat_exact, heat_field
 from .planar import disk_in_annulus, reflection
 from .series import Batch, co2, collate, sunspots, thin, union_grid
 from .spirals import cubic_spiral, exact_spiral, observe, spiral
@@ -53,6 +54,8 @@ __all__ = [
     "Ising",
     "Spirals",
     "Split",
+    "burgers_exact",
+    "burgers_field",
     "checkerboard",
     "co2",
     "collate",
@@ -68,6 +71,9 @@ __all__ = [
     "gaussian_mixture",
     "gaussians",
     "grid",
+    "heat_by_steps",
+    "heat_exact",
+    "heat_field",
     "jensen_shannon",
     "kl_gap",
     "mnist",

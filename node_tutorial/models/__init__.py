@@ -19,6 +19,16 @@ from .latent_ode import LatentODE
 from .neural_ode import Cost, NeuralODE
 from .ode_net import ODENet
 from .ode_rnn import ODERNN, GRUWithGaps
+from .pinn import (
+    PINN,
+    Condition,
+    Marched,
+    derivative,
+    error_from_residual,
+    march,
+    ode_net,
+    polish,
+)
 from .regularization import Regularized, RegularizedODE, random_end
 from .residual_mlp import ResidualMLP
 from .resnet import Residual, ResNet
@@ -34,12 +44,14 @@ __all__ = [
     "MLP",
     "ODERNN",
     "PATHS",
+    "PINN",
     "SAMPLERS",
     "VAE",
     "AugmentedODE",
     "Autoencoder",
     "Autoregressive",
     "CausalNet",
+    "Condition",
     "ContinuousVAE",
     "ConvField",
     "Cost",
@@ -54,6 +66,7 @@ __all__ = [
     "HamiltonianNet",
     "LagrangianNet",
     "LatentODE",
+    "Marched",
     "MarginalVelocity",
     "MaskedMLP",
     "NeuralODE",
@@ -80,8 +93,10 @@ __all__ = [
     "between",
     "bilinear",
     "denoised",
+    "derivative",
     "dirac",
     "draw_noise",
+    "error_from_residual",
     "exact_denoiser",
     "exact_trace",
     "gaussian_kl",
@@ -89,10 +104,13 @@ __all__ = [
     "hutchinson_trace",
     "influence",
     "loss_floor",
+    "march",
     "modes",
     "normal_log_prob",
+    "ode_net",
     "paired_cost",
     "play",
+    "polish",
     "predicted",
     "random_end",
     "reparameterize",
