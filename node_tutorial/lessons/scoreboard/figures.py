@@ -95,7 +95,8 @@ def null(name: str, key: str) -> tuple[float, float]:
 
 def ahead(name: str, key: str, more: bool = False) -> dict[str, list[str]]:
     """family -> those that it is ahead of: all its seeds are better than all of theirs, by more
-    than two standard deviations of chance. That is the null's; of KL(p || q) the standard error.
+    than two standard deviations of chance. That is the null's; of both KLs the larger of the two
+    models' own standard errors.
 
     more: whether more is better.
     """
@@ -113,8 +114,9 @@ def ahead(name: str, key: str, more: bool = False) -> dict[str, list[str]]:
 
 
 def _chance(name: str, key: str, *families: str) -> float:
-    if key == "kl":
-        return max(max(values(name, family, "kl error")) for family in families)
+    own = {"kl": "kl error", "reverse kl": "reverse error"}.get(key)
+    if own:
+        return max(max(values(name, family, own)) for family in families)
     return null(name, key)[1]
 
 
