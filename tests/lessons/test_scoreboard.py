@@ -230,6 +230,48 @@ def test_a_model_is_entered_and_drawn():
     assert again.name == "yours"
 
 
+class Generator(example.Mixture):
+    """The most natural one: a net of noise that is drawn without a dtype."""
+
+    log_prob = None
+
+    def __init__(self):
+        super().__init__(4)
+        self.net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2))
+
+    def loss(self, x):
+        return self.sample(len(x)).square().mean()
+
+    def sample(self, n):
+        return self.net(torch.randn(n, 2))
+
+
+def test_a_generator_that_draws_its_noise_without_a_dtype_is_measured():
+    found = entry.enter(Generator, share=0.01)
+    assert "kl" not in found.numbers and len(found.numbers["reverse kl"]) == 3
+    assert torch.get_default_dtype() == torch.float32
+
+
+class TooHigh(example.Mixture):
+    def log_prob(self, x):
+        return super().log_prob(x) + 3
+
+
+class NotFinite(example.Mixture):
+    def sample(self, n):
+        return super().sample(n) * math.nan
+
+
+class LossNan(example.Mixture):
+    def loss(self, x):
+        return super().loss(x) * math.nan
+
+
+class Single(example.Mixture):
+    def sample(self, n):
+        return torch.ones(n, 2, dtype=torch.float32) @ self.means[:2]
+
+
 class NoLoss(nn.Linear):
     def sample(self, n):
         return torch.zeros(n, 2)
@@ -265,12 +307,17 @@ class OneNumber(example.Mixture):
         (Wrong, ValueError, r"loss\(x\) must return one number .* use .mean\(\)"),
         (Detached, ValueError, "with a gradient"),
         (Images, ValueError, r"sample\(8\) must return points \(8, 2\), got a tensor of shape"),
+        (TooHigh, ValueError, "log_prob is no log density: KL"),
+        (NotFinite, ValueError, "finite points"),
+        (LossNan, ValueError, "must be finite, got nan"),
+        (Single, ValueError, "measured in float64"),
+        (nn.Linear, TypeError, "called without arguments, and Linear needs some"),
         (OneNumber, ValueError, r"log_prob\(x\) must return one number for each point"),
     ],
 )
 def test_a_model_that_cannot_be_entered_is_told_what_to_do(make, error, message):
     with pytest.raises(error, match=message):
-        entry.enter(make)
+        entry.enter(make, share=0.01)
 
 
 def test_a_share_outside_of_the_budget_is_refused():

@@ -10,9 +10,11 @@ updates, three seeds, the same rule and the same measures.
 """
 
 import copy
+import inspect
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,10 +59,10 @@ def enter(
             compared.
 
     Raises:
-        TypeError: for what is neither, or a model without loss or sample. ValueError: for a loss
-            or samples that cannot be, or a share outside of (0, 1]. All say what to do.
+        TypeError: for what is neither, or a model without loss or sample. ValueError: for a loss,
+            samples or a density that cannot be, or a share outside of (0, 1]. All say what to do.
     """
-    if not 0 < share <= 1:
+    if not isinstance(share, (int, float)) or not 0 < share <= 1:
         raise ValueError(
             f"share must be above 0 and at most 1, the part of the budget, got {share}"
         )
@@ -79,7 +81,14 @@ def enter(
     rows = []
     for seed in runs.SEEDS:
         found = trained(family, where, 0, rate, seed, share * runs.SECONDS[WHERE], Price(price))
+        if found.updates == 0:
+            raise ValueError(
+                f"no update could be made at the rate {rate}: the loss or its gradient is not "
+                "finite; look for a log, a root or a division of what can be 0"
+            )
+        _check_points(family.draw(found.model, where, 8, None))
         rows.append(in_plane(family, found.model, where, seed))
+        _check_density(rows[-1])
     numbers = {key: [row[key] for row in rows] for key in rows[0]}
     return Entry(name, rate, price, found.updates, numbers, scores, share)
 
@@ -124,6 +133,14 @@ def _maker(make: Any) -> Callable[[], nn.Module]:
         return lambda: copy.deepcopy(model)
     if isinstance(make, type) and not issubclass(make, nn.Module):
         raise TypeError(f"make must make an nn.Module, got the class {make.__name__}")
+    if isinstance(make, type):
+        try:
+            inspect.signature(make).bind()
+        except TypeError as error:
+            raise TypeError(
+                f"make() is called without arguments, and {make.__name__} needs some ({error}): "
+                f"give a function, lambda: {make.__name__}(...)"
+            ) from error
     if not callable(make):
         raise TypeError(
             "make must be a function that makes your untrained model, or the model, got "
@@ -134,14 +151,38 @@ def _maker(make: Any) -> Callable[[], nn.Module]:
 
 def _family(make: Callable[[], nn.Module]) -> Family:
     """The functions of a family from the methods of a model."""
-    has_density = hasattr(make(), "log_prob")
+    has_density = _has_density(make())
     return Family(
         lambda where, size: make(),
         lambda model, where, x: _first(model.loss(x)),
-        lambda model, where, n, steps: _points(model.sample(n)),
+        lambda model, where, n, steps: _drawn(model, n),
         (lambda model, where, x: model.log_prob(x)) if has_density else None,
         (RATES, ()),
     )
+
+
+def _has_density(model: Any) -> bool:
+    return callable(getattr(model, "log_prob", None))
+
+
+@contextmanager
+def _dtype_of(model: Any) -> Iterator[None]:
+    """Noise that is drawn without a dtype gets that of the parameters: a model is measured in
+    float64, and torch.randn(n, 2) has to fit its layers there, too.
+    """
+    before = torch.get_default_dtype()
+    first = next((p.dtype for p in model.parameters() if p.is_floating_point()), before)
+    torch.set_default_dtype(first)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _drawn(model: Any, n: int) -> Any:
+    """Samples of a model, as it makes them."""
+    with _dtype_of(model):
+        return _points(model.sample(n))
 
 
 def _first(loss: Any) -> Tensor:
@@ -179,17 +220,51 @@ def _check(model: Any, where: Board) -> None:
             "loss(x) must return one number that depends on the parameters, a 0-d tensor with a "
             f"gradient, got {_what(loss)}; use .mean(), and no .item() or .detach()"
         )
+    if not loss.isfinite():
+        raise ValueError(f"loss(x) of the untrained model must be finite, got {loss.item()}")
     with torch.no_grad():
-        drawn = _points(model.sample(8))
+        drawn = _drawn(model, 8)
     if not isinstance(drawn, Tensor) or drawn.shape != (8, 2):
         raise ValueError(f"sample(8) must return points (8, 2), got {_what(drawn)}")
-    if hasattr(model, "log_prob"):
+    _check_points(drawn)
+    _check_double(model, x)
+    if _has_density(model):
         log_prob = model.log_prob(x)
         if not isinstance(log_prob, Tensor) or log_prob.shape != (8,):
             raise ValueError(
                 "log_prob(x) must return one number for each point, (8,) for x (8, 2), got "
                 f"{_what(log_prob)}; without a likelihood leave the method out"
             )
+
+
+def _check_points(drawn: Tensor) -> None:
+    if not drawn.isfinite().all():
+        raise ValueError("sample(n) must return finite points, got some that are nan or inf")
+
+
+def _check_double(model: nn.Module, x: Tensor) -> None:
+    """Models are measured in float64: try it before all is trained."""
+    measured = copy.deepcopy(model).double()
+    try:
+        with torch.no_grad():
+            _drawn(measured, 8)
+            if _has_density(measured):
+                measured.log_prob(x.double())  # type: ignore[operator]
+    except RuntimeError as error:
+        raise ValueError(
+            "the model is measured in float64, after model.double(), and fails there: "
+            f"{error}; make noise and constants in the dtype of the parameters, as in "
+            "torch.randn(n, 2).to(self.weight)"
+        ) from error
+
+
+def _check_density(row: dict[str, float]) -> None:
+    """A KL below 0 by more than chance is no KL."""
+    if "kl" in row and not row["kl"] >= -3 * row["kl error"]:
+        raise ValueError(
+            f"log_prob is no log density: KL(p || q) is {row['kl']:.2f} nats, and it is never "
+            "below 0; does exp(log_prob) integrate to 1? Look for a constant that is missing"
+        )
 
 
 def _what(value: Any) -> str:

@@ -216,10 +216,21 @@ def _variant(divide=True, less=1, root=True, together=False):
     return z
 
 
+def _pooled(a, b):
+    def squares(x):
+        mean = sum(x) / len(x)
+        return mean, sum((value - mean) ** 2 for value in x)
+
+    (mean_a, squares_a), (mean_b, squares_b) = squares(a), squares(b)
+    variance = (squares_a + squares_b) / (len(a) + len(b) - 2)
+    return (mean_b - mean_a) / math.sqrt(variance * (1 / len(a) + 1 / len(b)))
+
+
 _SEEDS = [
     ([0.021, 0.034, 0.026], [0.041, 0.052, 0.045]),
     ([0.30, 0.52, 0.35], [0.41, 0.38, 0.60]),
     ([1.0, 2.0, 4.0, 3.5], [2.0, 2.5, 6.0]),
+    ([0.90, 0.70, 0.85], [0.50, 0.62, 0.48, 0.55]),  # b below a
 ]
 
 register(
@@ -255,6 +266,17 @@ register(
                 "sign",
                 lambda a, b: -z_of(a, b),
                 "b minus a: positive if b is larger.",
+            ),
+            Mistake(
+                "absolute",
+                lambda a, b: abs(z_of(a, b)),
+                "The sign says which of the two is larger: keep it.",
+            ),
+            Mistake(
+                "pooled",
+                _pooled,
+                "You took one variance for both models, as Student did. Two models need not "
+                "scatter alike: give each mean its own variance, and add these.",
             ),
         ],
         hints=[
@@ -320,8 +342,13 @@ register(
             "Go through the table of what each family can do, and through that of costs.",
             "No likelihood asked and one evaluation: whose samples take the fewest milliseconds?",
         ],
-        otherwise="Each of the four families is taken once.",
+        otherwise=(
+            "Look again at each task: which of your four cannot do it at all, and which does it "
+            "too slowly? Numbers are 0 to 3, each once."
+        ),
         meaning=(
+            "For the last task alone the autoregressive model has the higher recall, but it was "
+            "taken: nobody else is given a beginning. "
             "No family wins on the board; a task decides. And most tasks are decided by what a "
             "family can do at all, before any measure is looked at."
         ),
