@@ -103,6 +103,15 @@ def test_what_was_chosen_is_the_best_of_its_trials_and_all_trials_are_stored():
             assert len(row["energy"]) == len(runs.SEEDS)
 
 
+def test_ahead_is_by_the_errors_of_the_models_themselves():
+    backward = figures.ahead("moons", "reverse kl")["autoregressive"]
+    assert "RealNVP" not in backward  # by the null's smaller error it would be
+    best = max(figures.values("moons", "autoregressive", "reverse kl"))
+    least = min(figures.values("moons", "RealNVP", "reverse kl"))
+    assert best + 2 * figures.null("moons", "reverse kl")[1] < least
+    assert "diffusion" not in figures.ahead("moons", "kl")["CNF"]
+
+
 def test_every_family_used_the_same_budget():
     for name in runs.BOARDS:
         for family in FAMILIES:

@@ -37,6 +37,11 @@ register(
                 "Then -log P has the logarithm of the width with a minus.",
             ),
             Mistake(
+                "sign of log p",
+                lambda log_prob, pixels, scale: (log_prob / pixels + math.log(scale)) / math.log(2),
+                "Bits are minus the logarithm of a probability: what is likely costs little.",
+            ),
+            Mistake(
                 "per image",
                 lambda log_prob, pixels, scale: (
                     (-log_prob + pixels * math.log(scale)) / math.log(2)
@@ -171,6 +176,11 @@ register(
                 "only the worst",
                 lambda: [float(nll < 2.0) for nll, _ in REPORTS.values()],
                 "One more is too low, by more than chance: compare with its standard error.",
+            ),
+            Mistake(
+                "only the near one",
+                lambda: [float(2.0 < nll < ENTROPY - 3 * error) for nll, error in REPORTS.values()],
+                "One more is too low, and by far: 0.96 nats, where the entropy is 2.389.",
             ),
             Mistake(
                 "all may be",
