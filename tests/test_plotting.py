@@ -279,6 +279,17 @@ def test_a_table_of_images_names_its_rows_and_columns_beside_them():
         draw_image_table({"one": np.zeros((4, 8, 8)), "two": np.zeros((3, 8, 8))})
 
 
+def test_labels_that_come_sorted_keep_their_order_if_they_move_down_only():
+    _, ax = figure()
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    for k, y in enumerate((0.5, 0.49, 0.48, 0.47, 0.2)):
+        label_line((1.0, y), f"line {k}", ax=ax, color="black", down=True)
+    points = ax.bbox.height * 72 / ax.figure.dpi
+    heights = [text.xy[1] * points + text.xyann[1] for text in ax.texts]
+    assert heights == sorted(heights, reverse=True)
+    assert ax.texts[0].xyann[1] == ax.texts[-1].xyann[1] == 0
+
+
 def test_quality_over_cost_shows_median_range_and_floor():
     fig, ax = figure()
     nfe = [1, 2, 4]

@@ -7,7 +7,7 @@ upper arm. Without torques it is a double pendulum. Where its hand is, is algebr
     M(q) w' + c(q, w) + G(q) = torque,   q' = w
 
 is a differential equation. Its canonical momenta are p = M(q) w, not w: in (q, p) it has a
-Hamiltonian, in (q, w) none.
+Hamiltonian. In (q, w) it keeps the same energy, but q' = dH/dw, w' = -dH/dq holds for no H.
 
 Sources: Murray, Li, Sastry 1994, "A mathematical introduction to robotic manipulation", sections
 3.2 and 4.2; Kepler's problem: Hairer, Lubich, Wanner, "Geometric Numerical Integration", I.2.

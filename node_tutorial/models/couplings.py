@@ -1,7 +1,7 @@
 """Couplings: which noise belongs to which data, before a flow is fitted to the pairs.
 
 Every joint law of (x0, x1) with the right margins is a coupling. Flow matching may use any; the
-lines from x0 to x1 cross the more, the longer they are.
+fewer of the lines from x0 to x1 cross, the straighter is the flow.
 
     independent    any x0 with any x1
     optimal        within a batch, so that the sum of |x1 - x0|^2 is least (an assignment problem)

@@ -29,11 +29,10 @@ from .samplers import (
     Samples,
     ddim,
     probability_flow,
-    to_data,
-    uniform,
     velocity_field,
 )
 from .sizes import check_sizes
+from .time_grids import even
 
 
 class Diffusion(nn.Module):
@@ -47,12 +46,13 @@ class Diffusion(nn.Module):
         prediction: what the net returns, one of PREDICTIONS.
         target: what the loss compares, the prediction if None. Another kind is the same regression
             with another weight on each time: the error of eps is alpha / sigma times that of x0.
-        classes: how many; None: there are no labels.
+        classes: how many labels there are, 0 for none.
         drop: the share of labels that training replaces by "of no class", for guidance.
 
     Raises:
         TypeError: if net is no module, or path no GaussianPath. ValueError: for an unknown path,
-            prediction or target, a shape that is none, or a drop outside of [0, 1].
+            prediction or target, a shape that is none, a negative number of classes, or a drop
+            outside of [0, 1].
 
         >>> from node_tutorial.models import TimedMLP
         >>> model = Diffusion(TimedMLP(2, 32, 2), shape=(2,))
@@ -70,7 +70,7 @@ class Diffusion(nn.Module):
         shape: tuple[int, ...] = (2,),
         prediction: str = "eps",
         target: str | None = None,
-        classes: int | None = None,
+        classes: int = 0,
         drop: float = 0.1,
     ) -> None:
         super().__init__()
@@ -89,8 +89,7 @@ class Diffusion(nn.Module):
         if not isinstance(shape, tuple) or not shape:
             raise ValueError(f"shape must be a tuple, such as (2,) or (1, 8, 8), got {shape!r}")
         check_sizes(**{f"shape[{i}]": size for i, size in enumerate(shape)})
-        if classes is not None:
-            check_sizes(classes=classes)
+        check_sizes(0, classes=classes)
         if not 0 <= drop <= 1:
             raise ValueError(f"drop must be in [0, 1], the share of labels left out, got {drop}")
         self.net = net
@@ -147,7 +146,7 @@ class Diffusion(nn.Module):
         eps = _drawn(torch.randn, x0.shape, x0, generator)
         if label is not None:
             dropped = _drawn(torch.rand, (len(x0),), x0, generator) < self.drop
-            label = torch.where(dropped, torch.full_like(label, self._of_no_class), label)
+            label = torch.where(dropped, torch.full_like(label, self.classes), label)
         x = self.path.noised(x0, t, eps)
         found = self(t, x, label)
         if self.target != self.prediction:
@@ -158,7 +157,7 @@ class Diffusion(nn.Module):
 
     def forward(self, t: Tensor, x: Tensor, label: Tensor | None = None) -> Tensor:
         """The net's prediction, like x; without a label that of no class."""
-        if self.classes is None:
+        if not self.classes:
             return self.net(t, x)
         if label is None:
             label = torch.full((len(x),), self.classes, device=x.device)
@@ -202,7 +201,7 @@ class Diffusion(nn.Module):
         """
         check_sizes(n=n)
         z = self.prior_std * _drawn(torch.randn, (n, *self.shape), self._like, generator)
-        times = to_data(uniform(self.path, 49)) if times is None else times
+        times = even(self.path, 50) if times is None else times
         denoise = self.denoiser(label, guidance)
         found = sampler(denoise, self.path, z, times, generator=generator, **options)
         self._stats = Cost(found.nfe)
@@ -243,7 +242,7 @@ class Diffusion(nn.Module):
         z = self.prior_std * _drawn(torch.randn, known.shape, known, generator)
         fixed = _drawn(torch.randn, known.shape, known, generator)
         denoise = _Knowing(self.denoiser(label, guidance), self.path, known, mask, fixed)
-        times = to_data(uniform(self.path, 49)) if times is None else times
+        times = even(self.path, 50) if times is None else times
         found = sampler(denoise, self.path, z, times, generator=generator, **options)
         self._stats = Cost(found.nfe)
         return found._replace(x=torch.where(mask, known, found.x))
@@ -330,11 +329,6 @@ class Diffusion(nn.Module):
         """A tensor of the net's dtype and device."""
         return next(self.net.parameters(), torch.empty(0))
 
-    @property
-    def _of_no_class(self) -> int:
-        assert self.classes is not None
-        return self.classes
-
     def _check(self, x: Tensor) -> None:
         if x.shape[1:] != self.shape or not x.is_floating_point():
             raise ValueError(
@@ -343,7 +337,7 @@ class Diffusion(nn.Module):
             )
 
     def _check_label(self, label: Tensor | None, n: int, needed: bool = False) -> None:
-        if self.classes is None:
+        if not self.classes:
             if label is not None:
                 raise ValueError(
                     "label is given, but the model has no classes; make it with classes=10, say, "
@@ -374,7 +368,7 @@ class Diffusion(nn.Module):
             self._check_label(label.reshape(-1), label.numel())
         if guidance == 1:
             return label
-        if self.classes is None:
+        if not self.classes:
             raise ValueError(
                 f"guidance = {guidance} needs classes: train the model with classes and labels, "
                 "some of which are dropped"
@@ -386,7 +380,7 @@ class Diffusion(nn.Module):
         return label
 
     def extra_repr(self) -> str:
-        classes = "" if self.classes is None else f", classes={self.classes}, drop={self.drop}"
+        classes = "" if not self.classes else f", classes={self.classes}, drop={self.drop}"
         return (
             f"path={self.path.name!r}, shape={self.shape}, prediction={self.prediction!r}, "
             f"target={self.target!r}{classes}"

@@ -9,8 +9,8 @@ squares settle on their mean,
     u(t, x) = E[x1 - x0 | x_t = x],
 
 the marginal velocity. Its flow carries the source to the data through the same densities as the
-straight lines (Lipman et al. 2023, theorem 1), though its own paths are not straight. What is left
-of the loss is a floor, the mean variance of the target:
+straight lines (Lipman et al. 2023), though its own paths are not straight. What is left of the loss
+is a floor, the mean variance of the target:
 
     E |x1 - x0|^2 = E |u|^2 + floor        (Pythagoras)
 
@@ -80,10 +80,10 @@ class Moved(NamedTuple):
 class Way(NamedTuple):
     """Of the paths of a flow from x0 to x1 (B, ...), each number (B,).
 
-    energy: the integral of |u|^2, for a particle of mass 2 its kinetic energy.
+    energy: the integral of |u|^2 over the time.
     cost: |x1 - x0|^2, the energy that a straight path at constant speed would have.
-    straightness: the integral of |x1 - x0 - u|^2 (Liu et al. 2023, section 2.2); it is energy minus
-        cost, and 0 if one Euler step is exact.
+    detour: energy - cost, which is the integral of |u - (x1 - x0)|^2: 0 only for a straight path at
+        constant speed, on which one Euler step is exact. Liu, Gong, Liu 2023 call it straightness.
     """
 
     x1: Tensor
@@ -91,7 +91,7 @@ class Way(NamedTuple):
     cost: Tensor
 
     @property
-    def straightness(self) -> Tensor:
+    def detour(self) -> Tensor:
         return self.energy - self.cost
 
 
@@ -344,7 +344,12 @@ class FlowMatching(nn.Module):
         return none + guidance * (toward - none)
 
     def denoise(self, t: Tensor, x: Tensor, label: Tensor | None = None) -> Denoised:
-        """Data and noise in x (B, ...) at *diffusion's* time t, for any of its samplers."""
+        """Data and noise in x (B, ...) at *diffusion's* time t, for its samplers.
+
+        For a flow of independent pairs, any of them. With other pairs (coupling="optimal", reflow)
+        DDIM still is Euler's method along the flow, but -eps / sigma is no score, as x0 given x1 is
+        not Gaussian: samplers that add noise end elsewhere.
+        """
         t = _beside(t, x)
         return denoised(self.path, "velocity", t, x, -self.velocity(1 - t, x, label))
 
@@ -447,8 +452,8 @@ class FlowMatching(nn.Module):
 
 @torch.no_grad()
 def way(field: Field, x0: Tensor, **solver: Any) -> Way:
-    """Where a field (t, x) -> like x carries x0 (B, ...), what its paths cost, how straight they
-    are.
+    """Where a field (t, x) -> like x carries x0 (B, ...), the energy of its paths, the cost of its
+    pairs of ends, and the detour.
 
     solver: as for `odeint`, at 1e-6 if it says nothing else.
     """

@@ -19,6 +19,7 @@ et al. 2020, "Lagrangian neural networks", arXiv 2003.04630; the mass matrix: Lu
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -152,26 +153,27 @@ class LagrangianNet(nn.Module):
         """w^T M(q) w / 2 + V(q) of states (..., 2 D), (...)."""
         check_points(y, 2 * self.size)
         q, w = y.chunk(2, -1)
-        return (w * self._momentum(q, w)).sum(-1) / 2 + self.potential(q)
+        momentum = (self.mass(q) @ w[..., None])[..., 0]
+        return (w * momentum).sum(-1) / 2 + self.potential(q)
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         check_points(y, 2 * self.size)
         q, w = y.chunk(2, -1)
 
-        def lagrangian(q: Tensor) -> Tensor:
-            return ((w * self._momentum(q, w)).sum(-1) / 2 - self.potential(q)).sum()
+        def momentum(q: Tensor) -> tuple[Tensor, Tensor]:
+            mass = self.mass(q)
+            return (mass @ w[..., None])[..., 0], mass
 
-        # The momentum's slope along w, as the slope of w (J^T v) with respect to v: torch's forward
-        # mode would do it in one pass, but loads what it warns of as deprecated.
-        pull = vjp(lambda q: self._momentum(q, w), q)[1]
+        found: Any = vjp(momentum, q, has_aux=True)
+        _, pull, mass = found  # pull(v) = J^T v, J = dp/dq
+        # (dM/dt) w = J w, as the slope of w (J^T v) with respect to v: torch's forward mode would
+        # do it in one pass, but loads what it warns of as deprecated.
         turning = grad(lambda v: (w * pull(v)[0]).sum())(torch.zeros_like(w))
-        force = grad(lagrangian)(q) - turning
+        down = grad(lambda q: self.potential(q).sum())(q)
+        force = pull(w)[0] / 2 - turning - down
         if self.control is not None:
             force = force + self.control(t, y)
-        return torch.cat([w, torch.linalg.solve(self.mass(q), force)], -1)
-
-    def _momentum(self, q: Tensor, w: Tensor) -> Tensor:
-        return (self.mass(q) @ w[..., None])[..., 0]
+        return torch.cat([w, torch.linalg.solve(mass, force)], -1)
 
     def _seen(self, q: Tensor) -> Tensor:
         return torch.cat([torch.cos(q), torch.sin(q)], -1) if self.angles else q

@@ -21,9 +21,8 @@ where f is gone. `ddim` is Euler's method for this form, `heun` is Heun's, and `
 two-step method with log r for the time. Their times may end at 0, where sigma is 0 (unless the
 path has some left): the last step is then the guess x0.
 
-`times` are made by a grid, a function of a path and a number of steps: `uniform`, `quadratic`,
-`geometric`, `karras`. With N steps they have N + 1 times, from `path.last` down to `path.first`;
-`to_data` puts a step to time 0 behind them.
+`times` are made by a grid of time_grids.py, such as even(path, 16) or to_data(karras(path, 15));
+its names can be imported from here, too.
 
 A step of `ddim`, `ancestral`, `reverse_sde` or `dpm_solver` calls the denoiser once, one of `heun`
 twice (but for the last), one of `predictor_corrector` once more for each correction, and
@@ -40,9 +39,36 @@ from torch import Tensor
 from ..solvers.odeint import odeint
 from .gaussian_paths import At, Denoised, GaussianPath
 from .sizes import check_sizes
+from .time_grids import GRIDS, Grid, even, geometric, karras, quadratic, time_of, to_data, uniform
+
+__all__ = [
+    "GRIDS",
+    "SAMPLERS",
+    "Denoiser",
+    "Grid",
+    "Mixture",
+    "Samples",
+    "ancestral",
+    "ddim",
+    "dpm_solver",
+    "even",
+    "exact_denoiser",
+    "forward_sde",
+    "geometric",
+    "heun",
+    "karras",
+    "langevin",
+    "predictor_corrector",
+    "probability_flow",
+    "quadratic",
+    "reverse_sde",
+    "time_of",
+    "to_data",
+    "uniform",
+    "velocity_field",
+]
 
 Denoiser = Callable[[Tensor, Tensor], Denoised]
-Grid = Callable[[GaussianPath, int], Tensor]
 
 CHURN = math.sqrt(2) - 1  # the most by which a step of `heun` raises sigma / alpha
 
@@ -95,81 +121,6 @@ def exact_denoiser(mixture: Mixture, path: GaussianPath) -> Denoiser:
         return Denoised(*(part.reshape(x.shape) for part in parts))
 
     return denoise
-
-
-# -- grids of times --------------------------------------------------------------------------------
-
-
-def uniform(path: GaussianPath, steps: int) -> Tensor:
-    """N + 1 times, equally far from each other, float64."""
-    return _between(path.last, path.first, steps)
-
-
-def quadratic(path: GaussianPath, steps: int) -> Tensor:
-    """N + 1 times whose square roots are equally far from each other: denser near the data.
-
-    Source: Song, Meng, Ermon 2021, "Denoising diffusion implicit models", arXiv 2010.02502,
-    appendix D.2.
-    """
-    return _between(path.last**0.5, path.first**0.5, steps).square()
-
-
-def geometric(path: GaussianPath, steps: int) -> Tensor:
-    """N + 1 times between which sigma / alpha falls by one factor.
-
-    Source: Lu et al. 2022, "DPM-Solver", arXiv 2206.00927, section 3.3: uniform in log(alpha /
-    sigma).
-    """
-    most, least = _ratios(path)
-    return time_of(path, _between(math.log(most), math.log(least), steps).exp())
-
-
-def karras(path: GaussianPath, steps: int, rho: float = 7.0) -> Tensor:
-    """N + 1 times at which (sigma / alpha)^(1 / rho) is equally far; rho = 1: sigma / alpha itself.
-
-    Source: Karras et al. 2022, arXiv 2206.00364, equation 5.
-    """
-    most, least = _ratios(path)
-    return time_of(path, _between(most ** (1 / rho), least ** (1 / rho), steps) ** rho)
-
-
-GRIDS: dict[str, Grid] = {
-    "uniform": uniform,
-    "quadratic": quadratic,
-    "geometric": geometric,
-    "karras": karras,
-}
-
-
-def to_data(times: Tensor) -> Tensor:
-    """The times with 0 behind them, for samplers whose last step is the guess x0."""
-    return torch.cat([times, times.new_zeros(1)])
-
-
-def time_of(path: GaussianPath, ratio: Tensor) -> Tensor:
-    """The times in [0, 1] at which sigma / alpha has the values `ratio`, float64, by bisection."""
-    ratio = ratio.double()
-    low = torch.zeros_like(ratio)
-    high = torch.ones_like(ratio)
-    for _ in range(60):
-        middle = (low + high) / 2
-        at = path.at(middle)
-        below = at.sigma < ratio * at.alpha
-        low = torch.where(below, middle, low)
-        high = torch.where(below, high, middle)
-    return (low + high) / 2
-
-
-def _between(start: float, end: float, steps: int) -> Tensor:
-    check_sizes(steps=steps)
-    return torch.linspace(start, end, steps + 1, dtype=torch.float64)
-
-
-def _ratios(path: GaussianPath) -> tuple[float, float]:
-    """sigma / alpha at the last and at the first time of a path."""
-    at = path.at(torch.tensor([path.last, path.first], dtype=torch.float64))
-    most, least = (at.sigma / at.alpha).tolist()
-    return most, least
 
 
 # -- samplers --------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ def label_line(
     dx: float = 5,
     dy: float = 0,
     gap: float = 1.15,
+    down: bool = False,
     **text_style: Any,
 ) -> Axes:
     """Write `text` at the right end of a line, in its color. Call it when the limits are set.
@@ -46,6 +47,7 @@ def label_line(
         x: another abscissa at which to write.
         dx, dy: a shift, in points.
         gap: the least distance of two labels, in font sizes.
+        down: move down only. Labels that come sorted, the highest first, keep their order then.
         text_style: of `Axes.annotate`.
     """
     if isinstance(line, Line2D):
@@ -60,7 +62,7 @@ def label_line(
         return ax
     point = points[-1 if x is None else np.argmin(np.abs(points[:, 0] - x))]
     style = {"va": "center", "ha": "left", "fontsize": 10, **text_style}
-    dy += _free_shift(ax, point, (dx, dy), text, style["fontsize"], gap)
+    dy += _free_shift(ax, point, (dx, dy), text, style["fontsize"], gap, down)
     ax.annotate(
         text,
         point,
@@ -89,6 +91,7 @@ def _free_shift(
     text: str,
     fontsize: float,
     gap: float,
+    down: bool = False,
 ) -> float:
     """How far up or down, in points, a label at `point` + `offset` has to move to cover no other.
 
@@ -106,6 +109,9 @@ def _free_shift(
         for other in ax.texts
         if isinstance(other, Annotation) and other.get_gid() == _LABEL
     ]
+    if down:  # below all that it could touch, not between two of them
+        near = [v for u, v, w in taken if x < u + w and u < x + width]
+        return min(0.0, min(near) - height - y) if near else 0.0
     for shift in sorted(np.arange(-8, 9) * height / 2, key=abs):
         if not any(
             abs(y + shift - v) < 0.99 * height and x < u + w and u < x + width for u, v, w in taken

@@ -42,7 +42,7 @@ def quality_over_cost(
         color = (colors or {}).get(name, PALETTE[k % len(PALETTE)])
         (lines[name],) = ax.plot(x, np.median(y, axis=0), ".-", color=color)
         if len(y) > 1:
-            ax.fill_between(x, y.min(0), y.max(0), color=color, alpha=0.2, linewidth=0)
+            ax.fill_between(x, y.min(0), y.max(0), color=color, alpha=0.15, linewidth=0)
     ax.set(xscale="log", yscale="log")
     ax.set_ylim(bottom=least / 1.1)
     if top is not None:
@@ -53,14 +53,14 @@ def quality_over_cost(
     ends = {name: np.asarray(line.get_xydata())[-1] for name, line in lines.items()}
     right = max(x for x, _ in ends.values())
     for name, (_, y) in sorted(ends.items(), key=lambda end: -end[1][1]):  # from the top
-        label_line((right, y), name, ax=ax, color=lines[name].get_color())
+        label_line((right, y), name, ax=ax, color=lines[name].get_color(), down=True)
     if top is not None:
         ax.annotate(
             "two sets of real images",
-            (ax.get_xlim()[0], top),
-            (4, -4),
+            (ax.get_xlim()[0], least / 1.1),
+            (4, 4),
             textcoords="offset points",
-            va="top",
+            va="bottom",
             fontsize=9.5,
             color=GRAY,
         )

@@ -13,11 +13,15 @@ the whole past. Each gives methods:
                                                            order of the error at a fixed time
                                                            smooth y             E_alpha(-t^alpha)
     rectangle          second form, f piecewise constant   1                    1
-    adams              second form, f piecewise linear,    min(2, 1 + alpha)    1.4 to 1.9
+    adams              second form, f piecewise linear,    min(2, 1 + alpha)    1 + alpha
                        by prediction and correction
     l1                 first form, y piecewise linear      2 - alpha            1
     gl                 backward difference                 1                    1
     l1_explicit, gl_explicit                               1                    1
+
+For adams it is D^alpha y that must be smooth. 1 + alpha is reached slowly if alpha is small: 1.4
+was measured for 0.3, at 1000 steps. The explicit methods, adams among them, want h^alpha |df/dy| to
+be small; for an order near 0 no step h makes it so, and an implicit one must be taken.
 
 Most solutions are like E_alpha(-t^alpha): their slope is infinite at t0, and the largest error, at
 the first steps, falls with the order alpha only. On a graded mesh (`graded`), fine there, l1 has
@@ -29,7 +33,8 @@ What the past costs, for N steps:
 
     full           sums over all of it: N^2/2 products
     short          l1 and gl: no further back than a length L. The derivative is then wrong by up to
-                   max|y - y0| L^-alpha / Gamma(1 - alpha): forgetting is expensive
+                   M L^-alpha / Gamma(1 - alpha): forgetting is expensive. M is max|y - y0| for gl,
+                   and max y - min y for l1
     exponentials   the kernel as a sum of some hundred exponentials, of which each has one number to
                    remember: N products with them, to a relative 1e-10; rectangle, adams, l1, for
                    alpha < 1
@@ -51,7 +56,8 @@ import torch
 from torch import Tensor
 
 from .errors import SolveError
-from .inputs import check_state, check_times
+from .inputs import check_state, check_times, counted_field
+from .integrate import Log
 from .methods.newton import Newton
 from .statistics import Stats
 
@@ -59,6 +65,7 @@ METHODS = ("adams", "rectangle", "l1", "l1_explicit", "gl", "gl_explicit")
 MEMORIES = ("full", "short", "exponentials")
 PRECISION = 1e-11  # of the sum of exponentials, relative
 NEWTON = 1e-12  # tolerance of the implicit methods' equations
+MOST_JACOBIANS = 30  # in one step, where one for many iterations is too few
 
 Field = Callable[[Tensor, Tensor], Tensor]
 
@@ -79,7 +86,7 @@ def fdeint(
 
     Args:
         func: the right-hand side: t a 0-d tensor, y like y0; returns a tensor like y0.
-        y0: the state at t[0], real, of any shape.
+        y0: the state at t[0], real, of any shape; () and an empty batch are shapes, too.
         t: (N + 1,) times, increasing: the mesh of the method, all of it. `graded` makes one that
             is fine at the start; gl needs equal steps.
         alpha: the order, a number or a 0-d tensor, which may require a gradient.
@@ -106,10 +113,16 @@ def fdeint(
     """
     times = check_times(t)
     state, shapes = check_state(y0)
-    order = _check_order(alpha, slope0, y0, method)
-    _check_method(method, memory, length, order, times)
     if shapes is not None or state.is_complex():
         raise TypeError("y0 must be one real tensor; join the parts of a tuple with torch.cat")
+    order = _check_order(alpha, slope0, y0, method)
+    rounding = torch.finfo(t.dtype).eps * max(map(abs, times))
+    _check_method(method, memory, length, order, times, rounding)
+    if t.requires_grad:
+        raise ValueError(
+            "t gets no gradient, for the mesh is part of the method; use t.detach(), and scale the "
+            "right-hand side to learn a time"
+        )
     if len(times) > 1 and times[1] < times[0]:
         raise ValueError(
             "t must be increasing: a fractional equation has a beginning, and is not the same "
@@ -118,7 +131,10 @@ def fdeint(
     stats = Stats() if stats is None else stats
     order = order.to(torch.float64)
     mesh = t.detach().to("cpu", torch.float64)
-    f = _Counted(func, stats)
+    if not state.numel():
+        return state.expand(len(times), *state.shape)
+    f = counted_field(func, state, None, Log(stats=stats))
+    slope0 = None if slope0 is None else slope0.to(state)
     solver = {"adams": _adams, "rectangle": _rectangle}.get(method)
     if solver is not None:
         steps = solver(f, state, t, mesh, order, slope0, memory)
@@ -145,18 +161,25 @@ def graded(end: float, steps: int, power: float, *, start: float = 0.0) -> Tenso
     al. 2017, corollary 5.1).
 
     Raises:
-        ValueError: for no steps, a power below 1, or an end that is not after the start.
+        ValueError: for no steps, a power below 1, an end that is not after the start, or a power
+            so large that the first steps vanish in rounding.
 
         >>> graded(1.0, 4, 2.0)
         tensor([0.0000, 0.0625, 0.2500, 0.5625, 1.0000], dtype=torch.float64)
     """
-    if steps < 1 or not power >= 1 or not end > start:
+    if steps != int(steps) or steps < 1 or not 1 <= power < math.inf or not start < end < math.inf:
         raise ValueError(
             "steps must be 1 or more, power 1 or more, and end after start, got "
             f"steps={steps}, power={power}, end={end}, start={start}"
         )
-    share = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
-    return start + (end - start) * share**power
+    share = torch.linspace(0, 1, int(steps) + 1, dtype=torch.float64)
+    mesh = start + (end - start) * share**power
+    if not bool((mesh[1:] > mesh[:-1]).all()):
+        raise ValueError(
+            f"with power={power} and steps={steps} the first steps vanish in rounding; take a "
+            "smaller power, or start=0"
+        )
+    return mesh
 
 
 def gl_weights(alpha: float | Tensor, n: int) -> Tensor:
@@ -182,15 +205,62 @@ def l1_weights(alpha: float | Tensor, n: int) -> Tensor:
     return powers[1:] - powers[:-1]
 
 
+def exponentials(b: float | Tensor, shortest: float, longest: float) -> tuple[Tensor, Tensor]:
+    """Rates (n,) and weights (n,), float64: t^-b is the sum of weights e^(-rates t), to a relative
+    PRECISION, for 0 < b < 1 and t from `shortest` to `longest`.
+
+        t^-b = 1/Gamma(b) int e^(-t e^u + b u) du
+
+    by the trapezoidal rule. The slowest, whose e^(-r t) is 1 all the time, are one, of rate 0.
+
+    Raises:
+        ValueError: for b outside of (0, 1), or times that are not positive and in order.
+
+        >>> rates, weights = exponentials(0.5, 0.01, 10.0)
+        >>> float((weights * torch.exp(-4 * rates)).sum())
+        0.5000000000...
+    """
+    b = torch.as_tensor(b, dtype=torch.float64)
+    if not 0 < float(b.detach()) < 1 or not 0 < shortest <= longest < math.inf:
+        raise ValueError(
+            "b must be between 0 and 1, and 0 < shortest <= longest, got "
+            f"b={float(b.detach()):g}, shortest={shortest}, longest={longest}"
+        )
+    step = math.pi**2 / (-math.log(PRECISION) + 4)
+    low = math.log(PRECISION / longest)
+    high = math.log(-math.log(PRECISION / 100) / shortest)
+    u = torch.arange(low, high + step, step, dtype=torch.float64)
+    # Those below u[0] are a geometric series.
+    still = torch.exp(b * (u[0] - step)) / (1 - torch.exp(-b * step))
+    weights = step * torch.cat([still.reshape(1), torch.exp(b * u)]) / _gamma(b)
+    return torch.cat([u.new_zeros(1), u.exp()]), weights
+
+
 def caputo(y: Tensor, t: Tensor, alpha: float | Tensor) -> Tensor:
-    """Caputo's derivative of order 0 < alpha < 1 of values y (N + 1, ...) at increasing times t
-    (N + 1,), at t[1:], (N, ...), as if y were piecewise linear (L1).
+    """Caputo's derivative of order 0 < alpha <= 1 of values y (N + 1, ...) at increasing times t
+    (N + 1,), at t[1:], (N, ...), as if y were piecewise linear (L1); of order 1 it is the slope.
+
+    Raises:
+        TypeError: for values or times that are not real tensors of floating point numbers.
+        ValueError: for an order outside of (0, 1], times that do not increase, fewer than two of
+            them, or values that are not as many.
 
         >>> t = torch.linspace(0, 1, 11, dtype=torch.float64)
         >>> float(caputo(t, t, 0.5)[-1])  # 2/sqrt(pi)
         1.128379...
     """
     alpha = torch.as_tensor(alpha, dtype=torch.float64)
+    if not 0 < float(alpha.detach()) <= 1:
+        raise ValueError(f"alpha must be above 0 and at most 1, got {float(alpha.detach()):g}")
+    if len(check_times(t)) < 2 or t[1] < t[0]:
+        raise ValueError(f"t must be increasing, with two times or more, got {t}")
+    if not isinstance(y, Tensor) or not y.is_floating_point():
+        raise TypeError(
+            "y must be a real tensor of floating point numbers, got "
+            f"{y.dtype if isinstance(y, Tensor) else type(y).__name__}; use y.double()"
+        )
+    if len(y) != len(t):
+        raise ValueError(f"y must have one value for each of the {len(t)} times, got {len(y)}")
     slopes = _times(1 / (t[1:] - t[:-1]), y[1:] - y[:-1])
     past = _FullMemory(t.detach().to(torch.float64), 1 - alpha)
     return torch.stack([past.all_of(slopes[:n], n) for n in range(1, len(t))])
@@ -283,7 +353,7 @@ def _gl(
     N = len(mesh) - 1
     weights = gl_weights(alpha, N)
     h = (mesh[-1] - mesh[0]) / max(N, 1)
-    kept = N if length is None else max(1, round(length / float(h)))
+    kept = N if length is None or not N else max(1, round(min(N, length / float(h))))
     reach = h**alpha
     y = y0
     steps = [y]
@@ -318,6 +388,8 @@ def _step(
         if found is None:
             newton.linearize(f, now, y)
             found = newton.solve(f, [now], [base], float(reach), ONE, [guess])
+        if found is None:
+            found = _converged(f, now, base, reach, newton, guess)
     if found is None:
         raise SolveError(
             f"Newton's method does not converge at t = {float(now):.6g}; take shorter steps, or "
@@ -326,6 +398,28 @@ def _step(
     if torch.is_grad_enabled() and (newton.has_graph or base.requires_grad or reach.requires_grad):
         found = newton.polish(f, [now], [base], reach.to(base), ONE, found)
     return base + _times(reach, found[0])
+
+
+def _converged(
+    f: Field, now: Tensor, base: Tensor, reach: Tensor, newton: Newton, slope: Tensor
+) -> list[Tensor] | None:
+    """Newton's method with a new Jacobian at every iteration, where one Jacobian was too few: the
+    first steps are long, of h^alpha.
+    """
+    before = math.inf
+    for _ in range(MOST_JACOBIANS):
+        (new,) = newton.polish(f, [now], [base], reach.to(base), ONE, [slope])
+        moved = float(((new - slope) * reach.to(base)).abs().max())
+        slope = new.detach()
+        y = base + _times(reach, slope)
+        least = max(NEWTON, 8 * torch.finfo(y.dtype).eps) * (1 + float(y.abs().max()))
+        if not math.isfinite(moved):
+            return None
+        if moved <= least or (moved <= 1e3 * least and moved >= before):
+            newton.slow = True  # the Jacobian at hand is that of this step's start
+            return [slope]
+        before = moved
+    return None
 
 
 ONE = ((1.0,),)  # an implicit step of one stage, as the rows of a tableau
@@ -384,30 +478,36 @@ class _FullMemory:
             return 0
         return int((self.mesh[: len(self.left)] < self.mesh[n] - self.length * (1 + 1e-9)).sum())
 
+    def _back(self, n: int) -> tuple[Tensor, Tensor]:
+        """Of every interval: how far back from time n it begins, and the log of the share of this
+        that lies after it. Through the log, the weights keep their digits where an interval is
+        short against its age, as the first ones of a graded mesh.
+        """
+        ends = self.mesh[: len(self.left) + 1]
+        far = self.mesh[n] - ends
+        wide = (ends[1:] - ends[:-1]) / far[:-1]
+        share = torch.where(
+            wide < 0.5, torch.log1p(-wide.clamp(max=0.5)), (far[1:] / far[:-1]).log()
+        )
+        return far[:-1], share
+
     def _constant(self, n: int) -> Tensor:
-        far = self.mesh[n] - self.mesh[: len(self.left) + 1]
-        powers = _power(far, self.order)
-        return (powers[:-1] - powers[1:]) / _gamma(self.order + 1)
+        far, share = self._back(n)
+        return far**self.order * _lost(share, self.order) / _gamma(self.order + 1)
 
     def _linear(self, n: int) -> tuple[Tensor, Tensor]:
-        far = self.mesh[n] - self.mesh[: len(self.left) + 1]
-        one = far[:-1]
-        other = far[1:]
-        wide = one - other
-        zeroth = (_power(one, self.order) - _power(other, self.order)) / self.order
-        first = _power(one, self.order + 1) - _power(other, self.order + 1)
-        first = first / (self.order + 1)
-        scale = _gamma(self.order) * wide
-        return (first - other * zeroth) / scale, (one * zeroth - first) / scale
+        far, share = self._back(n)
+        p = self.order
+        wide = -torch.expm1(share)
+        both = _lost(share, p)
+        right = both - 1 + _lost(share, p + 1) / ((p + 1) * wide)
+        scale = far**p / _gamma(p + 1)
+        return scale * (both - right), scale * right
 
 
 class _Exponentials:
-    """As `_FullMemory`, with the kernel of all intervals but the last as a sum of exponentials:
-
-        t^-b = 1/Gamma(b) int e^(-t e^u + b u) du,   b = 1 - order
-
-    by the trapezoidal rule. What each remembers of the past shrinks by e^(-r h) in a step. The
-    slowest, whose e^(-r t) is 1 all the time, are one.
+    """As `_FullMemory`, but for all intervals except the last with a sum of exponentials as kernel:
+    what each remembers shrinks by e^(-r h) in a step.
     """
 
     def __init__(self, mesh: Tensor, order: Tensor, linear: bool = False) -> None:
@@ -417,19 +517,9 @@ class _Exponentials:
         self.count = 0
         self.last: tuple[Tensor, ...] = ()
         self.kept: Any = None  # (number of rates, ...), at the start of the last interval
-        b = 1 - order
-        span = float(mesh[-1] - mesh[0])
         least = float((mesh[1:] - mesh[:-1]).min())
-        step = math.pi**2 / (-math.log(PRECISION) + 4)
-        low = math.log(PRECISION / span)
-        high = math.log(-math.log(PRECISION / 100) / least)
-        u = torch.arange(low, high + step, step, dtype=torch.float64)
-        weights = step * torch.exp(b * u)
-        # Those below u[0]: a geometric series, of rate 0.
-        still = step * torch.exp(b * (u[0] - step)) / (1 - torch.exp(-b * step))
-        self.rates = torch.cat([u.new_zeros(1), u.exp()])
-        scale = torch.exp(torch.lgamma(b)) * _gamma(order)
-        self.weights = torch.cat([still.reshape(1), weights]) / scale
+        self.rates, weights = exponentials(1 - order, least, float(mesh[-1] - mesh[0]))
+        self.weights = weights / _gamma(order)
 
     def add(self, left: Tensor, right: Tensor | None = None) -> None:
         if self.last:
@@ -484,22 +574,6 @@ def _memory(
     return _FullMemory(mesh, order, linear, length)
 
 
-class _Counted:
-    def __init__(self, func: Field, stats: Stats) -> None:
-        self.func = func
-        self.stats = stats
-
-    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
-        self.stats.nfe += 1
-        dy = self.func(t, y)
-        if not isinstance(dy, Tensor) or dy.shape != y.shape:
-            got = f"shape {tuple(dy.shape)}" if isinstance(dy, Tensor) else type(dy).__name__
-            raise ValueError(
-                f"func(t, y) must return a tensor like y, of shape {tuple(y.shape)}, got {got}"
-            )
-        return dy
-
-
 def _weighted(weights: Tensor, values: Sequence[Tensor] | Tensor) -> Tensor:
     """Sum of weights (n,) times values (n, ...)."""
     stack = values if isinstance(values, Tensor) else torch.stack(list(values))
@@ -509,7 +583,7 @@ def _weighted(weights: Tensor, values: Sequence[Tensor] | Tensor) -> Tensor:
 def _times(weight: Tensor, value: Tensor) -> Tensor:
     """weight () times value, or weights (n,) times the rows of values (n, ...)."""
     weight = weight.to(value)
-    return weight.reshape(*weight.shape, *[1] * (value.dim() - weight.dim())) * value
+    return weight.reshape(weight.shape + (1,) * (value.dim() - weight.dim())) * value
 
 
 def _outer(weights: Tensor, value: Tensor) -> Tensor:
@@ -523,13 +597,29 @@ def _power(x: Tensor, exponent: Tensor) -> Tensor:
     return torch.where(x > 0, safe**exponent, torch.zeros_like(x))
 
 
+def _lost(share: Tensor, exponent: Tensor) -> Tensor:
+    """1 - e^(share exponent), also for a share of -inf, without the gradient's 0 inf."""
+    inside = share > -math.inf
+    safe = torch.where(inside, share, torch.zeros_like(share))
+    return torch.where(inside, -torch.expm1(safe * exponent), torch.ones_like(share))
+
+
 def _gamma(x: Tensor) -> Tensor:
     """Gamma(x) for x > 0, differentiable."""
     return torch.exp(torch.lgamma(x))
 
 
 def _check_order(alpha: float | Tensor, slope0: Tensor | None, y0: Tensor, method: str) -> Tensor:
-    order = alpha if isinstance(alpha, Tensor) else torch.tensor(alpha, dtype=torch.float64)
+    try:
+        if isinstance(alpha, (str, bool)):
+            raise TypeError
+        order = (
+            alpha if isinstance(alpha, Tensor) else torch.tensor(float(alpha), dtype=torch.float64)
+        )
+    except (TypeError, ValueError):
+        raise TypeError(f"alpha must be a number or a 0-d tensor, got {alpha!r}") from None
+    if order.is_complex():
+        raise TypeError(f"alpha must be real, got {alpha!r}")
     if order.dim() or not 0 < float(order.detach()) < 2:
         raise ValueError(
             f"alpha must be one number between 0 and 2, got {alpha!r}; for whole orders from 2 on "
@@ -544,6 +634,8 @@ def _check_order(alpha: float | Tensor, slope0: Tensor | None, y0: Tensor, metho
         raise ValueError(
             f"slope0 is for alpha above 1, got alpha = {float(order.detach()):g}; leave it out"
         )
+    if slope0 is not None and not isinstance(slope0, Tensor):
+        raise TypeError(f"slope0 must be a tensor like y0, got {type(slope0).__name__}")
     if slope0 is not None and slope0.shape != y0.shape:
         raise ValueError(
             f"slope0 must have the shape of y0, {tuple(y0.shape)}, got {tuple(slope0.shape)}"
@@ -554,7 +646,12 @@ def _check_order(alpha: float | Tensor, slope0: Tensor | None, y0: Tensor, metho
 
 
 def _check_method(
-    method: str, memory: str, length: float | None, order: Tensor, times: list[float]
+    method: str,
+    memory: str,
+    length: float | None,
+    order: Tensor,
+    times: list[float],
+    rounding: float,
 ) -> None:
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
@@ -579,7 +676,7 @@ def _check_method(
         )
     if method.startswith("gl") and len(times) > 2:
         steps = [b - a for a, b in itertools.pairwise(times)]
-        if max(steps) - min(steps) > 1e-4 * max(steps):
+        if max(steps) - min(steps) > max(1e-4 * max(steps), 4 * rounding):
             raise ValueError(
                 f"method {method!r} needs equal steps, got steps from {min(steps):.6g} to "
                 f"{max(steps):.6g}; use 'l1' or 'adams' on this mesh"

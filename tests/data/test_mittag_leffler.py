@@ -5,7 +5,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from scipy.special import erfcx
+from scipy.special import erfcx, rgamma
 
 from node_tutorial.data.mittag_leffler import caputo_of_power, mittag_leffler, rates
 
@@ -38,6 +38,17 @@ def test_it_is_the_sum_of_its_series(alpha):
     assert mittag_leffler(2.0, alpha) == pytest.approx(series(2.0, alpha), rel=1e-12)
 
 
+@pytest.mark.parametrize("off", [1e-2, 1e-3, 1e-5, 1e-8, 1e-12])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_next_to_order_one_it_is_the_sum_of_its_series_too(off, side):
+    alpha = 1 + side * off
+    for t in (1.99, 2.01, 5.0, 15.0, 30.0):
+        found = float(mittag_leffler(-(t**alpha), alpha))
+        assert found == pytest.approx(series(-(t**alpha), alpha), abs=1e-13)
+    assert float(mittag_leffler(-3.0, alpha)) != math.exp(-3)
+    assert float(mittag_leffler(-3.0, alpha)) == pytest.approx(math.exp(-3), abs=off)
+
+
 @pytest.mark.parametrize("alpha", VALUES)
 def test_the_values_of_relaxation(alpha):
     found = mittag_leffler(-(np.array([0.1, 1, 2, 5]) ** alpha), alpha)
@@ -60,6 +71,14 @@ def test_the_tail_is_a_power_where_an_exponential_is_gone():
     found = float(mittag_leffler(-(100**0.5), 0.5))
     assert found == pytest.approx(0.0561410, abs=1e-7)
     assert found == pytest.approx(100**-0.5 / math.gamma(0.5), rel=0.01)
+
+
+@pytest.mark.parametrize("x", [1e3, 1e8, 1e15, 1e17, 1e300])
+def test_far_out_it_keeps_its_digits(x):
+    assert float(mittag_leffler(-x, 0.5)) == pytest.approx(erfcx(x), rel=1e-12)
+    for alpha in (0.3, 0.9, 0.98, 1.5):
+        tail = sum(-((-1 / x) ** k) * rgamma(1 - k * alpha) for k in range(1, 8))
+        assert float(mittag_leffler(-x, alpha)) == pytest.approx(tail, rel=1e-12)
 
 
 @pytest.mark.parametrize("alpha, share", [(0.5, 0.2163), (0.9, 0.7696), (0.99, 0.9795)])
@@ -96,6 +115,9 @@ def test_the_derivatives_of_powers(power, alpha, value):
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match=r"alpha must be in \(0, 2\]"):
         mittag_leffler(1.0, 2.5)
+    for z in (math.nan, -math.inf):
+        with pytest.raises(ValueError, match="finite"):
+            mittag_leffler([0.0, z], 0.5)
     with pytest.raises(ValueError, match="overflows"):
         mittag_leffler(1e3, 0.5)
     with pytest.raises(ValueError, match="one rate, 1"):

@@ -51,6 +51,14 @@ def test_one_step_is_never_enough_and_methods_of_order_two_need_fewer():
     assert (at("U-Net", "reverse SDE", 4) > 10 * at("U-Net", "ancestral", 4)).all()
 
 
+def test_on_karras_grid_edm_needs_half_the_evaluations_if_the_ratio_begins_lower(floor):
+    """At 637 its first steps are spent where no digit can be seen; 80 is the paper's number."""
+    for ratio, bound in ((80, 1.3 * floor), (12, floor)):
+        nfe, energy = digit_figures.edm_from(ratio)
+        assert nfe == 15 and energy < bound
+    assert at("U-Net", "EDM", 15).min() > 3 * floor and at("U-Net", "EDM", 31).max() < floor
+
+
 def test_few_steps_collapse_or_are_full_of_noise():
     """DDIM has precision and no recall; the reverse SDE has recall and no precision."""
     assert (
@@ -112,7 +120,9 @@ def test_a_training_begins_as_the_settings_say(monkeypatch):
     assert model.classes == 10 and model.prediction == "v"
 
 
-@pytest.mark.parametrize("name", ["quality_figure", "digits_figure", "guidance_figure"])
+@pytest.mark.parametrize(
+    "name", ["quality_figure", "digits_figure", "completed_figure", "guidance_figure"]
+)
 def test_figures_can_be_read(name):
     fig = getattr(digit_figures, name)()
     assert fig.png() and not text_problems(fig) and not empty_axes(fig)

@@ -165,6 +165,7 @@ NOT_WRONG = {
     "02.4": {"doubled", "a little off"},  # any number of the right size
     "04.3": {"a little off"},  # read off two curves that cross
     "06.4": {"a little off"},  # a distance, whose size tells; it may be measured in several ways
+    "09.1": {"other sign", "doubled", "a little off"},  # all multiples are kept
     "05.4": {"a little off"},  # a number that was fitted to data with errors
 }
 

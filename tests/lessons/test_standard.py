@@ -21,7 +21,7 @@ NETWORK = (
     r"^\s*(import|from)\s+(urllib|requests|http|httpx|aiohttp|socket|ftplib)\b|download\s*=\s*True"
 )
 BRITISH = (
-    r"behaviour|cancell(ed|ing)|catalogue|centre|colour|favour|grey|honour|label{2}(ed|ing)|learnt"
+    r"behaviour|cancell(ed|ing)|catalogue|centre|colour|favour|grey(?!danus)|honour|label{2}(ed|ing)|learnt"
     r"|metres?\b|modell|neighbour|travell|whilst|analyse[dr]?\b"
     r"|(discret|factor|general|initial|linear|maxim|minim|normal|optim|organ"
     r"|parametr|recogn|regular|stabil|summar|visual)is(e|ed|es|er|ing|ation)\b"

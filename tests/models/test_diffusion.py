@@ -401,7 +401,8 @@ def net():
         ({"target": "noise"}, ValueError, "target must be one of"),
         ({"shape": 2}, ValueError, "shape must be a tuple"),
         ({"shape": (0,)}, ValueError, r"shape\[0\] must be an integer of 1 or more"),
-        ({"classes": 0}, ValueError, "classes must be an integer of 1 or more"),
+        ({"classes": -1}, ValueError, "classes must be an integer of 0 or more"),
+        ({"classes": None}, ValueError, "classes must be an integer of 0 or more, got None"),
         ({"drop": 1.5}, ValueError, r"drop must be in \[0, 1\]"),
     ],
 )

@@ -253,7 +253,7 @@ def test_the_way_of_a_gaussian_costs_what_optimal_transport_costs_and_a_little_m
     found = way(MarginalVelocity(GAUSSIAN), z[:, None], rtol=1e-9, atol=1e-9)
     assert torch.allclose(found.x1, 3 + z[:, None] / 2, atol=1e-7)
     assert (weight * found.cost).sum().item() == pytest.approx(9.25, abs=1e-6)
-    assert (weight * found.straightness).sum().item() == pytest.approx(0.214601837, abs=1e-6)
+    assert (weight * found.detour).sum().item() == pytest.approx(0.214601837, abs=1e-6)
     assert (weight * found.energy).sum().item() == pytest.approx(9.464601837, abs=1e-6)
 
 
@@ -417,7 +417,7 @@ def test_reflow_of_an_exact_flow_is_straight_in_one_step():
     second = FlowMatching(Fitted(), 1)
     assert second.loss(x1, x0).item() == pytest.approx(0, abs=1e-10)
     assert torch.allclose(second.move(x0, steps=1).x, x1, atol=1e-6)
-    assert way(Fitted(), x0).straightness.abs().max() < 1e-6
+    assert way(Fitted(), x0).detour.abs().max() < 1e-6
     pairs = first.pairs(5, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(pairs.x1, 3 + pairs.x0 / 2, atol=1e-3)
 

@@ -139,3 +139,77 @@ def test_what_cannot_be_is_refused():
     for kind in KINDS.values():
         with pytest.raises(ValueError, match="4 entries"):
             kind()(NOW, torch.zeros(5, 3, dtype=f64))
+
+
+@pytest.mark.parametrize(
+    "kind, method", [("separable", "leapfrog"), ("hamiltonian", "implicit_midpoint")]
+)
+def test_a_symplectic_step_of_a_learned_energy_keeps_the_form_and_rk4_does_not(kind, method):
+    one, zero = torch.eye(2, dtype=f64), torch.zeros(2, 2, dtype=f64)
+    form = torch.cat([torch.cat([zero, one], 1), torch.cat([-one, zero], 1)])
+    net = KINDS[kind]()
+    violated = []
+    t = torch.tensor([0.0, 1.0], dtype=f64)
+    for name in (method, "rk4_classic"):
+        step = torch.autograd.functional.jacobian(
+            lambda y, name=name: odeint(net, y, t, method=name, rtol=1e-12, atol=1e-12)[-1],
+            states(1)[0],
+        )
+        violated.append((step.T @ form @ step - form).abs().max().item())
+    assert violated[0] < 1e-9 and violated[1] > 10 * violated[0]
+
+
+def test_implicit_midpoint_keeps_a_learned_energy_in_a_band():
+    net = KINDS["hamiltonian"]()
+    way = odeint(net, states(), torch.linspace(0, 40, 801, dtype=f64), method="implicit_midpoint")
+    drift = (net.energy(way) - net.energy(way[0])).detach()
+    assert drift[:400].abs().max() < 0.01 and drift[400:].abs().max() < 0.01
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_second_derivatives_are_right(kind):
+    net = KINDS[kind]()
+    first = next(net.parameters())
+
+    def field(weight, y):
+        names = {name for name, p in net.named_parameters() if p is first}
+        return torch.func.functional_call(net, {names.pop(): weight}, (NOW, y))
+
+    weight = first.detach().clone().requires_grad_()
+    assert torch.autograd.gradcheck(field, (weight, states(2).requires_grad_()), atol=1e-6)
+
+
+def test_it_learns_from_states_alone_through_the_solver():
+    """From pairs of states half a unit of time apart."""
+    torch.manual_seed(0)
+    y = torch.rand(200, 2) * torch.tensor([3.0, 2.0]) - torch.tensor([1.5, 1.0])
+    t = torch.tensor([0.0, 0.5])
+    after = odeint(pendulum, y, t)[-1]
+    net = HamiltonianNet(1, (32, 32), separable=True)
+
+    def loss(net, step):
+        return (
+            (odeint(net, y, t, method="leapfrog", options={"step_size": 0.1})[-1] - after)
+            .square()
+            .mean()
+        )
+
+    fit(net, loss, 300, lr=1e-2, progress=False)
+    assert (net(NOW, y) - pendulum(0, y)).square().mean() < 5e-3
+
+
+def test_the_power_of_a_control_is_what_the_learned_energy_gains():
+    def push(t, y):
+        return torch.stack([torch.sin(t), torch.cos(2 * t)]).expand(*y.shape[:-1], 2)
+
+    for kind in ("hamiltonian", "lagrangian"):
+        net = KINDS[kind](control=push)
+
+        def field(t, y, net=net):
+            slope = net(t, y[:4])
+            return torch.cat([slope, (push(t, y[:4]) * slope[:2]).sum()[None]])
+
+        start = torch.cat([states(1)[0], torch.zeros(1, dtype=f64)])
+        end = odeint(field, start, torch.tensor([0.0, 2.0], dtype=f64), rtol=1e-9, atol=1e-10)[-1]
+        gained = net.energy(end[:4]) - net.energy(start[:4])
+        assert gained.item() == pytest.approx(end[4].item(), abs=1e-6) and abs(end[4]) > 0.05

@@ -11,7 +11,6 @@ from node_tutorial.data import gaussian_mixture
 from node_tutorial.models import PATHS
 from node_tutorial.models.gaussian_paths import Denoised, constant, cosine, edm, linear, straight
 from node_tutorial.models.samplers import (
-    GRIDS,
     SAMPLERS,
     ancestral,
     ddim,
@@ -24,9 +23,7 @@ from node_tutorial.models.samplers import (
     langevin,
     predictor_corrector,
     probability_flow,
-    quadratic,
     reverse_sde,
-    time_of,
     to_data,
     uniform,
     velocity_field,
@@ -425,32 +422,6 @@ def test_every_sampler_keeps_dtype_shape_and_states_and_follows_its_generator(na
     assert torch.equal(state, torch.random.get_rng_state())  # torch's own generator is left alone
 
 
-@pytest.mark.parametrize("name", GRIDS)
-@pytest.mark.parametrize("path", [make() for make in PATHS.values()], ids=list(PATHS))
-def test_grids_go_from_the_last_time_to_the_first(name, path):
-    if name == "quadratic" and path.first == 0:
-        path = path._replace(first=1e-4)
-    times = GRIDS[name](path, 20)
-    assert times.shape == (21,) and (times.diff() < 0).all()
-    assert float(times[0]) == pytest.approx(path.last, abs=1e-12)
-    assert float(times[-1]) == pytest.approx(path.first, abs=1e-12)
-
-
-def test_grids_are_even_in_what_they_say():
-    path = linear()
-    ratio = lambda times: path.at(times).sigma / path.at(times).alpha  # noqa: E731
-    for even in (
-        uniform(path, 7),
-        quadratic(path, 7).sqrt(),
-        ratio(geometric(path, 7)).log(),
-        ratio(karras(path, 7)) ** (1 / 7),
-        ratio(karras(path, 7, rho=1)),
-    ):
-        steps = even.diff()
-        assert torch.allclose(steps, steps[0].expand(7), rtol=1e-6)
-    assert torch.allclose(time_of(path, ratio(uniform(path, 9))), uniform(path, 9), atol=1e-9)
-
-
 def test_the_velocity_field_is_drift_and_half_the_score():
     path = linear()
     denoise = exact_denoiser(TWO, path)
@@ -521,8 +492,6 @@ def test_times_that_a_sampler_cannot_use_are_refused_with_the_path_that_can():
     assert ddim(denoise, path, noise(3), times).x.isfinite().all()
     with pytest.raises(ValueError, match=r"finite sigma'.* end at path.first = 0.0001"):
         probability_flow(denoise, constant(), noise(3), times)
-    with pytest.raises(ValueError, match="steps must be an integer of 1 or more"):
-        uniform(path, 0)
     with pytest.raises(ValueError, match="times must increase, from data to noise"):
         forward_sde(path, noise(3), times)
     with pytest.raises(ValueError, match="t must have sigma > 0"):

@@ -10,7 +10,8 @@ from ...data import digits, gaussian_mixture
 from ...data.two_samples import nearest
 from ...models import exact_denoiser
 from ...models.gaussian_paths import cosine
-from ...models.samplers import ddim, forward_sde, uniform
+from ...models.samplers import ddim, forward_sde
+from ...models.time_grids import even
 from .line import seeded
 
 PATH = cosine()
@@ -35,9 +36,12 @@ class Film(NamedTuple):
 
 
 class Copies(NamedTuple):
-    """Distances of samples, and of test images, to the nearest training image."""
+    """Distances of samples, of the film's last images, and of test images, to the nearest training
+    image.
+    """
 
     samples: Tensor
+    film: Tensor
     test: Tensor
 
 
@@ -70,13 +74,12 @@ def film() -> Film:
 def samples() -> Tensor:
     """Fifty images (50, 64), by DDIM with the exact denoiser of the training images."""
     z = torch.randn(50, 64, generator=seeded(4))
-    times = torch.cat([uniform(PATH, 39), torch.zeros(1, dtype=torch.float64)])
-    return ddim(denoise(), PATH, z, times).x
+    return ddim(denoise(), PATH, z, even(PATH, 40)).x
 
 
 def copies() -> Copies:
     train = images().train
-    return Copies(nearest(samples(), train), nearest(images().test, train))
+    return Copies(*(nearest(x, train) for x in (samples(), film().coming[-1], images().test)))
 
 
 def losses(t: float) -> tuple[float, float]:

@@ -15,7 +15,8 @@ from ...data import gaussian_mixture, on_grid, two_moons
 from ...data.two_samples import nearest
 from ...models import exact_denoiser
 from ...models.gaussian_paths import cosine
-from ...models.samplers import ddim, karras, to_data
+from ...models.samplers import ddim
+from ...models.time_grids import karras, to_data
 from ...plotting import BLUE, GRAY, ON_WHITE, ORANGE, draw_density, no_ticks
 from .line import seeded
 
@@ -127,6 +128,6 @@ copying_machine = explorable(
     size=(8.6, 3.8),
     controls={
         "n": power_slider("training points", 2, 256, value=16),
-        "frame": play("step", STEPS + 1, value=16, milliseconds=350),
+        "frame": play("step", STEPS + 1, value=STEPS, milliseconds=350),
     },
 )

@@ -1,11 +1,15 @@
 """Lesson 16: figures of the digits, drawn from what is stored."""
 
+from copy import copy
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 
-from ...data.pixels import counted, counts, spread
+from ...data.pixels import counted, counts, judge, spread
 from ...models.samplers import predictor_corrector
+from ...models.time_grids import even, time_of
 from ...plotting import (
     BLUE,
     GRAY,
@@ -22,7 +26,7 @@ from ...plotting import (
     quality_over_cost,
 )
 from .line import seeded
-from .runs import GUIDANCE, RUNS, SEEDS, even, over_seeds, stored
+from .runs import GUIDANCE, RUNS, SEEDS, over_seeds, samples, stored
 
 COLORS = {
     "reverse SDE": VERMILLION,
@@ -34,9 +38,25 @@ COLORS = {
     "MLP, DDIM": GRAY,
 }
 SAMPLERS = [name for name in COLORS if name != "MLP, DDIM"]
-IN_A_ROW = 20
+IN_A_ROW = 12
 INK = 16  # the darkest pixel
 KNOWN = 4  # rows of pixels, of the images whose lower half is filled in
+
+
+class Few(NamedTuple):
+    """How a path in the plane of recall and precision is labeled: numbers of evaluations, where
+    they stand, and the way (1 or -1) to its name.
+    """
+
+    numbers: dict[int, str]
+    offset: tuple[int, int]
+    way: int
+
+
+FEW = {
+    "DDIM": Few({1: "1", 2: "2", 4: "4", 8: "8"}, (0, 7), 1),
+    "reverse SDE": Few({4: "1, 2, 4", 8: "8"}, (-22, -4), -1),
+}
 
 
 def quality_figure() -> Picture:
@@ -53,31 +73,50 @@ def quality_figure() -> Picture:
     mean, std = null["energy"]
     quality_over_cost(curves, floor=(mean, std), ax=left, colors=COLORS)
     left.set_ylabel("energy distance to test images")
-    points = {
-        name: tuple(
+    left.set_title("lines: medians; bands: three seeds")
+    _draw_precision(right, (null["recall"][0], null["precision"][0]))
+    return fig
+
+
+def _draw_precision(ax: Axes, real: tuple[float, float]) -> None:
+    """Two samplers whose errors with few evaluations are of opposite kinds."""
+    points = {}
+    for name, few in FEW.items():
+        recall, precision = (
             np.median(over_seeds("U-Net", name, m), axis=0) for m in ("recall", "precision")
         )
-        for name in ("DDIM", "EDM")
+        nfe = over_seeds("U-Net", name, "nfe")[0].tolist()
+        for n, text in few.numbers.items():
+            place = nfe.index(n)
+            at = (recall[place], precision[place])
+            ax.annotate(text, at, few.offset, textcoords="offset points", ha="center", fontsize=9)
+        points[name] = (recall[:: few.way], precision[:: few.way])
+    precision_and_recall(points, real=real, ax=ax, colors=COLORS)
+    ax.set_title("the numbers are evaluations")
+
+
+def digits_figure() -> Picture:
+    """A figure: digits of the stored net, from the same noise with few steps and many, and real
+    ones.
+    """
+    images = RUNS.arrays()
+    rows = {
+        f"DDIM, NFE {steps}": images[f"U-Net/0/images DDIM {steps}"][:IN_A_ROW] / INK
+        for steps in (2, 8, 64)
     }
-    labels = [str(int(n)) if n <= 8 else "" for n in over_seeds("U-Net", "DDIM", "nfe")[0]]
-    real = (null["recall"][0], null["precision"][0])
-    precision_and_recall(points, real=real, ax=right, colors=COLORS, labels=labels)
-    right.set_title("U-Net; DDIM from 1 to 64 steps")
+    rows["test digits"] = counts().test_images[:IN_A_ROW, 0].numpy() / INK
+    fig, ax = figure(size=(8.6, 2.9))
+    draw_image_table(rows, ax=ax)
     return fig
 
 
 @torch.no_grad()
-def digits_figure() -> Picture:
-    """A figure: digits of the stored net, by two samplers with few steps and many; a way between
-    two test digits; and digits whose lower half it has filled in.
+def completed_figure() -> Picture:
+    """A figure: test digits whose lower half the stored net has filled in, and a way between two.
+
+    The known half is put in, noised, at every step; the way is a turn in the noise.
     """
     model = stored("U-Net")
-    images = RUNS.arrays()
-    rows = {
-        f"{name}, {steps}": images[f"U-Net/0/images {name} {steps}"] / INK
-        for name in ("DDIM", "ancestral")
-        for steps in (2, 8, 64)
-    }
     test = counts().test_images[:IN_A_ROW]
     mask = (torch.arange(8) < KNOWN)[:, None].expand(8, 8)
     filled = model.inpaint(
@@ -92,12 +131,24 @@ def digits_figure() -> Picture:
     hidden = torch.where(mask, test, 0.0)
     first, last = spread(counts().test_images[[1, 4]], seeded(0))
     between = model.interpolate(first, last, IN_A_ROW, rtol=1e-3, atol=1e-3)
-    rows["in between"] = counted(between).numpy() / INK
-    shown = {"upper half": hidden, "filled in": counted(filled), "truth": test}
-    rows |= {name: each.numpy() / INK for name, each in shown.items()}
-    fig, ax = figure(size=(8.6, 4.2))
-    draw_image_table(rows, ax=ax)
+    shown = {
+        "given": hidden,
+        "filled in": counted(filled),
+        "truth": test,
+        "in between": counted(between),
+    }
+    fig, ax = figure(size=(8.6, 2.9))
+    draw_image_table({name: each.numpy() / INK for name, each in shown.items()}, ax=ax)
     return fig
+
+
+def edm_from(ratio: float, steps: int = 8) -> tuple[int, float]:
+    """Evaluations and energy distance of EDM, the stored net, if sigma / alpha begins lower."""
+    model = copy(stored("U-Net"))
+    last = float(time_of(model.path, torch.tensor(ratio, dtype=torch.float64)))
+    model.path = model.path._replace(last=last)
+    found = samples(model, "EDM", steps)
+    return found.nfe, judge(found.x).energy
 
 
 def distances_to_training() -> tuple[float, float]:
@@ -136,7 +187,7 @@ def guidance_figure() -> Picture:
     """Left: measures over the weight of the guidance. Right: an image of each digit."""
     row = RUNS.numbers()["guided"]
     arrays = RUNS.arrays()
-    fig, (left, right) = figure(2, size=(9.6, 3.4), width_ratios=[1, 1.3])
+    fig, (left, right) = figure(2, size=(9.6, 2.6), width_ratios=[1, 1.75])
     _draw_measures(left, row)
     shown = {f"w = {w:g}": arrays[f"guided/images {w:g}"][::2] / 16 for w in (0, 1, 3, 9)}
     draw_image_table(shown, [str(digit) for digit in range(10)], ax=right)

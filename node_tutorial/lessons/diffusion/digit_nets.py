@@ -46,7 +46,7 @@ def make(setting: Setting) -> Diffusion:
         nets[setting.net](),
         shape=(1, SIDE, SIDE),
         prediction=setting.prediction,
-        classes=classes or None,
+        classes=classes,
         drop=DROP,
     )
 

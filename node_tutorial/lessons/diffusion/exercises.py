@@ -1,7 +1,8 @@
 """Exercises of lesson 16: score, reverse step, loss floor, DDIM step, signal left."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,21 +31,30 @@ def score(x, alpha, sigma, weights, means, stds):
     return (responsibilities * -away / variances).sum()
 
 
+def _of_humps(x: Tensor, weights: Tensor, means: Tensor, stds: Tensor) -> Tensor:
+    """The score of a mixture without noise."""
+    return score(x, 1.0, 0.0, weights, means, stds)
+
+
 def _score(
     shrink_means: bool = True,
     noise: bool = True,
     power: float = 1.0,
     by_weights: bool = False,
-    unnormalized: bool = False,
+    slope_of_p: float = 0.0,
+    shrink_variances: int = 2,
+    normalized: bool = True,
 ) -> Callable[..., Tensor]:
     """A wrong score; every flag is one mistake."""
 
     def wrong(x, alpha, sigma, weights, means, stds):
-        variances = alpha**2 * stds**2 + (sigma**2 if noise else 0)
+        variances = alpha**shrink_variances * stds**2 + (sigma**2 if noise else 0)
         away = x - (alpha if shrink_means else 1) * means
-        heights = weights * torch.exp(-(away**2) / (2 * variances)) / variances.sqrt()
+        heights = weights * torch.exp(-(away**2) / (2 * variances))
+        if normalized:
+            heights = heights / variances.sqrt()
         shares = weights if by_weights else heights
-        total = 1 if unnormalized else shares.sum()
+        total = slope_of_p or shares.sum()
         return (shares / total * -away / variances**power).sum()
 
     return wrong
@@ -93,8 +103,33 @@ register(
             ),
             Mistake(
                 "gradient of p",
-                _score(unnormalized=True),
-                "That is (nearly) the gradient of p. Divide by p: the score is that of log p.",
+                _score(slope_of_p=math.sqrt(2 * math.pi)),
+                "That is p', the derivative of p. The score is that of log p, which is p' / p.",
+            ),
+            Mistake(
+                "gradient of p, without its 2 pi",
+                _score(slope_of_p=1.0),
+                "That is the derivative of p, up to a factor. "
+                "Divide by p: the score is that of log p, and the factor cancels.",
+            ),
+            Mistake(
+                "no normalizer",
+                _score(normalized=False),
+                "Your humps are all equally high. A Gaussian's density has the factor 1 / sqrt(v): "
+                "a narrow hump is a high one, and has the larger share near its mean.",
+            ),
+            Mistake(
+                "alpha s^2",
+                _score(shrink_variances=1),
+                "alpha multiplies x_0, and so the standard deviation s. "
+                "What does that do to the variance?",
+            ),
+            Mistake(
+                "standard deviations added",
+                lambda x, alpha, sigma, weights, means, stds: _of_humps(
+                    x, weights, alpha * means, alpha * stds + sigma
+                ),
+                "Of independent terms the variances add, and not the standard deviations.",
             ),
         ],
         hints=[
@@ -117,6 +152,9 @@ register(
 )
 
 
+_LEAVE_Z_OUT = "You left the noise in. Asked is the mean of the step: leave z out, its mean is 0."
+
+
 def step_back(x, score, f, g, h):
     sde = x - (f * x - g**2 * score) * h
     ode = x - (f * x - g**2 * score / 2) * h
@@ -133,21 +171,58 @@ def _steps(sde: float, ode: float, power: int = 2, forward: bool = False) -> Cal
     return wrong
 
 
+def _draws_nothing(
+    right: Callable[..., Tensor],
+    probes: Sequence[tuple[Any, ...]],
+    drawn: str,
+    wrong: str,
+) -> Callable[[Behavior], str | None]:
+    """A check: called twice with the same numbers, an answer gives the same, and the right one.
+
+    drawn: what to say if it does not; wrong: what to say of any other answer that is not right.
+    """
+
+    def check(answer: Behavior) -> str | None:
+        for probe in probes:
+            first, again, exact = (_flat(f(*probe)) for f in (answer, answer, right))
+            if not torch.equal(first, again):
+                return drawn
+            if first.shape != exact.shape or not torch.allclose(first, exact, rtol=1e-4, atol=1e-9):
+                return wrong
+        return None
+
+    return check
+
+
+def _flat(value: Any) -> Tensor:
+    return torch.as_tensor(value, dtype=torch.float64).reshape(-1)
+
+
 def _as_tensors(*values: float) -> tuple[Tensor, ...]:
     return tuple(torch.tensor(value, dtype=torch.float64) for value in values)
 
+
+_STEPS = (
+    _as_tensors(0.7, -0.4, -2.5, 2.2, 0.05),
+    _as_tensors(-1.2, 1.5, -0.4, 0.6, 0.1),
+    _as_tensors(2.0, -0.1, 0.0, 3.0, 0.02),
+)
 
 register(
     Exercise(
         "16.2",
         "A step back in time",
         kind=function(
-            _as_tensors(0.7, -0.4, -2.5, 2.2, 0.05),
-            _as_tensors(-1.2, 1.5, -0.4, 0.6, 0.1),
-            _as_tensors(2.0, -0.1, 0.0, 3.0, 0.02),
+            *_STEPS,
             returns=array((2,), "two numbers: reverse SDE, probability flow"),
         ),
         solution=step_back,
+        check=_draws_nothing(
+            step_back,
+            _STEPS,
+            drawn=_LEAVE_Z_OUT,
+            wrong="Two numbers, x - (...) h, with the brackets of both equations of section 3.",
+        ),
         mistakes=[
             Mistake(
                 "+ g^2 score",
@@ -179,6 +254,28 @@ register(
                 "is not.",
             ),
             Mistake(
+                "noise without z",
+                lambda x, score, f, g, h: (
+                    step_back(x, score, f, g, h)
+                    + torch.tensor([1.0, 0.0], dtype=torch.float64) * g * h**0.5
+                ),
+                _LEAVE_Z_OUT,
+            ),
+            Mistake(
+                "h on the score only",
+                lambda x, score, f, g, h: torch.stack(
+                    [x + f * x * h + c * g**2 * score * h for c in (1, 0.5)]
+                ),
+                "dt = -h multiplies the drift, too: f x changes its sign as well.",
+            ),
+            Mistake(
+                "half of the whole drift",
+                lambda x, score, f, g, h: torch.stack(
+                    [x - c * (f * x - g**2 * score) * h for c in (1, 0.5)]
+                ),
+                "Only the score is halved for the flow; f x is the same in both.",
+            ),
+            Mistake(
                 "forward in time",
                 _steps(1, 0.5, forward=True),
                 "You went forward: dx = (...) dt with dt = +h. Back in time dt is -h.",
@@ -189,7 +286,6 @@ register(
             "probability flow: dx = (f x - g**2 score / 2) dt.",
             "From t to t - h, dt is -h. The noise is left out here.",
         ],
-        otherwise="Return `torch.stack([sde, ode])`, the means of both after a step of length h.",
         meaning=(
             "One family: a pull of (1 + n**2)/2 g**2 score, and noise n g sqrt(h) z. "
             "n = 0 is the flow, n = 1 the SDE; any n has the same densities."
@@ -229,6 +325,12 @@ register(
                 "That is the loss at t = 1/2, where alpha = sigma. Average it over t.",
             ),
             Mistake(
+                "of x_0",
+                lambda s: s**2 / (1 + s),
+                "That is what is left of x_0. Asked is what is left of eps. x_t is known, so "
+                "alpha times the error of x_0 is sigma times that of eps.",
+            ),
+            Mistake(
                 "explained instead of left",
                 lambda s: 1 / (1 + s),
                 "That is the part of eps that x_t tells. The loss is what it does not tell.",
@@ -240,17 +342,15 @@ register(
             ),
         ],
         hints=[
-            "For Gaussians the best guess is linear, the covariance of eps and x over the "
-            "variance of "
-            "x, times x: E[eps | x] = sigma x / (alpha**2 s**2 + sigma**2).",
+            "For Gaussians the best guess is linear: the covariance of eps and x, which is sigma, "
+            "over the variance of x, times x: E[eps | x] = sigma x / (alpha**2 s**2 + sigma**2).",
             "What is left is 1 - sigma**2 / (alpha**2 s**2 + sigma**2), at each t.",
             "The mean over t of s**2 cos**2 / (s**2 cos**2 + sin**2), "
             "by tan as a new variable; or compute it for a few s and guess.",
         ],
         otherwise=(
             "Near? Then compute it exactly. Else begin with one t: what does x tell of eps, if "
-            "both "
-            "are Gaussian? The first hint has it."
+            "both are Gaussian? The first hint has it."
         ),
         meaning=(
             "A loss that stops falling has not failed: it has arrived. "
@@ -272,27 +372,20 @@ _DDIM = (
 )
 
 
-def _is_the_same_twice(answer: Behavior) -> str | None:
-    """Checked before the values: with eta = 0 nothing is drawn."""
-    for probe in _DDIM:
-        first, again, right = (float(f(*probe)) for f in (answer, answer, ddim_step))
-        if first != again:
-            return (
-                "Called twice with the same numbers, your function answers differently: it draws "
-                "fresh noise. With eta = 0 the noise of the next time is the eps that was found."
-            )
-        if not math.isclose(first, right, rel_tol=1e-4, abs_tol=1e-9):
-            return "Test: for alpha_next = alpha and sigma_next = sigma, x must come back."
-    return None
-
-
 register(
     Exercise(
         "16.3",
         "A step of DDIM",
         kind=function(*_DDIM),
         solution=ddim_step,
-        check=_is_the_same_twice,
+        check=_draws_nothing(
+            ddim_step,
+            _DDIM,
+            drawn="Called twice with the same numbers, your function answers differently: it draws "
+            "fresh noise. With eta = 0 the noise of the next time is the eps that was found.",
+            wrong="Two tests: with the old numbers for the next ones x must come back; with "
+            "alpha_next = 1 and sigma_next = 0 the guess x0 = (x - sigma eps) / alpha.",
+        ),
         mistakes=[
             Mistake(
                 "eps not rescaled",
@@ -324,6 +417,43 @@ register(
                 "x - sigma eps is alpha x_0, and not yet x_0.",
             ),
             Mistake(
+                "x-bar",
+                lambda x, eps, alpha, sigma, alpha_next, sigma_next: (
+                    x / alpha + (sigma_next / alpha_next - sigma / alpha) * eps
+                ),
+                "You returned x-bar = x / alpha at the next time. Asked is x: a factor is missing.",
+            ),
+            Mistake(
+                "r turned round",
+                lambda x, eps, alpha, sigma, alpha_next, sigma_next: (
+                    alpha_next * (x / alpha + (sigma / alpha - sigma_next / alpha_next) * eps)
+                ),
+                "The step of r is the new one minus the old: r falls, and noise goes out.",
+            ),
+            Mistake(
+                "rescaled, then changed",
+                lambda x, eps, alpha, sigma, alpha_next, sigma_next: (
+                    alpha_next / alpha * x + (sigma_next - sigma) * eps
+                ),
+                "You rescaled x, and then took out the old noise. "
+                "But the noise in x was rescaled, too.",
+            ),
+            Mistake(
+                "x for x-bar",
+                lambda x, eps, alpha, sigma, alpha_next, sigma_next: (
+                    x + (sigma_next / alpha_next - sigma / alpha) * eps
+                ),
+                "You made the step of x-bar, but began with x, and returned x-bar. "
+                "Begin with x / alpha.",
+            ),
+            Mistake(
+                "x for x-bar, and back",
+                lambda x, eps, alpha, sigma, alpha_next, sigma_next: (
+                    alpha_next * (x + (sigma_next / alpha_next - sigma / alpha) * eps)
+                ),
+                "You made the step of x-bar, but began with x. What is x-bar, in terms of x?",
+            ),
+            Mistake(
                 "x kept",
                 lambda x, eps, alpha, sigma, alpha_next, sigma_next: x + (sigma_next - sigma) * eps,
                 "That is right where alpha does not change. Here x has to grow, too: "
@@ -334,7 +464,6 @@ register(
             "Two lines: first solve x = alpha x_0 + sigma eps for x_0.",
             "Then put x_0 and the same eps together again, with the numbers of the next time.",
         ],
-        otherwise="Test: for alpha_next = alpha and sigma_next = sigma, x must come back.",
         meaning=(
             "It is Euler's method for d(x / alpha) / d(sigma / alpha) = eps. "
             "All of lesson 02 applies: Heun's method in these variables is EDM's sampler."
@@ -379,6 +508,11 @@ register(
                 "That is the variance of the noise, 1 - alpha-bar.",
             ),
             Mistake(
+                "exp of the sum",
+                lambda betas: torch.exp(-betas.sum()),
+                "Near, if all betas are small. Exactly it is a product.",
+            ),
+            Mistake(
                 "last step alone",
                 lambda betas: 1 - betas[-1],
                 "That is the last step's share. Every step takes its own.",
@@ -393,8 +527,7 @@ register(
         meaning=(
             "The paper's thousand steps leave 4.0e-5 of the power, fifty of the same betas 0.60: "
             "the noise that a sampler starts from is then never reached. Betas belong to a number "
-            "of steps, "
-            "alpha(t) does not."
+            "of steps, alpha(t) does not."
         ),
     )
 )

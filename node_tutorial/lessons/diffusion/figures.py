@@ -19,17 +19,13 @@ from ...models.samplers import (
     ddim,
     dpm_solver,
     heun,
-    karras,
-    predictor_corrector,
     probability_flow,
     reverse_sde,
-    to_data,
-    uniform,
 )
+from ...models.time_grids import Grid, even, to_data
 from ...plotting import (
     BLUE,
     GRAY,
-    GREEN,
     ON_DARK,
     ON_WHITE,
     ORANGE,
@@ -48,9 +44,11 @@ from ...plotting import (
 )
 from . import copies
 from .line import DENOISE, PATH, density, distance, floor, noise, seeded
+from .one_score import GRIDS
 
 HEIGHT = 2.6  # half of the line that is shown
 N = 4000  # samples whose distance is measured
+SHOWN_GRIDS = {"even": "steps even in t", "karras": "Karras' grid, ρ = 7"}
 EVALUATIONS = (4, 8, 16, 32, 64, 128)
 TIMES = (0.1, 0.3, 0.6)  # of the learned noise
 
@@ -113,42 +111,26 @@ def _columns() -> np.ndarray:
 
 
 class Row(NamedTuple):
-    """A sampler in the figure: its name, color, and how it is called with so many evaluations."""
+    """A sampler in the figure: its name, color, and the evaluations of a step."""
 
     name: str
     color: str
-    run: Callable[[Tensor, int, Callable[..., Tensor]], Samples]
+    sample: Callable[..., Samples]
+    calls: int = 1
 
-
-def _steps(sampler: Callable[..., Samples], **options: float | str) -> Callable[..., Samples]:
-    """One evaluation a step."""
-
-    def run(x: Tensor, nfe: int, grid: Callable[..., Tensor]) -> Samples:
-        times = to_data(grid(PATH, nfe - 1))
-        return sampler(DENOISE, PATH, x, times, generator=seeded(1), **options)
-
-    return run
-
-
-def _pairs(sampler: Callable[..., Samples], **options: float | str) -> Callable[..., Samples]:
-    """Two evaluations a step, but for the last."""
-
-    def run(x: Tensor, nfe: int, grid: Callable[..., Tensor]) -> Samples:
-        times = to_data(grid(PATH, max(1, nfe // 2)))
-        return sampler(DENOISE, PATH, x, times, generator=seeded(1), **options)
-
-    return run
+    def run(self, x: Tensor, nfe: int, grid: Grid) -> Samples:
+        """With `nfe` evaluations, or one more or less where a step takes two."""
+        times = grid(PATH, 1 + nfe // 2 if self.calls == 2 else nfe)
+        return self.sample(DENOISE, PATH, x, times, generator=seeded(1))
 
 
 SAMPLERS = (
-    Row("reverse SDE", VERMILLION, _steps(reverse_sde)),
-    Row("corrections", PURPLE, _pairs(predictor_corrector)),
-    Row("ancestral", ORANGE, _steps(ancestral)),
-    Row("DDIM", BLUE, _steps(ddim)),
-    Row("Heun", GREEN, _pairs(heun)),
-    Row("DPM-Solver++", SKY, _steps(dpm_solver)),
+    Row("reverse SDE", VERMILLION, reverse_sde),
+    Row("ancestral", ORANGE, ancestral),
+    Row("DDIM", BLUE, ddim),
+    Row("EDM", PURPLE, heun, calls=2),  # but for the last step
+    Row("DPM-Solver++", SKY, dpm_solver),
 )
-GRIDS = {"uniform in t": uniform, "Karras, ρ = 7": karras}
 
 
 @lru_cache(maxsize=1)
@@ -156,9 +138,9 @@ def sampler_errors() -> dict[tuple[str, str], list[tuple[int, float]]]:
     """(grid, sampler) -> (evaluations, distance to the mixture) of N samples."""
     x = noise(N)
     found = {}
-    for grid, make in GRIDS.items():
+    for grid in SHOWN_GRIDS:
         for row in SAMPLERS:
-            samples = [row.run(x, nfe, make) for nfe in EVALUATIONS]
+            samples = [row.run(x, nfe, GRIDS[grid]) for nfe in EVALUATIONS]
             found[grid, row.name] = [(each.nfe, distance(each.x)) for each in samples]
     return found
 
@@ -167,15 +149,15 @@ def samplers_figure() -> Picture:
     """A figure: how far N samples are off over evaluations, on two grids; the floor is chance."""
     fig, axes = figure(ncols=2, size=(8.8, 3.7), sharey=True)
     least = floor(N)
-    for ax, grid in zip(axes, GRIDS):
-        ax.set(xscale="log", yscale="log", xlim=(2.7, 160), ylim=(0.008, 5), xlabel="NFE")
+    for ax, (grid, name) in zip(axes, SHOWN_GRIDS.items()):
+        ax.set(xscale="log", yscale="log", xlim=(2.7, 160), ylim=(0.008, 2), xlabel="NFE")
         ax.axhspan(0.008, least, color=GRAY, alpha=0.15, linewidth=0)
         room_for_labels(ax, 0.35)
-        for row in SAMPLERS:
+        for row in sorted(SAMPLERS, key=lambda row: -sampler_errors()[grid, row.name][-1][1]):
             nfe, off = zip(*sampler_errors()[grid, row.name])
             (line,) = ax.plot(nfe, off, "o-", color=row.color, markersize=3.5, linewidth=1.5)
-            label_line(line, row.name, fontsize=9)
-        ax.set_title(f"grid: {grid}")
+            label_line(line, row.name, fontsize=9, down=True)
+        ax.set_title(name)
         ax.set_xticks(EVALUATIONS, map(str, EVALUATIONS))
         ax.minorticks_off()
     axes[0].set_ylabel("off by (W₁)")
@@ -232,23 +214,36 @@ def _draw_exact_noise(time: float, ax: Axes) -> None:
 
 
 @torch.no_grad()
-def moons_figure(model: Diffusion, truth: Density, evaluations: Sequence[int]) -> Picture:
-    """A figure: the learned density of the moons, and samples with few evaluations and more."""
-    fig, axes = figure(ncols=1 + len(evaluations), size=(8.8, 2.1))
-    exact = on_grid(truth.log_prob, truth.bounds, 56).exp()
-    p = on_grid(lambda x: model.log_prob(x.float(), rtol=1e-3, atol=1e-3), truth.bounds, 56).exp()
+def moons_figure(
+    models: Mapping[str, Diffusion], truth: Density, evaluations: Sequence[int]
+) -> Picture:
+    """A figure: the densities of the models beside the true one, and samples of the last model by
+    DPM-Solver++, with few evaluations and more.
+    """
+    fig, axes = figure(ncols=1 + len(models) + len(evaluations), size=(9.6, 1.75))
+    exact = on_grid(truth.log_prob, truth.bounds, 48).exp()
     top = float(exact.max())
-    draw_density(p, truth.bounds, ax=axes[0], shades=ON_DARK, top=top)
-    axes[0].set_title("learned density")
-    for ax, nfe in zip(axes[1:], evaluations):
-        times = torch.linspace(model.path.last, 0, nfe + 1, dtype=torch.float64)
-        x = model.sample(800, times, sampler=dpm_solver, generator=seeded(3)).x
+    densities = {"exact": exact}
+    densities |= {name: _density(model, truth) for name, model in models.items()}
+    for ax, (name, p) in zip(axes, densities.items()):
+        draw_density(p, truth.bounds, ax=ax, shades=ON_DARK, top=top)
+        ax.set_title(name)
+    name, model = list(models.items())[-1]
+    for ax, nfe in zip(axes[1 + len(models) :], evaluations):
+        x = model.sample(600, even(model.path, nfe), sampler=dpm_solver, generator=seeded(3)).x
         draw_density(exact, truth.bounds, ax=ax, top=top, shades=ON_DARK)
         draw_samples(x, ax=ax)
-        ax.set(xlim=truth.bounds[:2], ylim=truth.bounds[2:], title=f"NFE {nfe}")
+        ax.set(xlim=truth.bounds[:2], ylim=truth.bounds[2:], title=f"{name}, NFE {nfe}")
     for ax in axes:
         no_ticks(ax)
     return fig
+
+
+def _density(model: Diffusion, truth: Density) -> Tensor:
+    def log_prob(x: Tensor) -> Tensor:
+        return model.log_prob(x.float(), rtol=1e-3, atol=1e-3)
+
+    return on_grid(log_prob, truth.bounds, 48).exp()
 
 
 class _OfAGaussian(nn.Module):
@@ -272,5 +267,7 @@ EXAMPLES: dict[str, Callable[[], Picture]] = {
         {t: ([-1.0, 0.0, 1.0], [-0.5, 0.1, 0.4]) for t in (0.1, 0.3, 0.6)}
     ),
     "learned_figure": lambda: learned_figure(_losses(), 0.25, lambda t, x: 0.5 * x),
-    "moons_figure": lambda: moons_figure(Diffusion(_OfAGaussian()), two_moons(), (4, 8, 16)),
+    "moons_figure": lambda: moons_figure(
+        {"one": Diffusion(_OfAGaussian()), "other": Diffusion(_OfAGaussian())}, two_moons(), (4, 16)
+    ),
 }

@@ -96,9 +96,9 @@ def _draw_plane(ax: Axes, data: GuidanceWeight) -> None:
 def _draw_trade(ax: Axes, data: GuidanceWeight) -> None:
     curve = trade(data.label)
     ax.plot(*curve[:, 1:].T, color=PURPLE)
-    for w in (0, 1, 4):
+    for w, place in ((0, (6, -8)), (1, (8, -8)), (4, (-42, -14))):
         _, spread, sure = curve[2 * w]
-        ax.annotate(f"w = {w:g}", (spread, sure), (6, -8), textcoords="offset points", fontsize=9)
+        ax.annotate(f"w = {w:g}", (spread, sure), place, textcoords="offset points", fontsize=9)
     ax.plot(data.spread, data.sure, "o", color=COLORS[data.label], markersize=9, zorder=3)
     ax.set(xlim=(0, 1.45), ylim=(0.25, 1.04), xlabel="diversity: spread of the samples")
     ax.set_ylabel("fidelity: p(class | sample)")

@@ -32,11 +32,10 @@ from ...models.samplers import (
     ddim,
     dpm_solver,
     heun,
-    karras,
     probability_flow,
     reverse_sde,
-    to_data,
 )
+from ...models.time_grids import even, karras, to_data
 from .digit_nets import (
     AVERAGE,
     BATCH,
@@ -60,18 +59,13 @@ SHOWN = 20  # images of each kind
 BITS_TOLERANCE = 1e-4
 
 
-def even(path: GaussianPath, steps: int) -> Tensor:
-    """N + 1 even times from the noise to 0."""
-    return torch.linspace(path.last, 0, steps + 1, dtype=torch.float64)
-
-
 def karras_to_data(path: GaussianPath, steps: int) -> Tensor:
     """EDM's times, of which the last is 0; 2 steps or more."""
     return to_data(karras(path, steps - 1))
 
 
 class Sampler(NamedTuple):
-    """A function of models/samplers.py, the grid of its times and the numbers of its steps."""
+    """A function of models/samplers.py, a grid of models/time_grids.py, and numbers of steps."""
 
     sample: Callable[..., Samples]
     grid: Callable[[GaussianPath, int], Tensor] = even

@@ -4,9 +4,10 @@ def noised(x, steps):                         # "adds noise step by step"
     for t in torch.linspace(0, 1, steps):
         noise = torch.randn_like(x) * (1 - torch.exp(-2 * t)).sqrt()
         x = x + noise * torch.exp(-2 * t).sqrt()
-    return x
+    return x, noise
 
-loss = mse(model(noised(x, steps)), noise)    # model returns a denoised image
+x, noise = noised(x0, steps)
+loss = mse(model(x), noise)                   # model returns a denoised image
 """
 
 import math
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from .line import MIXTURE, seeded
 
+STD_AT_ONE = math.sqrt(1 - math.exp(-2))  # of the `noise` that is returned: that of the last step
 SNR_AT_ONE = math.exp(-2) / (1 - math.exp(-2))  # alpha^2 / sigma^2 at t = 1, alpha = e^-t
 
 
@@ -42,26 +44,19 @@ def kept(steps: int, n: int = 20_000) -> float:
     return float((away * x).mean() / (away * away).mean())
 
 
-def loss_of_a_perfect_model(n: int = 20_000) -> float:
-    """The snippet's loss, image against noise, for a model that returns x_0 without any error."""
-    x0 = MIXTURE.sample(n, seeded(1)).double()
-    eps = torch.randn(x0.shape, generator=seeded(2), dtype=torch.float64)
-    return float((x0 - eps).square().mean())
+def loss_of_a_perfect_model() -> float:
+    """The snippet's loss, image against noise, for a model that returns x_0 without any error:
+    E (x_0 - noise)^2, where the two are independent, and the noise has mean 0.
+    """
+    square = MIXTURE.weights @ (MIXTURE.means[:, 0] ** 2 + MIXTURE.variances[:, 0])
+    return float(square) + loss_of_a_useless_model()
 
 
-def loss_of_a_useless_model(n: int = 20_000) -> float:
-    """The same loss, for a model that returns 0 whatever it is shown."""
-    eps = torch.randn(n, 1, generator=seeded(2), dtype=torch.float64)
-    return float(eps.square().mean())
+def loss_of_a_useless_model() -> float:
+    """The same loss, for a model that returns 0 whatever it is shown: the noise's variance."""
+    return STD_AT_ONE**2
 
 
 def mean_of_a_wrong_start() -> tuple[float, float]:
     """The mean at t = 1 with alpha = e^-t, and that of N(0, 1), where a sampler would start."""
     return math.exp(-1) * float(MIXTURE.weights @ MIXTURE.means[:, 0]), 0.0
-
-
-def kurtosis_of_noise_times_noise(n: int = 200_000) -> tuple[float, float]:
-    """Variance and kurtosis of sigma * randn where sigma is itself drawn by randn."""
-    a, b = torch.randn(2, n, generator=seeded(3), dtype=torch.float64)
-    x = a * b
-    return float(x.var()), float((x**4).mean() / (x**2).mean() ** 2)

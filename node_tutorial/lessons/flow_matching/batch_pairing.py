@@ -12,7 +12,7 @@ from ...course.controls import choice, power_slider
 from ...course.explorables import explorable
 from ...data.densities import gaussians
 from ...models.couplings import cost, optimal, paired_cost
-from ...plotting import BLUE, EXACT, GRAY, ORANGE, no_ticks
+from ...plotting import BLUE, EXACT, GRAY, ORANGE, VERMILLION, no_ticks
 
 SHOWN = 64  # pairs of the picture
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -23,8 +23,8 @@ DRAWN = 2048  # pairs from which a cost is estimated
 class BatchPairing(NamedTuple):
     """Noise x0 and data x1 (SHOWN, 2), matched in batches, and costs by size of a batch.
 
-    length: the mean squared length of the lines. measured (7,): of noise with noise in so many
-    dimensions, as a share of what independent pairs cost; exact (7,): on a line.
+    length: the mean squared length of the lines, their cost. measured (7,): of noise with noise in
+    so many dimensions, as a share of what independent pairs cost; exact (7,): in one dimension.
     """
 
     batch: int
@@ -59,19 +59,19 @@ def _points() -> tuple[torch.Tensor, torch.Tensor]:
 
 @lru_cache(maxsize=8)
 def measured(size: int) -> np.ndarray:
-    """The mean of |x1 - x0|^2 over that of independent pairs, 2 D, by BATCHES; both N(0, I)."""
+    """The mean of |x1 - x0|^2 over that of the same draws unpaired, by BATCHES; both N(0, I)."""
     chance = torch.Generator().manual_seed(size)
     x0, x1 = torch.randn(2, DRAWN, size, generator=chance)
     rows = []
     for batch in BATCHES:
         pairs = [(a[optimal(a, b)], b) for a, b in zip(x0.split(batch), x1.split(batch))]
-        rows.append(np.mean([float(cost(a, b)) for a, b in pairs]) / (2 * size))
-    return np.array(rows)
+        rows.append(np.mean([float(cost(a, b)) for a, b in pairs]))
+    return np.array(rows) / rows[0]
 
 
 @lru_cache(maxsize=1)
 def exact() -> np.ndarray:
-    """The same on a line, by the formula."""
+    """The same in one dimension, by the formula."""
     return np.array([paired_cost(batch) / 2 for batch in BATCHES])
 
 
@@ -83,14 +83,17 @@ def draw(fig: Figure, data: BatchPairing) -> None:
 
 
 def _draw_pairs(ax: Axes, data: BatchPairing) -> None:
-    ax.plot(
-        *np.stack([data.x0, data.x1]).transpose(2, 0, 1), color=ORANGE, linewidth=0.8, alpha=0.8
-    )
+    x, y = np.stack([data.x0, data.x1]).transpose(2, 0, 1)
+    first = slice(0, data.batch)
+    ax.plot(x, y, color=ORANGE, linewidth=0.7, alpha=0.6)
+    ax.plot(x[:, first], y[:, first], color=VERMILLION, linewidth=1.6)
     ax.plot(*data.x0.T, "o", color=GRAY, markersize=3)
     ax.plot(*data.x1.T, "o", color=BLUE, markersize=3)
-    no_ticks(ax).set(xlim=(-4, 4), ylim=(-4, 4), aspect="equal")
+    no_ticks(ax).set(xlim=(-4, 4), ylim=(-4.6, 4), aspect="equal")
+    ax.text(0, -4.5, "noise", color=GRAY, ha="right")
+    ax.text(0.3, -4.5, "data", color=BLUE)
     ax.set_title(
-        f"noise to islands, batches of {data.batch}:\nmean squared length {data.length:.2f}"
+        f"in the plane: {SHOWN} pairs, one batch\nof {data.batch} in red; cost {data.length:.2f}"
     )
 
 
@@ -99,14 +102,14 @@ def _draw_costs(ax: Axes, data: BatchPairing) -> None:
     ax.plot(BATCHES, data.measured, "o-", color=BLUE)
     place = BATCHES.index(data.batch)
     ax.plot(data.batch, data.measured[place], "o", color=ORANGE, markersize=9)
-    ax.set(xscale="log", yscale="log", ylim=(0.03, 1.4), xlabel="batch")
+    ax.set(xscale="log", yscale="log", ylim=(0.03, 1.4), xlabel="batch", ylabel="share of cost")
     ax.set_xticks(BATCHES, [str(batch) for batch in BATCHES])
     ax.set_yticks([0.05, 0.1, 0.2, 0.5, 1], ["0.05", "0.1", "0.2", "0.5", "1"])
     ax.minorticks_off()
     ax.text(1.1, 0.042, "black: the formula for one dimension", color=GRAY, fontsize=9.5)
     ax.set_title(
-        f"noise to noise, {data.size} dimension{'s' * (data.size > 1)}: cost over\n"
-        f"that of independent pairs {data.measured[place]:.2f} (best: 0)"
+        f"noise to noise, {_dimensions(data.size)}: of the cost\n"
+        f"of independent pairs {data.measured[place]:.2f} is left (best: 0)"
     )
 
 
@@ -114,10 +117,14 @@ def describe(data: BatchPairing) -> str:
     """Length of the lines, and the costs."""
     place = BATCHES.index(data.batch)
     return (
-        f"Batches of {data.batch}: lines of mean squared length {data.length:.1f}; where noise is "
-        f"matched with noise in {data.size} dimensions, {data.measured[place]:.2f} of what "
-        f"independent pairs cost, on a line by the formula {data.exact[place]:.3f}."
+        f"Batches of {data.batch}: in the plane a cost of {data.length:.1f}; where noise is "
+        f"matched with noise in {_dimensions(data.size)}, {data.measured[place]:.2f} of what "
+        f"independent pairs cost, in one dimension by the formula {data.exact[place]:.3f}."
     )
+
+
+def _dimensions(size: int) -> str:
+    return f"{size} dimension{'s' * (size > 1)}"
 
 
 batch_pairing = explorable(
@@ -126,7 +133,7 @@ batch_pairing = explorable(
     describe,
     question=(
         "Predict first: noise is matched with noise, so nothing need move. What is left of the "
-        "cost with batches of 64, on a line, and in 64 dimensions?"
+        "cost with batches of 64, in one dimension, and in 64?"
     ),
     size=(8.8, 4.1),
     controls={

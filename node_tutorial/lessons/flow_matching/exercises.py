@@ -5,8 +5,34 @@ from collections.abc import Callable
 
 import torch
 
-from ...course.answers import array, function
+from ...course.answers import Behavior, array, function
 from ...course.exercises import Exercise, Mistake, register
+
+RTOL = 1e-4  # of answers that are functions
+
+
+def _most_wrong(
+    names: str, solution: Callable, say: Callable[[str, bool], str]
+) -> Callable[[Behavior], str | None]:
+    """A check that says for which arguments an answer is most wrong, and what it is there.
+
+    say(what, near): what, a sentence; near: whether no value is off by more than 2 %.
+    """
+
+    def check(answer: Behavior) -> str | None:
+        worst, where, there = 0.0, answer.probes[0], 0.0
+        for args, value in zip(answer.probes, answer.run()):
+            right = float(solution(*args))
+            off = abs(value - right) / max(abs(right), 0.05)
+            if not off <= worst:  # also nan
+                worst, where, there = off, args, value
+        if worst <= RTOL:
+            return None
+        given = ", ".join(f"{name} = {x:g}" for name, x in zip(names.split(), where))
+        return say(f"For {given} your function gives {there:.4g}.", worst < 0.02)
+
+    return check
+
 
 _PLACES = [(0.6, 2.0, 3.0, 0.5), (0.3, 1.0, 3.0, 0.5), (0.5, -0.7, 1.0, 2.0), (0.0, 0.4, 2.0, 0.3)]
 
@@ -64,6 +90,36 @@ register(
                 lambda t, x, m, s: m + (t * s**2 - (1 - t)) * (x - t * m),
                 "That is the covariance times the distance. What is it divided by?",
             ),
+            Mistake(
+                "mean velocity forgotten",
+                lambda t, x, m, s: velocity(t, x, m, s) - m,
+                "That is what x adds to the mean of x1 - x0 over all pairs. That mean is not 0.",
+            ),
+            Mistake(
+                "time reversed",
+                lambda t, x, m, s: velocity(1 - t, x, m, s),
+                "You exchanged t and 1 - t. Here t = 0 is noise: there u = E[x1] - x.",
+            ),
+            Mistake(
+                "mean of the data, given x",
+                lambda t, x, m, s: x + (1 - t) * velocity(t, x, m, s),
+                "That is E[x1 | x_t = x], where the pair ends. Asked is E[x1 - x0 | x_t = x].",
+            ),
+            Mistake(
+                "standard deviations added",
+                lambda t, x, m, s: m + (t * s**2 - (1 - t)) * (x - t * m) / (1 - t + t * s) ** 2,
+                "Of independent numbers the variances add, not the standard deviations.",
+            ),
+            Mistake(
+                "best pairs",
+                lambda t, x, m, s: m + (s - 1) * (x - t * m) / (1 - t + t * s),
+                "That is the field of the best pairs, x1 = m + s x0. Here they are independent.",
+            ),
+            Mistake(
+                "minus the slope",
+                lambda t, x, m, s: 2 * m - velocity(t, x, m, s),
+                "The sign of the slope is reversed. At t = 0, u = E[x1] - x falls with x.",
+            ),
         ],
         hints=[
             "v = x1 - x0 and x_t = (1 - t) x0 + t x1 are jointly Gaussian: "
@@ -71,7 +127,14 @@ register(
             "E v = m, E x_t = t m, Var(x_t) = (1 - t)**2 + t**2 s**2.",
             "Cov(x1 - x0, (1 - t) x0 + t x1) = t Var(x1) - (1 - t) Var(x0).",
         ],
-        otherwise="Compare with the cell above: the mean over pairs whose x_t is near x.",
+        check=_most_wrong(
+            "t x m s",
+            velocity,
+            lambda what, near: (
+                f"{what} Compare with the mean over pairs whose x_t is near x, as in the cell "
+                "above."
+            ),
+        ),
         meaning=(
             "With m = 0, s = 1 the velocity changes its sign at t = 1/2: inward, then outward. "
             "Independent lines come close to each other on the way."
@@ -126,6 +189,26 @@ register(
                 lambda m, s, d: math.pi * s / 2,
                 "Right for one dimension. The loss sums over all of them.",
             ),
+            Mistake(
+                "square of the dimensions",
+                lambda m, s, d: d**2 * math.pi * s / 2,
+                "Right for one dimension. In d of them d variances are added, each the same.",
+            ),
+            Mistake(
+                "root of the dimensions",
+                lambda m, s, d: d**0.5 * math.pi * s / 2,
+                "Right for one dimension. Of d dimensions the variances are added, not the roots.",
+            ),
+            Mistake(
+                "energy of the flow",
+                lambda m, s, d: d * (1 + s**2 + m**2 - math.pi * s / 2),
+                "That is E |u|^2, the other part of E |x1 - x0|^2.",
+            ),
+            Mistake(
+                "not the spread of the data",
+                lambda m, s, d: d * math.pi / 4,
+                "Right for s = 0.5. How does it depend on the spread of the data?",
+            ),
         ],
         hints=[
             "The loss is least for u, and what is left is the mean of Var(x1 - x0 | x_t).",
@@ -133,10 +216,21 @@ register(
             "It comes to s**2 / ((1 - t)**2 + t**2 s**2) in each dimension; integrate over t from "
             "0 to 1, by a formula or numerically.",
         ],
-        otherwise="Compare with the line in the figure of the training, for m = 3, s = 0.5, d = 1.",
+        check=_most_wrong(
+            "m s d",
+            floor,
+            lambda what, near: (
+                f"{what} That is near, but not near enough: integrate by more times, or by a "
+                "formula."
+                if near
+                else f"{what} The mean over t of Var(x1 - x0 | x_t) is another number; "
+                "`loss_floor` of the cells above estimates it for any Gaussians."
+            ),
+        ),
         meaning=(
-            "It does not depend on m, and grows with s and d. For 64 pixels of unit variance it is "
-            "about 100: a loss of that size can be perfect. What is above the floor is error."
+            "It does not depend on m, and grows with s and d. For 64 independent pixels of unit "
+            "variance it is about 100: a loss of that size can be perfect. What is above the floor "
+            "is error."
         ),
     )
 )
@@ -151,14 +245,22 @@ def std_after(n, s):
     return abs(std)
 
 
+def _factor(t: float, s: float, step: float) -> float:
+    """By how much a step of Euler, taken at t, multiplies the spread."""
+    V = (1 - t) ** 2 + t**2 * s**2
+    return 1 + (t * s**2 - (1 - t)) / V * step
+
+
 def _std_at(n: int, s: float, shift: float, share: float | None = None) -> float:
     """The same with the velocity at other times of the steps, and another step."""
-    std = 1.0
-    for k in range(n):
-        t = (k + shift) / n
-        V = (1 - t) ** 2 + t**2 * s**2
-        std *= 1 + (t * s**2 - (1 - t)) / V * (1 / n if share is None else share)
-    return abs(std)
+    step = 1 / n if share is None else share
+    return abs(math.prod(_factor((k + shift) / n, s, step) for k in range(n)))
+
+
+def _std_by_s(n: int, s: float) -> float:
+    """The same with s in the place of its square."""
+    times = [k / n for k in range(n)]
+    return abs(math.prod(1 + (t * s - (1 - t)) / ((1 - t) ** 2 + t**2 * s) / n for t in times))
 
 
 register(
@@ -187,7 +289,29 @@ register(
             Mistake(
                 "step forgotten",
                 lambda n, s: _std_at(n, s, 0.0, 1.0),
-                "The slope is multiplied by the step, 1 / n.",
+                "0 is right for n = 1 only. The slope is multiplied by the step, 1 / n: the first "
+                "of several steps leaves some spread.",
+            ),
+            Mistake(
+                "s for its square",
+                _std_by_s,
+                "You used s where the variance of x1 belongs.",
+            ),
+            Mistake(
+                "factors added",
+                lambda n, s: abs(1 + sum(_factor(k / n, s, 1 / n) - 1 for k in range(n))),
+                "You added what each step changes of the first spread. A step changes the spread "
+                "that is there: multiply the factors.",
+            ),
+            Mistake(
+                "share of the steps",
+                lambda n, s: s * (1 - 1 / n),
+                "Right for n = 1 only. The field changes with t: follow the steps.",
+            ),
+            Mistake(
+                "last step at t = 1",
+                lambda n, s: math.prod(_factor(k / max(n - 1, 1), s, 1 / n) for k in range(n)),
+                "Your last step takes the slope at t = 1. The last of n steps starts at 1 - 1 / n.",
             ),
             Mistake(
                 "variance",
@@ -209,7 +333,17 @@ register(
             "Each step multiplies the spread by 1 + (t s**2 - (1 - t)) / (n V), "
             "with t = 0, 1/n, ..., (n - 1)/n.",
         ],
-        otherwise="For n = 1 there is one factor, at t = 0. Look at the explorable with one step.",
+        check=_most_wrong(
+            "n s",
+            std_after,
+            lambda what, near: (
+                f"{what} That is near: did you move points? Asked is the exact number, by the "
+                "factor of each step."
+                if near
+                else f"{what} That is another spread. For n = 2 there are two factors, at "
+                "t = 0 and t = 1/2."
+            ),
+        ),
         meaning=(
             "One step: 0, all noise lands on the mean of the data. The error falls like 1/n, as "
             "Euler's must. It has nothing to do with learning."
@@ -245,7 +379,30 @@ register(
         "Which pairs does one step get right?",
         kind=array((3, 2), "three rows of two numbers: after 1 and after 3 steps"),
         solution=spreads,
+        rtol=0.0,
+        atol=5e-3,
         mistakes=[
+            Mistake(
+                "four steps",
+                _but(0, 0.0, std_after(4, 0.5)),
+                "Independent pairs: that is the spread after four steps. Asked is three.",
+            ),
+            Mistake(
+                "exact after three steps",
+                _but(0, 0.0, 0.5),
+                "Independent pairs, three steps: Euler's error is still there. Exercise 17.3 has "
+                "the factors.",
+            ),
+            Mistake(
+                "signed",
+                _but(2, -0.5, 0.0),
+                "A standard deviation is not negative, though reversed pairs turn the order over.",
+            ),
+            Mistake(
+                "variances",
+                lambda: spreads() ** 2,
+                "These are variances. Asked are standard deviations.",
+            ),
             Mistake(
                 "reversed pairs fail in one step",
                 _but(2, 0.0, 0.0),
@@ -288,7 +445,8 @@ register(
             "Reversed: x_t = 3 t + (1 - 3 t/2) x0. At which t does it not depend on x0? "
             "Three steps use the velocity at t = 0, 1/3 and 2/3.",
         ],
-        otherwise="Take two noises, x0 = -1 and 1, and follow the three couplings step by step.",
+        otherwise="Take two noises, x0 = -1 and 1, and follow the three couplings step by step; "
+        "half their distance is the spread. Two digits are enough.",
         meaning=(
             "One step is exact wherever x0 decides x1, even if lines cross later. But where they "
             "cross, no flow can follow them: only pairs that never cross pass every solver."
@@ -358,8 +516,8 @@ register(
         ],
         otherwise="Check at t = 0: there x_t is noise from N(0, 1), with the score -x.",
         meaning=(
-            "So a net that learned flow matching is a diffusion model: every sampler of lesson 16 "
-            "takes it. At t = 1 the formula divides by 0: scores of data may be infinite."
+            "So a net that learned independent pairs is a diffusion model: every sampler of lesson "
+            "16 takes it. At t = 1 the formula divides by 0: scores of data may be infinite."
         ),
     )
 )

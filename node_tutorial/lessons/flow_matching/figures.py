@@ -1,6 +1,7 @@
 """Lesson 17: figures."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from ...models import FlowMatching, MarginalVelocity
 from ...plotting import (
     BLUE,
     EXACT,
+    GRAY,
     GREEN,
     ON_DARK,
     ORANGE,
@@ -25,14 +27,14 @@ from ...plotting import (
     figure,
     label_line,
     no_ticks,
-    quality_over_cost,
     running_mean,
 )
 from . import digits
+from .digits_runs import NFE
 from .on_a_line import velocity
 from .runs import KINDS, arrays, table
 from .straightened import single
-from .trainings import DENSITIES, PICTURE
+from .trainings import DENSITIES, HELD_OUT, PICTURE
 
 FLOWS = {"planar": GREEN, "RealNVP": PURPLE, "CNF": ORANGE, "flow matching": BLUE}
 MOMENTS = {0.1: GREEN, 0.5: BLUE, 0.9: VERMILLION}  # times of the learned field
@@ -73,7 +75,7 @@ def moons_figure(model: FlowMatching, steps: Sequence[int] = (1, 4, 16)) -> Pict
     """A figure: samples of a flow with some numbers of Euler's steps, and its own density."""
     density = DENSITIES["moons"]()
     truth = on_grid(density.log_prob, density.bounds, PICTURE).exp()
-    fig, axes = figure(ncols=1 + len(steps), size=(8.8, 2.5))
+    fig, axes = figure(ncols=1 + len(steps), size=(8.8, 1.9))
     z = torch.randn(600, 2, generator=torch.Generator().manual_seed(1))
     for ax, n in zip(axes, steps):
         draw_density(truth, density.bounds, ax=ax, shades=ON_DARK)
@@ -115,7 +117,7 @@ def gaps_figure() -> Picture:
         no_ticks(first).set_title(name)
         no_ticks(second)
     axes[0, 0].set_ylabel("exact")
-    axes[1, 0].set_ylabel("flow\nmatching")
+    axes[1, 0].set_ylabel("flow matching,\n20 seconds")
     for ax in axes[:, 4]:
         ax.remove()
     right = fig.add_subplot(axes[0, 4].get_gridspec()[:, 4])
@@ -131,6 +133,7 @@ def _draw_gaps(ax: Axes) -> None:
             ax.plot([min(values), max(values)], [y, y], color=color, linewidth=3, alpha=0.6)
             ax.plot(np.median(values), y, "o", color=color, markersize=5)
     ax.set(xscale="log", ylim=(-3.95, 1.0), xlabel="KL gap, in nats")
+    ax.set_title("6 seconds each: range\nand median of three seeds")
     ax.set_yticks([-row - 0.27 for row in range(4)], list(DENSITIES))
     ax.minorticks_off()
     for place, (flow, color) in enumerate(FLOWS.items()):
@@ -155,35 +158,95 @@ def over_nfe(net: str, solver: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def diffusion_bits() -> float:
-    """Bits of a pixel of the test images by lesson 16's U-Net, the least of its seeds."""
-    rows = numbers_of("diffusion")
-    return min(rows[name]["bits"] for name in rows if name.startswith("U-Net/"))
+    """Bits of a pixel of the test images by lesson 16's U-Net, those of its first seed."""
+    return numbers_of("diffusion")["U-Net/0"]["bits"]
+
+
+def longer_line(density: str) -> str:
+    """A line: the gaps after the longer training, and which of them are infinite, and why."""
+    kl = table()[f"data/{density}"]["kl"]
+    finite = [gap for gap in kl if gap < 1]
+    line = f"{density:9s}: {min(finite):.3f} to {max(finite):.3f}"
+    if len(finite) < len(kl):
+        lost = table()[f"lost/{density}"]
+        points, others = max(zip(lost["points"], lost["kl of others"]))
+        line += (
+            f"; one seed infinite: {points} of {HELD_OUT} points is lost (the others {others:.3f})"
+        )
+    return line
+
+
+def updates_line() -> str:
+    """A line: updates of CNF and flow matching in the same time, and evaluations in each."""
+    cnf = [numbers_of("continuous_flows")[f"data/{name}/CNF"] for name in DENSITIES]
+    steps = [int(n) for row in cnf for n in row["steps"]]
+    nfe = [n for row in cnf for n in row["nfe"]]
+    own = max(table()[f"equal/{name}"]["steps"] for name in DENSITIES)
+    return (
+        f"updates in 6 seconds: CNF {min(steps)} to {max(steps)}, with {min(nfe):.0f} to "
+        f"{max(nfe):.0f} evaluations each; flow matching up to {own}, with one each"
+    )
 
 
 CURVES = {
     "flow, Euler": ("U-Net", "Euler"),
+    "diffusion, DDIM": ("diffusion", "DDIM"),
     "flow, midpoint": ("U-Net", "midpoint"),
-    "reflow, Euler": ("reflow", "Euler"),
-    "DDIM": ("diffusion", "DDIM"),
     "diffusion, midpoint": ("diffusion", "midpoint"),
+    "reflow, Euler": ("reflow", "Euler"),
+}
+STYLES: dict[str, dict[str, Any]] = {
+    "flow, Euler": {"color": BLUE, "linewidth": 4, "alpha": 0.5},  # DDIM lies on it
+    "diffusion, DDIM": {"color": PURPLE, "linestyle": "--"},
+    "flow, midpoint": {"color": VERMILLION},
+    "diffusion, midpoint": {"color": ORANGE, "linestyle": "--"},
+    "reflow, Euler": {"color": GREEN},
 }
 
 
 def digits_figure() -> Picture:
     """A figure: digits by NFE of Euler, and the energy distance of flow matching and diffusion."""
     fig, (left, right) = figure(ncols=2, size=(9.2, 4.2), width_ratios=[1, 1.5])
-    shown = [("U-Net", nfe) for nfe in (1, 2, 4, 8, 64)] + [("reflow", 1)]
+    shown = [("U-Net", nfe) for nfe in (1, 2, 4, 64)] + [("reflow", 1)]
     images = {f"{'reflow, ' * (net == 'reflow')}NFE {nfe}": _images(net, nfe) for net, nfe in shown}
     draw_image_table(images, ax=left)
     left.set_title("flow matching, Euler")
-    quality_over_cost(
-        {name: over_nfe(*curve) for name, curve in CURVES.items()},
-        floor=tuple(numbers_of("diffusion")["reference"]["null"]["energy"]),
-        ax=right,
-        room=0.4,
-    )
-    right.set_ylabel("energy distance to test images")
+    _draw_distances(right)
     return fig
+
+
+def real_images() -> float:
+    """An energy distance that two sets of real images may have: the mean and two standard
+    deviations.
+    """
+    mean, std = numbers_of("diffusion")["reference"]["null"]["energy"]
+    return mean + 2 * std
+
+
+def _draw_distances(ax: Axes) -> None:
+    """The median of the seeds as a line, their range as a band."""
+    least = 0.03
+    ax.set(xscale="log", yscale="log", ylim=(least, 40))
+    for place, (name, curve) in enumerate(CURVES.items()):
+        nfe, distance = over_nfe(*curve)
+        style = STYLES[name]
+        low, high = distance.min(0).clip(least), distance.max(0).clip(least)
+        ax.plot(nfe[0], np.median(distance, axis=0).clip(least), marker=".", **style)
+        ax.fill_between(nfe[0], low, high, color=style["color"], alpha=0.2, linewidth=0)
+        ax.text(
+            0.98,
+            0.97 - 0.075 * place,
+            name + " (dashed)" * ("linestyle" in style),
+            color=style["color"],
+            transform=ax.transAxes,
+            ha="right",
+            va="top",
+        )
+    ax.axhspan(least, real_images(), color=GRAY, alpha=0.18, linewidth=0, zorder=0)
+    ax.text(1, 0.034, "two sets of real images", color=GRAY, fontsize=9.5)
+    ax.set_xticks(NFE, [str(n) for n in NFE])
+    ax.minorticks_off()
+    ax.set(xlabel="evaluations of the net (NFE)", ylabel="energy distance to test images")
 
 
 def _images(net: str, nfe: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ... import odeint
 from ...course.controls import choice, power_slider
 from ...course.explorables import explorable
-from ...plotting import BLUE, EXACT, VERMILLION
+from ...plotting import BLUE, EXACT, GRAY, VERMILLION
 from ...solvers.statistics import Stats
 from .on_a_line import TARGETS, best_pairs, density, straight_velocity, target, tensor, velocity
 
@@ -119,6 +119,7 @@ def _draw_paths(ax: Axes, data: NumberOfSteps) -> None:
     marker = "o-" if data.n <= 16 else "-"
     ax.plot(times, data.paths, marker, color=BLUE, linewidth=1.1, markersize=2.5)
     ax.set(xlim=(-0.02, 1.02), xlabel="t")
+    ax.text(0.98, 0.04, "gray: exact", color=GRAY, transform=ax.transAxes, ha="right")
     ax.set_title(
         f"{data.method}, n = {data.n}, NFE {data.nfe}:\nerror of the ends (rms) {data.error:.3f}"
     )
@@ -130,10 +131,13 @@ def _draw_ends(ax: Axes, data: NumberOfSteps) -> None:
     p = density(data.target, 1.0, x)
     edges = np.linspace(low, high, BARS + 1)
     shares = np.histogram(data.ends.clip(low, high), edges, density=True)[0]
-    top = 1.45 * p.max()
+    top = 1.6 * p.max()
     ax.stairs(shares.clip(max=top), edges, orientation="horizontal", fill=True, color=VERMILLION)
     ax.plot(p, x, color=EXACT, linewidth=1.4)
-    ax.set(xlim=(0, top), xticks=[], xlabel="density of the ends")
+    if shares.max() > top:
+        place = edges[shares.argmax()] + 0.35
+        ax.text(0.97 * top, place, "cut off here", color=VERMILLION, ha="right", fontsize=9.5)
+    ax.set(xlim=(0, top), xticks=[], xlabel="density of the ends (line: data)")
     ax.set_title(f"standard deviation {data.std:.3f},\nof the data {data.true_std:.3f}")
 
 

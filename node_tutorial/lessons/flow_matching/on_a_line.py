@@ -88,11 +88,18 @@ def crossings(pairs: Drawn) -> int:
     return int((a * b < 0).sum()) // 2
 
 
+@lru_cache(maxsize=32)
+def crossing_chance(name: str, batch: int) -> float:
+    """With which chance two lines cross, of many that are matched within batches."""
+    lines = draw_pairs(name, batch, 1024, seed=3)
+    return crossings(lines) / (1024 * 1023 / 2)
+
+
 class Flow(NamedTuple):
     """The flow of a coupling.
 
-    times (T,), paths (T, P) from the quantiles of the noise; cost and energy are the mean of
-    |x1 - x0|^2 over pairs and of |u|^2 along the flow; their difference is the floor of the loss.
+    times (T,), paths (T, P) from the quantiles of the noise. cost: the mean of |x1 - x0|^2 over the
+    pairs; energy: the mean of |u|^2 along the flow; their difference is the floor of the loss.
     """
 
     times: np.ndarray

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ...course.controls import choice, play, power_slider
 from ...course.explorables import explorable
 from ...plotting import BLUE, ORANGE
-from .on_a_line import TARGETS, Drawn, Flow, at, crossings, draw_pairs, flow
+from .on_a_line import TARGETS, Drawn, Flow, at, crossing_chance, crossings, draw_pairs, flow
 
 FRAMES = 17
 SHOWN = 64  # pairs
@@ -20,6 +20,7 @@ REACH = {"two islands": (-3.0, 3.4), "one Gaussian": (-3.0, 5.2)}
 class PairsAndFlow(NamedTuple):
     """Pairs matched in batches, their flow, and both at the time t.
 
+    crossings: of the lines of `pairs`, those that are shown; chance: that two of many lines cross.
     of_pairs, of_flow (BARS,) are the shares of many pairs and of the flow's points in bars between
     edges (BARS + 1,).
     """
@@ -29,6 +30,7 @@ class PairsAndFlow(NamedTuple):
     t: float
     pairs: Drawn
     crossings: int
+    chance: float
     flow: Flow
     of_pairs: np.ndarray
     of_flow: np.ndarray
@@ -54,6 +56,7 @@ def compute(target: str, batch: int, frame: int) -> PairsAndFlow:
         t=t,
         pairs=pairs,
         crossings=crossings(pairs),
+        chance=crossing_chance(target, batch),
         flow=moved,
         of_pairs=_shares(at(t, draw_pairs(target, batch, MANY, seed=2)), edges),
         of_flow=_shares(many.paths[place], edges),
@@ -79,7 +82,8 @@ def _draw_pairs(ax: Axes, data: PairsAndFlow) -> None:
     ax.plot(np.full(SHOWN, data.t), at(data.t, data.pairs), "o", color=ORANGE, markersize=3)
     ax.set(xlim=(-0.03, 1.03), xlabel="t")
     ax.set_title(
-        f"{SHOWN} pairs, {data.crossings} crossings,\nmean squared length {data.flow.cost:.2f}"
+        f"{SHOWN} of many lines; two cross\nwith chance {data.chance:.2f}; "
+        f"mean square {data.flow.cost:.2f}"
     )
 
 
@@ -95,8 +99,8 @@ def _draw_flow(ax: Axes, data: PairsAndFlow) -> None:
     )
     ax.set(xlim=(-0.03, 1.03), xlabel="t")
     ax.set_title(
-        f"the mean velocity: mean square {data.flow.energy:.2f},\n"
-        f"left over (loss floor) {data.flow.floor:.2f}"
+        f"their mean velocity: mean square {data.flow.energy:.2f},\n"
+        f"{data.flow.floor:.2f} less than that of the lines"
     )
 
 
@@ -110,12 +114,21 @@ def _draw_shares(ax: Axes, data: PairsAndFlow) -> None:
 
 
 def describe(data: PairsAndFlow) -> str:
-    """Crossings, lengths, floor, and how far the two densities are apart."""
+    """Crossings, mean squares, and how far the two densities are apart."""
     how = "independent" if data.batch == 1 else f"matched in batches of {data.batch}"
     return (
-        f"{data.target}, pairs {how}: {data.crossings} crossings of {SHOWN} lines, mean squared "
-        f"length {data.flow.cost:.1f}, of the mean velocity {data.flow.energy:.1f}; at t = "
-        f"{data.t:.2f} the densities of pairs and flow differ by {data.apart:.1f} of the mass."
+        f"{data.target}, pairs {how}: two lines cross with chance {data.chance:.2f}; mean square "
+        f"of their velocities {data.flow.cost:.1f}, of the mean velocity {data.flow.energy:.1f}; "
+        f"at t = {data.t:.2f} pairs and flow have the same density, but for {data.apart:.1f} of "
+        "the mass."
+    )
+
+
+def line(data: PairsAndFlow) -> str:
+    """A line: crossings and mean squares."""
+    return (
+        f"batches of {data.batch:2d}: two lines cross with chance {data.chance:.2f}; mean square "
+        f"{data.flow.cost:.1f}, of the mean velocity {data.flow.energy:.1f}"
     )
 
 
