@@ -106,6 +106,7 @@ def cure_lines(periods: int = 3) -> Iterator[str]:
     one_net = {
         "as before": f"whole/{BOUNDED}/{periods}",
         "twice the updates": "longer",
+        "  four periods": "longer, four periods",
         "factor t": f"whole/{LINEAR}/{periods}",
     }
     for name, place in one_net.items():

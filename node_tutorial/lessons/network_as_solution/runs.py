@@ -300,6 +300,7 @@ def _runs() -> dict[str, Run]:
         | {f"causal/{epsilon:g}": Run(causal_job, epsilon, SEEDS) for epsilon in EPSILONS}
         | {f"whole/{LINEAR}/3": Run(whole_job, Swing(LINEAR, 3), SEEDS)}
         | {"longer": Run(whole_job, Swing(BOUNDED, 3, 2.0), SEEDS)}
+        | {"longer, four periods": Run(whole_job, Swing(BOUNDED, 4, 2.0), SEEDS)}
         | {"more points": Run(burgers_job, Burgers("0.01/π", 2000), SEEDS[:1])}
     )
 
