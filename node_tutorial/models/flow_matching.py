@@ -20,7 +20,8 @@ one; then these are stochastic interpolants, x_t = alpha x1 + sigma x0.
 
 Sources: Lipman, Chen, Ben-Hamu, Nickel, Le 2023, "Flow matching for generative modeling", arXiv
 2210.02747; Liu, Gong, Liu 2023, "Flow straight and fast" (rectified flow), arXiv 2209.03003;
-Albergo, Boffi, Vanden-Eijnden 2023, "Stochastic interpolants", arXiv 2303.08797.
+Albergo, Vanden-Eijnden 2023, "Building normalizing flows with stochastic interpolants", arXiv
+2209.15571; Albergo, Boffi, Vanden-Eijnden 2023, "Stochastic interpolants", arXiv 2303.08797.
 """
 
 import math
