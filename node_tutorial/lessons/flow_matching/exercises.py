@@ -29,7 +29,7 @@ def _most_wrong(
         if worst <= RTOL:
             return None
         given = ", ".join(f"{name} = {x:g}" for name, x in zip(names.split(), where))
-        return say(f"For {given} your function gives {there:.4g}.", worst < 0.02)
+        return say(f"For {given} your function gives {there:.6g}.", worst < 0.02)
 
     return check
 
@@ -224,7 +224,7 @@ register(
                 "formula."
                 if near
                 else f"{what} The mean over t of Var(x1 - x0 | x_t) is another number; "
-                "`loss_floor` of the cells above estimates it for any Gaussians."
+                "compute it by a formula or an integral, then compare with `loss_floor`."
             ),
         ),
         meaning=(
@@ -445,8 +445,9 @@ register(
             "Reversed: x_t = 3 t + (1 - 3 t/2) x0. At which t does it not depend on x0? "
             "Three steps use the velocity at t = 0, 1/3 and 2/3.",
         ],
-        otherwise="Take two noises, x0 = -1 and 1, and follow the three couplings step by step; "
-        "half their distance is the spread. Two digits are enough.",
+        otherwise="Check one row at a time, the first by exercise 17.3. Take two noises, "
+        "x0 = -1 and 1, and follow the three couplings step by step; half their distance is the "
+        "spread. Two digits are enough.",
         meaning=(
             "One step is exact wherever x0 decides x1, even if lines cross later. But where they "
             "cross, no flow can follow them: only pairs that never cross pass every solver."
