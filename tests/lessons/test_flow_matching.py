@@ -24,7 +24,7 @@ from node_tutorial.lessons.flow_matching import (
     trainings,
 )
 from node_tutorial.lessons.flow_matching.batch_pairing import exact, measured
-from node_tutorial.lessons.flow_matching.figures import over_nfe
+from node_tutorial.lessons.flow_matching.figures import longer_line, over_nfe
 from node_tutorial.lessons.flow_matching.number_of_steps import compute as steps
 from node_tutorial.lessons.flow_matching.pairs_and_flow import FRAMES
 from node_tutorial.lessons.flow_matching.pairs_and_flow import compute as pairs_and_flow
@@ -211,6 +211,9 @@ def moved(n, s):
         ("17.2", lambda m, s, d: d * math.pi * s**2 / 2, "For m = 1, s = 2, d = 64"),
         ("17.3", lambda n, s: 1.004 * two_points(n, s), "did you move points"),
         ("17.3", lambda n, s: s**n, "For n = 4, s = 2"),
+        ("17.3", lambda n, s: 1.0002 * two_points(n, s), "gives 0.29417"),
+        ("17.2", lambda m, s, d: d * 1.1 * s**2, "by a formula or an integral"),
+        ("17.4", lambda: [[0, 0.34], [0.5, 0.5], [0.5, 0.5]], "Check one row at a time"),
         ("17.4", lambda: [[0, 0.34], [0.5, 0.5], [0.5, 0]], "four steps"),
         ("17.4", lambda: [[0, 0.3], [0.5, 0.5], [0.5, 0]], "Two digits"),
         ("17.5", lambda t, x, u: -x / (1 - t) ** 2, "Check at t = 0"),
@@ -307,6 +310,17 @@ def test_one_held_out_point_is_lost_in_one_seed_of_the_pinwheel():
     for points, others, kl in zip(lost["points"], lost["kl of others"], row["kl"]):
         assert (points == 0) == (kl < 1) and others < 0.06
     assert sum(lost["points"]) == 1
+    assert all(math.isfinite(kl) for kl in row["kl"]) and max(row["kl"]) > 1e9
+    assert "e+16, by 1 of 10000 points" in longer_line("pinwheel")
+    assert "by 1 of" not in longer_line("moons")
+
+
+def test_energies_but_of_independent_pairs_are_within_some_errors_of_the_best_cost():
+    costs = runs.table()["best/moons"]["cost"]
+    for kind in runs.KINDS:
+        error = math.hypot(straightened.energy_error(kind) / np.mean(costs), 0.02)
+        assert (max(straightened.above_best(kind)) < 4 * error) == (kind != "independent")
+        assert (max(straightened.energies(kind)) < np.mean(costs)) == (kind != "independent")
 
 
 def test_a_reflow_has_a_larger_gap_than_the_flow_that_it_learned_from():

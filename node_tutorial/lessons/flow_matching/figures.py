@@ -163,7 +163,7 @@ def diffusion_bits() -> float:
 
 
 def longer_line(density: str) -> str:
-    """A line: the gaps after the longer training, and which of them are infinite, and why."""
+    """A line: the gaps after the longer training, and which is beyond measure, and why."""
     kl = table()[f"data/{density}"]["kl"]
     finite = [gap for gap in kl if gap < 1]
     line = f"{density:9s}: {min(finite):.3f} to {max(finite):.3f}"
@@ -171,7 +171,8 @@ def longer_line(density: str) -> str:
         lost = table()[f"lost/{density}"]
         points, others = max(zip(lost["points"], lost["kl of others"]))
         line += (
-            f"; one seed infinite: {points} of {HELD_OUT} points is lost (the others {others:.3f})"
+            f"; in one seed {max(kl):.0e}, by {points} of {HELD_OUT} points "
+            f"(the others {others:.3f})"
         )
     return line
 

@@ -99,8 +99,8 @@ def _draw_flow(ax: Axes, data: PairsAndFlow) -> None:
     )
     ax.set(xlim=(-0.03, 1.03), xlabel="t")
     ax.set_title(
-        f"their mean velocity: mean square {data.flow.energy:.2f},\n"
-        f"{data.flow.floor:.2f} less than that of the lines"
+        f"mean velocity: mean square {data.flow.energy:.2f},\n"
+        f"{data.flow.floor:.2f} less than the lines"
     )
 
 
@@ -119,7 +119,7 @@ def describe(data: PairsAndFlow) -> str:
     return (
         f"{data.target}, pairs {how}: two lines cross with chance {data.chance:.2f}; mean square "
         f"of their velocities {data.flow.cost:.1f}, of the mean velocity {data.flow.energy:.1f}; "
-        f"at t = {data.t:.2f} pairs and flow have the same density, but for {data.apart:.1f} of "
+        f"at t = {data.t:.2f} pairs and flow have the same density, but for {data.apart:.2f} of "
         "the mass."
     )
 
