@@ -25,7 +25,7 @@ from node_tutorial.lessons.scoreboard import (
     sizes,
     trainings,
 )
-from node_tutorial.lessons.scoreboard.exercises import REPORTS, UNKNOWN, bits
+from node_tutorial.lessons.scoreboard.exercises import CHOICES, REPORTS, UNKNOWN, bits, families
 from node_tutorial.lessons.scoreboard.families import FAMILIES, board, drawn, tokens
 
 NOTEBOOK = pathlib.Path(__file__).parents[2] / "notebooks" / "19_scoreboard.ipynb"
@@ -349,9 +349,36 @@ def test_bits_agree_with_the_package_and_uniform_is_its_closed_form():
 
 def test_the_tables_of_the_exercises_have_one_answer():
     away = sorted(row["nearest"] for row in UNKNOWN.values())
-    assert away[0] < away[1] / 3
+    assert away[0] < away[1] / 3 and away[1] > 15  # one copier, all others as far as new images
     z = [(2.389 - nll) / error for nll, error in REPORTS.values()]
     assert sum(value > 3 for value in z) == 2 and all(abs(value - 3) > 1 for value in z)
+
+
+def test_each_task_singles_out_one_family_by_the_tables_of_the_lesson():
+    def able(possible):
+        return [name for name in CHOICES if possible(name)]
+
+    def a_second(name, what):
+        milliseconds = figures.milliseconds("digits", name, what)
+        return 1000 / milliseconds if milliseconds else 0.0
+
+    def like_real_ones_of_all_kinds(name):
+        keys = ("precision", "recall", "coverage")
+        others = [other for other in CHOICES if other not in (name, "autoregressive")]
+        return figures.median("digits", name, "precision") > 0.5 and all(
+            figures.median("digits", name, key) > figures.median("digits", other, key)
+            for key in keys
+            for other in others
+        )
+
+    found = [
+        able(lambda name: abilities.tried()[name].fills),
+        able(lambda name: a_second(name, "likelihood") > 50_000),
+        able(lambda name: a_second(name, "sample") > 100_000),
+        able(like_real_ones_of_all_kinds),
+    ]
+    assert [[CHOICES[name] for name in names] for names in found] == [[n] for n in families()]
+    assert figures.median("digits", "autoregressive", "precision") == pytest.approx(1 / 6, abs=0.02)
 
 
 def test_the_class_in_the_notebook_is_that_of_the_package():

@@ -61,6 +61,17 @@ register(
                 "These are nats. A bit is log(2) nats.",
             ),
             Mistake(
+                "scale in nats",
+                lambda log_prob, pixels, scale: -log_prob / pixels / math.log(2) + math.log(scale),
+                "One of the two parts is in bits, the other in nats.",
+            ),
+            Mistake(
+                "minus forgotten",
+                lambda log_prob, pixels, scale: -bits(log_prob, pixels, scale),
+                "Bits are minus the logarithm of a probability: of the probability of the levels, "
+                "so that both parts change their sign.",
+            ),
+            Mistake(
                 "number of levels",
                 lambda log_prob, pixels, scale: -log_prob / pixels / math.log(2) + math.log2(17),
                 "How many levels there are does not matter: only how wide one is, "
@@ -85,7 +96,7 @@ UNKNOWN = {
     "B": {"neighbors": 0.55, "precision": 0.94, "recall": 0.88, "coverage": 0.86, "nearest": 2.1},
     "C": {"neighbors": 0.55, "precision": 0.93, "recall": 0.87, "coverage": 0.87, "nearest": 16.6},
     "D": {"neighbors": 0.69, "precision": 0.98, "recall": 0.43, "coverage": 0.88, "nearest": 15.5},
-    "E": {"neighbors": 0.95, "precision": 0.92, "recall": 0.04, "coverage": 0.13, "nearest": 9.0},
+    "E": {"neighbors": 0.95, "precision": 0.92, "recall": 0.04, "coverage": 0.13, "nearest": 17.2},
 }
 
 
@@ -105,8 +116,8 @@ register(
             Mistake(
                 "most precise",
                 "D",
-                "Its images are near real ones, and yet not nearer to the training images than "
-                "new images of real hands are (16.8). Its recall is low: it blurs.",
+                "Its images are about as far from the training images (15.5) as new images of "
+                "real hands are (16.8). Its recall is low: it blurs.",
             ),
             Mistake(
                 "the best model",
@@ -118,7 +129,7 @@ register(
                 "few kinds",
                 "E",
                 "A recall of 0.04 says that it makes few kinds of images. "
-                "Which column knows the training set?",
+                "It hands out none of the training images: which column knows these?",
             ),
             Mistake(
                 "the worst",
@@ -181,6 +192,11 @@ register(
                 "only the near one",
                 lambda: [float(2.0 < nll < ENTROPY - 3 * error) for nll, error in REPORTS.values()],
                 "One more is too low, and by far: 0.96 nats, where the entropy is 2.389.",
+            ),
+            Mistake(
+                "too high, too",
+                lambda: [float(abs(nll - ENTROPY) > 3 * error) for nll, error in REPORTS.values()],
+                "Far above the entropy is only a bad model, and can be. Which are too *low*?",
             ),
             Mistake(
                 "all may be",
@@ -302,42 +318,42 @@ register(
 )
 
 TASKS = (
-    "log p of every new record, exact, thousands a second",
-    "one picture each millisecond, no likelihood asked",
     "finish a text whose beginning is given, and say how likely the end is",
-    "all kinds of digits, none left out; a second for each is fine",
+    "exact log p of new images of digits, fifty thousand a second",
+    "a hundred images of digits each millisecond, no likelihood asked",
+    "digits of all kinds, each like a real one; a second for each is fine",
 )
 CHOICES = {"RealNVP": 0, "GAN": 1, "autoregressive": 2, "flow matching": 3}
 
 
 def families():
-    # RealNVP: a formula for log p; GAN: one evaluation; autoregressive: the chain rule from left
-    # to right; flow matching: a regression on all data, with many evaluations for a sample
-    return [CHOICES[name] for name in ("RealNVP", "GAN", "autoregressive", "flow matching")]
+    # autoregressive: the chain rule from left to right; RealNVP: a formula for log p; GAN: one
+    # evaluation; flow matching: a regression on all data, with many evaluations for a sample
+    return [CHOICES[name] for name in ("autoregressive", "RealNVP", "GAN", "flow matching")]
 
 
 register(
     Exercise(
         "19.5",
         "Which family for which task?",
-        kind=array(4, "four numbers, one for each task"),
+        kind=array(4, "four numbers from 0 to 3, one for each task"),
         solution=families,
         mistakes=[
             Mistake(
                 "density by a solve",
-                [3, 1, 2, 0],
+                [2, 3, 1, 0],
                 "Flow matching has a likelihood, too, by a solve of its ODE with the trace: look "
                 "at the seconds of a likelihood. And which of the two left out fewer digits?",
             ),
             Mistake(
                 "coverage by the GAN",
-                [0, 3, 2, 1],
+                [2, 0, 3, 1],
                 "Look at recall: no loss of a GAN asks for every kind of digit. "
                 "And how many evaluations does flow matching take for a picture?",
             ),
             Mistake(
                 "beginning given to a flow",
-                [2, 1, 0, 3],
+                [0, 2, 1, 3],
                 "A flow is given the whole record or nothing. Which family is made of "
                 "p(next | those before)?",
             ),
@@ -357,8 +373,8 @@ register(
             "too slowly? Numbers are 0 to 3, each once."
         ),
         meaning=(
-            "For the last task alone the autoregressive model has the higher recall, but it was "
-            "taken: nobody else is given a beginning. "
+            "The autoregressive model makes all kinds, too, but of its digits only one in six is "
+            "near a real one. "
             "No family wins on the board; a task decides. And most tasks are decided by what a "
             "family can do at all, before any measure is looked at."
         ),
