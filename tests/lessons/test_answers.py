@@ -36,9 +36,9 @@ def shown(cell):
 
 def is_rounded_from(said, value):
     """Whether a number as it is written, such as 0.46 or 54, is the rounded value."""
+    decimals = len(said.partition("e")[0].partition(".")[2])
     if "e" in said:
-        return float(said) == float(f"{value:.0e}")
-    decimals = len(said.partition(".")[2])
+        return float(said) == float(f"{value:.{decimals}e}")
     return abs(float(said) - value) <= 0.5 * 10**-decimals * (1 + 1e-9)
 
 
@@ -60,3 +60,4 @@ def test_a_number_in_a_folded_answer_is_printed_or_asserted(number):
 def test_a_stale_number_is_found():
     assert is_rounded_from("0.46", 0.462) and is_rounded_from("54", 54.1)
     assert is_rounded_from("5e4", 48_000.0) and not is_rounded_from("87", 91.0)
+    assert is_rounded_from("1.3e-4", 1.299e-4) and not is_rounded_from("1.3e-4", 1e-4)
