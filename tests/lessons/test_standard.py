@@ -140,6 +140,8 @@ def test_links_lead_to_lessons_that_exist(lesson):
     for target in re.findall(r"\]\(([^)#\s]+\.ipynb)\)", lesson.all_text):
         if not target.startswith("http"):
             assert (lesson.path.parent / target).exists(), f"{target} does not exist"
+    planned = re.findall(r"\b(\d\d) (?:[A-Z][\w ,-]* )?(?:\(planned|is planned)", lesson.all_text)
+    assert not set(planned) & set(READY), f"{planned} are called planned: link those that exist"
 
 
 def test_sizes_are_within_the_budget(lesson):
