@@ -29,7 +29,7 @@ from ...data.pixels import LEVELS, SIDE, counts
 from ...data.two_samples import energy_distance
 from ...models import GAN, MLP, Autoregressive, MaskedMLP, Recurrent, Transformer, modes
 from ...models.causal_nets import CausalNet
-from ...training import fit
+from ...training import History, fit
 
 SEEDS = (0, 1, 2)
 SIZE = SIDE * SIDE
@@ -296,7 +296,9 @@ def make_gan(setting: Setting, seed: int) -> GAN:
     )
 
 
-def train_gan(setting: Setting, seed: int, steps: int = GAN_STEPS, **more: Any) -> Any:
+def train_gan(
+    setting: Setting, seed: int, steps: int = GAN_STEPS, **more: Any
+) -> tuple[GAN, History]:
     """A GAN after its updates, and their history."""
     gan = make_gan(setting, seed)
     ring = gaussians(8)
@@ -344,10 +346,10 @@ def judged_way(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
     return {**{key: [row[key] for row in rows] for key in rows[0]}, **found}
 
 
-def _camera(film: list[np.ndarray], moments: tuple[int, ...]) -> Callable[[GAN, Any], None]:
+def _camera(film: list[np.ndarray], moments: tuple[int, ...]) -> Callable[[GAN, History], None]:
     """Appends samples to the film at these moments."""
 
-    def look(gan: GAN, history: Any) -> None:
+    def look(gan: GAN, history: History) -> None:
         if len(history) in moments:
             with torch.no_grad():
                 sample = gan.sample(400, torch.Generator().manual_seed(7))
