@@ -162,13 +162,20 @@ class Autoregressive(nn.Module):
             )
 
 
+def narrowed(logits: Tensor, temperature: float, top_k: int | None) -> Tensor:
+    """Probabilities (..., levels) that a value is drawn from, of logits (..., levels): these are
+    divided by the temperature, and all but the top_k largest get the probability 0.
+    """
+    logits = logits / temperature
+    if top_k is not None:
+        least = logits.topk(top_k).values[..., -1:]
+        logits = logits.masked_fill(logits < least, -math.inf)
+    return logits.softmax(-1)
+
+
 def _draw(
     logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None
 ) -> Tensor:
     """A value for each row of logits (n, levels), (n,)."""
-    logits = logits / temperature
-    if top_k is not None:
-        least = logits.topk(top_k).values[:, -1:]
-        logits = logits.masked_fill(logits < least, -math.inf)
-    probabilities = logits.softmax(-1)
+    probabilities = narrowed(logits, temperature, top_k)
     return torch.multinomial(probabilities, 1, generator=generator)[:, 0]

@@ -40,9 +40,8 @@ class GanFaults(NamedTuple):
 
 
 def gan_faults() -> GanFaults:
-    inner = torch.tensor(
-        [1.0, 0.0], dtype=torch.float64
-    )  # after the inner sigmoid: sure, and right
+    # After the inner sigmoid, of a discriminator that is sure and right.
+    inner = torch.tensor([1.0, 0.0], dtype=torch.float64)
     logit = torch.zeros((), dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(with_logits(logit.sigmoid(), torch.ones_like(logit)), logit)
 

@@ -140,6 +140,21 @@ register(
                 "JS is the mean of two KL divergences. V has their sum.",
             ),
             Mistake(
+                "JS twice",
+                lambda p, q: 4 * _js(p, q) - math.log(4),
+                "You count JS twice: it is the mean of two KL divergences, and V has their sum.",
+            ),
+            Mistake(
+                "data alone",
+                lambda p, q: (p * (p / (p + q)).log()).sum(),
+                "That is E_p[log D]. Samples count too: add E_q[log(1 - D)].",
+            ),
+            Mistake(
+                "samples alone",
+                lambda p, q: (q * (q / (p + q)).log()).sum(),
+                "That is E_q[log(1 - D)]. Data count too: add E_p[log D].",
+            ),
+            Mistake(
                 "not weighted",
                 lambda p, q: ((p / (p + q)).log() + (q / (p + q)).log()).sum(),
                 "An expectation weighs each place: with p for data, with q for samples.",
@@ -401,12 +416,15 @@ def _step(
     appended: bool = True,
     first_only: bool = False,
     embedded: bool = True,
+    key_made: bool = True,
 ) -> Callable[..., Tensor]:
     """A wrong step; every argument is one mistake."""
 
     def wrong(token, places, parts, keys, values):
         x = token + places[place(len(keys))] if embedded else token
         query, key, value = (part @ x if transposed else x @ part for part in parts)
+        if not key_made:
+            key = x
         if exchanged:
             query, key = key, query
         if appended:
@@ -449,6 +467,11 @@ register(
                 "Count: with n keys in the memory the new token stands at place n, from 0.",
             ),
             Mistake(
+                "place one ahead",
+                _step(place=lambda n: n + 1),
+                "Count: the n keys in the memory stand at places 0 to n - 1. Which comes next?",
+            ),
+            Mistake(
                 "no place",
                 _step(embedded=False),
                 "The vector of the place is missing: without it attention sees a set, no sequence.",
@@ -480,6 +503,11 @@ register(
                 "divided by the width",
                 _step(divisor=lambda width, n: float(width)),
                 "Divide by the *root* of the width: a sum of that many products has that spread.",
+            ),
+            Mistake(
+                "token for its key",
+                _step(key_made=False),
+                "The memory holds keys, not embeddings: put in `x @ parts[1]`, not `x`.",
             ),
             Mistake(
                 "query and key exchanged",

@@ -61,6 +61,7 @@ def _draw_samples(ax: Axes, x: np.ndarray) -> None:
     ax.plot(*x.astype(float).clip(-reach, reach).T, ".", color=BLUE, markersize=2, clip_on=False)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     no_ticks(ax)
+    ax.spines[:].set(visible=True, color=GRAY, alpha=0.4)
 
 
 # Color, and where the name stands, of each way to pull.
@@ -136,13 +137,12 @@ def attention_figure(weights: Tensor, source: Sequence[int], target: Sequence[in
     return fig
 
 
-def discriminator_figure(x: Tensor, learned: Tensor, exact: Tensor, p: Tensor) -> Picture:
-    """A figure: a learned discriminator (n,) at x beside the best one; p: how many data are there.
-
-    The learned one is drawn boldly where there are data.
+def discriminator_figure(x: Tensor, learned: Tensor, exact: Tensor, both: Tensor) -> Picture:
+    """A figure: a learned discriminator (n,) at x beside the best one; behind them the density of
+    data and samples together.
     """
     fig, ax = figure(size=(6.4, 3.0))
-    ax.fill_between(x, p / p.max(), color=GRAY, alpha=0.25, linewidth=0)
+    ax.fill_between(x, both / both.max(), color=GRAY, alpha=0.25, linewidth=0)
     ax.plot(x, learned, color=ORANGE, linewidth=2)
     ax.plot(x, exact, "--", color=EXACT)
     ax.text(-1.4, 0.72, "learned", color=ORANGE, ha="right")

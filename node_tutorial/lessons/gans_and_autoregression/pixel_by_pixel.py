@@ -12,6 +12,7 @@ from torch import Tensor
 from ...course.controls import choice, int_slider, play, slider
 from ...course.explorables import explorable
 from ...data.pixels import LEVELS, SIDE, counts
+from ...models.autoregressive import narrowed
 from ...plotting import BLUE, GRAY, ORANGE, VERMILLION
 from .runs import SIZE, pixels, transformer
 
@@ -66,9 +67,6 @@ def compute(digit: int, rows: int, temperature: float, top_k: int, frame: int) -
     model = transformer()
     x, bits = completed(digit, rows, temperature, top_k)
     logits = model.net(x[:1])[0, frame]
-    narrowed = logits / temperature
-    least = narrowed.topk(top_k).values[-1]
-    narrowed = narrowed.masked_fill(narrowed < least, -math.inf)
     return PixelByPixel(
         digit=digit,
         rows=rows,
@@ -78,7 +76,7 @@ def compute(digit: int, rows: int, temperature: float, top_k: int, frame: int) -
         x=x,
         bits=bits[0],
         net=logits.softmax(-1),
-        drawn_from=narrowed.softmax(-1),
+        drawn_from=narrowed(logits, temperature, top_k),
         real=float(model.bits(_examples()[digit : digit + 1])) * SIZE,
     )
 

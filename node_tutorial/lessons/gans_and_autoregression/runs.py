@@ -29,7 +29,7 @@ from ...data.pixels import LEVELS, SIDE, counts
 from ...data.two_samples import energy_distance
 from ...models import GAN, MLP, Autoregressive, MaskedMLP, Recurrent, Transformer, modes
 from ...models.causal_nets import CausalNet
-from ...training import fit
+from ...training import History, fit
 
 SEEDS = (0, 1, 2)
 SIZE = SIDE * SIDE
@@ -44,7 +44,7 @@ GROUPS = torch.tensor([1, 6, 11, 16])  # where a group of levels begins; 0 is on
 # -- rings
 LATENT = 2
 WIDTH = 64
-GAN_STEPS = 4000  # updates of either player
+GAN_STEPS = 4000  # updates in all, of one player at a time
 GAN_BATCH = 256
 GAN_RATE = 1e-3
 BETAS = (0.5, 0.9)
@@ -296,7 +296,9 @@ def make_gan(setting: Setting, seed: int) -> GAN:
     )
 
 
-def train_gan(setting: Setting, seed: int, steps: int = GAN_STEPS, **more: Any) -> Any:
+def train_gan(
+    setting: Setting, seed: int, steps: int = GAN_STEPS, **more: Any
+) -> tuple[GAN, History]:
     """A GAN after its updates, and their history."""
     gan = make_gan(setting, seed)
     ring = gaussians(8)
@@ -327,14 +329,16 @@ def judged_gan(gan: GAN, seed: int) -> dict[str, float]:
 
 
 def judged_way(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """Of each seed; the discriminator's loss is the mean of the last hundred updates. Of the first
-    seed also samples at MOMENTS, (len(MOMENTS), 400, 2).
+    """Of each seed; the discriminator's loss is the mean of the last hundred updates. Of seed 0
+    also samples (n, 400, 2): of those FILMED at MOMENTS, of others at the last of them.
     """
+    filmed = setting in [WAYS[name] for name in FILMED]
+    moments = MOMENTS if filmed else MOMENTS[-1:]
     rows = []
     found: dict[str, Any] = {}
     for seed in seeds:
         film: list[np.ndarray] = []
-        gan, history = train_gan(setting, seed, on_step=_camera(film))
+        gan, history = train_gan(setting, seed, on_step=_camera(film, moments))
         tail = np.mean(history["discriminator"][-100:])
         rows.append({**judged_gan(gan, seed), "discriminator": float(tail)})
         if seed == 0:
@@ -342,11 +346,11 @@ def judged_way(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
     return {**{key: [row[key] for row in rows] for key in rows[0]}, **found}
 
 
-def _camera(film: list[np.ndarray]) -> Callable[[GAN, Any], None]:
-    """Appends samples to the film at MOMENTS."""
+def _camera(film: list[np.ndarray], moments: tuple[int, ...]) -> Callable[[GAN, History], None]:
+    """Appends samples to the film at these moments."""
 
-    def look(gan: GAN, history: Any) -> None:
-        if len(history) in MOMENTS:
+    def look(gan: GAN, history: History) -> None:
+        if len(history) in moments:
             with torch.no_grad():
                 sample = gan.sample(400, torch.Generator().manual_seed(7))
             film.append(sample.numpy().astype(np.float16))
