@@ -25,8 +25,7 @@ Array = NDArray[np.float64]
 DIGITS = 37.0  # -log of the precision wanted, e^-37 = 1e-16
 NEAR_ONE = 0.01  # of alpha: nearer to 1 the spectrum is a needle, and a contour is used instead
 NODES = 32  # of the contour: an error of 2.85^-32
-FAR = 1e16  # of -z: beyond it the first term of the tail is all of E_alpha, to rounding
-SERIES = 2.0  # up to this |z|^(1/alpha) the terms of the series lose no more than a digit
+SERIES = math.log(2)  # up to this log |z|/alpha the series loses no more than a digit
 
 
 def mittag_leffler(z: ArrayLike, alpha: float) -> Array:
@@ -45,7 +44,7 @@ def mittag_leffler(z: ArrayLike, alpha: float) -> Array:
     z = np.asarray(z, dtype=np.float64)
     if not np.isfinite(z).all():
         raise ValueError("z must be finite, got NaN or inf")
-    if (z > 0).any() and float(z.max()) ** (1 / alpha) > 700:
+    if (z > 0).any() and math.log(float(z.max())) > alpha * math.log(700):
         raise ValueError(f"E_alpha(z) overflows at z = {float(z.max()):g}")
     return np.array([_at(float(one), alpha) for one in z.ravel()]).reshape(z.shape)
 
@@ -84,16 +83,17 @@ def _at(z: float, alpha: float) -> float:
         return math.exp(z)
     if alpha == 2:
         return math.cos(math.sqrt(-z)) if z < 0 else math.cosh(math.sqrt(z))
-    if -z > FAR:
-        return -1 / (z * math.gamma(1 - alpha))
-    if abs(z) ** (1 / alpha) < SERIES or z > 0:
+    if z >= 0:
+        return _series(z, alpha)
+    log_t = math.log(-z) / alpha  # t itself may overflow
+    if log_t < SERIES:
         return _series(z, alpha)
     if abs(1 - alpha) < NEAR_ONE:
         return _contour(-z, alpha)
-    t = (-z) ** (1 / alpha)
-    relaxation = _integral(t, alpha)
+    relaxation = _integral(log_t, alpha)
     if alpha < 1:
         return relaxation
+    t = (-z) ** (1 / alpha)
     angle = math.pi / alpha
     swing = 2 / alpha * math.exp(t * math.cos(angle)) * math.cos(t * math.sin(angle))
     return relaxation + swing
@@ -118,16 +118,16 @@ def _spectrum(u: Array, alpha: float) -> Array:
     return math.sin(math.pi * alpha) / math.pi * power / below
 
 
-def _integral(t: float, alpha: float) -> float:
+def _integral(log_t: float, alpha: float) -> float:
     """Of K(r) e^(-r t), by the trapezoidal rule in u = log r, where the integrand is analytic in a
     strip: as wide as the poles of K, and as e^(-r t) allows.
     """
     width = min(math.pi / 2, abs(1 - alpha) * math.pi / alpha)
     step = 0.9 * 2 * math.pi * width / DIGITS
-    low = min(0.0, -math.log(t)) - DIGITS / alpha
-    high = min(DIGITS / alpha, math.log(2 * DIGITS / t))
+    low = min(0.0, -log_t) - DIGITS / alpha
+    high = min(DIGITS / alpha, math.log(2 * DIGITS) - log_t)
     u = np.arange(low, high + step, step)
-    return float(step * np.sum(_spectrum(u, alpha) * np.exp(-t * np.exp(u))))
+    return float(step * np.sum(_spectrum(u, alpha) * np.exp(-np.exp(u + log_t))))
 
 
 def _contour(power: float, alpha: float) -> float:

@@ -275,8 +275,9 @@ def riemann_liouville(y: Tensor, t: Tensor, alpha: float | Tensor) -> Tensor:
         0.564189...
     """
     alpha = torch.as_tensor(alpha, dtype=torch.float64)
+    of_the_change = caputo(y, t, alpha)  # which looks at what is given
     start = (t[1:] - t[0]) ** -alpha / _gamma(1 - alpha)
-    return caputo(y, t, alpha) + _times(start, y[:1].expand_as(y[1:]))
+    return of_the_change + _times(start, y[:1].expand_as(y[1:]))
 
 
 def _rectangle(

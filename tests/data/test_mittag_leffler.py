@@ -76,9 +76,24 @@ def test_the_tail_is_a_power_where_an_exponential_is_gone():
 @pytest.mark.parametrize("x", [1e3, 1e8, 1e15, 1e17, 1e300])
 def test_far_out_it_keeps_its_digits(x):
     assert float(mittag_leffler(-x, 0.5)) == pytest.approx(erfcx(x), rel=1e-12)
-    for alpha in (0.3, 0.9, 0.98, 1.5):
+    for alpha in (0.02, 0.3, 0.9, 0.98, 1.5):
         tail = sum(-((-1 / x) ** k) * rgamma(1 - k * alpha) for k in range(1, 8))
         assert float(mittag_leffler(-x, alpha)) == pytest.approx(tail, rel=1e-12)
+
+
+def test_next_to_order_two_it_still_swings_far_out():
+    for x in (0.99e16, 1.01e16):
+        t = x**0.50000002500000125  # 1 / 1.9999999
+        found = float(mittag_leffler(-x, 1.9999999))
+        assert abs(found) <= 2 / 1.9999999 * math.exp(t * math.cos(math.pi / 1.9999999))
+        assert abs(found) > 1e-8
+
+
+@pytest.mark.parametrize("z", [-2.0, -1e10])
+def test_of_an_order_near_zero_it_is_a_fraction(z):
+    """E_alpha(z) tends to 1/(1 - z)."""
+    for alpha in (1e-3, 5e-4):
+        assert float(mittag_leffler(z, alpha)) == pytest.approx(1 / (1 - z), rel=alpha)
 
 
 @pytest.mark.parametrize("alpha, share", [(0.5, 0.2163), (0.9, 0.7696), (0.99, 0.9795)])
@@ -120,6 +135,8 @@ def test_what_cannot_be_is_refused():
             mittag_leffler([0.0, z], 0.5)
     with pytest.raises(ValueError, match="overflows"):
         mittag_leffler(1e3, 0.5)
+    with pytest.raises(ValueError, match="overflows"):
+        mittag_leffler(2.0, 0.0005)
     with pytest.raises(ValueError, match="one rate, 1"):
         rates(1.0, 1.0)
     with pytest.raises(ValueError, match="positive"):

@@ -76,6 +76,25 @@ def test_a_profile_finds_the_order_that_made_the_data():
     assert found.best == pytest.approx(0.7, abs=0.003) and found.low < 0.7 < found.high
 
 
+def test_an_interval_ends_between_the_orders_or_with_the_last():
+    alphas = np.linspace(0, 1, 6)
+    found = profiles.interval(alphas, 10 + 8 * abs(alphas - 0.4))
+    assert found == pytest.approx((0.4, 0, 0.9))
+
+
+@pytest.mark.parametrize("seed", [0, 3, 5])
+def test_early_and_late_data_together_leave_two_fifths_of_what_late_data_leave(seed):
+    t = graded(8.0, 80, 2.0).numpy()
+    noise = np.random.default_rng(seed).normal(size=81)
+    data = mittag_leffler(-(t**0.6), 0.6) + 0.01 * noise
+    alphas = np.linspace(0.54, 0.66, 61)
+    late, both = (
+        profiles.interval(alphas, profiles.misfits(alphas, t[part], data[part], 0.01))
+        for part in (t > 1, t >= 0)
+    )
+    assert (both.high - both.low) / (late.high - late.low) == pytest.approx(0.42, abs=0.03)
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_noise_and_freedom_hide_the_order_of_one_curve_but_not_of_two(seed):
     mesh = graded(8.0, 80, 2.0)

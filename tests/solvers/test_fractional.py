@@ -500,6 +500,8 @@ def test_derivatives_refuse_what_they_cannot_take():
             caputo(t, t, alpha)
     with pytest.raises(ValueError, match="each of the 5 times, got 4"):
         riemann_liouville(t[1:], t, 0.5)
+    with pytest.raises(TypeError, match="t must be a tensor"):
+        riemann_liouville(t, t.tolist(), 0.5)
     with pytest.raises(TypeError, match="floating point"):
         caputo(torch.arange(5), t, 0.5)
     with pytest.raises(TypeError, match="floating point"):

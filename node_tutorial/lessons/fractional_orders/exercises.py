@@ -42,6 +42,11 @@ register(
                 "k = 1, and 0 at k = 2.",
             ),
             Mistake(
+                "alpha instead of alpha + 1",
+                lambda alpha, n: weights(alpha - 1, n),
+                "Your factor is 1 - alpha / k. For order 1 that is 0 at k = 1; it must be -1.",
+            ),
+            Mistake(
                 "no factor 1",
                 lambda alpha, n: weights(alpha, n)[1:],
                 "The weight of the newest value, k = 0, is missing.",
@@ -217,6 +222,12 @@ register(
                 "The factor on the right is Gamma(2 - alpha) h^alpha; you left Gamma(3/2) out.",
             ),
             Mistake(
+                "y_n on the right only",
+                lambda y, h: step(y, h) * (1 + 1 / (math.gamma(1.5) * h**0.5)),
+                "y_n stands on the left, too, in b_0 (y_n - y_(n-1)). Together it has the factor "
+                "1 + c, not c = Gamma(3/2) h^(1/2).",
+            ),
+            Mistake(
                 "weights too early",
                 _stepped(first=0),
                 "You give b_0 to the newest of the past changes. It belongs to the change that you "
@@ -284,6 +295,12 @@ register(
                 lambda t1, y1, t2, y2: -math.log(y1 / y2) / math.log(t1 / t2),
                 "That is how to read alpha off the tail, where y falls like t^(-alpha). "
                 "Early, it is 1 - y that is a power.",
+            ),
+            Mistake(
+                "y for 1 - y",
+                lambda t1, y1, t2, y2: math.log(y1 / y2) / math.log(t1 / t2),
+                "Your slope is that of log y over log t. Early, y is near 1, and 1 - y is the "
+                "power of t.",
             ),
             Mistake(
                 "upside down",

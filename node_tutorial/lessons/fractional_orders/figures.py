@@ -78,6 +78,7 @@ def fits(found: Mapping[str, tuple[ArrayLike, ArrayLike]], truth: float) -> Pict
         line = ax.plot(np.asarray(alphas)[shown], above[shown], color=color)[0]
         label_line(line, name)
     ax.axvline(truth, color=GRAY, linewidth=1, linestyle=(0, (5, 3)))
+    ax.text(truth, 30, " true order", color=GRAY, fontsize=9.5)
     ax.set(ylim=(0, 32), xlabel="order in the model", ylabel="sum of squares, above its least")
     ax.set_title("Orders that fit are below the line")
     return fig

@@ -46,9 +46,21 @@ class Interval(NamedTuple):
 
 
 def interval(alphas: np.ndarray, misfit: np.ndarray) -> Interval:
-    """Two standard deviations about the best, if the noise is Gaussian."""
-    inside = alphas[misfit < misfit.min() + 4]
-    return Interval(float(alphas[misfit.argmin()]), float(inside.min()), float(inside.max()))
+    """Two standard deviations about the best, if the noise is Gaussian.
+
+    The ends lie on lines between the orders; where all to one side fit, the last is the end.
+    """
+    above = misfit - misfit.min() - 4
+    inside = np.flatnonzero(above < 0)
+
+    def crossing(within: int, beyond: int) -> float:
+        if not 0 <= beyond < len(alphas):
+            return float(alphas[within])
+        pair = [within, beyond]
+        return float(np.interp(0, above[pair], alphas[pair]))
+
+    low, high = crossing(inside[0], inside[0] - 1), crossing(inside[-1], inside[-1] + 1)
+    return Interval(float(alphas[misfit.argmin()]), low, high)
 
 
 def right_side(alpha: float, true_alpha: float, start: float) -> tuple[np.ndarray, np.ndarray]:
