@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from .fields import MLP
 from .sizes import check_sizes
 
+NODES = 64  # of the quadrature in `error_from_residual`
 Equation = Callable[..., Tensor]  # residual(u, *coordinates) -> (n, ...)
 Trial = Callable[..., Tensor]  # trial(net's output (n, D), *coordinates) -> (n, D)
 
@@ -119,21 +120,15 @@ class PINN(nn.Module):
         with torch.enable_grad():
             return self.residual(self(*seen), *seen)
 
-    def loss(self, *coordinates: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Mean square of the residual at these points, and of each condition: for `fit`.
-
-        Returns:
-            (the sum, 0-d; {"residual": mean square, "conditions": their weighted sum}).
+    def loss(self, *coordinates: Tensor) -> Tensor:
+        """Mean square of the residual at these points, and that of each condition times its weight,
+        summed (0-d).
         """
-        residual = self.residuals(*coordinates).square().mean()
-        total = residual
+        total = self.residuals(*coordinates).square().mean()
         for where, values, weight in self.conditions:
             u = self(*(one.to(self.low) for one in where))
             total = total + weight * (u - values.to(u)).square().mean()
-        return total, {
-            "residual": float(residual.detach()),
-            "conditions": float((total - residual).detach()),
-        }
+        return total
 
     def _check_coordinates(self, coordinates: tuple[Tensor, ...]) -> None:
         number = len(self.low)
@@ -276,8 +271,8 @@ def derivative(u: Tensor, x: Tensor) -> Tensor:
     return torch.cat(slopes, -1)
 
 
-def polish(model: PINN, coordinates: tuple[Tensor, ...], updates: int = 200) -> int:
-    """Up to so many L-BFGS updates on fixed points, in place; the number of losses computed.
+def polish(model: PINN, coordinates: tuple[Tensor, ...], updates: int) -> None:
+    """Up to so many L-BFGS updates on fixed points, in place.
 
     Adam comes near; a quasi-Newton method with a line search gets the last digits. It stops by
     itself where nothing is left to gain.
@@ -292,23 +287,19 @@ def polish(model: PINN, coordinates: tuple[Tensor, ...], updates: int = 200) -> 
         tolerance_change=1e-14,
         line_search_fn="strong_wolfe",
     )
-    count = 0
 
     def closure() -> Tensor:
-        nonlocal count
-        count += 1
         optimizer.zero_grad()
-        loss, _ = model.loss(*coordinates)
+        loss = model.loss(*coordinates)
         loss.backward()
         return loss
 
     optimizer.step(closure)
     optimizer.zero_grad()
-    return count
 
 
 def error_from_residual(
-    residual: Callable[[Tensor], Tensor], rate: float, end: float | Tensor, nodes: int = 64
+    residual: Callable[[Tensor], Tensor], rate: float, end: float | Tensor
 ) -> Tensor:
     """e(T), the integral over [0, T] of e^(rate (T - s)) r(s) ds, by Gauss and Legendre.
 
@@ -318,16 +309,14 @@ def error_from_residual(
     Args:
         residual: r(s), elementwise, for s in float64 of any shape.
         end: one time, or a tensor of them, 0 or later; the errors have its shape.
-        nodes: of the quadrature.
 
         >>> error_from_residual(lambda s: 1e-3 * torch.ones_like(s), 5.0, 2.0)
         tensor(4.4051, dtype=torch.float64)
     """
-    check_sizes(nodes=nodes)
     last = torch.as_tensor(end, dtype=torch.float64)[..., None]
     if not (last >= 0).all():
         raise ValueError(f"end must be 0 or later, got {float(last.min()):g}")
-    at, weights = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(nodes))
+    at, weights = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(NODES))
     s = last * (at + 1) / 2
     return (torch.exp(rate * (last - s)) * residual(s) * weights * last / 2).sum(-1)
 

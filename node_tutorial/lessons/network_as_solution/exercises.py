@@ -70,6 +70,11 @@ register(
                 "rate > 0: the error must be larger than size times T.",
             ),
             Mistake(
+                "size of the rate",
+                lambda size, rate, end: size * math.expm1(abs(rate) * end) / abs(rate),
+                "Right for rate > 0. With rate < 0 yours grows, but there what comes at s decays.",
+            ),
+            Mistake(
                 "mean square",
                 lambda size, rate, end: size**2 * (math.exp(rate * end) - 1) / rate,
                 "`size` is the largest value of the residual, not its square.",

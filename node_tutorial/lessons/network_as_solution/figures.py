@@ -1,6 +1,7 @@
 """Lesson 22: its figures, and the lines of what was stored. They return what they draw on."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import median
 
 import numpy as np
 import torch
@@ -19,10 +20,11 @@ from ...plotting import (
     label_line,
     room_for_labels,
 )
-from .longer_swing import measured, median, spread
+from .longer_swing import measured, spread
 from .runs import DATA_SEEDS, EPSILONS, PERIODS, STARTS, table
 from .trainings import (
     BOUNDED,
+    EVERY,
     KINDS,
     LINEAR,
     OMEGA,
@@ -36,11 +38,10 @@ from .trainings import (
 COLORS = dict(zip(KINDS, (BLUE, VERMILLION)))
 
 
-def training_figure(losses: Sequence[float], errors: Sequence[float], every: int) -> Picture:
-    """A figure: loss and error over Adam's updates, the last included, and then after L-BFGS."""
+def training_figure(losses: Sequence[float], errors: Sequence[float]) -> Picture:
+    """A figure: loss and error before training, every EVERY updates of Adam, and after L-BFGS."""
     fig, ax = figure(size=(7.4, 3.2))
-    measured_at = [1 + every * i for i in range(len(losses) - 2)]
-    place = [*measured_at, every * (len(losses) - 2), every * len(losses)]
+    place = [EVERY * i for i in (*range(len(losses) - 1), len(losses))]
     ax.set(yscale="log", xlim=(0, place[-1] * 1.02), xlabel="updates of Adam")
     ax.set_xticks(
         [0, place[-2] // 2, *place[-2:]], ["0", *map(str, (place[-2] // 2, place[-2])), "L-BFGS"]
@@ -93,21 +94,14 @@ def losses_figure() -> Picture:
     return fig
 
 
-def swing_line(kind: str, periods: int, marching: bool = False) -> str:
-    """A line: loss and error of a stored solution."""
-    losses, errors = measured(kind, periods, marching)
-    how = "marched" if marching else "one net"
-    return f"{_count(periods)}, {how}, {kind:24s}: loss {spread(losses)}, error {spread(errors)}"
-
-
-def cure_lines(periods: int = 3) -> Iterator[str]:
-    """Lines: over so many periods, what was tried to mend one net, and marching."""
+def cure_lines() -> Iterator[str]:
+    """Lines: over three periods, what was tried to mend one net, and marching."""
     rows = table()
     one_net = {
-        "as before": f"whole/{BOUNDED}/{periods}",
+        "as before": f"whole/{BOUNDED}/3",
         "twice the updates": "longer",
         "  four periods": "longer, four periods",
-        "factor t": f"whole/{LINEAR}/{periods}",
+        "factor t": f"whole/{LINEAR}/3",
     }
     for name, place in one_net.items():
         row = rows[place]
@@ -123,8 +117,7 @@ def cure_lines(periods: int = 3) -> Iterator[str]:
             f"             then L-BFGS: loss {spread(row['polished loss'])}, error "
             f"{spread(row['polished error'])}"
         )
-    marched = [by[PERIODS.index(periods)] for by in rows[f"march/{BOUNDED}"]["error"]]
-    yield f"one net a period       : error {spread(marched)}"
+    yield f"one net a period       : error {spread(measured(BOUNDED, 3, True)[1])}"
 
 
 def price_line(ways: Mapping[str, Sequence[tuple[float, float]]]) -> str:
@@ -183,10 +176,6 @@ def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.square(values).mean()))
 
 
-def _count(periods: int) -> str:
-    return f"{periods} period{'s' * (periods > 1)}"
-
-
 def heat_figure(rows: Mapping[str, Sequence[tuple[float, float]]]) -> Picture:
     """A figure: (seconds, error) of each way, one after the other."""
     fig, ax = figure(size=(7.6, 3.6))
@@ -208,8 +197,7 @@ def omega_figure() -> Picture:
         for place, start in enumerate(STARTS):
             found = [by[place] for by in values]
             ax.plot(np.full(len(found), start), found, "o", color=VERMILLION, alpha=0.5)
-            near = sum(abs(omega - OMEGA) < 0.1 for omega in found)
-            ax.text(start, OMEGA + 0.4, f"{near} of {len(found)}", color=GRAY, ha="center")
+            ax.text(start, OMEGA + 0.4, _near(found), color=GRAY, ha="center")
         ax.set(xlim=(0.5, 3.5), xlabel="start of the search", title=name)
         ax.set_xticks(STARTS, [f"{start:g}" for start in STARTS])
     axes[2].plot(np.ones(len(row["formula"])), row["formula"], "o", color=BLUE, alpha=0.5)
@@ -220,12 +208,16 @@ def omega_figure() -> Picture:
         ax.set_ylim(0, 8)
     axes[0].set_ylabel("ω found")
     axes[0].text(0.6, OMEGA - 0.8, "true: 1.7", color=GRAY)
-    axes[2].text(1, OMEGA + 0.4, f"all {len(row['formula'])}", color=GRAY, ha="center")
+    axes[2].text(1, OMEGA + 0.4, _near(row["formula"]), color=GRAY, ha="center")
     return fig
 
 
+def _near(found: Sequence[float]) -> str:
+    return f"{sum(abs(omega - OMEGA) < 0.1 for omega in found)} of {len(found)}"
+
+
 def _training() -> Picture:
-    return training_figure([1.0, 0.1, 0.05, 0.01, 0.01, 1e-5], [1.0, 0.9, 0.7, 0.3, 0.2, 1e-3], 50)
+    return training_figure([1.0, 0.1, 0.05, 0.01, 0.01, 1e-5], [1.0, 0.9, 0.7, 0.3, 0.2, 1e-3])
 
 
 # A picture of each kind, for the test that all of them can be read.

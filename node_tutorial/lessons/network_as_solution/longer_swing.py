@@ -1,5 +1,6 @@
 """Lesson 22: nets as solutions of the oscillator, over one to five periods, as stored."""
 
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from ...course.controls import choice, int_slider, toggle
 from ...course.explorables import explorable
 from ...plotting import BLUE, VERMILLION, exact_line, label_line, room_for_labels
-from .runs import PERIODS, arrays, middle, table
+from .runs import PERIODS, arrays, table
 from .trainings import BOUNDED, FRAMES, KINDS, PERIOD, SOFT, over, swing_exact
 
 LOWEST, HIGHEST = 1e-6, 10.0
@@ -68,11 +69,6 @@ def measured(kind: str, periods: int, marching: bool) -> tuple[list[float], list
     row = table()[f"march/{kind}"]
     place = PERIODS.index(periods)
     return [by[place] for by in row["loss"]], [by[place] for by in row["error"]]
-
-
-def median(values: list[float]) -> float:
-    """Of an odd number of values."""
-    return values[middle(values)]
 
 
 def spread(values: list[float]) -> str:

@@ -66,20 +66,13 @@ def middle(values: list[float]) -> int:
 
 
 def swing_row(net: PINN | Marched, periods: int) -> dict[str, Any]:
-    """What is measured of a solution: mean square of the residual, error, the bound of the error by
-    the residual, y and |r| over time.
-    """
+    """What is measured of a solution: mean square of the residual, error, y and |r| over time."""
     with torch.no_grad():
         y = net(made.over(periods))
     size = made.residual_size(net, periods)
-    step = made.PERIOD / made.FRAMES
-    start = float((y[0] - made.START).norm())
-    bound = start + step * float((size[1:] + size[:-1]).sum()) / 2
     return {
         "loss": float(np.mean(size**2) / 2),  # of two components
         "error": relative_error(net, periods),
-        "worst": float((y - made.swing_exact(periods)).norm(dim=-1).max()),
-        "bound": bound,
         "y": y.numpy().astype(np.float32),
         "r": size.astype(np.float32),
     }
@@ -105,35 +98,25 @@ def weight_of(kind: str) -> float:
 
 def whole_job(setting: Swing, seeds: tuple[int, ...]) -> dict[str, Any]:
     """One net for all periods, with each seed, and the solution of the seed in the middle."""
-    rows, trained = [], []
+    weight = weight_of(setting.kind)
+    rows = []
     for seed in seeds:
-        net, how = made.whole(
-            setting.kind, setting.periods, seed, setting.times, weight_of(setting.kind)
-        )
+        net = made.whole(setting.kind, setting.periods, seed, setting.times, weight)
         rows.append(swing_row(net, setting.periods))
-        trained.append(how)
-    shown = middle([row["error"] for row in rows])
-    return {
-        **_by_key(rows, "loss", "error", "worst", "bound"),
-        "seconds": [round(how.seconds, 2) for how in trained],
-        "y": rows[shown]["y"],
-        "r": rows[shown]["r"],
-    }
+    shown = rows[middle([row["error"] for row in rows])]
+    return {**_by_key(rows, "loss", "error"), "y": shown["y"], "r": shown["r"]}
 
 
 def march_job(kind: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     """The same by one net a period: by seed and number of periods."""
     by_seed: list[list[dict[str, Any]]] = []
-    seconds = []
     for seed in seeds:
-        net, trained = made.marched(kind, PERIODS[-1], seed, weight_of(kind))
+        net = made.marched(kind, PERIODS[-1], seed, weight_of(kind))
         by_seed.append([swing_row(net, periods) for periods in PERIODS])
-        seconds.append([round(how.seconds, 2) for how in trained])
     shown = by_seed[middle([rows[-1]["error"] for rows in by_seed])][-1]
-    keys = ("loss", "error", "worst", "bound")
+    keys = ("loss", "error")
     return {
         **{key: [_rounded([row[key] for row in rows]) for rows in by_seed] for key in keys},
-        "seconds": seconds,
         "y": shown["y"],
         "r": shown["r"],
     }
@@ -150,10 +133,10 @@ def causal_job(epsilon: float, seeds: tuple[int, ...]) -> dict[str, Any]:
         loss = made.causal_loss(epsilon, points)
         made.train(net, points, made.ADAM * periods, 0, loss=loss)
         (t,) = made.fresh(net, points)
-        weighted, notes = made.causal_loss_at(net, t, epsilon)
+        weighted, least = made.causal_loss_at(net, t, epsilon)
         row = {
             "weighted": float(weighted.detach()),
-            "least weight": notes["least weight"],
+            "least weight": float(least),
             "loss": mean_residual(net),
             "error": relative_error(net, periods),
         }
@@ -168,21 +151,20 @@ def tried_heat_job(setting: tuple[bool, float], seeds: tuple[int, ...]) -> dict[
     """The error at t = 0.1 with each of RATES, for a hard or soft net with a weight."""
     hard, weight = setting
     return {
-        "error": _rounded([_heat(hard, weight, rate, seeds[0])["error"] for rate in RATES]),
+        "error": _rounded([_heat(hard, weight, rate, seeds[0]) for rate in RATES]),
     }
 
 
 def heat_job(hard: bool, seeds: tuple[int, ...]) -> dict[str, Any]:
     """With what was best in the trials, and each seed."""
     chosen = best_heat(hard)
-    rows = [_heat(hard, *chosen, seed) for seed in seeds]
-    return {"weight": chosen[0], "rate": chosen[1], **_by_key(rows, *rows[0])}
+    errors = [_heat(hard, *chosen, seed) for seed in seeds]
+    return {"weight": chosen[0], "rate": chosen[1], "error": _rounded(errors)}
 
 
 def heat_soft_job(weight: float, seeds: tuple[int, ...]) -> dict[str, Any]:
     """With larger weights than what was best in the trials, which had one seed."""
-    rows = [_heat(False, weight, made.RATE, seed) for seed in seeds]
-    return _by_key(rows, *rows[0])
+    return {"error": _rounded([_heat(False, weight, made.RATE, seed) for seed in seeds])}
 
 
 def best_heat(hard: bool) -> tuple[float, float]:
@@ -196,19 +178,16 @@ def best_heat(hard: bool) -> tuple[float, float]:
     return min(table, key=lambda key: table[key])
 
 
-def _heat(hard: bool, weight: float, rate: float, seed: int) -> dict[str, float]:
+def _heat(hard: bool, weight: float, rate: float, seed: int) -> float:
+    """The error."""
     torch.manual_seed(seed)
     net = made.heat_net(hard, weight)
-    trained = made.train(net, HEAT_POINTS, HEAT_ADAM, HEAT_POLISH, rate=rate)
-    return {
-        "loss": mean_residual(net),
-        "error": made.heat_error(net),
-        "seconds": trained.seconds,
-    }
+    made.train(net, HEAT_POINTS, HEAT_ADAM, HEAT_POLISH, rate=rate)
+    return made.heat_error(net)
 
 
 def burgers_job(setting: Burgers, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """With each seed: errors, the residual's mean square at new points, and at those of L-BFGS; the
+    """With each seed: error, the residual's mean square at new points, and at those of L-BFGS; the
     parameters of the seed in the middle.
     """
     rows, kept = [], []
@@ -216,18 +195,15 @@ def burgers_job(setting: Burgers, seeds: tuple[int, ...]) -> dict[str, Any]:
     for seed in seeds:
         torch.manual_seed(seed)
         net = made.burgers_net(nu)
-        trained = made.train(net, setting.points, BURGERS_ADAM, 0)
+        made.train(net, setting.points, BURGERS_ADAM, 0)
         points = net.points(setting.points)
         polish(net, points, BURGERS_POLISH)
-        error, worst = made.burgers_error(net, nu)
         at = float(net.residuals(*points).detach().square().mean())
         rows.append(
             {
-                "error": error,
-                "worst": worst,
+                "error": made.burgers_error(net, nu),
                 "loss at its points": at,
                 "loss": mean_residual(net, 4000),
-                "adam seconds": trained.seconds,
             }
         )
         kept.append(parameters_to_vector(net.parameters()).detach().numpy().astype(np.float32))
@@ -336,7 +312,7 @@ def verify() -> Iterator[Check]:
     for nu in NU:
         row = table()[f"burgers/{nu}"]
         stored = row["error"][middle(row["error"])]
-        error, _ = made.burgers_error(stored_burgers(nu), NU[nu])
+        error = made.burgers_error(stored_burgers(nu), NU[nu])
         yield Check(f"burgers {nu}: error", error, stored, 1e-3 * stored + 1e-6)
     for kind in KINDS:
         for periods in PERIODS:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ RATE = 3e-3
 ADAM = 500  # updates for each period of the interval
 POLISH = 300  # of L-BFGS, also for each period
 POINTS = 60  # also for each period
+EVERY = 50  # updates from one measurement to the next
 FRAMES = 40  # times for each period, at which a solution is stored
 NU = {"0.1/π": 0.1 / math.pi, "0.01/π": 0.01 / math.pi}
 HEAT_END = 0.1
@@ -30,17 +31,16 @@ SEEN = 6.0  # the end of its data
 
 
 class Trained(NamedTuple):
-    """How a training went: loss and error every so many updates of Adam, after the last of them,
-    and after L-BFGS; the processor's seconds; and how many losses L-BFGS computed.
+    """How a training went: loss and error before it, every EVERY updates of Adam, and after L-BFGS;
+    and the processor's seconds, those of the measurements left out.
     """
 
     losses: list[float]
     errors: list[float]
     seconds: float
-    polished: int
 
 
-Loss = Callable[[PINN, int], tuple[Tensor, dict[str, float]]]
+Loss = Callable[[PINN, int], Tensor]
 
 
 def train(
@@ -52,49 +52,38 @@ def train(
     rate: float = RATE,
     loss: Loss | None = None,
     measure: Callable[[PINN], float] | None = None,
-    every: int = 50,
 ) -> Trained:
     """Adam with new points in every update and a rate that falls to 0, then L-BFGS on fixed points.
 
     loss: in place of the mean square of the residual; L-BFGS always takes the latter.
-    measure: the error, recorded beside the residual's mean square every so many updates.
+    measure: the error, recorded beside the residual's mean square.
     """
+
     losses: list[float] = []
     errors: list[float] = []
-    spent = 0.0
 
-    def usual(net: PINN, step: int) -> tuple[Tensor, dict[str, float]]:
-        return net.loss(*net.points(points))
-
-    def note(net: PINN, history: Any) -> None:
-        nonlocal spent
-        if measure and (len(history) - 1) % every == 0:
-            start = time.thread_time()
+    def note(net: PINN) -> dict[str, float]:
+        if measure:
             losses.append(mean_residual(net))
             errors.append(measure(net))
-            spent += time.thread_time() - start
+        return {}
 
-    start = time.thread_time()
-    fit(
+    history = fit(
         net,
-        loss or usual,
+        loss or (lambda net, step: net.loss(*net.points(points))),
         adam,
         lr=rate,
         schedule=cosine(adam),
-        on_step=note,
+        evaluate=note,
+        evaluate_every=EVERY,
         progress=False,
     )
-    seconds = time.thread_time() - start - spent
-    if measure:
-        losses.append(mean_residual(net))
-        errors.append(measure(net))
     start = time.thread_time()
-    count = polish(net, net.points(points), polished) if polished else 0
-    seconds += time.thread_time() - start
-    if measure:
-        losses.append(mean_residual(net))
-        errors.append(measure(net))
-    return Trained(losses, errors, seconds, count)
+    if polished:
+        polish(net, net.points(points), polished)
+    seconds = history.spent + time.thread_time() - start
+    note(net)
+    return Trained(losses, errors, seconds)
 
 
 def fresh(net: PINN, points: int) -> tuple[Tensor, ...]:
@@ -151,35 +140,23 @@ def residual_size(net: PINN | Marched, periods: int) -> np.ndarray:
     return (derivative(y, t) - oscillator(t, y)).detach().norm(dim=-1).numpy()
 
 
-def whole(
-    kind: str, periods: int, seed: int, times: float = 1.0, weight: float = 1.0
-) -> tuple[PINN, Trained]:
+def whole(kind: str, periods: int, seed: int, times: float, weight: float) -> PINN:
     """One net for all of the interval; `times` as many updates as usual."""
     torch.manual_seed(seed)
     net = swing(kind, 0.0, periods * PERIOD, START, weight)
-    trained = train(
-        net,
-        POINTS * periods,
-        round(ADAM * periods * times),
-        round(POLISH * periods * times),
-        measure=lambda net: relative_error(net, periods),
-    )
-    return net, trained
+    train(net, POINTS * periods, round(ADAM * periods * times), round(POLISH * periods * times))
+    return net
 
 
-def marched(
-    kind: str, periods: int, seed: int, weight: float = 1.0
-) -> tuple[Marched, list[Trained]]:
+def marched(kind: str, periods: int, seed: int, weight: float) -> Marched:
     """A net for each period, each from where the last one ended."""
     torch.manual_seed(seed)
-    rows: list[Trained] = []
-    net = march(
+    return march(
         lambda first, last, y0: swing(kind, first, last, y0, weight),
-        lambda net: rows.append(train(net, POINTS, ADAM, POLISH)),
+        lambda net: train(net, POINTS, ADAM, POLISH),
         torch.arange(periods + 1, dtype=torch.float64) * PERIOD,
         START,
     )
-    return net, rows
 
 
 def causal_loss(epsilon: float, points: int) -> Loss:
@@ -188,14 +165,14 @@ def causal_loss(epsilon: float, points: int) -> Loss:
     Wang, Sankaran, Perdikaris 2022: a time counts once all times before it are solved.
     """
 
-    return lambda net, step: causal_loss_at(net, net.points(points)[0], epsilon)
+    return lambda net, step: causal_loss_at(net, net.points(points)[0], epsilon)[0]
 
 
-def causal_loss_at(net: PINN, t: Tensor, epsilon: float) -> tuple[Tensor, dict[str, float]]:
-    """The same at times t (n, 1)."""
+def causal_loss_at(net: PINN, t: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+    """The same at times t (n, 1), and the least weight."""
     squares = net.residuals(t.sort(0).values).square().mean(-1)
     weights = torch.exp(-epsilon * (squares.cumsum(0) - squares)).detach()
-    return (weights * squares).mean(), {"least weight": float(weights.min())}
+    return (weights * squares).mean(), weights.min()
 
 
 # -- heat ------------------------------------------------------------------------------------------
@@ -248,22 +225,15 @@ def burgers_net(nu: float) -> PINN:
     ).double()
 
 
-def burgers_grid(nx: int = 201, nt: int = 51) -> tuple[Tensor, Tensor]:
-    """x and t (nx * nt, 1) of a grid; x runs quickest."""
-    t, x = torch.cartesian_prod(
-        torch.linspace(0, 1, nt, dtype=torch.float64),
-        torch.linspace(-1, 1, nx, dtype=torch.float64),
-    ).unbind(-1)
-    return x[:, None], t[:, None]
-
-
 @torch.no_grad()
-def burgers_error(net: nn.Module, nu: float) -> tuple[float, float]:
-    """Relative L2 error over x and t, and the largest error."""
-    x, t = burgers_grid()
+def burgers_error(net: nn.Module, nu: float) -> float:
+    """Relative L2 error over x and t."""
+    t, x = torch.cartesian_prod(
+        torch.linspace(0, 1, 51, dtype=torch.float64),
+        torch.linspace(-1, 1, 201, dtype=torch.float64),
+    ).split(1, -1)
     exact = burgers_exact(x, t, nu)
-    wrong = net(x, t) - exact
-    return float(wrong.norm() / exact.norm()), float(wrong.abs().max())
+    return float((net(x, t) - exact).norm() / exact.norm())
 
 
 # -- the inverse problem ---------------------------------------------------------------------------
@@ -284,17 +254,17 @@ class Spring(nn.Module):
         return derivative(derivative(u, t), t) / self.log_omega.exp() ** 2 + u
 
 
-def observations(seed: int, n: int = 10) -> tuple[Tensor, Tensor]:
-    """n times in [0, 6] and cos(1.7 t) with noise of standard deviation 0.05, (n, 1) each."""
+def observations(seed: int) -> tuple[Tensor, Tensor]:
+    """Ten times in [0, 6] and cos(1.7 t) with noise of standard deviation 0.05, (10, 1) each."""
     chance = torch.Generator().manual_seed(seed)
-    t = SEEN * torch.rand(n, 1, generator=chance, dtype=torch.float64)
-    noise = torch.randn(n, 1, generator=chance, dtype=torch.float64)
+    t = SEEN * torch.rand(10, 1, generator=chance, dtype=torch.float64)
+    noise = torch.randn(10, 1, generator=chance, dtype=torch.float64)
     return t, torch.cos(OMEGA * t) + NOISE * noise
 
 
-def spring_net(t: Tensor, data: Tensor, omega: float, weight: float = 1.0) -> PINN:
+def spring_net(t: Tensor, data: Tensor, omega: float) -> PINN:
     """A net for the data and the equation together; omega is where the search starts."""
-    net = PINN(Spring(omega), [(0.0, SEEN)], conditions=[Condition((t,), data, weight)])
+    net = PINN(Spring(omega), [(0.0, SEEN)], conditions=[Condition((t,), data)])
     return net.double()
 
 
@@ -311,12 +281,12 @@ def timed(what: Callable[[], float]) -> tuple[float, float]:
     return found, time.thread_time() - start
 
 
-def by_solver(t: Tensor, data: Tensor, omega: float, updates: int = 60) -> float:
+def by_solver(t: Tensor, data: Tensor, omega: float) -> float:
     """omega by least squares through odeint: omega and the start (u, u') are what is fitted."""
     order = t[:, 0].argsort()
     times = torch.cat([t.new_zeros(1), t[order, 0]])
     unknown = torch.tensor([math.log(omega), 1.0, 0.0], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([unknown], max_iter=updates, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([unknown], max_iter=60, line_search_fn="strong_wolfe")
 
     def field(t: Tensor, y: Tensor) -> Tensor:
         return torch.stack([y[1], -((2 * unknown[0]).exp()) * y[0]])
