@@ -8,9 +8,9 @@ eps:
 
     eps        eps                             the noise (Ho et al. 2020, equation 14)
     x0         x_0                             the data
-    v          alpha eps - sigma x_0           (Salimans, Ho 2022, appendix D)
+    v          alpha eps - sigma x_0           (Salimans, Ho 2022)
     score      -eps / sigma                    its mean, given x_t, is grad log p_t
-    velocity   alpha' x_0 + sigma' eps         dx_t/dt (Lipman et al. 2023, theorem 3), here away
+    velocity   alpha' x_0 + sigma' eps         dx_t/dt (Lipman et al. 2023), here away
                                                from the data: flow matching's time runs backward
 
 So one prediction and x_t are two equations for x_0 and eps (`denoised`), and any other prediction
@@ -101,8 +101,8 @@ def constant(beta: float = 5.0) -> GaussianPath:
 def linear(least: float = 0.1, most: float = 20.0, *, name: str = "linear") -> GaussianPath:
     """Variance preserving, beta(t) from `least` to `most`: alpha^2 = exp(-integral of beta).
 
-    Source: Song et al. 2021, equation 32 and appendix C; the limit of DDPM's thousand steps (Ho et
-    al. 2020, section 4).
+    Source: Song et al. 2021, appendix C; the limit of DDPM's thousand steps (Ho et al. 2020,
+    section 4).
     """
 
     def at(t: Tensor) -> At:
@@ -134,7 +134,7 @@ def cosine() -> GaussianPath:
 def exploding(least: float = 0.01, most: float = 50.0) -> GaussianPath:
     """Variance exploding: alpha = 1, sigma = least (most / least)^t, never 0.
 
-    Source: Song et al. 2021, equation 31 and appendix C.
+    Source: Song et al. 2021, appendix C.
     """
     growth = math.log(most / least)
 
@@ -163,7 +163,7 @@ def edm(least: float = 0.002, most: float = 80.0) -> GaussianPath:
 def straight() -> GaussianPath:
     """Flow matching's: alpha = 1 - t, sigma = t, a line from each point to its noise.
 
-    Source: Lipman et al. 2023, arXiv 2210.02747, equation 22 with sigma_min = 0; Liu et al. 2023,
+    Source: Lipman et al. 2023, arXiv 2210.02747, with sigma_min = 0; Liu et al. 2023,
     arXiv 2209.03003. Both count time from the noise.
     """
 

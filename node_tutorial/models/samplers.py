@@ -30,8 +30,8 @@ twice (but for the last), one of `predictor_corrector` once more for each correc
 """
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -40,6 +40,19 @@ from ..solvers.odeint import odeint
 from .gaussian_paths import At, Denoised, GaussianPath
 from .sizes import check_sizes
 from .time_grids import GRIDS, Grid, even, geometric, karras, quadratic, time_of, to_data, uniform
+from .walks import (
+    Counted,
+    Denoiser,
+    Samples,
+    Step,
+    Walk,
+    cast,
+    checked_times,
+    ends_of,
+    forward_std,
+    kicked,
+    weighted,
+)
 
 __all__ = [
     "GRIDS",
@@ -68,23 +81,7 @@ __all__ = [
     "velocity_field",
 ]
 
-Denoiser = Callable[[Tensor, Tensor], Denoised]
-
 CHURN = math.sqrt(2) - 1  # the most by which a step of `heun` raises sigma / alpha
-
-
-class Samples(NamedTuple):
-    """What a sampler made.
-
-    Attributes:
-        x: (B, ...), at the last of the times.
-        nfe: evaluations of the net for each sample.
-        states: (T, B, ...) at all the times, if asked for by keep=True.
-    """
-
-    x: Tensor
-    nfe: int
-    states: Tensor | None = None
 
 
 class Mixture(Protocol):
@@ -160,13 +157,13 @@ def ddim(
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"eta must be in [0, 1], from no noise to DDPM's, got {eta}")
-    walk = _Walk(denoise, path, x, times, keep)
+    walk = Walk(denoise, path, x, times, keep)
     for step in walk:
         parts = walk.ask(step.t)
         c = eta * step.posterior_std
         eps_share = (step.after.sigma**2 - c**2).clamp(min=0).sqrt()
-        x = _sum(parts.x0, (step.after.alpha, parts.x0), (eps_share, parts.eps))
-        walk.go_to(_kicked(x, c, generator))
+        x = weighted(parts.x0, (step.after.alpha, parts.x0), (eps_share, parts.eps))
+        walk.go_to(kicked(x, c, generator))
     return walk.samples
 
 
@@ -195,14 +192,14 @@ def ancestral(
     """
     if variance not in ("posterior", "forward"):
         raise ValueError(f"variance must be 'posterior' or 'forward', got {variance!r}")
-    walk = _Walk(denoise, path, x, times, keep)
+    walk = Walk(denoise, path, x, times, keep)
     for step in walk:
         parts = walk.ask(step.t)
         c = step.posterior_std
         eps_share = (step.after.sigma**2 - c**2).clamp(min=0).sqrt()
-        x = _sum(parts.x0, (step.after.alpha, parts.x0), (eps_share, parts.eps))
+        x = weighted(parts.x0, (step.after.alpha, parts.x0), (eps_share, parts.eps))
         forward = variance == "forward" and float(step.after.sigma) > 0
-        walk.go_to(_kicked(x, step.forward_std if forward else c, generator))
+        walk.go_to(kicked(x, step.forward_std if forward else c, generator))
     return walk.samples
 
 
@@ -230,7 +227,7 @@ def reverse_sde(
     """
     if not 0 <= noise < math.inf:
         raise ValueError(f"noise must be 0 or more, 1 for the reverse SDE, got {noise}")
-    walk = _Walk(denoise, path, x, times, keep)
+    walk = Walk(denoise, path, x, times, keep)
     for step in walk:
         walk.go_to(_euler_maruyama(step, walk.x, walk.ask(step.t), noise, generator))
     return walk.samples
@@ -260,7 +257,7 @@ def predictor_corrector(
     Source: Song et al. 2021, arXiv 2011.13456, algorithms 2 to 5.
     """
     check_sizes(corrections=corrections)
-    walk = _Walk(denoise, path, x, times, keep)
+    walk = Walk(denoise, path, x, times, keep)
     for step in walk:
         x = _euler_maruyama(step, walk.x, walk.ask(step.t), 1.0, generator)
         if float(step.after.sigma) > 0:
@@ -297,7 +294,7 @@ def langevin(
     size = 2 * (snr * sigma) ** 2
     for _ in range(steps):
         eps = denoise(t.to(x), x).eps
-        x = _kicked(x - _as(x, size / sigma) * eps, (2 * size).sqrt(), generator)
+        x = kicked(x - cast(x, size / sigma) * eps, (2 * size).sqrt(), generator)
     return x
 
 
@@ -327,26 +324,26 @@ def heun(
     """
     if not 0 <= churn < math.inf:
         raise ValueError(f"churn must be 0 or more, got {churn}")
-    walk = _Walk(denoise, path, x, times, keep)
+    walk = Walk(denoise, path, x, times, keep)
     _check_some_data(path, walk.times)
     gamma = min(churn / (len(walk.times) - 1), CHURN)
     for step in walk:
         t = step.t
         at = step.before
-        x = walk.x / _as(walk.x, at.alpha)
+        x = walk.x / cast(walk.x, at.alpha)
         r = at.sigma / at.alpha
         if gamma > 0:
             t, at = _raised(path, step.before, gamma)
             more = (at.sigma / at.alpha).square() - r.square()
-            x = _kicked(x, more.clamp(min=0).sqrt(), generator)
+            x = kicked(x, more.clamp(min=0).sqrt(), generator)
             r = at.sigma / at.alpha
         r_after = step.after.sigma / step.after.alpha
-        h = _as(x, r_after - r)
-        slope = walk.ask(t, x * _as(x, at.alpha)).eps
+        h = cast(x, r_after - r)
+        slope = walk.ask(t, x * cast(x, at.alpha)).eps
         if float(r_after) > 0:
-            there = (x + h * slope) * _as(x, step.after.alpha)
+            there = (x + h * slope) * cast(x, step.after.alpha)
             slope = (slope + walk.ask(step.s, there).eps) / 2
-        walk.go_to((x + h * slope) * _as(x, step.after.alpha))
+        walk.go_to((x + h * slope) * cast(x, step.after.alpha))
     return walk.samples
 
 
@@ -374,7 +371,7 @@ def dpm_solver(
 
     Source: Lu et al. 2022, "DPM-Solver++", arXiv 2211.01095, algorithm 2.
     """
-    walk = _Walk(denoise, path, x, times, keep)
+    walk = Walk(denoise, path, x, times, keep)
     _check_some_data(path, walk.times)
     before = None
     h_before = torch.tensor(math.inf)
@@ -385,9 +382,9 @@ def dpm_solver(
         ).log()
         guess = x0
         if before is not None and float(step.after.sigma) > 0:
-            guess = x0 + _as(x0, h / (2 * h_before)) * (x0 - before)
+            guess = x0 + cast(x0, h / (2 * h_before)) * (x0 - before)
         walk.go_to(
-            _sum(
+            weighted(
                 walk.x,
                 (step.after.sigma / step.before.sigma, walk.x),
                 (-step.after.alpha * torch.expm1(-h), guess),
@@ -425,14 +422,14 @@ def probability_flow(
 
     Source: Song et al. 2021, arXiv 2011.13456, equation 13.
     """
-    times = _checked(times, x, either_way=True)
+    times = checked_times(times, x, either_way=True)
     slopes = path.at(times).sigma_slope
     if not slopes.isfinite().all():
         raise ValueError(
             f"times must have finite sigma', which the {path.name!r} path has not at "
             f"{float(times[~slopes.isfinite()][0]):g}; end at path.first = {path.first:g}"
         )
-    ask = _Counted(denoise)
+    ask = Counted(denoise)
     states = odeint(
         velocity_field(ask, path),
         x,
@@ -466,163 +463,43 @@ def forward_sde(
     No solver: x_s given x_t is Gaussian, of mean (alpha_s / alpha_t) x_t and variance sigma_s^2 -
     (alpha_s / alpha_t)^2 sigma_t^2.
     """
-    times = _checked(times, x, either_way=True)
+    times = checked_times(times, x, either_way=True)
     if times[1] < times[0]:
         raise ValueError(
-            f"times must increase, from data to noise, got {_ends(times)}; use times.flip(0)"
+            f"times must increase, from data to noise, got {ends_of(times)}; use times.flip(0)"
         )
     at = path.at(times)
     states = [x]
     for k in range(1, len(times)):
         t, s = At(*(part[k - 1] for part in at)), At(*(part[k] for part in at))
-        kept = _as(x, s.alpha / t.alpha) * states[-1]
-        states.append(_kicked(kept, _forward_std(t, s), generator))
+        kept = cast(x, s.alpha / t.alpha) * states[-1]
+        states.append(kicked(kept, forward_std(t, s), generator))
     return torch.stack(states)
-
-
-# -- what they are made of -------------------------------------------------------------------------
-
-
-class _Step(NamedTuple):
-    """A step from the time t down to s, and the path at both."""
-
-    t: Tensor
-    s: Tensor
-    before: At
-    after: At
-
-    @property
-    def forward_std(self) -> Tensor:
-        """Of x_t, given x_s."""
-        return _forward_std(self.after, self.before)
-
-    @property
-    def posterior_std(self) -> Tensor:
-        """Of x_s, given x_t and x_0."""
-        return self.forward_std * self.after.sigma / self.before.sigma
-
-
-class _Counted:
-    """A denoiser that counts its calls, and checks what comes back."""
-
-    def __init__(self, denoise: Denoiser) -> None:
-        self.denoise = denoise
-        self.nfe = 0
-
-    def __call__(self, t: Tensor, x: Tensor) -> Denoised:
-        # A denoiser that calls its net more than once for an x says so.
-        self.nfe += getattr(self.denoise, "evaluations", 1)
-        parts = self.denoise(t, x)
-        if parts[0].shape != x.shape or parts[1].shape != x.shape:
-            raise ValueError(
-                f"denoise(t, x) must return x0 and eps of x's shape {tuple(x.shape)}, got "
-                f"{tuple(parts[0].shape)} and {tuple(parts[1].shape)}"
-            )
-        return Denoised(*parts)
-
-
-class _Walk:
-    """The points on their way: iterate over the steps; ask, and go on, in each."""
-
-    def __init__(
-        self, denoise: Denoiser, path: GaussianPath, x: Tensor, times: Tensor, keep: bool
-    ) -> None:
-        self.times = _checked(times, x)
-        self.path = path
-        self.x = x
-        self._counted = _Counted(denoise)
-        self._states = [x] if keep else None
-
-    def __iter__(self) -> Iterator[_Step]:
-        at = [self.path.at(t) for t in self.times]
-        for k in range(len(self.times) - 1):
-            yield _Step(self.times[k], self.times[k + 1], at[k], at[k + 1])
-
-    def ask(self, t: Tensor, x: Tensor | None = None) -> Denoised:
-        """What x, or else the points now, are made of at time t."""
-        x = self.x if x is None else x
-        return self._counted(t.to(x), x)
-
-    def go_to(self, x: Tensor) -> None:
-        self.x = x
-        if self._states is not None:
-            self._states.append(x)
-
-    @property
-    def samples(self) -> Samples:
-        states = None if self._states is None else torch.stack(self._states)
-        return Samples(self.x, self._counted.nfe, states)
 
 
 def _velocity(at: At, x: Tensor, parts: Denoised) -> Tensor:
     """alpha' x0 + sigma' eps, which is f x - g^2 score / 2."""
-    return _sum(x, (at.alpha_slope, parts.x0), (at.sigma_slope, parts.eps))
+    return weighted(x, (at.alpha_slope, parts.x0), (at.sigma_slope, parts.eps))
 
 
 def _euler_maruyama(
-    step: _Step, x: Tensor, parts: Denoised, noise: float, generator: torch.Generator | None
+    step: Step, x: Tensor, parts: Denoised, noise: float, generator: torch.Generator | None
 ) -> Tensor:
     at = step.before
     h = step.t - step.s
-    moved = x - _as(x, h) * _velocity(at, x, parts)
+    moved = x - cast(x, h) * _velocity(at, x, parts)
     if noise == 0:
         return moved
     pull = noise**2 * at.noise_square / (2 * at.sigma) * h
-    return _kicked(
-        moved - _as(x, pull) * parts.eps, noise * (at.noise_square * h).sqrt(), generator
+    return kicked(
+        moved - cast(x, pull) * parts.eps, noise * (at.noise_square * h).sqrt(), generator
     )
-
-
-def _forward_std(t: At, s: At) -> Tensor:
-    """The standard deviation of x at the later time s, given x at t."""
-    return (s.sigma**2 - (s.alpha / t.alpha * t.sigma) ** 2).clamp(min=0).sqrt()
 
 
 def _raised(path: GaussianPath, at: At, gamma: float) -> tuple[Tensor, At]:
     """The time at which sigma / alpha is larger by the factor 1 + gamma, at most 1."""
     t = time_of(path, (1 + gamma) * at.sigma / at.alpha)
     return t, path.at(t)
-
-
-def _sum(like: Tensor, *terms: tuple[Tensor, Tensor]) -> Tensor:
-    """The sum of numbers times tensors, in the dtype of the tensors."""
-    return sum(_as(like, number) * tensor for number, tensor in terms)  # type: ignore[return-value]
-
-
-def _as(x: Tensor, number: Tensor) -> Tensor:
-    """A number of float64 in x's dtype: times are kept in full, points need not be."""
-    return number.to(x)
-
-
-def _kicked(x: Tensor, std: Tensor, generator: torch.Generator | None) -> Tensor:
-    """x + std z, z from N(0, I), drawn on the CPU; nothing is drawn for std = 0."""
-    if float(std) == 0:
-        return x
-    z = torch.randn(x.shape, generator=generator, dtype=x.dtype, device="cpu")
-    return x + _as(x, std) * z.to(x.device)
-
-
-def _checked(times: Tensor, x: Tensor, either_way: bool = False) -> Tensor:
-    """The times as float64 on the CPU, if times and x can be right."""
-    if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() < 2:
-        got = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(f"x must be a batch of points, a float tensor (B, ...), got {got}")
-    times = torch.as_tensor(times, dtype=torch.float64, device="cpu")
-    if times.dim() != 1 or len(times) < 2:
-        raise ValueError(
-            f"times must be two or more, (N + 1,), got shape {tuple(times.shape)}; a grid makes "
-            "them, such as uniform(path, 20)"
-        )
-    if not (times.isfinite().all() and times.min() >= 0 and times.max() <= 1):
-        raise ValueError(f"times must be in [0, 1], data at 0, noise at 1, got {_ends(times)}")
-    ahead = times.diff() > 0
-    right_way = not ahead.any() or (either_way and ahead.all())
-    if not right_way or (times.diff() == 0).any():
-        raise ValueError(
-            f"times must decrease strictly, from noise to data, got {_ends(times)}; use "
-            "torch.unique(times).flip(0)"
-        )
-    return times
 
 
 def _check_some_data(path: GaussianPath, times: Tensor) -> None:
@@ -632,10 +509,6 @@ def _check_some_data(path: GaussianPath, times: Tensor) -> None:
             f"times must begin where alpha > 0, but the {path.name!r} path has alpha = "
             f"{float(at.alpha):.1g} at {float(times[0]):g}; begin at path.last = {path.last:g}"
         )
-
-
-def _ends(times: Tensor) -> str:
-    return f"{float(times[0]):g}, {float(times[1]):g}, ..., {float(times[-1]):g}"
 
 
 SAMPLERS: dict[str, Callable[..., Samples]] = {

@@ -91,7 +91,7 @@ def _free_shift(
     text: str,
     fontsize: float,
     gap: float,
-    down: bool = False,
+    down: bool,
 ) -> float:
     """How far up or down, in points, a label at `point` + `offset` has to move to cover no other.
 

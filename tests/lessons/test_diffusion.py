@@ -269,6 +269,22 @@ def test_noisy_samplers_forgive_a_wrong_start_with_many_steps_only():
         assert (sde < ode / 3) == forgives
 
 
+@pytest.mark.parametrize(
+    ("twentieths", "x", "guess"),
+    [(0, 0.2, 0.20), (2, 0.2, 0.65), (6, 0.2, 0.78), (20, 2.5, 1.02), (20, -2.5, 0.43)],
+)
+def test_the_guesses_that_the_answer_names(twentieths, x, guess):
+    assert explore.noise_level().evaluate(frame=twentieths, x=x).data.guess == pytest.approx(
+        guess, abs=0.005
+    )
+
+
+def test_with_more_noise_the_guess_between_the_humps_stays_near_the_mean_of_all():
+    panel = explore.noise_level()
+    for frame in range(6, 21):
+        assert panel.evaluate(frame=frame, x=0.2).data.guess == pytest.approx(0.75, abs=0.05)
+
+
 def test_the_extremes_that_the_panel_shows():
     panel = explore.one_score()
     few = panel.evaluate(steps=2).data

@@ -10,7 +10,7 @@ from ...data import digits, gaussian_mixture
 from ...data.two_samples import nearest
 from ...models import exact_denoiser
 from ...models.gaussian_paths import cosine
-from ...models.samplers import ddim, forward_sde
+from ...models.samplers import Denoiser, ddim, forward_sde
 from ...models.time_grids import even
 from .line import seeded
 
@@ -52,7 +52,7 @@ def images() -> Images:
 
 
 @lru_cache(maxsize=1)
-def denoise():  # type: ignore[no-untyped-def]
+def denoise() -> Denoiser:
     """The exact denoiser of the training images."""
     train = images().train
     return exact_denoiser(gaussian_mixture(torch.ones(len(train)), train, 0.0), PATH)

@@ -142,12 +142,14 @@ def completed_figure() -> Picture:
     return fig
 
 
-def edm_from(ratio: float, steps: int = 8) -> tuple[int, float]:
-    """Evaluations and energy distance of EDM, the stored net, if sigma / alpha begins lower."""
+def edm_from(ratio: float) -> tuple[int, float]:
+    """Evaluations and energy distance of EDM with 8 steps, the stored net, if sigma / alpha
+    begins at `ratio`.
+    """
     model = copy(stored("U-Net"))
     last = float(time_of(model.path, torch.tensor(ratio, dtype=torch.float64)))
     model.path = model.path._replace(last=last)
-    found = samples(model, "EDM", steps)
+    found = samples(model, "EDM", 8)
     return found.nfe, judge(found.x).energy
 
 
@@ -160,16 +162,16 @@ def distances_to_training() -> tuple[float, float]:
     return samples, table["reference"]["null"]["nearest"][0]
 
 
-def evaluations_needed(times_chance: float = 2.0) -> dict[str, int]:
-    """Sampler -> evaluations until the energy distance, the median of the seeds, is within so many
-    times what two sets of real digits give (mean and two standard deviations).
+def evaluations_needed() -> dict[str, int]:
+    """Sampler -> evaluations until the energy distance, the median of the seeds, is within twice
+    what two sets of real digits give (mean and two standard deviations).
     """
     mean, std = RUNS.numbers()["reference"]["null"]["energy"]
     found = {}
     for name in SAMPLERS:
         nfe = over_seeds("U-Net", name, "nfe")[0]
         medians = np.median(over_seeds("U-Net", name, "energy"), axis=0)
-        found[name] = int(nfe[medians < times_chance * (mean + 2 * std)][0])
+        found[name] = int(nfe[medians < 2 * (mean + 2 * std)][0])
     return found
 
 
@@ -189,7 +191,7 @@ def guidance_figure() -> Picture:
     arrays = RUNS.arrays()
     fig, (left, right) = figure(2, size=(9.6, 2.6), width_ratios=[1, 1.75])
     _draw_measures(left, row)
-    shown = {f"w = {w:g}": arrays[f"guided/images {w:g}"][::2] / 16 for w in (0, 1, 3, 9)}
+    shown = {f"w = {w:g}": arrays[f"guided/images {w:g}"][::2] / INK for w in (0, 1, 3, 9)}
     draw_image_table(shown, [str(digit) for digit in range(10)], ax=right)
     return fig
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .line import MIXTURE, seeded
 
+N = 20_000  # points
 STD_AT_ONE = math.sqrt(1 - math.exp(-2))  # of the `noise` that is returned: that of the last step
 SNR_AT_ONE = math.exp(-2) / (1 - math.exp(-2))  # alpha^2 / sigma^2 at t = 1, alpha = e^-t
 
@@ -30,15 +31,15 @@ def noised(x: Tensor, steps: int, generator: torch.Generator) -> Tensor:
     return x
 
 
-def variance_of_noise(steps: int, n: int = 20_000) -> float:
+def variance_of_noise(steps: int) -> float:
     """What the loop adds to the variance: about 0.187 for each step, however many there are."""
-    x = torch.zeros(n, 1, dtype=torch.float64)
+    x = torch.zeros(N, 1, dtype=torch.float64)
     return float(noised(x, steps, seeded(0)).var())
 
 
-def kept(steps: int, n: int = 20_000) -> float:
+def kept(steps: int) -> float:
     """The slope of x_t on x_0; alpha = e^-1 = 0.37 is what the end of the path should have."""
-    x0 = MIXTURE.sample(n, seeded(1)).double()
+    x0 = MIXTURE.sample(N, seeded(1)).double()
     x = noised(x0, steps, seeded(0))
     away = x0 - x0.mean()
     return float((away * x).mean() / (away * away).mean())
@@ -57,6 +58,6 @@ def loss_of_a_useless_model() -> float:
     return STD_AT_ONE**2
 
 
-def mean_of_a_wrong_start() -> tuple[float, float]:
-    """The mean at t = 1 with alpha = e^-t, and that of N(0, 1), where a sampler would start."""
-    return math.exp(-1) * float(MIXTURE.weights @ MIXTURE.means[:, 0]), 0.0
+def mean_at_one() -> float:
+    """The mean at t = 1 with alpha = e^-t; a sampler would start from N(0, 1), whose mean is 0."""
+    return math.exp(-1) * float(MIXTURE.weights @ MIXTURE.means[:, 0])

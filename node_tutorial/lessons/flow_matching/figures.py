@@ -75,7 +75,7 @@ def moons_figure(model: FlowMatching, steps: Sequence[int] = (1, 4, 16)) -> Pict
     """A figure: samples of a flow with some numbers of Euler's steps, and its own density."""
     density = DENSITIES["moons"]()
     truth = on_grid(density.log_prob, density.bounds, PICTURE).exp()
-    fig, axes = figure(ncols=1 + len(steps), size=(8.8, 1.9))
+    fig, axes = figure(ncols=1 + len(steps), size=(8.8, 1.75))
     z = torch.randn(600, 2, generator=torch.Generator().manual_seed(1))
     for ax, n in zip(axes, steps):
         draw_density(truth, density.bounds, ax=ax, shades=ON_DARK)
@@ -207,7 +207,7 @@ STYLES: dict[str, dict[str, Any]] = {
 
 def digits_figure() -> Picture:
     """A figure: digits by NFE of Euler, and the energy distance of flow matching and diffusion."""
-    fig, (left, right) = figure(ncols=2, size=(9.2, 4.2), width_ratios=[1, 1.5])
+    fig, (left, right) = figure(ncols=2, size=(9.2, 3.7), width_ratios=[1.25, 1.35])
     shown = [("U-Net", nfe) for nfe in (1, 2, 4, 64)] + [("reflow", 1)]
     images = {f"{'reflow, ' * (net == 'reflow')}NFE {nfe}": _images(net, nfe) for net, nfe in shown}
     draw_image_table(images, ax=left)

@@ -126,10 +126,10 @@ def flow(name: str, batch: int, starts: int = 25) -> Flow:
     fields = [_binned((1 - t) * pairs.x0 + t * pairs.x1, speed) for t in times]
     share = (torch.arange(starts, dtype=f64) + 0.5) / starts
     paths = [torch.special.ndtri(share).numpy()]
-    for (_, here), (_, there), h in zip(map(_line, fields), map(_line, fields[1:]), np.diff(times)):
+    for here, there, h in zip(fields, fields[1:], np.diff(times)):
         x = paths[-1]
-        first = here(x)
-        paths.append(x + h * (first + there(x + h * first)) / 2)
+        first = np.interp(x, *here)
+        paths.append(x + h * (first + np.interp(x + h * first, *there)) / 2)
     energies = [np.mean(means**2) for _, means in fields]
     weights = np.full(MOMENTS, 1.0)
     weights[[0, -1]] = 0.5
@@ -141,18 +141,6 @@ def _binned(x: np.ndarray, speed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean place and the mean speed in each of BINS bins."""
     order = x.argsort()
     return x[order].reshape(BINS, -1).mean(1), speed[order].reshape(BINS, -1).mean(1)
-
-
-def _line(field: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, "_Interpolated"]:
-    return field[0], _Interpolated(*field)
-
-
-class _Interpolated(NamedTuple):
-    places: np.ndarray
-    values: np.ndarray
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        return np.interp(x, self.places, self.values)
 
 
 def density(name: str, t: float, x: np.ndarray) -> np.ndarray:
