@@ -142,7 +142,7 @@ def board_job(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
             row = on_digits(family, model, where, made)
         else:
             row = in_plane(family, model, where, seed)
-        row |= {"updates": found.updates, "nfe of update": found.nfe, "seconds": found.seconds}
+        row |= {"updates": found.updates, "nfe of update": found.nfe}
         arrays = {"samples": as_stored(where, made)}
         if family.steps:
             curves.append(over_evaluations(family, model, where, seed))

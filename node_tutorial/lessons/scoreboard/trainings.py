@@ -49,12 +49,11 @@ PRICES: dict[str, dict[str, tuple[Price, Price]]] = {
 
 
 class Trained(NamedTuple):
-    """A trained model, its updates, the mean NFE of one, the processor's seconds it took."""
+    """A trained model, its updates, the mean NFE of one."""
 
     model: Any
     updates: int
     nfe: float
-    seconds: float
 
 
 def trained(
@@ -100,4 +99,4 @@ def trained(
         progress=False,
     )
     nfe = history.columns.get("nfe", [0.0])
-    return Trained(model.eval(), len(history), sum(nfe) / len(nfe), history.spent)
+    return Trained(model.eval(), len(history), sum(nfe) / len(nfe))
