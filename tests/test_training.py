@@ -14,7 +14,17 @@ import torch
 from torch import nn
 
 from node_tutorial.models import MLP, NeuralODE, VectorField
-from node_tutorial.training import History, Minibatches, cosine, fit, linear, loop, state
+from node_tutorial.training import (
+    History,
+    Minibatches,
+    Price,
+    Work,
+    cosine,
+    fit,
+    linear,
+    loop,
+    state,
+)
 
 X = torch.linspace(-1, 1, 20).reshape(-1, 1)
 Y = torch.sin(3 * X)
@@ -270,6 +280,24 @@ def test_a_budget_of_many_seconds_is_the_same_training_as_its_steps(clock):
     quiet(by_steps, loss, 8, lr=0.05, schedule=linear(8))
     quiet(by_seconds, slow(clock), seconds=2, lr=0.05, schedule=linear())
     assert same(by_steps, by_seconds)
+
+
+def test_work_at_its_price_ends_a_training_whatever_the_clock_says(clock):
+    model, shares = NeuralODE(VectorField(MLP(2, 4, 2))), []
+    y0, t = torch.ones(4, 2), torch.tensor([0.0, 1.0])
+    work = Work(500.0, Price(2.0, 1.5))
+
+    def record(model, share):
+        clock.work(1000)
+        shares.append(share)
+        return model(y0, t).square().mean()
+
+    history = quiet(model, record, work.most, batches=lambda _: work.share, on_step=work.count)
+    prices = [2.0 + 1.5 * nfe for nfe in history["nfe"]]
+    assert sum(prices) == work.used >= 500 > sum(prices[:-1])
+    assert shares == [sum(prices[:i]) / 500 for i in range(len(history))]
+    work = Work(7.0, Price(2.0, 100.0))  # of a net without evaluations only updates are counted
+    assert len(quiet(net(), loss, work.most + 5, on_step=work.count)) == work.most == 4
 
 
 def test_only_the_training_is_paid_from_the_budget(clock):

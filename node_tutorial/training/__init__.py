@@ -21,10 +21,14 @@ For a fair comparison of models, a budget of the processor's time takes the plac
 the place in the training is the share of the seconds that is used, from 0 to 1:
 
     history = fit(model, loss, seconds=30.0, schedule=cosine(), batches=batches)
+
+What the clock counts differs from run to run. `budget.py` counts work at its price instead, so that
+the same training comes out on every machine.
 """
 
+from .budget import Price, Work
 from .loop import fit
 from .schedules import cosine, linear
 from .state import History, Minibatches
 
-__all__ = ["History", "Minibatches", "cosine", "fit", "linear"]
+__all__ = ["History", "Minibatches", "Price", "Work", "cosine", "fit", "linear"]

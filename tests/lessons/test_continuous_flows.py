@@ -16,7 +16,7 @@ from node_tutorial.lessons.continuous_flows import measures, runs
 from node_tutorial.lessons.continuous_flows.density_in_time import paths, stored_flow
 from node_tutorial.lessons.continuous_flows.trace_probes import estimated
 from node_tutorial.lessons.continuous_flows.traces import jacobian, spread
-from node_tutorial.lessons.continuous_flows.trainings import UPDATES, Cost
+from node_tutorial.lessons.continuous_flows.trainings import UPDATES, Price
 from node_tutorial.models import PlanarFlow, RealNVP, exact_trace
 
 f64 = torch.float64
@@ -203,7 +203,7 @@ def test_the_loss_and_the_rate_follow_the_share_of_the_budget():
         moved.append(model.weight.item())
         return model(torch.ones(1, 1)).sum()
 
-    for budget, cost in ((4, UPDATES), (8.0, Cost(2.0)), (7.0, Cost(2.0, 100.0))):
+    for budget, cost in ((4, UPDATES), (8.0, Price(2.0)), (7.0, Price(2.0, 100.0))):
         torch.manual_seed(0)
         runs.train(torch.nn.Linear(1, 1), loss, 1e-2, budget, cost)
     assert shares == 2 * [0.0, 0.25, 0.5, 0.75] + [0, 2 / 7, 4 / 7, 6 / 7]
@@ -215,7 +215,7 @@ def test_the_loss_and_the_rate_follow_the_share_of_the_budget():
 def test_evaluations_of_a_cnf_use_up_the_budget():
     torch.manual_seed(0)
     loss = runs.likelihood(two_moons())
-    trained = runs.train(CNF(runs.field(4), **runs.TOLERANCE), loss, 1e-2, 100.0, Cost(1, 1))
+    trained = runs.train(CNF(runs.field(4), **runs.TOLERANCE), loss, 1e-2, 100.0, Price(1, 1))
     spent = np.cumsum(trained.nfe) + np.arange(1, len(trained.nfe) + 1)
     assert spent[-1] >= 100 > spent[-2]
 

@@ -9,7 +9,6 @@ evaluations, since their number grows in training. So a busy machine takes longe
 same.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from ...data.densities import Density, gaussians, pinwheel, two_circles, two_moons
 from ...models import CNF, PlanarFlow, RealNVP, TimedMLP
-from ...training import History, fit
+from ...training import Price, Work, fit, linear
 from .measures import euler
 
 BATCH = 256
@@ -33,22 +32,15 @@ RATES = {  # learning rates with which a flow is tried: as many for each, as far
 TARGET_RATES = (0.01, 0.03, 0.1)
 
 
-class Cost(NamedTuple):
-    """What an update costs, and an evaluation in it, forward with its share of the way back."""
-
-    update: float
-    evaluation: float = 0.0
-
-
-UPDATES = Cost(1.0)  # counts them
+UPDATES = Price(1.0)  # counts them
 # In milliseconds on a quiet core, measured with all flows by turns in one process. Medians; of the
 # CNF a line through those at each number of evaluations.
 COSTS = {
-    "planar": {32: Cost(3.6), 64: Cost(5.9)},
-    "RealNVP": {32: Cost(3.3), 64: Cost(4.3)},
-    "CNF": {32: Cost(2.4, 0.36), 64: Cost(3.6, 0.53)},
+    "planar": {32: Price(3.6), 64: Price(5.9)},
+    "RealNVP": {32: Price(3.3), 64: Price(4.3)},
+    "CNF": {32: Price(2.4, 0.36), 64: Price(3.6, 0.53)},
 }
-TARGET_COSTS = {"planar": Cost(3.5), "CNF": Cost(3.7, 0.14)}
+TARGET_COSTS = {"planar": Price(3.5), "CNF": Price(3.7, 0.14)}
 
 DENSITIES: dict[str, Callable[[], Density]] = {
     "moons": two_moons,
@@ -121,27 +113,21 @@ def train(
     loss: Callable[[Any, float], Tensor],
     rate: float,
     budget: float,
-    cost: Cost = UPDATES,
+    cost: Price = UPDATES,
 ) -> Trained:
     """Minimize loss(model, share) until the budget, of updates or of what `cost` counts, is used
     up; share of it is gone.
     """
-    used = 0.0
-
-    def count(model: Any, history: History) -> bool:
-        nonlocal used
-        used += cost.update + cost.evaluation * history.columns.get("nfe", [0])[-1]
-        return used >= budget
-
+    work = Work(budget, cost)
     history = fit(
         model,
         loss,
-        math.ceil(budget / cost.update),
+        work.most,
         lr=rate,
-        schedule=lambda _: 1 - used / budget,
-        batches=lambda _: used / budget,
+        schedule=lambda _: linear()(work.share),
+        batches=lambda _: work.share,
         clip=CLIP,
-        on_step=count,
+        on_step=work.count,
         progress=False,
     )
     nfe = [int(n) for n in history.columns.get("nfe", [0] * len(history))]

@@ -1,7 +1,7 @@
 """Lesson 19: what is measured of a trained model, with all measures the same for all families."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,15 +9,7 @@ from torch import Tensor
 from ...data.densities import kl_gap
 from ...data.divergences import Estimate, reverse_kl
 from ...data.pixels import SIDE, STD, counts
-from ...data.two_samples import (
-    coverage,
-    energy_distance,
-    nearest,
-    neighbor_accuracy,
-    precision,
-    recall,
-    sliced_wasserstein,
-)
+from ...data.two_samples import compare, energy_distance, nearest, sliced_wasserstein
 from ...gradients.memory import bytes_kept
 from ...models.diffusion import bits_per_dimension
 from .families import Board, Family, drawn, evaluations
@@ -29,29 +21,13 @@ NEIGHBORS = 2000  # of each set, for what looks at neighbors
 VALIDATION = 450  # draws by which a trial on the digits is judged, COMPARED in the plane
 
 
-class Sets(NamedTuple):
-    """Measures of two sets of samples; `two_samples` has what they are."""
-
-    energy: float
-    sliced: float
-    neighbors: float
-    precision: float
-    recall: float
-    coverage: float
-
-
-def compared(real: Tensor, made: Tensor) -> Sets:
-    """Of two sets of points in the plane, (COMPARED, 2) each."""
-    a, b = real[:NEIGHBORS], made[:NEIGHBORS]
+def compared(real: Tensor, made: Tensor) -> dict[str, float]:
+    """What `two_samples.compare` measures of two sets, neighbors of NEIGHBORS points of each at
+    most, and the sliced Wasserstein distance.
+    """
     chance = torch.Generator().manual_seed(0)
-    return Sets(
-        float(energy_distance(real, made)),
-        float(sliced_wasserstein(real, made, generator=chance)),
-        float(neighbor_accuracy(a, b)),
-        float(precision(a, b)),
-        float(recall(a, b)),
-        float(coverage(a, b)),
-    )
+    sliced = float(sliced_wasserstein(real, made, generator=chance))
+    return compare(real, made, NEIGHBORS)._asdict() | {"sliced": sliced}
 
 
 def points(board: Board, n: int, seed: int) -> Tensor:
@@ -79,7 +55,7 @@ def in_plane(family: Family, model: Any, board: Board, seed: int) -> dict[str, f
     back = backward(board, made)
     found["reverse kl"] = back.value
     found["reverse error"] = back.standard_error
-    return found | compared(points(board, COMPARED, 99), made[:COMPARED])._asdict()
+    return found | compared(points(board, COMPARED, 99), made[:COMPARED])
 
 
 def backward(board: Board, made: Tensor) -> Estimate:
@@ -88,38 +64,19 @@ def backward(board: Board, made: Tensor) -> Estimate:
     return reverse_kl(board.density.log_prob, made, points(board, len(made), 96))
 
 
-class Rows(NamedTuple):
-    """What `on_digits` measures of 450 images: `judge`, and the sliced Wasserstein distance."""
-
-    energy: float
-    sliced: float
-    neighbors: float
-    precision: float
-    recall: float
-    coverage: float
-    nearest: float
-
-
-def judged(images: Tensor, real: Tensor | None = None) -> Rows:
-    """Of 450 images of dots (450, 1, 8, 8), which need not be whole, against the test images."""
+def judged(images: Tensor) -> dict[str, float]:
+    """Of 450 images of dots (450, 1, 8, 8), which need not be whole, against the test images; and
+    their median distance to the next training image.
+    """
     split = counts()
-    real = split.test_images if real is None else real
-    chance = torch.Generator().manual_seed(0)
-    return Rows(
-        float(energy_distance(real, images)),
-        float(sliced_wasserstein(real, images, generator=chance)),
-        float(neighbor_accuracy(real, images)),
-        float(precision(real, images)),
-        float(recall(real, images)),
-        float(coverage(real, images)),
-        float(nearest(images, split.images).median()),
-    )
+    away = float(nearest(images, split.images).median())
+    return compared(split.test_images, images) | {"nearest": away}
 
 
 def on_digits(family: Family, model: Any, board: Board, made: Tensor) -> dict[str, float]:
     """The measures of a model of the digits, which made 450 images last."""
     images = counts().test_images
-    found = judged(made)._asdict() | {"nfe": evaluations(model)}
+    found = judged(made) | {"nfe": evaluations(model)}
     if family.log_prob is not None:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # of the noise on the dots, and of the probes of a trace
@@ -136,22 +93,19 @@ def bits(board: Board, family: Family, log_prob: Tensor) -> Tensor:
 
 
 def over_evaluations(family: Family, model: Any, board: Board, seed: int) -> dict[str, list[float]]:
-    """Energy distance and more, with few evaluations of the net and with many."""
+    """Energy distance, in the plane also KL(q || p), with few evaluations of the net and with
+    many.
+    """
     columns: dict[str, list[float]] = {"nfe": list(family.steps)}
     for steps in family.steps:
         if board.density is None:
-            row = judged(drawn(family, model, board, 450, seed, steps))._asdict()
-            kept: tuple[str, ...] = ("energy", "neighbors", "precision", "recall")
+            real = counts().test_images
+            made = drawn(family, model, board, len(real), seed, steps)
         else:
-            made = drawn(family, model, board, DRAWN, seed, steps).double()
             real = points(board, COMPARED, 99)
-            row = {
-                "reverse kl": backward(board, made).value,
-                "energy": float(energy_distance(real, made[:COMPARED])),
-            }
-            kept = tuple(row)
-        for key in kept:
-            columns.setdefault(key, []).append(row[key])
+            made = drawn(family, model, board, DRAWN, seed, steps).double()
+            columns.setdefault("reverse kl", []).append(backward(board, made).value)
+        columns.setdefault("energy", []).append(float(energy_distance(real, made[:COMPARED])))
     return columns
 
 

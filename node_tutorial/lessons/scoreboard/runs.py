@@ -22,8 +22,8 @@ from torch import Tensor
 
 from ...course.runs import Check, Run, Runs
 from ...data.pixels import counts
-from ...data.two_samples import energy_distance, null_band
-from . import measures, rulers, sizes
+from ...data.two_samples import Comparison, energy_distance, null_band
+from . import rulers, sizes
 from .families import (
     CURVE,
     DIGITS,
@@ -42,6 +42,7 @@ from .measures import (
     HELD_OUT,
     NEIGHBORS,
     VALIDATION,
+    backward,
     compared,
     in_plane,
     judged,
@@ -51,6 +52,7 @@ from .measures import (
     points,
     trial_score,
 )
+from .sizes import short
 from .trainings import AVERAGE, BATCH, CLIP, HELD_BACK, PRICES, Trained, trained
 
 BOARDS = ("moons", DIGITS)
@@ -104,7 +106,7 @@ def tried_job(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
         return trial_score(family, model, where, held)
 
     rates = family.rates[where.density is None]
-    return {"energy": [[_short(trial(size, rate)) for rate in rates] for size in SIZES]}
+    return {"energy": [[short(trial(size, rate)) for rate in rates] for size in SIZES]}
 
 
 @lru_cache(maxsize=1)
@@ -140,13 +142,13 @@ def board_job(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
             row = on_digits(family, model, where, made)
         else:
             row = in_plane(family, model, where, seed)
-        row |= {"updates": found.updates, "nfe of update": found.nfe, "seconds": found.seconds}
+        row |= {"updates": found.updates, "nfe of update": found.nfe}
         arrays = {"samples": as_stored(where, made)}
         if family.steps:
             curves.append(over_evaluations(family, model, where, seed))
         if setting.family == "VAE" and where.density is None:
             shown = drawn(family._replace(draw=means), model, where, len(made), seed)
-            others.append(judged(shown)._asdict())
+            others.append(judged(shown))
             arrays["means"] = as_stored(where, shown)
         rows.append(row)
         kept.append(arrays)
@@ -170,29 +172,26 @@ def null_job(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     chance = torch.Generator().manual_seed(seeds[0])
     if where.density is None:
         split = counts()
-        images = torch.cat([split.images, split.test_images])
-        rows = null_band(lambda a, b: judged(b, a)[:6], images, 450, SPLITS, chance)
-        fields: tuple[str, ...] = measures.Rows._fields[:6]
+        x = torch.cat([split.images, split.test_images])
+        n = len(split.test_images)
     else:
         x = points(where, 10 * COMPARED, 95)
-        rows = null_band(compared, x, COMPARED, SPLITS, chance)
-        fields = measures.Sets._fields
-        back = [
-            measures.backward(where, points(where, DRAWN, 200 + k)).value for k in range(SPLITS)
-        ]
-        rows = torch.cat([rows, torch.tensor(back, dtype=torch.float64)[:, None]], dim=1)
-        fields = (*fields, "reverse kl")
+        n = COMPARED
+    rows = null_band(lambda a, b: [*compared(a, b).values()], x, n, SPLITS, chance)
+    columns = dict(zip((*Comparison._fields, "sliced"), rows.T))
+    if where.density is not None:
+        back = [backward(where, points(where, DRAWN, 200 + k)).value for k in range(SPLITS)]
+        columns["reverse kl"] = torch.tensor(back, dtype=torch.float64)
     return {
-        key: {"mean": _short(column.mean()), "std": _short(column.std())}
-        for key, column in zip(fields, rows.T)
+        key: {"mean": short(column.mean()), "std": short(column.std())}
+        for key, column in columns.items()
     }
 
 
 def ruler_job(setting: tuple[str, ...], seeds: tuple[int, ...]) -> dict[str, Any]:
     """The measures of sets that were made without a model, by seed."""
     return {
-        name: _by_key([judged(rulers.RULERS[name](seed))._asdict() for seed in seeds])
-        for name in setting
+        name: _by_key([judged(rulers.RULERS[name](seed)) for seed in seeds]) for name in setting
     }
 
 
@@ -200,7 +199,7 @@ def size_job(fault: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     """What four measures say of a fault, by the number of points, and its exact KL(q || p); see
     `sizes`.
     """
-    return {**sizes.measured(fault, sizes.NUMBERS), "gap": _short(sizes.exact_gap(fault))}
+    return {**sizes.measured(fault, sizes.NUMBERS), "gap": short(sizes.exact_gap(fault))}
 
 
 def cost_job(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -223,7 +222,7 @@ def cost_job(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
                 spent[key].setdefault(what, []).append(milliseconds)
     found: dict[str, Any] = {}
     for key, columns in spent.items():
-        found[key] = {what: _short(np.median(values)) for what, values in columns.items()}
+        found[key] = {what: short(np.median(values)) for what, values in columns.items()}
     return found
 
 
@@ -270,19 +269,15 @@ def _kind(where: Board) -> str:
     return DIGITS if where.density is None else "plane"
 
 
-def _short(value: Any) -> float:
-    return float(f"{float(value):.4g}")
-
-
 def _by_key(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
-    return {key: [_short(row[key]) for row in rows] for key in rows[0]}
+    return {key: [short(row[key]) for row in rows] for key in rows[0]}
 
 
 def _stacked(curves: list[dict[str, list[float]]]) -> dict[str, Any]:
     """nfe, and of each measure a row for each seed."""
     found: dict[str, Any] = {"nfe": curves[0]["nfe"]}
     for key in curves[0].keys() - {"nfe"}:
-        found[key] = [[_short(value) for value in curve[key]] for curve in curves]
+        found[key] = [[short(value) for value in curve[key]] for curve in curves]
     return found
 
 
@@ -298,7 +293,7 @@ def verify() -> Iterator[Check]:
         found = judged(samples(DIGITS, family))
         for key in ("energy", "neighbors", "precision", "recall"):
             stored = row[key][row["middle"]]
-            yield Check(f"digits, {family}: {key}", getattr(found, key), stored, 0.01)
+            yield Check(f"digits, {family}: {key}", found[key], stored, 0.01)
         row = table()[f"board/moons/{family}"]
         made = samples("moons", family)
         energy = float(energy_distance(points(board("moons"), SHOWN, 99), made))

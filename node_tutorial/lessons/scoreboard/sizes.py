@@ -104,11 +104,12 @@ def measured(fault: str, numbers: tuple[int, ...]) -> dict[str, Any]:
             for n in numbers
         ]
         found[name] = {
-            "mean": [_short(np.mean(row)) for row in values],
-            "std": [_short(np.std(row, ddof=1)) for row in values],
+            "mean": [short(np.mean(row)) for row in values],
+            "std": [short(np.std(row, ddof=1)) for row in values],
         }
     return found
 
 
-def _short(value: float | np.floating) -> float:
+def short(value: Any) -> float:
+    """A number as it is stored, with four digits."""
     return float(f"{float(value):.4g}")

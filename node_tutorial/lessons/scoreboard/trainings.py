@@ -7,26 +7,18 @@ same data. One budget, in seconds of a quiet core; what is counted is work at it
 three rates.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ...training import History, Minibatches, cosine, fit
+from ...training import Minibatches, Price, Work, cosine, fit
 from .families import Board, Family
 
 BATCH = {True: 256, False: 128}  # in the plane, on the digits
 CLIP = 10.0
 AVERAGE = 0.99  # of fit
 HELD_BACK = 337  # training images by which trials on the digits are judged: a quarter
-
-
-class Price(NamedTuple):
-    """Of an update, and of an evaluation of a CNF's field in it with its share of the way back."""
-
-    update: float
-    evaluation: float = 0.0
 
 
 # Milliseconds on a quiet core, by the kind of board, the family and the size: trimmed means of all
@@ -57,12 +49,11 @@ PRICES: dict[str, dict[str, tuple[Price, Price]]] = {
 
 
 class Trained(NamedTuple):
-    """A trained model, its updates, the mean NFE of one, the processor's seconds it took."""
+    """A trained model, its updates, the mean NFE of one."""
 
     model: Any
     updates: int
     nfe: float
-    seconds: float
 
 
 def trained(
@@ -81,8 +72,7 @@ def trained(
     """
     torch.manual_seed(seed)
     model = family.make(board, size)
-    budget = 1000 * seconds
-    used = 0.0
+    work = Work(1000 * seconds, price)
     batch = BATCH[board.density is not None]
     data = None if images is None else Minibatches(images, size=batch, seed=seed)
     step = 0
@@ -97,21 +87,16 @@ def trained(
         step += 1
         return family.loss(model, board, x)
 
-    def count(model: Any, history: History) -> bool:
-        nonlocal used
-        used += price.update + price.evaluation * history.columns.get("nfe", [0])[-1]
-        return used >= budget
-
     history = fit(
         model,
         loss,
-        math.ceil(budget / price.update),
+        work.most,
         optimizer=torch.optim.Adam(model.parameters(), rate, betas=family.betas),
-        schedule=lambda _: cosine()(min(1.0, used / budget)),
+        schedule=lambda _: cosine()(work.share),
         clip=CLIP,
         average=AVERAGE,
-        on_step=count,
+        on_step=work.count,
         progress=False,
     )
     nfe = history.columns.get("nfe", [0.0])
-    return Trained(model.eval(), len(history), sum(nfe) / len(nfe), history.spent)
+    return Trained(model.eval(), len(history), sum(nfe) / len(nfe))
