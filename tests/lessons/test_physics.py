@@ -125,6 +125,14 @@ def test_the_disk_under_symplectic_methods_keeps_its_area():
     assert (areas / areas[0])[-1] == pytest.approx(1, abs=0.002)
 
 
+def test_with_which_methods_the_disk_leaves_the_picture():
+    for method in disk_of_points.COSTS:
+        for n in (16, 32, 64, 128):
+            last = disk_of_points.edges(method, n)[-1]
+            leaves = method == "euler" or (method == "heun2" and n < 64)
+            assert (np.abs(last[:, 0]).max() > disk_of_points.LIMIT) == leaves
+
+
 def test_the_area_is_that_of_a_polygon():
     square = np.array([[0.0, 0.0], [2, 0], [2, 3], [0, 3]])
     assert disk_of_points.area(square) == 6 and disk_of_points.area(square[::-1]) == 6
@@ -144,10 +152,6 @@ def test_gradients_through_the_simulation_are_right():
 def test_the_simulation_is_the_solver_s():
     u = torch.randn(4, 2, dtype=f64, generator=torch.Generator().manual_seed(0))
     t = torch.linspace(0, 0.4, 5, dtype=f64)
-
-    def field(t, y):
-        return ARM.field(t, y, u[int(min(float(t) / 0.1 + 1e-9, 3.5))])
-
     y = least_effort.HANGING
     for k in range(4):
         y = odeint(lambda t, y, k=k: ARM.field(t, y, u[k]), y, t[k : k + 2], method="rk4_classic")[
@@ -230,6 +234,9 @@ def test_the_upper_arm_begins_away_from_its_goal_except_where_there_is_time():
             panel = explore.reaching(target=target, seconds=seconds)
             assert panel.data.toward == (seconds == 2.0)
             assert ("toward" in panel.text) == panel.data.toward
+        way = panel.data.q[:, 0] - panel.data.q[0, 0]  # in 2 s
+        way = way * way[-1].sign()
+        assert 0 < way[: way.argmin()].max() < -way.min() / 2  # it swings back farther than it went
 
 
 def test_without_gravity_half_the_time_takes_eight_times_the_effort():
@@ -296,6 +303,22 @@ def test_a_window_is_predicted_from_its_first_state():
     assert loss < 1e-6
 
 
+def test_the_plain_nets_energy_error_grows_and_the_others_stay_in_a_band():
+    for kind in trainings.KINDS:
+        for net in trainings.NETS:
+            for curve in runs.table()[runs.result("pendulum", kind, net)]["curve"]:
+                if net == "plain":
+                    assert curve[-1] > 5 * curve[5]
+                else:
+                    assert max(curve[51:]) < 1.2 * max(curve[1:51])
+
+
+def test_a_path_that_flies_away_is_no_number():
+    start = vector(1.0, 0.0).repeat(2, 1)
+    path = trainings.roll_out(lambda t, y: 1e3 * y**3, start, vector(0, 1, 2), 0.1)
+    assert path.shape == (3, 2, 2) and not path[-1, :, 0].isfinite().any()
+
+
 def test_the_nets_of_a_system_have_about_as_many_parameters():
     for system, nets in (("pendulum", trainings.NETS), ("arm", trainings.ARM_NETS)):
         counts = [
@@ -321,7 +344,7 @@ def test_momenta_of_the_arm_are_what_the_hamiltonian_net_is_given():
 
 
 def leapfrog_invariant_of_the_matrix(q, p, h):
-    """Another way to write it: the quadratic form of a matrix, and any multiple is refused."""
+    """Another way to write it: the quadratic form of a matrix."""
     form = np.array([[1 - h**2 / 4, 0], [0, 1.0]])
     y = np.array([q, p])
     return y @ form @ y
@@ -377,6 +400,11 @@ def test_an_invariant_must_tell_orbits_apart_and_must_not_change():
     exercise = exercises.load_all()["09.1"]
     assert "twice as far out" in exercise.assess(lambda q, p, h: 1.0).message
     assert "It changes" in exercise.assess(lambda q, p, h: p**2 + 0.9 * q**2).message
+
+
+def test_losses_that_are_added_are_told_to_be_multiplied():
+    answer = exercises.load_all()["09.2"].assess(lambda h: (h**2 / 4) / (h**6 / 72 - h**8 / 576))
+    assert answer.state != "correct" and "multiply" in answer.message
 
 
 def test_the_meanings_of_exercises_are_true():

@@ -130,7 +130,8 @@ register(
             Mistake(
                 "without the last term",
                 lambda h: math.log(1 - h**2 / 4) / math.log(1 - h**6 / 72),
-                "Nearly. RK4's factor has one more term, h^8/576.",
+                "Nearly. RK4's factor has two terms, h^6/72 and h^8/576, and the losses of many "
+                "steps multiply: use both terms, and the logarithms.",
             ),
             Mistake(
                 "the amplitude's band",
@@ -406,8 +407,8 @@ register(
         otherwise="For the oscillator [[0, 1], [-1, 0]] it must be 0, with friction below 0.",
         meaning=(
             "Zero everywhere, in the plane: there is an H. In more dimensions it must be 0, and "
-            "more is asked. The arm in angles and velocities has 0.37 at one point, so no H(q, w) "
-            "exists, and no net can learn one."
+            "more is asked. The arm in angles and velocities has 0.37 at one point, so its "
+            "field is q' = dH/dw, w' = -dH/dq for no H, and a Hamiltonian net cannot learn it."
         ),
     )
 )

@@ -24,6 +24,7 @@ from ...plotting import (
 from ...solvers.odeint import odeint
 from . import disk_of_points
 from .least_effort import ARM, Effort
+from .robot_arm import draw_arm
 from .runs import SEEDS, middle, result, table
 from .trainings import ARM_NETS, CURVE, DAMPED_NETS, NETS, SYSTEMS
 
@@ -99,9 +100,7 @@ def efforts_figure(found: Effort, first: Effort, seconds: float) -> Picture:
     for effort, color, width in ((first, GRAY, 1.0), (found, BLUE, 1.8)):
         left.plot(*ARM.hand(effort.path[:, :2]).T, color=color, linewidth=width)
     for at in range(0, len(found.path), 8):
-        q = found.path[at, :2]
-        points = torch.stack([torch.zeros(2, dtype=q.dtype), ARM.elbow(q), ARM.hand(q)])
-        left.plot(*points.T, "o-", color=SKY, linewidth=1.5, markersize=3)
+        draw_arm(left, found.path[at, :2], SKY, 1.5, joints=3)
     left.plot(*ARM.hand(first.path[-1, :2]), "o", color=GRAY)
     left.plot(*ARM.hand(found.path[-1, :2]), "x", color=VERMILLION, markersize=9, markeredgewidth=2)
     left.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal", xlabel="x", ylabel="y")

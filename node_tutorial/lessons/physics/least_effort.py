@@ -11,6 +11,7 @@ for a Hessian), and goes as far in that direction as it helps.
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +20,15 @@ from scipy.integrate import solve_bvp
 from torch import Tensor
 
 from ...data.mechanics import Arm
+from ...solvers.runge_kutta import RungeKutta
+from ...solvers.tableaus import RK4_CLASSIC
 
 ARM = Arm()
 HANGING = torch.tensor([-math.pi / 2, 0.0, 0.0, 0.0], dtype=torch.float64)
 INTERVALS = 40
 ITERATIONS = 60
 ONES = torch.eye(4, dtype=torch.float64)
+RK4 = RungeKutta(RK4_CLASSIC)
 
 
 class Effort(NamedTuple):
@@ -33,28 +37,20 @@ class Effort(NamedTuple):
     Attributes:
         effort: the integral of |u|^2.
         miss: distance of the last state from the goal.
-        iterations: how many it took.
     """
 
     u: Tensor
     path: Tensor
     effort: float
     miss: float
-    iterations: int
 
 
-def simulate(u: Tensor, seconds: float, start: Tensor = HANGING) -> Tensor:
-    """States (n + 1, 4) of the arm with torques u (n, 2), by an RK4 step for each interval."""
+def simulate(u: Tensor, seconds: float) -> Tensor:
+    """States (n + 1, 4) from hanging, with torques u (n, 2), by an RK4 step for each interval."""
     h = seconds / len(u)
-    y = start
-    path = [y]
+    path = [HANGING]
     for torque in u:
-        k1 = ARM.field(0.0, y, torque)
-        k2 = ARM.field(0.0, y + h / 2 * k1, torque)
-        k3 = ARM.field(0.0, y + h / 2 * k2, torque)
-        k4 = ARM.field(0.0, y + h * k3, torque)
-        y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-        path.append(y)
+        path.append(RK4.step(partial(ARM.field, torque=torque), 0.0, path[-1], h).y1)
     return torch.stack(path)
 
 
@@ -66,16 +62,16 @@ def linearized(u: Tensor, seconds: float) -> tuple[Tensor, Tensor]:
     return path.detach(), jacobian.flatten(1)
 
 
-def least_effort(posture: Tensor, seconds: float, u: Tensor | None = None) -> Effort:
-    """To be at rest in a posture q (2,) after some seconds; u: where the search starts, or 0.
+def least_effort(posture: Tensor, seconds: float) -> Effort:
+    """To be at rest in a posture q (2,) after some seconds; the search starts from no torque.
 
-    It finds a local optimum: other starts, or a posture turned by 2 pi, may be better. Within
-    ITERATIONS it need not come to an end: look at `miss`.
+    It finds a local optimum: a posture turned by 2 pi may be better. Within ITERATIONS it need not
+    come to an end: look at `miss`.
     """
     goal = torch.cat([posture, torch.zeros_like(posture)])
-    u = torch.zeros(INTERVALS, 2, dtype=torch.float64) if u is None else u
+    u = torch.zeros(INTERVALS, 2, dtype=torch.float64)
     path, jacobian = linearized(u, seconds)
-    for iteration in range(ITERATIONS):  # noqa: B007
+    for _ in range(ITERATIONS):
         flat = u.flatten()
         miss = path[-1] - goal
         nu = torch.linalg.solve(jacobian @ jacobian.T, jacobian @ flat - miss)
@@ -85,7 +81,7 @@ def least_effort(posture: Tensor, seconds: float, u: Tensor | None = None) -> Ef
         u = u + _share(u, step, goal, 2 * float(nu.abs().max()), seconds) * step.view_as(u)
         path, jacobian = linearized(u, seconds)
     off = float((path[-1] - goal).norm())
-    return Effort(u, path, effort_of(u, seconds), off, iteration)
+    return Effort(u, path, effort_of(u, seconds), off)
 
 
 @torch.no_grad()
@@ -131,11 +127,7 @@ def adjoint(found: Effort, seconds: float) -> Tensor:
     a = [h * torch.cat([nu[:2], by_p])]
     for state, torque in zip(y[:-1].flip(0), found.u.flip(0)):
         state = state.clone().requires_grad_()
-        k1 = ARM.canonical_field(0.0, state, torque)
-        k2 = ARM.canonical_field(0.0, state + h / 2 * k1, torque)
-        k3 = ARM.canonical_field(0.0, state + h / 2 * k2, torque)
-        k4 = ARM.canonical_field(0.0, state + h * k3, torque)
-        end = state + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        end = RK4.step(partial(ARM.canonical_field, torque=torque), 0.0, state, h).y1
         a.append(torch.autograd.grad(end, state, a[-1])[0])
     return torch.stack(a[::-1])
 

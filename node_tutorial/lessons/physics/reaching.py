@@ -4,13 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ...course.controls import choice, play
 from ...course.explorables import explorable
 from ...plotting import BLUE, GRAY, SKY, VERMILLION
 from .least_effort import ARM, INTERVALS
+from .robot_arm import draw_arm
 from .runs import TARGETS, TIMES_GIVEN, stored_effort
 
 PLACES = {"right (1.2, 0.5)": TARGETS[0], "left (-0.6, 1.1)": TARGETS[1]}
@@ -20,7 +21,7 @@ FRAMES = INTERVALS // EVERY + 1
 
 
 class Reaching(NamedTuple):
-    """Torques u (n, 2), and where elbow and hand are: (n + 1, 2) each.
+    """Torques u (n, 2), angles q and places of the hand: (n + 1, 2) each.
 
     Attributes:
         now: the interval that is shown.
@@ -33,7 +34,7 @@ class Reaching(NamedTuple):
     seconds: float
     now: int
     u: np.ndarray
-    elbow: np.ndarray
+    q: Tensor
     hand: np.ndarray
     effort: float
     back: float
@@ -50,7 +51,7 @@ def compute(target: tuple[float, float], seconds: float, frame: int) -> Reaching
         seconds=seconds,
         now=EVERY * frame,
         u=u,
-        elbow=ARM.elbow(q).numpy(),
+        q=q,
         hand=ARM.hand(q).numpy(),
         effort=effort,
         back=float(max(0.0, (-side * turned).max())),
@@ -64,8 +65,8 @@ def draw(fig: Figure, data: Reaching) -> None:
     left.plot(*data.hand.T, color=GRAY, linewidth=1)
     left.plot(*data.hand[: data.now + 1].T, color=BLUE, linewidth=1.6)
     left.plot(*data.target, "x", color=VERMILLION, markersize=9, markeredgewidth=2)
-    _draw_arm(left, data, 0, SKY, 2)
-    _draw_arm(left, data, data.now, BLUE, 4)
+    draw_arm(left, data.q[0], SKY, 2)
+    draw_arm(left, data.q[data.now], BLUE, 4)
     left.set(xlim=(-2.1, 2.1), ylim=(-2.1, 2.1), aspect="equal", xlabel="x", ylabel="y")
     now = data.now * data.seconds / INTERVALS
     left.set_title(f"{now:.2f} of {data.seconds:g} s,\neffort {data.effort:.1f}")
@@ -88,11 +89,6 @@ def draw(fig: Figure, data: Reaching) -> None:
     most = 1.35 * abs(data.u).max()
     right.set(xlim=(0, data.seconds), ylim=(-most, most), xlabel="seconds", ylabel="torque in N m")
     right.set_title(f"largest torque {abs(data.u).max():.1f} N m\n")
-
-
-def _draw_arm(ax: Axes, data: Reaching, at: int, color: str, width: float) -> None:
-    points = np.stack([np.zeros(2), data.elbow[at], data.hand[at]])
-    ax.plot(points[:, 0], points[:, 1], "o-", color=color, linewidth=width)
 
 
 def describe(data: Reaching) -> str:

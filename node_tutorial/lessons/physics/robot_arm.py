@@ -3,8 +3,8 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
@@ -84,8 +84,8 @@ def draw(fig: Figure, data: RobotArm) -> None:
     left.plot(*data.target, "x", color=VERMILLION, markersize=9, markeredgewidth=2)
     if data.postures is not None:
         for q in data.postures:
-            _draw_arm(left, q, SKY, 2)
-    _draw_arm(left, data.q, BLUE, 4)
+            draw_arm(left, q, SKY, 2)
+    draw_arm(left, data.q, BLUE, 4)
     left.set(xlim=(-2, 2), ylim=(-2, 2), aspect="equal", xlabel="x", ylabel="y")
     left.set_title(f"{_where(data)}\nlet go {data.time:.2f} s ago")
     names = ["kinetic", "potential", "sum"]
@@ -95,9 +95,10 @@ def draw(fig: Figure, data: RobotArm) -> None:
     right.set_title(f"det J = {data.det:+.2f}, holding torque\n{_torques(data)}")
 
 
-def _draw_arm(ax: object, q: Tensor, color: str, width: float) -> None:
-    points = np.stack([np.zeros(2), ARM.elbow(q).numpy(), ARM.hand(q).numpy()])
-    ax.plot(points[:, 0], points[:, 1], "o-", color=color, linewidth=width)  # type: ignore[attr-defined]
+def draw_arm(ax: Axes, q: Tensor, color: str, width: float, joints: float = 6) -> None:
+    """Both rods at the angles q (2,), and dots of the size `joints`."""
+    points = torch.stack([torch.zeros_like(q), ARM.elbow(q), ARM.hand(q)])
+    ax.plot(*points.T, "o-", color=color, linewidth=width, markersize=joints)
 
 
 def _where(data: RobotArm) -> str:

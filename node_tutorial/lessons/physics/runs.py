@@ -36,6 +36,7 @@ from .trainings import (
     SYSTEMS,
     TIMES,
     WINDOW,
+    field_error,
     measured,
     trained,
     untrained,
@@ -85,7 +86,6 @@ def learned_job(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
     return {
         "rate": rate,
         "updates": updates(*setting, setting.seconds),
-        "parameters_number": len(kept[0]),
         **values,
         "parameters": kept[middle(values["energy"])],
     }
@@ -105,7 +105,6 @@ def effort_job(setting: tuple[float, float, float], seeds: tuple[int, ...]) -> d
         "effort": round(best.effort, 6),
         "pontryagin": round(least_effort.by_pontryagin(best, seconds), 6),
         "all": sorted(round(one.effort, 4) for one in found),
-        "iterations": best.iterations,
         "u": best.u.numpy(),
     }
 
@@ -148,7 +147,15 @@ def stored_effort(x: float, y: float, seconds: float) -> tuple[np.ndarray, np.nd
 
 
 def verify() -> Iterator[Check]:
-    """The stored fields of the pendulum measured again; the stored torques simulated again."""
+    """The error of each stored field measured again, and four energies over the long time; the
+    stored torques simulated again.
+    """
+    for name, row in table().items():
+        kind, *setting = name.split("/")
+        if kind == "learned":
+            stored = row["slope"][middle(row["energy"])]
+            again = field_error(setting[0], setting[2], stored_field(*setting))
+            yield Check(f"{name}: field", again, stored, 0.01 * stored)
     for kind, net in itertools.product(KINDS, NETS[:2]):
         row = table()[result("pendulum", kind, net)]
         again = measured("pendulum", net, stored_field("pendulum", kind, net)).energy
