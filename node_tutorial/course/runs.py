@@ -20,7 +20,7 @@ In the lesson's folder, stored.json holds {"protocol": constants, "results": {na
 import io
 import json
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,6 +52,16 @@ class Check(NamedTuple):
     again: float
     stored: float
     within: float
+
+
+def middle(values: Sequence[float]) -> int:
+    """The place of the median, of an odd number of values: the seed that is shown."""
+    return int(np.argsort(values)[len(values) // 2])
+
+
+def short(value: Any) -> float:
+    """A number, also of a tensor with one, as it is stored: with four digits."""
+    return float(f"{float(value):.4g}")
 
 
 class _Results(dict):

@@ -26,7 +26,7 @@ import torch
 from torch import nn
 from torch.nn.utils import vector_to_parameters
 
-from ...course.runs import Check, Run, Runs
+from ...course.runs import Check, Run, Runs, middle
 from ...data.densities import Density, kl_gap, two_moons
 from ...data.targets import target
 from ...models import CNF, TimedMLP
@@ -216,11 +216,6 @@ def best_rate(setting: Target) -> float:
     """That of the lowest gap in the trials, which are annealed."""
     kl = table()[f"tried target/{setting.number}/{setting.flow}"]["kl"]
     return TARGET_RATES[int(np.argmin(kl))]
-
-
-def middle(values: list[float]) -> int:
-    """The place of the median, of an odd number of values."""
-    return int(np.argsort(values)[len(values) // 2])
 
 
 def _even_if_diverged(training: Callable[[], Trained]) -> Trained:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ...course.packed import packed, unpacked
-from ...course.runs import Check, Run, Runs
+from ...course.runs import Check, Run, Runs, short
 from ...data.pixels import LEVELS, SIDE, STD, Judged, counted, counts, judge, nearest_labels, spread
 from ...data.two_samples import Comparison, compare, nearest, null_band
 from ...models.diffusion import Diffusion, bits_per_dimension
@@ -134,11 +134,11 @@ def reference(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     real = torch.cat([train_images, split.test_images])
     band = null_band(compare, real, n, SPLITS, chance)
     null = {
-        key: [_short(values.mean()), _short(values.std())]
+        key: [short(values.mean()), short(values.std())]
         for key, values in zip(Comparison._fields, band.T)
     }
     away = nearest(split.test_images, train_images).median()
-    null["nearest"] = [_short(away), 0.0]
+    null["nearest"] = [short(away), 0.0]
     spread_train, spread_test = (
         spread(images, chance).flatten(1).double() for images in (train_images, split.test_images)
     )
@@ -159,7 +159,7 @@ def reference(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     return {
         "null": null,
         **{name: _row(judge(images)) for name, images in rows.items()},
-        "bits": {"a Gaussian": _short(gaussian_bits), "uniform": _short(math.log2(LEVELS))},
+        "bits": {"a Gaussian": short(gaussian_bits), "uniform": short(math.log2(LEVELS))},
     }
 
 
@@ -179,9 +179,9 @@ def judged(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
     model, history = train(setting, seed)
     found: dict[str, Any] = {
         "seconds": round(history.spent),
-        "loss": _short(loss_on(model, split.test_images)),
-        "train loss": _short(loss_on(model, split.images)),
-        "bits": _short(bits(model)),
+        "loss": short(loss_on(model, split.test_images)),
+        "train loss": short(loss_on(model, split.images)),
+        "bits": short(bits(model)),
         "samplers": {
             name: _columns([samples(model, name, steps, seed) for steps in sampler.steps])
             for name, sampler in SAMPLERS.items()
@@ -212,13 +212,13 @@ def guided(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
     labels = split.test_labels
     found: dict[str, Any] = {
         "seconds": round(history.spent),
-        "loss": _short(loss_on(model, split.test_images, labels)),
+        "loss": short(loss_on(model, split.test_images, labels)),
     }
     rows = []
     for weight in GUIDANCE:
         x = samples(model, "DDIM", GUIDED_STEPS, seed, label=labels, guidance=weight).x
         right = (nearest_labels(x) == labels).double().mean()
-        rows.append({**_row(judge(x)), "right": _short(right)})
+        rows.append({**_row(judge(x)), "right": short(right)})
         found[f"images {weight:g}"] = _shown(_each_twice(x, labels))
     found |= {key: [row[key] for row in rows] for key in rows[0]}
     return found | packed(model.state_dict())
@@ -230,11 +230,7 @@ def _each_twice(x: Tensor, labels: Tensor) -> Tensor:
 
 
 def _row(found: Judged) -> dict[str, float]:
-    return {key: _short(value) for key, value in found._asdict().items()}
-
-
-def _short(value: float | Tensor) -> float:
-    return float(f"{float(value):.4g}")
+    return {key: short(value) for key, value in found._asdict().items()}
 
 
 def _shown(images: Tensor) -> np.ndarray:

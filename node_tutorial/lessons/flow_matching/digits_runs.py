@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...course.packed import packed, unpacked
-from ...course.runs import Check, Run
+from ...course.runs import Check, Run, short
 from ...data.pixels import SIDE, STD, Judged, counted, counts, judge, spread
 from ...models import FlowMatching
 from ...models.diffusion import bits_per_dimension
@@ -104,11 +104,11 @@ def judged(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
     paths = way(model.velocity, _noise(seed)[:WAYS], rtol=1e-4, atol=1e-4)
     found: dict[str, Any] = {
         "seconds": round(history.spent),
-        "loss": _short(loss_on(model, split.test_images)),
-        "train loss": _short(loss_on(model, split.images)),
-        "bits": _short(bits(model)),
-        "energy of paths": _short(paths.energy.mean()),
-        "cost of paths": _short(paths.cost.mean()),
+        "loss": short(loss_on(model, split.test_images)),
+        "train loss": short(loss_on(model, split.images)),
+        "bits": short(bits(model)),
+        "energy of paths": short(paths.energy.mean()),
+        "cost of paths": short(paths.cost.mean()),
         "solvers": {name: _over_nfe(model, name, seed) for name in SOLVERS},
     }
     rows = [adaptive(model, tolerance, seed) for tolerance in TOLERANCES]
@@ -127,12 +127,8 @@ def _over_nfe(model: FlowMatching, solver: str, seed: int) -> dict[str, list]:
 
 def _columns(nfe: list[int], images: list[Tensor]) -> dict[str, list]:
     rows: list[Judged] = [judge(x) for x in images]
-    measures = {key: [_short(getattr(row, key)) for row in rows] for key in Judged._fields}
+    measures = {key: [short(getattr(row, key)) for row in rows] for key in Judged._fields}
     return {"nfe": nfe, **measures}
-
-
-def _short(value: float | Tensor) -> float:
-    return float(f"{float(value):.4g}")
 
 
 def _shown(images: Tensor) -> np.ndarray:

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ...course.runs import Check, Run, Runs
+from ...course.runs import Check, Run, Runs, middle
 from ...data.densities import kl_gap
 from ...data.two_samples import energy_distance, null_band
 from ...models import FlowMatching
@@ -195,11 +195,6 @@ def budget(chosen: Chosen, kind: str) -> int:
     if kind in BEFORE:
         return updates(chosen.width, REFLOW)
     return updates(chosen.width, SECONDS, kind)
-
-
-def middle(values: list[float]) -> int:
-    """The place of the median, of an odd number of values."""
-    return int(np.argsort(values)[len(values) // 2])
 
 
 # -- what is stored --------------------------------------------------------------------------------

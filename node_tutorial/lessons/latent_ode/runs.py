@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...course.runs import Check, Run, Runs
+from ...course.runs import Check, Run, Runs, short
 from ...data.two_spirals import Spirals
 from ...models import LatentODE
 from ...models.vae import Posterior
@@ -210,7 +210,7 @@ def judged(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {**_rounded(numbers), "seconds": round(history.spent)}
     if setting.observed == COUNTS[0] and isinstance(model, LatentODE):
         found |= _rounded(refined(model, test))
-        found["by place"] = [float(f"{value:.4g}") for value in by_place(model, setting.inward)]
+        found["by place"] = [short(value) for value in by_place(model, setting.inward)]
     shown = setting.inward and (setting.observed, seed) == (COUNTS[0], 0)
     return found | (_weights(model) if shown else {})
 
@@ -235,7 +235,7 @@ def judged_frames(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _rounded(numbers: dict[str, float]) -> dict[str, float]:
-    return {key: float(f"{value:.4g}") for key, value in numbers.items()}
+    return {key: short(value) for key, value in numbers.items()}
 
 
 def _weights(model: Model) -> dict[str, np.ndarray]:

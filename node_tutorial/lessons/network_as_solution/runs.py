@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from ...course.runs import Check, Run, Runs
+from ...course.runs import Check, Run, Runs, middle, short
 from ...models.pinn import PINN, Marched, polish
 from . import trainings as made
 from .trainings import BOUNDED, KINDS, LINEAR, NU, SOFT, mean_residual, relative_error
@@ -58,11 +58,6 @@ class Burgers(NamedTuple):
 
     nu: str
     points: int = BURGERS_POINTS
-
-
-def middle(values: list[float]) -> int:
-    """The place of the median, of an odd number of values."""
-    return int(np.argsort(values)[len(values) // 2])
 
 
 def swing_row(net: PINN | Marched, periods: int) -> dict[str, Any]:
@@ -237,8 +232,7 @@ def inverse_job(starts: tuple[float, ...], seeds: tuple[int, ...]) -> dict[str, 
 
 
 def _rounded(values: Any) -> list[float]:
-    """To four digits."""
-    return [float(f"{float(value):.4g}") for value in values]
+    return [short(value) for value in values]
 
 
 def _by_key(rows: list[dict[str, Any]], *keys: str) -> dict[str, list[float]]:

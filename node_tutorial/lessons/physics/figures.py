@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...course.runs import middle
 from ...data.systems import pendulum
 from ...plotting import (
     BLUE,
@@ -25,7 +26,7 @@ from ...solvers.odeint import odeint
 from . import disk_of_points
 from .least_effort import ARM, Effort
 from .robot_arm import draw_arm
-from .runs import SEEDS, middle, result, table
+from .runs import SEEDS, result, table
 from .trainings import ARM_NETS, CURVE, DAMPED_NETS, NETS, SYSTEMS
 
 COLORS = {

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from ...course.runs import Check, Run, Runs
+from ...course.runs import Check, Run, Runs, middle, short
 from . import least_effort
 from .least_effort import ARM, Effort
 from .trainings import (
@@ -109,15 +109,10 @@ def effort_job(setting: tuple[float, float, float], seeds: tuple[int, ...]) -> d
     }
 
 
-def middle(values: list[float]) -> int:
-    """The place of the median, of an odd number of values."""
-    return int(np.argsort(values)[len(values) // 2])
-
-
 def _rounded(value: Any) -> Any:
     if isinstance(value, list):
-        return [float(f"{x:.4g}") for x in value]
-    return float(f"{value:.4g}")
+        return [short(x) for x in value]
+    return short(value)
 
 
 # -- what is stored --------------------------------------------------------------------------------

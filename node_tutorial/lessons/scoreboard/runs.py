@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...course.runs import Check, Run, Runs
+from ...course.runs import Check, Run, Runs, middle, short
 from ...data.pixels import counts
 from ...data.two_samples import Comparison, energy_distance, null_band
 from . import rulers, sizes
@@ -52,7 +52,6 @@ from .measures import (
     points,
     trial_score,
 )
-from .sizes import short
 from .trainings import AVERAGE, BATCH, CLIP, HELD_BACK, PRICES, Trained, trained
 
 BOARDS = ("moons", DIGITS)
@@ -152,17 +151,17 @@ def board_job(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
             arrays["means"] = as_stored(where, shown)
         rows.append(row)
         kept.append(arrays)
-    middle = int(np.argsort([row["energy"] for row in rows])[len(rows) // 2])
+    place = middle([row["energy"] for row in rows])
     return {
         "size": choice.size,
         "rate": choice.rate,
         "parameters": sum(p.numel() for p in model.parameters()),
         "bytes": bytes_kept,
-        "middle": middle,
+        "middle": place,
         **_by_key(rows),
         **({"over evaluations": _stacked(curves)} if curves else {}),
         **({"of means": _by_key(others)} if others else {}),
-        **kept[middle],
+        **kept[place],
     }
 
 

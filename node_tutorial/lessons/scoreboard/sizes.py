@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...course.runs import short
 from ...data.densities import grid, two_moons
 from ...data.divergences import reverse_kl
 from ...data.two_samples import energy_distance, neighbor_accuracy, sliced_wasserstein
@@ -108,8 +109,3 @@ def measured(fault: str, numbers: tuple[int, ...]) -> dict[str, Any]:
             "std": [short(np.std(row, ddof=1)) for row in values],
         }
     return found
-
-
-def short(value: Any) -> float:
-    """A number as it is stored, with four digits."""
-    return float(f"{float(value):.4g}")
