@@ -1,6 +1,7 @@
 """Build the site of the course: README.md as its first page, the executed lessons, docs/*.md.
 
-    python docs/build.py          write build/site/_build/html/index.html; a warning is an error
+    python docs/build.py          write build/site/_build/html/index.html, and beside it
+                                  node_tutorial.epub; a warning is an error
     python docs/build.py --kit    bring up to date what README.md and docs/ take from the lessons
 
 The site needs neither PyTorch nor the package; what is made from the lessons' exercises needs both.
@@ -23,6 +24,14 @@ This page was made from the executed lesson. Its explorables are pictures here, 
 answer. To move and to answer, open it [on Binder]({binder}), or
 [on your machine](../index.md#start).
 ```"""
+
+
+BOOK = """
+```{only} not epub
+All lessons as a book for e-readers, to read without a network:
+<a href="node_tutorial.epub" download="">ePub</a>.
+```
+"""
 
 
 def _syllabus():
@@ -52,7 +61,7 @@ def read(name):
 
 
 def contents():
-    """The table of contents, as jupyter-book reads it."""
+    """The table of contents, as sphinx-external-toc reads it."""
     lines = ["format: jb-book", "root: index", "parts:"]
     for part, name in syllabus.PARTS.items():
         here = [lesson.name for lesson in syllabus.READY.values() if lesson.part == part]
@@ -74,9 +83,8 @@ def contents():
 def first_page():
     """README.md, with the lessons before the installation."""
     head, *sections = re.split(r"(?m)^(?=## )", read("README.md"))
-    return head + "".join(
-        sorted(sections, key=lambda section: not section.startswith("## Lessons\n"))
-    )
+    first = sorted(sections, key=lambda section: not section.startswith("## Lessons\n"))
+    return head + "".join(first) + BOOK
 
 
 def page(text, folder):
@@ -112,7 +120,13 @@ def lesson_page(path):
     )
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = page("".join(cell["source"]), "notebooks")
+            # The note has the link to Binder. The badge would be asked of another site.
+            text = re.sub(r"(?m)^\[!\[Binder\].*\n+", "", "".join(cell["source"]))
+            cell["source"] = page(text, "notebooks")
+        for output in cell.get("outputs", []):
+            if "text/html" in output.get("data", {}):  # a book is XML
+                text = "".join(output["data"]["text/html"])
+                output["data"]["text/html"] = text.replace("<br>", "<br/>")
         pictures = [
             output["data"]
             for output in cell.get("outputs", [])
@@ -124,8 +138,23 @@ def lesson_page(path):
     return json.dumps(notebook)
 
 
+def descriptions():
+    """What search engines and previews of links say of each page, by its name."""
+    said = {"index": re.search(r"(?m)^This is a course[^\n]*", read("README.md"))[0]}
+    for path in lessons():
+        head = "".join(json.loads(path.read_text("utf-8"))["cells"][0]["source"])
+        # The question of a lesson stands in bold, on a line of its own.
+        said[f"notebooks/{path.stem}"] = re.search(r"(?m)^\*\*([^*]+)\*\*$", head)[1]
+    for path in (ROOT / "docs").glob("*.md"):
+        text = re.sub(r"<!--.*?-->", "", path.read_text("utf-8"), flags=re.DOTALL)
+        paragraph = re.search(r"\n\n(`?[A-Za-z].*?)\n\n", text, re.DOTALL)[1]
+        paragraph = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", paragraph.replace("\n", " "))
+        said[f"docs/{path.stem}"] = re.match(r".{40,}?[.:](?= |$)", paragraph)[0]
+    return {name: re.sub("[`*]", "", text) for name, text in said.items()}
+
+
 def write_sources(folder):
-    """Write all that jupyter-book needs into `folder`, which is made anew."""
+    """Write all that Sphinx needs into `folder`, which is made anew."""
     table_of_contents = contents()
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("docs", "notebooks", "_static"):
@@ -140,9 +169,17 @@ def write_sources(folder):
         elif source.suffix == ".png":
             shutil.copy(source, folder / "docs")
     shutil.copy(ROOT / "docs" / "site.css", folder / "_static")
-    shutil.copy(ROOT / "docs" / "_config.yml", folder)
+    shutil.copytree(ROOT / "docs" / "katex", folder / "_static" / "katex")
+    shutil.copy(ROOT / "docs" / "conf.py", folder)
     (folder / "_toc.yml").write_text(table_of_contents, "utf-8")
     (folder / "index.md").write_text(page(first_page(), ""), "utf-8")
+    (folder / "_descriptions.json").write_text(json.dumps(descriptions()), "utf-8")
+
+
+def with_lessons_to_download(pages):
+    """Let the download of a page be the lesson, not the source that the page was made from."""
+    for lesson in lessons():
+        shutil.copy(lesson, pages / "_sources" / "notebooks")
 
 
 def main():
@@ -158,9 +195,24 @@ def main():
             (ROOT / name).write_text(text, "utf-8", newline="\n")
         return 0
     write_sources(SITE)
-    from jupyter_book.cli.main import main as jupyter_book
+    pages = sphinx("html")
+    with_lessons_to_download(pages)
+    shutil.copy(sphinx("epub") / "node_tutorial.epub", pages)
+    return 0
 
-    return jupyter_book(["build", str(SITE), "-W", "--keep-going", "-n"])
+
+def sphinx(kind):
+    """The folder with the site, "html", or the book, "epub". A warning is an error."""
+    from sphinx.cmd.build import main as build
+
+    made = SITE / "_build" / kind
+    known = SITE / "_build" / f"{kind}_doctrees"
+    version = re.search(r'(?m)^version = "(.*)"', read("pyproject.toml"))[1]
+    strict = ["-W", "--keep-going", "-n", "-q", "-D", f"version={version}"]
+    failed = build([*strict, "-b", kind, "-t", kind, "-d", str(known), str(SITE), str(made)])
+    if failed:
+        raise SystemExit(failed)
+    return made
 
 
 if __name__ == "__main__":

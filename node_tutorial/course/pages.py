@@ -15,9 +15,16 @@ __all__ = ["pages", "with_table"]
 
 TABLE = re.compile(r"(?<=<!-- lessons -->\n).*?(?=<!-- end of lessons -->)", re.DOTALL)
 
+# What one may come for, and the lessons that lead there; those that they need come by themselves.
+GOALS = {
+    "The solver: how it works, when it fails, what a gradient through it costs": ("04", "06", "20"),
+    "Time series: irregular, noisy, with a forecast and its band": ("12", "13", "23"),
+    "Generative models: all families, beside each other": ("19",),
+}
+
 LESSON_BY_LESSON = """# Lesson by lesson
 
-<!-- made by docs/build.py --kit from the lessons and their exercises: change those, not this -->
+<!-- made by docs/build.py from the lessons and their exercises: change those, not this -->
 
 For whoever [teaches](teaching.md): the parts of each lesson, what to let predict, and the mistakes
 that its exercises recognize.
@@ -36,6 +43,7 @@ def pages(root: Path, exercises: Mapping[str, Exercise]) -> dict[str, str]:
     return {
         "README.md": with_table(root / "README.md", syllabus_table()),
         "docs/teaching.md": with_table(root / "docs/teaching.md", lecturers_table(root)),
+        "docs/is_this_for_me.md": with_table(root / "docs/is_this_for_me.md", paths_table(root)),
         "docs/lessons.md": lesson_by_lesson(root, exercises),
     }
 
@@ -53,7 +61,7 @@ def with_table(page: Path, table: str) -> str:
 
 def syllabus_table() -> str:
     """The lessons by parts, with a link to each that is ready."""
-    lines = ["| | Lesson | |", "| --- | --- | --- |"]
+    lines = ["| No. | Lesson | About |", "| --- | --- | --- |"]
     for part, name in PARTS.items():
         lines.append(f"| | **{name}** | |")
         for lesson in SYLLABUS.values():
@@ -81,6 +89,27 @@ def lecturers_table(root: Path) -> str:
             f"| {seconds} | {len(exercise_ids(cells))} "
             f"| [Binder]({lesson.binder}), [Colab]({lesson.colab}) |"
         )
+    return "\n".join(lines) + "\n"
+
+
+def paths_table(root: Path) -> str:
+    """For each of GOALS the lessons on the shortest way, in order, and the hours to read them."""
+    lines = ["| I come for | lessons | hours |", "| --- | --- | --- |"]
+    for goal, ends in GOALS.items():
+        way: set[str] = set()
+        ahead = [end for end in ends if end in READY]
+        while ahead:
+            number = ahead.pop()
+            way.add(number)
+            ahead += [need for need in SYLLABUS[number].needs if need not in way]
+        minutes = 0
+        links = []
+        for number in sorted(way):
+            lesson = READY[number]
+            cells = cells_of(root / "notebooks" / lesson.notebook)
+            minutes += int(times(cells, lesson.notebook).minutes_to_read.split("-")[-1])
+            links.append(f"[{number}](../notebooks/{lesson.notebook})")
+        lines.append(f"| {goal} | {', '.join(links)} | {minutes / 60:.0f} |")
     return "\n".join(lines) + "\n"
 
 
