@@ -9,7 +9,9 @@ from node_tutorial.models import MLP, NeuralODE, VectorField
 from node_tutorial.solvers.methods.registry import METHODS, find_method
 
 HALVES = [torch.bfloat16, torch.float16]
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+CUDA = pytest.param(
+    "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+)
 T = torch.tensor([0.0, 1.0])
 CHANCE = torch.Generator().manual_seed(0)
 Y0 = torch.randn(16, 2, generator=CHANCE)
@@ -40,7 +42,7 @@ def gradient(device, dtype=None, **settings):
     return y.detach(), torch.cat([p.grad.flatten() for p in model.parameters()])
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", ["cpu", CUDA])
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
 @pytest.mark.parametrize("name", SOLVES)
 def test_every_gradient_mode_is_as_good_as_a_product_in_half_precision(name, dtype, device):
@@ -49,6 +51,13 @@ def test_every_gradient_mode_is_as_good_as_a_product_in_half_precision(name, dty
     assert y.dtype == g.dtype == torch.float32
     assert (y - exact_y).norm() < 0.01 * exact_y.norm()
     assert (g - exact_g).norm() < 0.02 * exact_g.norm()
+
+
+@pytest.mark.parametrize("device", [CUDA])
+@pytest.mark.parametrize("name", SOLVES)
+def test_every_gradient_mode_computes_on_a_gpu_what_it_does_on_a_cpu(name, device):
+    for there, here in zip(gradient(device, **SOLVES[name]), gradient("cpu", **SOLVES[name])):
+        torch.testing.assert_close(there.cpu(), here, rtol=1e-2, atol=1e-4)
 
 
 def test_gradients_of_many_evaluations_are_not_added_in_half_precision():
@@ -83,7 +92,7 @@ def test_a_method_solves_or_says_why_not(name):
     torch.testing.assert_close(y, exact, rtol=0.02, atol=0.02)
 
 
-def test_rows_with_clocks_of_their_own_and_events_are_solved_too():
+def test_rows_with_clocks_of_their_own_are_solved_too():
     exact = solve(field(), Y0, T, rtol=1e-2, atol=1e-2, per_sample=True).y
     with torch.autocast("cpu", torch.bfloat16):
         y = solve(field(), Y0, T, rtol=1e-2, atol=1e-2, per_sample=True).y
