@@ -3,6 +3,7 @@ tests and once more to lose a process; both are given a folder, and leave there 
 """
 
 import contextlib
+import functools
 import io
 import json
 import math
@@ -234,9 +235,9 @@ def bar():
 
 def sharded():
     """Gradients of a model that fully_shard has cut, and of a field cut within a solve."""
-    found = {}
+    found = {"refused": dict.fromkeys(("adjoint", "interpolated", "replay", "checkpoint"))}
     x = X[:8].tensor_split(2)[rank()]
-    for mode in ("direct", "adjoint", "replay", "checkpoint"):
+    for mode in ("direct", "adjoint", "interpolated", "replay", "checkpoint"):
         model = neural_ode(gradient=mode, **FIXED)
         mesh = dist.init_device_mesh("cpu", (2,))
         fully_shard(model, mesh=mesh)
@@ -244,6 +245,16 @@ def sharded():
         found[mode] = torch.cat([p.grad.full_tensor().flatten() for p in model.parameters()])
         found["rows here"] = model.func.net[0].weight.to_local().shape[0]
     found["fit"] = refusal(lambda: train(model))
+    for mode in ("direct", *found["refused"]):
+        model = neural_ode(gradient=mode, **FIXED)
+        fully_shard(model.func, mesh=mesh)
+        call = functools.partial(model, x, T)
+        if mode == "direct":
+            call()[-1].square().mean().backward()
+            whole = [p.grad.full_tensor().flatten() for p in model.parameters()]
+            found["field, direct"] = torch.cat(whole)
+        else:
+            found["refused"][mode] = refusal(call)
     return found
 
 
@@ -485,11 +496,13 @@ def test_a_budget_of_seconds_is_refused(ranks):
 def test_a_sharded_model_has_the_gradient_of_the_whole_one_and_fit_refuses_it(ranks):
     sharded = ranks[1]["sharded"]
     assert sharded["rows here"] == 4  # of 8
-    for mode in ("direct", "adjoint", "replay", "checkpoint"):
+    for mode in ("direct", "adjoint", "interpolated", "replay", "checkpoint"):
         model = neural_ode(gradient=mode, **FIXED)
         model(X[:8], T)[-1].square().mean().backward()
         whole = torch.cat([p.grad.flatten() for p in model.parameters()])
         torch.testing.assert_close(sharded[mode], whole, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(sharded["field, direct"], whole, rtol=1e-12, atol=1e-14)
+    assert all("parameters are sharded" in text for text in sharded["refused"].values())
     assert sharded["fit"].startswith("TypeError: model is sharded")
 
 
