@@ -1,5 +1,6 @@
 """`fit`, the training loop of the course: `loop.py` is the loop, `state.py` what it records, stores
-and takes up again, `schedules.py` how the learning rate falls.
+and takes up again, `schedules.py` how the learning rate falls, `distributed.py` what several
+processes say to each other.
 
 What is learned is a function loss(model, batch). It returns a scalar tensor, or a pair of that and
 {name: number} to be recorded beside it. `batch` is the number of the step, or what `batches(step)`
@@ -24,11 +25,26 @@ the place in the training is the share of the seconds that is used, from 0 to 1:
 
 What the clock counts differs from run to run. `budget.py` counts work at its price instead, so that
 the same training comes out on every machine.
+
+The same script is one training in several processes where torchrun starts it, see `distributed.py`:
+
+    torchrun --nproc-per-node 2 train.py
 """
 
 from .budget import Price, Work
+from .distributed import processes, rank
 from .loop import fit
 from .schedules import cosine, linear
 from .state import History, Minibatches
 
-__all__ = ["History", "Minibatches", "Price", "Work", "cosine", "fit", "linear"]
+__all__ = [
+    "History",
+    "Minibatches",
+    "Price",
+    "Work",
+    "cosine",
+    "fit",
+    "linear",
+    "processes",
+    "rank",
+]
