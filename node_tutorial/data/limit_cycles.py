@@ -9,12 +9,15 @@ Nagumo 1962, with the constants of Izhikevich, FitzHugh, Scholarpedia 1(9):1349.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
+
+from .systems import van_der_pol
 
 TURN = 2 * math.pi
 
@@ -141,6 +144,13 @@ def cycle_of(
         float(times[1] - times[0]),
         float(states[1, 0]),
         float(states[1, 2] - states[0, 2]),
+    )
+
+
+def van_der_pol_cycle(mu: float) -> Cycle:
+    """That of `systems.van_der_pol`; for mu from 0.3 to 10."""
+    return cycle_of(
+        partial(van_der_pol, mu=mu), lambda y: mu * (1 - y[0] ** 2), (2.0, 0.0), settle=60.0
     )
 
 
