@@ -61,7 +61,7 @@ POINTS = (
 BONES = ((0, 1), (1, 2), (0, 3), (3, 4), (0, 5), (5, 6), (5, 7), (7, 8), (5, 9), (9, 10))
 FEET = (2, 4)  # in POINTS
 USUAL = 2 / 3  # meters per second
-LONGEST = 1.2  # stride: with it the hip is 0.795 above the ground
+LONGEST = 1.25  # stride, in meters: with it the hip is 0.786 above the ground
 
 
 class Style(NamedTuple):
