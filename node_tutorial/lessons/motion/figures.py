@@ -29,7 +29,7 @@ from .drawing import draw_figure
 from .runs import table
 from .trainings import FIELDS, FINE, NOISE, PERIOD, SPEED, Clips
 
-COLORS = dict(zip(FIELDS, (BLUE, VERMILLION, SKY, ORANGE)))
+COLORS = dict(zip(FIELDS, (BLUE, VERMILLION, SKY, ORANGE, GRAY)))
 POSES = 8  # of a strip
 
 
@@ -58,7 +58,7 @@ def strip(ax: Axes, t: Tensor, angles: Tensor, color: str, title: str) -> None:
 def strips_figure(t: Tensor, motions: Mapping[str, Tensor]) -> Picture:
     """One strip for each title."""
     fig, axes = figure(nrows=len(motions), size=(8.4, 1.0 + 2.15 * len(motions)))
-    for ax, (title, angles), color in zip(axes, motions.items(), (EXACT, BLUE, ORANGE)):
+    for ax, (title, angles), color in zip(axes, motions.items(), (EXACT, BLUE, GRAY)):
         strip(ax, t, angles, color, title)
     return fig
 
@@ -101,9 +101,9 @@ def learned_figure(standing: float) -> Picture:
         at = half * (np.arange(len(curve)) + 0.5)
         (line,) = ax.plot(at, curve, color=COLORS[name])
     ax.axvspan(0, 3, color="#EEEEEE", zorder=0)
-    ax.axhline(standing, color=EXACT, linewidth=1.2, linestyle=(0, (5, 3)))
+    exact_line([0, 12], [standing, standing], ax=ax, label=None)
     ax.set(xlabel="t (s); gray: the clip's time", ylabel="error of the angles (rad)")
-    ax.set(xlim=(0, 12), ylim=(0, 1.1 * standing))
+    ax.set(xlim=(0, 12), ylim=(0, 1.8 * standing))
     room_for_labels(ax, 0.3)
     for line, name in zip(ax.lines, FIELDS):
         label_line(line, name)

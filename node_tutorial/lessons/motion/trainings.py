@@ -69,6 +69,7 @@ FIELDS = {
     "first order, 2": Field(1, 2, 72),
     "second order, 2 + 2": Field(2, 4, 58),
     "first order, 4": Field(1, 4, 46),
+    "first order, 1": Field(1, 1, 100),
 }
 
 
