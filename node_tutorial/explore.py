@@ -97,6 +97,7 @@ forgotten_tail = _of("fractional_orders", "forgotten_tail")
 loss_and_error = _of("network_as_solution", "loss_and_error")
 longer_swing = _of("network_as_solution", "longer_swing")
 burgers_front = _of("network_as_solution", "burgers_front")
+forecasts_panel = _of("forecasts", "forecasts_panel")
 
 __all__ = [
     "EXPLORABLES",
