@@ -97,7 +97,6 @@ forgotten_tail = _of("fractional_orders", "forgotten_tail")
 loss_and_error = _of("network_as_solution", "loss_and_error")
 longer_swing = _of("network_as_solution", "longer_swing")
 burgers_front = _of("network_as_solution", "burgers_front")
-forecasts_panel = _of("forecasts", "forecasts_panel")
 
 __all__ = [
     "EXPLORABLES",
@@ -123,3 +122,4 @@ if not TYPE_CHECKING:  # so that type checkers still find a misspelled name
         raise AttributeError(
             f"no explorable is named {name!r}{guess} There are: {', '.join(sorted(EXPLORABLES))}"
         )
+rolling_origin = _of("forecasts", "rolling_origin")
