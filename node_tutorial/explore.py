@@ -98,6 +98,8 @@ loss_and_error = _of("network_as_solution", "loss_and_error")
 longer_swing = _of("network_as_solution", "longer_swing")
 burgers_front = _of("network_as_solution", "burgers_front")
 forecasts_panel = _of("forecasts", "forecasts_panel")
+alarm_threshold = _of("forecasts", "alarm_threshold")
+planted_anomaly = _of("forecasts", "planted_anomaly")
 
 __all__ = [
     "EXPLORABLES",
