@@ -11,7 +11,6 @@ from node_tutorial.data.alarms import (
     cusum,
     cusum_threshold,
     expected_alarms,
-    quantile_threshold,
     runs,
 )
 from node_tutorial.lessons.forecasts import alarm_figures, alarms
@@ -173,11 +172,16 @@ def test_a_sensor_that_is_stuck_surprises_less_than_chance(table):
 
 def test_nothing_planted_is_found_by_chance_only():
     found = [
-        alarms.planted_precision("shift", 0, range(g * 25, g * 25 + 25))[name]
+        alarms.planted_precision("shift", 0, range(g * 25, g * 25 + 25), detector)
         for g in range(2)
-        for name in alarms.DETECTORS
+        for detector in alarms.DETECTORS.values()
     ]
     assert max(found) < 0.25
+
+
+def test_what_the_latent_sees_depends_on_its_window():
+    short, usual, long = (alarms.latent_precision("flat", 3, window) for window in (12, 24, 36))
+    assert short < 0.2 and 0.35 < usual < long - 0.08
 
 
 # -- promises --------------------------------------------------------------------------------------
@@ -204,6 +208,8 @@ def test_what_rules_promise_and_give():
         assert given["correlated", rule] > 1.25  # ten years are too few to know the scale
     assert given["heavy tails", "normal"] > 1.4
     assert given["heavy tails", "quantile"] == pytest.approx(1, abs=0.08)
+    low, high = alarms.promises()["1 in 20 years", "independent"]["tail"].sort().values[[20, -20]]
+    assert low < 0.2 and high > 4  # the price of reaching beyond the past
     rare = rate / 20
     assert (alarms.attained("heavy tails", "normal", rare) / rare).median() > 8
     assert (alarms.attained("heavy tails", "tail", rare) / rare).median() < 2
@@ -216,28 +222,26 @@ def test_what_rules_promise_and_give():
 
 @pytest.mark.parametrize("past", [15, 20, 25])
 def test_the_sum_finds_the_step_of_the_nile_in_its_fourth_year(past):
-    t, y = nile()
-    z = (y - y[:past].mean()) / y[:past].std()
+    t, _ = nile()
+    z = alarms.nile_scores(past)
     over = (cusum(z) > cusum_threshold(500)).any(0)
     assert not over[:28].any() and t[int(over.int().argmax())] == 1902
     assert t[int((z.abs() > 3).int().argmax())] >= 1913  # year by year
 
 
-def test_when_each_detector_finds_el_nino(series):
-    found = {}
-    for name, detector in alarms.DETECTORS.items():
-        scores = detector(series)
-        past = scores[: series.past]
-        for often in (60, 120):
-            flags = scores > quantile_threshold(past[~past.isnan()], 1 / often)
-            places = [flags & (series.t >= y) & (series.t < y + 2) for y in (1982, 1997)]
-            months = [int(p.int().argmax()) if p.any() else None for p in places]
-            found[name, often] = [
-                m if m is None else f"{int(series.t[m])}-{m % 12 + 1:02d}" for m in months
-            ]
-    assert found["level", 120] == ["1982-11", "1997-05"] == found["surprise", 60]
-    assert found["surprise", 120] == [None, None]
-    assert found["latent distance", 120] == ["1983-03", "1997-09"]
+def test_a_short_past_breaks_the_promise_of_the_sum():
+    promised = 1 - math.exp(-80 / 500)
+    assert alarms.quiet_series_that_ring(past=2000) == pytest.approx(promised, abs=0.07)
+    assert alarms.quiet_series_that_ring(past=20) > 2 * promised
+
+
+def test_when_each_detector_finds_el_nino():
+    found = {(row.detector, row.years): row for row in alarms.found_events()}
+    assert found["level", 10].begins == ("1982-11", "1997-05") == found["surprise", 5].begins
+    assert found["surprise", 10].begins == ("none", "none")
+    assert found["latent distance", 10].begins == ("1983-03", "1997-09")
+    assert all(row.false_before <= 366 / 12 / row.years for row in found.values())
+    assert found["level", 10].false_after == 0 < 20 < found["latent distance", 10].false_after
 
 
 # -- pictures --------------------------------------------------------------------------------------

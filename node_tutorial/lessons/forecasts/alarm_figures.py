@@ -24,13 +24,13 @@ from ...plotting import (
 from .alarms import (
     DETECTORS,
     KINDS,
-    RULES,
-    SERIES,
+    NILE_PAST,
     SIZES,
-    attained,
     el_nino_series,
     level,
+    nile_scores,
     planted_table,
+    promises,
     surprise,
 )
 
@@ -87,26 +87,25 @@ def _name_years(ax: Axes, series: Cut, x: Tensor, found: Sequence[Sequence[int]]
         )
 
 
-def promise_figure(rates: Mapping[float, Mapping[str, Mapping[str, Tensor]]]) -> Picture:
-    """A figure: false alarms that come, over those promised, for rules of a threshold.
+def promise_figure(promised: Mapping[tuple[str, str], Mapping[str, Tensor]]) -> Picture:
+    """A figure: false alarms that come for each one promised, a panel for each promise.
 
     Args:
-        rates: promised rate -> series -> rule -> attained rates (count,). Drawn are their
-            quantiles at 5, 25, 50, 75 and 95 %.
+        promised: as from `promises`. Drawn are quantiles at 5, 25, 50, 75 and 95 %.
     """
-    fig, axes = figure(ncols=len(rates), size=(8.6, 3.9), sharey=False)
+    promises_made = list(dict.fromkeys(often for often, _ in promised))
+    fig, axes = figure(ncols=len(promises_made), size=(8.6, 3.9))
     levels = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
-    for ax, (promised, groups) in zip(axes, rates.items()):
+    for ax, often in zip(axes, promises_made):
         ax.set(xscale="log", xlim=(0.03, 300), xlabel="false alarms for each one promised")
         ax.axvline(1, color=EXACT, linewidth=1)
-        shown = {
-            name: {rule: torch.quantile(a / promised, levels).tolist() for rule, a in rows.items()}
-            for name, rows in groups.items()
+        rows = {
+            kind: {rule: torch.quantile(come, levels).tolist() for rule, come in rules.items()}
+            for (of, kind), rules in promised.items()
+            if of == often
         }
-        draw_ranges(shown, ax=ax)
-        weeks = round(1 / promised)
-        often = "one a year" if weeks == 52 else f"one in {weeks // 52} years"
-        ax.set_title(f"promised: {often} of weeks")
+        draw_ranges(rows, ax=ax)
+        ax.set_title(f"promised: {often}")
     return fig
 
 
@@ -133,14 +132,8 @@ def planted_figure(table: Mapping[tuple[str, int], Mapping[str, Sequence[float]]
     return fig
 
 
-def nile_figure(z: Tensor, threshold: float, past: int) -> Picture:
-    """A figure: the Nile with its two means in hindsight, and the sums that run year by year.
-
-    Args:
-        z: (100,) volumes less the mean of the past, over its standard deviation.
-        threshold: of the sums.
-        past: the number of years that the scale is made from.
-    """
+def nile_figure(threshold: float) -> Picture:
+    """A figure: the Nile with its two means in hindsight, and the sums that run year by year."""
     fig, (left, right) = figure(ncols=2, size=(8.8, 3.3))
     t, y = nile()
     split = best_split(y)
@@ -148,13 +141,14 @@ def nile_figure(z: Tensor, threshold: float, past: int) -> Picture:
     for part in (slice(None, split), slice(split, None)):
         left.plot(t[part], y[part].mean().expand(len(t[part])), color=EXACT, linewidth=1.6)
     left.set(xlabel="year", ylabel="10⁸ cubic meters", xlim=(1870, 1971), ylim=(400, 1420))
-    left.set_title(f"in hindsight: two means, from {int(t[split])} on")
-    up, down = cusum(z)
+    before, after = (float(part.mean()) for part in (y[:split], y[split:]))
+    left.set_title(f"in hindsight: mean {before:.0f}, from {int(t[split])} on {after:.0f}")
+    up, down = cusum(nile_scores())
     right.plot(t, up, color=GRAY)
     right.plot(t, down, color=VERMILLION)
     right.axhline(threshold, color=REJECTED, linewidth=1)
-    right.axvline(float(t[past]) - 0.5, color=GRAY, linewidth=0.9, linestyle=(0, (4, 3)))
-    right.text(float(t[past]) - 2, 19, "past", color=GRAY, ha="right")
+    right.axvline(float(t[NILE_PAST]) - 0.5, color=GRAY, linewidth=0.9, linestyle=(0, (4, 3)))
+    right.text(float(t[NILE_PAST]) - 2, 19, "past", color=GRAY, ha="right")
     alarm = int((torch.maximum(up, down) > threshold).nonzero()[0])
     right.plot(t[alarm], down[alarm], "o", color=REJECTED, markersize=7, zorder=3)
     right.text(1906, 3, f"alarm in {int(t[alarm])}", color=REJECTED)
@@ -184,12 +178,6 @@ def tosses_figure(flags: Tensor, truth: Tensor) -> Picture:
     return fig
 
 
-def _example_promise() -> Picture:
-    rate = 1 / 52
-    rates = {name: {rule: attained(name, rule, rate) for rule in RULES} for name in SERIES}
-    return promise_figure({rate: rates, rate / 20: rates})
-
-
 def _example_tosses() -> Picture:
     truth = torch.arange(20_000) % 5000 > 4749
     flags = torch.rand(20_000, generator=torch.Generator().manual_seed(0)) < 0.01
@@ -203,8 +191,8 @@ def _example_alarms() -> Picture:
 
 EXAMPLES: dict[str, Callable[[], Picture]] = {
     "two_alarms_figure": _example_alarms,
-    "promise_figure": _example_promise,
+    "promise_figure": lambda: promise_figure(promises()),
     "planted_figure": lambda: planted_figure(planted_table(groups=2, seeds=3)),
-    "nile_figure": lambda: nile_figure((nile()[1] - 1070) / 140, 5.0, 20),
+    "nile_figure": lambda: nile_figure(5.0),
     "tosses_figure": _example_tosses,
 }

@@ -7,15 +7,22 @@ only. NaN is no score: a value was missing.
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...data import Cut, cut, el_nino
-from ...data.alarms import average_precision, quantile_threshold, tail_threshold, threshold_for
+from ...data import Cut, cut, el_nino, nile
+from ...data.alarms import (
+    average_precision,
+    cusum,
+    cusum_threshold,
+    quantile_threshold,
+    tail_threshold,
+    threshold_for,
+)
 
 f64 = torch.float64
 MONTHS = 12  # of a year, the season
@@ -190,51 +197,55 @@ def plant(kind: str, size: int, place: int, seed: int) -> Planted:
     return Planted(clean, x, place, place + length - 1)
 
 
-def detected(x: Tensor) -> dict[str, Tensor]:
-    """The scores of all detectors for a simulated series."""
-    series = cut(months(), x, at=PAST / MONTHS - 0.5 / MONTHS, period=MONTHS)
-    return {name: detector(series) for name, detector in DETECTORS.items()}
+def simulated(x: Tensor) -> Cut:
+    """A simulated series, cut after its clean past."""
+    return cut(months(), x, at=PAST / MONTHS - 0.5 / MONTHS, period=MONTHS)
 
 
-def planted_precision(kind: str, size: int, seeds: range) -> dict[str, float]:
-    """The average precision of each detector; 0.1 is chance.
+def planted_precision(
+    kind: str, size: int, seeds: range, detector: Callable[[Cut], Tensor]
+) -> float:
+    """The average precision of a detector; 0.1 is chance.
 
     Of each seed there are one stretch with the anomaly and nine clean ones of the same length. The
     score of a stretch is the largest in it.
     """
-    found: dict[str, list[float]] = {name: [] for name in DETECTORS}
-    truth = torch.tensor([k == 0 for _ in seeds for k in range(WINDOWS + 1)])
+    highest = []
     for seed in seeds:
         made = plant(kind, size, PAST + 60 + seed % 12, seed)
         length = made.last + 1 - made.first
-        with_anomaly = detected(made.x)
-        without = _clean_scores(seed)
-        for name, scores in found.items():
-            scores.append(float(with_anomaly[name][made.first : made.last + 1].max()))
-            for k in range(WINDOWS):
-                start = FIRST_WINDOW + k * LONGEST
-                scores.append(float(without[name][start : start + length].max()))
-    return {name: average_precision(torch.tensor(s), truth) for name, s in found.items()}
+        highest.append(detector(simulated(made.x))[made.first : made.last + 1].max())
+        for k in range(WINDOWS):
+            start = FIRST_WINDOW + k * LONGEST
+            highest.append(_clean_scores(detector, seed)[start : start + length].max())
+    truth = torch.tensor([True] + [False] * WINDOWS).repeat(len(seeds))
+    return average_precision(torch.stack(highest), truth)
+
+
+@lru_cache(maxsize=512)
+def _clean_scores(detector: Callable[[Cut], Tensor], seed: int) -> Tensor:
+    return detector(simulated(plant("spike", 0, PAST, seed).clean))
 
 
 def planted_table(
     groups: int = 4, seeds: int = 25
 ) -> dict[tuple[str, int], dict[str, list[float]]]:
     """(kind, size) -> detector -> average precisions, one for each group of seeds."""
-    table = {}
-    for kind in KINDS:
-        for size in SIZES:
-            found = [
-                planted_precision(kind, size, range(g * seeds, (g + 1) * seeds))
-                for g in range(groups)
-            ]
-            table[kind, size] = {name: [f[name] for f in found] for name in DETECTORS}
-    return table
+    parts = [range(group * seeds, (group + 1) * seeds) for group in range(groups)]
+    return {
+        (kind, size): {
+            name: [planted_precision(kind, size, part, detector) for part in parts]
+            for name, detector in DETECTORS.items()
+        }
+        for kind in KINDS
+        for size in SIZES
+    }
 
 
-@lru_cache(maxsize=512)
-def _clean_scores(seed: int) -> dict[str, Tensor]:
-    return detected(plant("spike", 0, PAST, seed).clean)
+def latent_precision(kind: str, size: int, window: int) -> float:
+    """The average precision of the latent distance with another window, of 100 seeds."""
+    detector = partial(latent_distance, window=window)
+    return planted_precision(kind, size, range(100), detector)
 
 
 # -- what a threshold promises ---------------------------------------------------------------------
@@ -281,3 +292,82 @@ def attained(kind: str, rule: str, rate: float) -> Tensor:
     if kind == "heavy tails":
         return torch.from_numpy(t.cdf(low * 3**0.5, 3) + t.sf(high * 3**0.5, 3))
     return torch.from_numpy(norm.cdf(low) + norm.sf(high))
+
+
+def promises() -> dict[tuple[str, str], dict[str, Tensor]]:
+    """(promise, series) -> rule -> the false alarms that come for each one promised (400,).
+
+    Of one in 20 years the quantile rule makes no promise.
+    """
+    rare = 1 / (20 * WEEKS)
+    promised = {"1 a year": (1 / WEEKS, RULES), "1 in 20 years": (rare, RULES[:2])}
+    return {
+        (often, kind): {rule: attained(kind, rule, rate) / rate for rule in rules}
+        for often, (rate, rules) in promised.items()
+        for kind in SERIES
+    }
+
+
+# -- the known events ------------------------------------------------------------------------------
+
+EVENTS = (1982, 1997)  # the great El Ninos begin in these years, and end in the next; to judge only
+NILE_PAST = 20  # years
+
+
+class Found(NamedTuple):
+    """What a detector makes of El Nino with a threshold of one alarm in so many years of the past.
+
+    begins: the first alarm of each event, such as "1997-05", or "none".
+    false_before, false_after: alarms outside of the events, in the past and after it.
+    """
+
+    detector: str
+    years: int
+    begins: tuple[str, ...]
+    false_before: int
+    false_after: int
+
+
+def found_events() -> list[Found]:
+    """Each detector, for one alarm in five and in ten years of the past."""
+    series = el_nino_series()
+    t = series.t
+    events = [(t >= year) & (t < year + 2) for year in EVENTS]
+    found = []
+    for name, detector in DETECTORS.items():
+        scores = detector(series)
+        known = scores[: series.past][~scores[: series.past].isnan()]
+        for years in (5, 10):
+            flags = scores > quantile_threshold(known, 1 / (MONTHS * years))
+            begins = tuple(_month(t[flags & event]) for event in events)
+            false = flags & ~events[0] & ~events[1]
+            before = int(false[: series.past].sum())
+            found.append(Found(name, years, begins, before, int(false.sum()) - before))
+    return found
+
+
+def _month(t: Tensor) -> str:
+    """The first of some times, as year and month."""
+    if not len(t):
+        return "none"
+    first = float(t[0])
+    return f"{int(first)}-{int(first % 1 * MONTHS) + 1:02d}"
+
+
+def nile_scores(past: int = NILE_PAST) -> Tensor:
+    """The Nile (100,) less the mean of its first years, over their standard deviation."""
+    y = nile()[1]
+    return (y - y[:past].mean()) / y[:past].std()
+
+
+def quiet_series_that_ring(past: int, years: int = 80, interval: float = 500) -> float:
+    """The share of series without a shift in which CUSUM has an alarm within so many years.
+
+    Mean and standard deviation are estimated from the past, as the Nile's are; the threshold is
+    that of one false alarm in `interval` years, had they been exact.
+    """
+    drawn = torch.from_numpy(np.random.default_rng(0).standard_normal((300, past + years)))
+    limit = cusum_threshold(interval)
+    known = drawn[:, :past]
+    z = (drawn[:, past:] - known.mean(1, keepdim=True)) / known.std(1, keepdim=True)
+    return sum(bool((cusum(row) > limit).any()) for row in z) / len(z)

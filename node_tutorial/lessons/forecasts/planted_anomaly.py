@@ -10,7 +10,7 @@ from ...course.controls import choice, int_slider, play
 from ...course.explorables import explorable
 from ...data.alarms import quantile_threshold
 from ...plotting import BLUE, GRAY, ORANGE, REJECTED
-from .alarms import KINDS, PAST, detected, plant
+from .alarms import DETECTORS, KINDS, PAST, plant, simulated
 
 RATE = 1 / 120  # false alarms of each detector in the past: one in ten years of months
 PLACES = 25  # of the anomaly, three months apart
@@ -51,7 +51,9 @@ def compute(kind: str, size: int, noise: int, place: int) -> PlantedAnomaly:
     first = FIRST_PLACE + 3 * place
     made = plant(kind, size, PAST + first, noise)
     tracks = {}
-    for name, scores in detected(made.x).items():
+    series = simulated(made.x)
+    for name, detector in DETECTORS.items():
+        scores = detector(series)
         past = scores[:PAST]
         threshold = float(quantile_threshold(past[~past.isnan()], RATE))
         seen = (scores[made.first : made.last + 1] > threshold).nonzero()[:, 0]
