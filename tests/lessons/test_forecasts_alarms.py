@@ -2,12 +2,16 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from node_tutorial import explore
+from node_tutorial.course.exercises import EXERCISES
 from node_tutorial.data import cut, el_nino, nile
 from node_tutorial.data.alarms import (
+    coin_tosses,
     cusum,
     cusum_threshold,
     expected_alarms,
@@ -271,3 +275,45 @@ def test_the_planted_panel_says_who_sees_it():
     assert "surprise, alarm at once" in panel.text
     flat = panel.evaluate(kind="flat", size=3).data.tracks
     assert flat["surprise"].delay == flat["level"].delay == -1 < flat["latent distance"].delay
+
+
+# -- exercises -------------------------------------------------------------------------------------
+
+
+def _by_search(points, alarms):
+    low, high = 0.0, 10.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if expected_alarms(middle, points) > alarms:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _by_counts(rate, share, segment):
+    recall = 1 - math.exp(segment * math.log(1 - rate))
+    hits, false, missed = share * recall, (1 - share) * rate, share * (1 - recall)
+    return 2 * hits / (2 * hits + false + missed)
+
+
+@pytest.mark.parametrize(
+    ("id", "answer", "state"),
+    [
+        ("23.1", lambda points, alarms: norm.isf(alarms / (2 * points)), "correct"),
+        ("23.1", lambda n, a: -torch.special.ndtri(torch.tensor(a / n / 2)), "correct"),
+        ("23.1", lambda n, a: 2**0.5 * torch.erfinv(torch.tensor([1 - a / n])), "correct"),
+        ("23.1", _by_search, "correct"),
+        ("23.1", lambda points, alarms: math.sqrt(points / alarms), "not yet"),  # Chebyshev
+        ("23.1", lambda points, alarms: norm.isf(alarms / points), "not yet"),
+        ("23.3", _by_counts, "correct"),
+        ("23.3", lambda *values: coin_tosses(*values).f1, "correct"),
+        ("23.3", lambda *values: np.float32(_by_counts(*values)), "correct"),
+        ("23.3", lambda *values: coin_tosses(*values, adjusted=False).f1, "not yet"),
+        ("23.3", lambda rate, share, segment: _by_counts(rate, share, segment + 1), "not yet"),
+    ],
+)
+def test_a_right_answer_may_be_found_in_any_way(id, answer, state):
+    from node_tutorial.lessons.forecasts import alarm_exercises  # noqa: F401
+
+    assert EXERCISES[id].assess(answer).state == state
