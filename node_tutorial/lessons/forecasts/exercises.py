@@ -8,6 +8,7 @@ import torch
 from ...course.answers import Behavior, Kind, WrongKind, array, function
 from ...course.exercises import Exercise, Mistake, register
 from ...data.forecast_scores import ahead
+from . import alarm_exercises  # noqa: F401  (it registers 23.1 and 23.3)
 from .tasks import task
 
 
@@ -227,8 +228,8 @@ register(
             Mistake(
                 "a shift of the whole future",
                 _changed(_shifted),
-                "You move the whole future by one number. A forecaster that looks which month will be "
-                "the warmest does not notice. Put other numbers there, unlike each other.",
+                "You move the whole future by one number. A forecaster that looks which month will "
+                "be the warmest does not notice. Put other numbers there, unlike each other.",
             ),
             Mistake(
                 "the first value only",

@@ -107,7 +107,7 @@ def found(name: str, model: str, what: str) -> Tensor:
 
 
 def skill(name: str, model: str, what: str = "crps") -> list[float]:
-    """The mean of a score over all horizons, over that of damped persistence; of nets for each seed.
+    """The mean of a score over all horizons, over that of damped persistence; of nets by seed.
     Below 1 it is better.
     """
     rows = torch.atleast_2d(found(name, model, what)).mean(1)
