@@ -78,8 +78,9 @@ def state_space(result: Any, origins: Tensor, horizon: int) -> Forecast:
     select, noise = result.model.ssm["selection"], result.model.ssm["state_cov"]
     added = select @ noise @ select.T
     offset = result.model.ssm["obs_intercept"].squeeze()
-    a = result.filter_results.predicted_state[:, origins].T
-    p = result.filter_results.predicted_state_cov[:, :, origins].transpose(2, 0, 1)
+    places = origins.numpy()
+    a = result.filter_results.predicted_state[:, places].T
+    p = result.filter_results.predicted_state_cov[:, :, places].transpose(2, 0, 1)
     own = float(result.model.ssm["obs_cov"].squeeze())
     means, variances = [], []
     for _ in range(horizon):

@@ -21,7 +21,6 @@ from ...plotting import (
     Picture,
     figure,
     label_line,
-    room_for_labels,
 )
 from . import runs
 from .runs import LEVEL, LEVELS
@@ -57,7 +56,8 @@ def growing_figure(covered: Mapping[str, Tensor], std: Tensor) -> Picture:
         left.plot(steps, sign * half[:1].expand_as(half), color=VERMILLION)
     left.set(xlabel="months ahead", ylabel="°C about the forecast", title="two bands")
     right.axhline(LEVEL, color=EXACT, linewidth=0.8, linestyle="--")
-    room_for_labels(right.axes, 0.0)
+    for ax in (left, right):
+        ax.set_xticks([1, 3, 6, 9, 12])
     right.set(ylim=(0, 1.03), xlim=(1, 1.45 * len(std)), xlabel="months ahead")
     right.set_title("share of the truth inside")
     for (name, share), color in zip(covered.items(), (VERMILLION, BLUE), strict=True):
@@ -98,6 +98,7 @@ def _draw_skill(ax: Axes, name: str, shown: Sequence[str]) -> None:
     ax.axhline(1, color=EXACT, linewidth=0.8, linestyle="--")
     ax.set(title=name, ylim=(0.45, 2.05), xlim=(1, 1.55 * len(steps)))
     ax.set(xlabel=f"horizon h, {'months' if task(name).seasonal else 'years'}")
+    ax.set_xticks([1, 3, 6, 9, len(steps)])
     ax.set_ylabel("CRPS / that of damped persistence")
     for model in shown:
         rows = torch.atleast_2d(runs.found(name, model, "crps")) / rival
@@ -118,6 +119,7 @@ def calibration_figure(name: str, models: Sequence[str], horizons: Sequence[int]
     steps = torch.arange(1, task(name).horizon + 1)
     first.axhline(LEVEL, color=EXACT, linewidth=0.8, linestyle="--")
     first.set(ylim=(0, 1.03), xlim=(1, 1.75 * len(steps)), xlabel="horizon h", title="coverage")
+    first.set_xticks([1, 3, 6, 9, len(steps)])
     for model in models:
         color = COLORS.get(model, EXACT)
         share = torch.atleast_2d(runs.found(name, model, "coverage")).median(0).values

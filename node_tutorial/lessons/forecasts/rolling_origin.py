@@ -123,6 +123,7 @@ def _draw_coverage(ax: Axes, data: Rolling) -> None:
     ax.plot(steps, data.coverage, ".-", color=BLUE)
     ax.plot(data.horizon, data.coverage[data.horizon - 1], "o", color=VERMILLION, markersize=8)
     ax.set(ylim=(0, 1.04), xlabel="horizon h", ylabel="coverage, all origins")
+    ax.set_xticks([1, 3, 6, 9, len(steps)])
     ax.set_title(f"held {data.held} of {data.judged}, promised {LEVEL * data.judged:.0f}")
 
 

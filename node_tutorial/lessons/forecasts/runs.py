@@ -17,7 +17,7 @@ from ...course.runs import Check, Run, Runs
 from ...data.forecast_scores import calibration, crps_gaussian, interval_coverage, mase
 from . import nets
 from .baselines import CANDIDATES, Forecast, choose
-from .nets import NETS, Latent, rehearse, train, windows
+from .nets import NETS, Recurrent, rehearse, train, windows
 from .tasks import GAPS, KEEP, TASKS, Task, task
 
 SEEDS = (0, 1, 2)
@@ -81,7 +81,7 @@ def _net(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
         net = train(NETS[setting.model][choice.setting], todo, choice.rate, choice.steps, seed)
         forecast = nets.forecast(net, todo, choice)
         row = scores(todo, forecast)
-        if isinstance(net, Latent):
+        if not isinstance(net, Recurrent):
             with torch.no_grad():
                 own = net.own_band(windows(todo, todo.origins)).double()
             claimed = band(Forecast(forecast.mean, own))
