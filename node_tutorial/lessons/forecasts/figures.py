@@ -30,12 +30,12 @@ COLORS = {
     "climatology": GRAY,
     "seasonal naive": EXACT,
     "AR": ORANGE,
-    "ETS": PURPLE,
-    "GRU": SKY,
+    "GRU": PURPLE,
     "ODE-RNN": GREEN,
     "oscillators": BLUE,
     "latent ODE": VERMILLION,
 }
+_LEAST = 0.12  # distance of two names in `horizon_figure`, in units of its y axis
 _NORMAL = torch.distributions.Normal(
     torch.tensor(0.0, dtype=torch.float64), torch.tensor(1.0, dtype=torch.float64)
 )
@@ -95,19 +95,37 @@ def horizon_figure(names: Sequence[str] = TASKS, shown: Sequence[str] = tuple(CO
 def _draw_skill(ax: Axes, name: str, shown: Sequence[str]) -> None:
     steps = torch.arange(1, task(name).horizon + 1)
     rival = runs.found(name, "damped persistence", "crps")
-    ax.axhline(1, color=EXACT, linewidth=0.8, linestyle="--")
-    ax.set(title=name, ylim=(0.45, 2.05), xlim=(1, 1.55 * len(steps)))
+    ax.plot([1, len(steps)], [1, 1], color=EXACT, linewidth=0.8, linestyle="--")
+    ax.set(title=name, ylim=(0.35, 2.05), xlim=(1, 1.55 * len(steps)))
     ax.set(xlabel=f"horizon h, {'months' if task(name).seasonal else 'years'}")
     ax.set_xticks([1, 3, 6, 9, len(steps)])
     ax.set_ylabel("CRPS / that of damped persistence")
+    ends = {}
     for model in shown:
         rows = torch.atleast_2d(runs.found(name, model, "crps")) / rival
         middle = rows.median(0).values
-        (line,) = ax.plot(steps, middle, color=COLORS[model], linewidth=1.6)
+        ends[model] = float(middle[-1])
+        ax.plot(steps, middle, color=COLORS[model], linewidth=1.6)
         if len(rows) > 1:
             low, high = rows.min(0).values, rows.max(0).values
             ax.fill_between(steps, low, high, color=COLORS[model], alpha=0.2, linewidth=0)
-        label_line(line, model, ax=ax, fontsize=9)
+    last = len(steps)
+    for model, height in _spread(ends).items():
+        ax.plot([last, last + 0.9], [ends[model], height], color=COLORS[model], linewidth=0.6)
+        ax.text(last + 1, height, model, color=COLORS[model], va="center", fontsize=9)
+
+
+def _spread(ends: Mapping[str, float]) -> dict[str, float]:
+    """Heights for the names of lines that end at `ends`, in their order, none too near another."""
+    names = sorted(ends, key=lambda name: ends[name])
+    heights = [ends[name] for name in names]
+    for _ in range(200):
+        for i in range(1, len(names)):
+            overlap = _LEAST - (heights[i] - heights[i - 1])
+            if overlap > 0:
+                heights[i - 1] -= overlap / 2
+                heights[i] += overlap / 2
+    return dict(zip(names, heights, strict=True))
 
 
 def calibration_figure(name: str, models: Sequence[str], horizons: Sequence[int]) -> Picture:
