@@ -206,7 +206,7 @@ def test_every_net_had_three_seeds_and_chose_from_its_settings():
     for name in TASKS:
         for model, settings in NETS.items():
             row = runs.RUNS.numbers()[f"{name}/{model}"]
-            assert row["choice"] in settings and row["rate"] in nets.RATES
+            assert runs.setting_of(name, model) in settings and row["rate"] in nets.RATES
             assert 0 < row["steps"] <= nets.MOST_STEPS and len(row["rmse"]) == len(runs.SEEDS) == 3
 
 

@@ -98,10 +98,10 @@ register(
 # -- 23.4: a forecaster is a function (x, n) -> 12 values, which may not depend on x[n:] ---------
 
 
-def leaks(forecaster, x, n):
+def leaks(f, x, n):
     spoiled = x.clone()
     spoiled[n:] = torch.randn(len(x) - n)  # another future
-    return bool((forecaster(spoiled, n) != forecaster(x, n)).any())
+    return bool((f(spoiled, n) != f(x, n)).any())
 
 
 def _last(x, n):

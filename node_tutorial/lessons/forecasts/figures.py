@@ -175,4 +175,6 @@ def span(values: Sequence[float], digits: int = 2) -> str:
 def chosen(name: str, model: str) -> str:
     """What a forecaster chose in the rehearsal."""
     row = runs.RUNS.numbers()[runs.Setting(name, model).name]
-    return f"{model}: {row['choice']}" + (f", {row['steps']} updates" if "steps" in row else "")
+    return f"{model}: {runs.setting_of(name, model)}" + (
+        f", {row['steps']} updates" if "steps" in row else ""
+    )

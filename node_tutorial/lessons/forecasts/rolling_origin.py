@@ -69,8 +69,8 @@ def compute(name: str, model: str, band: str, horizon: int, frame: int) -> Rolli
     high = mean + BETWEEN * std
     truth = todo.truth
     inside = ((low <= truth) & (truth <= high))[: place + 1, horizon - 1]
-    begin = origin - PERIODS * todo.period
-    shown = slice(begin, origin)
+    shown = torch.arange(origin - PERIODS * todo.period, origin)
+    shown = shown[~todo.seen.x[shown].isnan()]
     later = slice(origin, origin + todo.horizon)
     return Rolling(
         name,
@@ -100,7 +100,8 @@ def draw(fig: Figure, data: Rolling) -> None:
 
 
 def _draw_series(ax: Axes, data: Rolling) -> None:
-    ax.plot(data.t, data.seen, ".-", color=GRAY, linewidth=0.8, markersize=3.5)
+    line = "." if "thinned" in data.name else ".-"  # none through what was not observed
+    ax.plot(data.t, data.seen, line, color=GRAY, linewidth=0.8, markersize=3.5)
     ax.fill_between(data.later, data.low, data.high, color=BLUE, alpha=0.2, linewidth=0)
     ax.plot(data.later, data.mean, color=BLUE)
     ax.plot(data.later, data.truth, "o", color=EXACT, markersize=3)
@@ -109,7 +110,7 @@ def _draw_series(ax: Axes, data: Rolling) -> None:
         [data.later[ahead]] * 2, [data.low[ahead], data.high[ahead]], color=VERMILLION, linewidth=2
     )
     limits = (-5, 7) if data.unit == "°C" else (-160, 240)
-    ax.set(ylim=limits, ylabel=f"{data.unit}, less the mean of the past")
+    ax.set(ylim=limits, ylabel=f"{data.unit} above the mean")
     ax.margins(x=0.01)
     error = float(data.truth[ahead] - data.mean[ahead])
     ax.set_title(

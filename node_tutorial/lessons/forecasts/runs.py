@@ -2,7 +2,7 @@
 
 `tasks` has the series and what is observed of them, `baselines` and `nets` the forecasters and how
 each chooses its setting. Of every forecaster are stored its choice, its scores by horizon (in the
-units of the data) and the forecasts themselves in half precision; of nets those of the first seed,
+units of the data), and the forecasts themselves in half precision; of nets those of the first seed,
 and the scores of all three.
 """
 
@@ -69,7 +69,8 @@ def _baseline(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
     candidates = CANDIDATES[setting.model]
     choice = choose(todo, candidates)
     forecast = candidates[choice](todo)
-    return {"choice": choice, **scores(todo, forecast), **_halved(forecast)}
+    place = list(candidates).index(choice)
+    return {"choice": place, **scores(todo, forecast), **_halved(forecast)}
 
 
 def _net(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -89,8 +90,8 @@ def _net(setting: Setting, seeds: tuple[int, ...]) -> dict[str, Any]:
         rows.append(row)
         arrays = arrays or _halved(forecast)
     found = {name: [row[name] for row in rows] for name in rows[0]}
-    chosen = {"choice": choice.setting, "rate": choice.rate, "steps": choice.steps}
-    return chosen | found | arrays
+    place = list(NETS[setting.model]).index(choice.setting)
+    return {"choice": place, "rate": choice.rate, "steps": choice.steps} | found | arrays
 
 
 def _halved(forecast: Forecast) -> dict[str, np.ndarray]:
@@ -104,6 +105,12 @@ def _halved(forecast: Forecast) -> dict[str, np.ndarray]:
 def found(name: str, model: str, what: str) -> Tensor:
     """What is stored of a forecaster on a series: by horizon, (H,), or of a net (seeds, H)."""
     return torch.tensor(RUNS.numbers()[Setting(name, model).name][what], dtype=torch.float64)
+
+
+def setting_of(name: str, model: str) -> str:
+    """The name of the setting that a forecaster chose in the rehearsal."""
+    settings = [*CANDIDATES.get(model, NETS.get(model, ()))]
+    return settings[RUNS.numbers()[Setting(name, model).name]["choice"]]
 
 
 def skill(name: str, model: str, what: str = "crps") -> list[float]:
