@@ -94,7 +94,7 @@ def compute(name: str, model: str, band: str, horizon: int, frame: int) -> Rolli
 
 
 def draw(fig: Figure, data: Rolling) -> None:
-    left, right = fig.subplots(1, 2, width_ratios=(2.4, 1))
+    left, right = fig.subplots(1, 2, width_ratios=(2, 1))
     _draw_series(left, data)
     _draw_coverage(right, data)
 
@@ -109,8 +109,12 @@ def _draw_series(ax: Axes, data: Rolling) -> None:
     ax.plot(
         [data.later[ahead]] * 2, [data.low[ahead], data.high[ahead]], color=VERMILLION, linewidth=2
     )
-    limits = (-5, 7) if data.unit == "°C" else (-160, 240)
-    ax.set(ylim=limits, ylabel=f"{data.unit} above the mean")
+    if data.unit == "°C":
+        ax.set(ylim=(-5, 7), yticks=range(-4, 7, 2))
+    else:
+        ax.set(ylim=(-160, 240), yticks=(0, 100, 200))
+    # No label of the axis, and short numbers: the axes stay in place when the series changes.
+    ax.text(0.01, 0.97, f"{data.unit} above the mean", transform=ax.transAxes, va="top")
     ax.margins(x=0.01)
     error = float(data.truth[ahead] - data.mean[ahead])
     ax.set_title(
@@ -125,7 +129,7 @@ def _draw_coverage(ax: Axes, data: Rolling) -> None:
     ax.plot(data.horizon, data.coverage[data.horizon - 1], "o", color=VERMILLION, markersize=8)
     ax.set(ylim=(0, 1.04), xlabel="horizon h", ylabel="coverage, all origins")
     ax.set_xticks([1, 3, 6, 9, len(steps)])
-    ax.set_title(f"held {data.held} of {data.judged}, promised {LEVEL * data.judged:.0f}")
+    ax.set_title(f"{data.held} of {data.judged} held, promised {LEVEL * data.judged:.0f}")
 
 
 def describe(data: Rolling) -> str:
