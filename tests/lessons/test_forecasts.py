@@ -183,6 +183,11 @@ def test_el_nino_has_the_values_that_the_lesson_begins_with():
     assert narrow.tolist() == pytest.approx([0.93, 0.72, 0.64, 0.62], abs=0.006)
 
 
+def test_arma_fails_on_el_nino_by_the_mean_of_the_second_half():
+    """Its order and its moving average are good for anomalies whose mean is zero."""
+    assert runs.found("El Nino", "ARMA", "rmse")[-1] > 4 > 2 * 1.5 > 2 * runs.arma_without_shift()
+
+
 # -- stored runs -----------------------------------------------------------------------------------
 
 

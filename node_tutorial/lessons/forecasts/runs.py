@@ -113,6 +113,19 @@ def setting_of(name: str, model: str) -> str:
     return settings[RUNS.numbers()[Setting(name, model).name]["choice"]]
 
 
+def arma_without_shift() -> float:
+    """The RMSE of ARMA a year ahead, in degrees, if El Nino's second half had the mean of the first.
+
+    What is subtracted is not known at the origins: it is no forecast, but says why ARMA fails.
+    """
+    todo = task("El Nino")
+    x = todo.full.clone()
+    x[todo.seen.past :] -= x[todo.seen.past :].mean()
+    shifted = todo._replace(full=x, seen=todo.seen._replace(x=x))
+    forecast = CANDIDATES["ARMA"][setting_of("El Nino", "ARMA")](shifted)
+    return scores(shifted, forecast)["rmse"][-1]
+
+
 def skill(name: str, model: str, what: str = "crps") -> list[float]:
     """The mean of a score over all horizons, over that of damped persistence; of nets by seed.
     Below 1 it is better.
