@@ -114,7 +114,7 @@ def setting_of(name: str, model: str) -> str:
 
 
 def arma_without_shift() -> float:
-    """The RMSE of ARMA a year ahead, in degrees, if El Nino's second half had the mean of the first.
+    """The RMSE of ARMA a year ahead, in degrees, if El Nino's halves had the same mean.
 
     What is subtracted is not known at the origins: it is no forecast, but says why ARMA fails.
     """
