@@ -100,6 +100,9 @@ forgotten_tail = _of("fractional_orders", "forgotten_tail")
 loss_and_error = _of("network_as_solution", "loss_and_error")
 longer_swing = _of("network_as_solution", "longer_swing")
 burgers_front = _of("network_as_solution", "burgers_front")
+rolling_origin = _of("forecasts", "rolling_origin")
+alarm_threshold = _of("forecasts", "alarm_threshold")
+planted_anomaly = _of("forecasts", "planted_anomaly")
 
 __all__ = [
     "EXPLORABLES",

@@ -27,7 +27,7 @@ from .mixtures import GaussianMixture, gaussian, gaussian_mixture
 from .oscillations import exact_oscillation, oscillations
 from .pde import burgers_exact, burgers_field, heat_by_steps, heat_exact, heat_field
 from .planar import disk_in_annulus, reflection
-from .series import Batch, co2, collate, sunspots, thin, union_grid
+from .series import Batch, Cut, co2, collate, cut, el_nino, nile, sunspots, thin, union_grid
 from .spirals import cubic_spiral, exact_spiral, observe, spiral
 from .targets import target
 from .two_samples import (
@@ -47,6 +47,7 @@ from .two_spirals import Spirals, two_spirals
 __all__ = [
     "Batch",
     "Comparison",
+    "Cut",
     "Density",
     "Estimate",
     "Gap",
@@ -62,8 +63,10 @@ __all__ = [
     "compare",
     "coverage",
     "cubic_spiral",
+    "cut",
     "digits",
     "disk_in_annulus",
+    "el_nino",
     "energy_distance",
     "exact_oscillation",
     "exact_spiral",
@@ -80,6 +83,7 @@ __all__ = [
     "nearest",
     "neighbor_accuracy",
     "neighbor_entropy",
+    "nile",
     "null_band",
     "observe",
     "on_grid",

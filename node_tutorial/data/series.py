@@ -209,3 +209,108 @@ def sunspots() -> tuple[Tensor, Tensor]:
     table = source.load_pandas().data
     t = torch.tensor(table["YEAR"].to_list(), dtype=torch.float64)
     return t, torch.tensor(table["SUNACTIVITY"].to_list(), dtype=torch.float64)
+
+
+def el_nino() -> tuple[Tensor, Tensor]:
+    """Monthly temperature of the sea's surface off Peru and Ecuador, 1950 to 2010.
+
+    Returns:
+        Times (732,) in years, the middles of the months, and values (732,) in degrees Celsius, both
+        float64, none missing.
+
+    Source: National Oceanic and Atmospheric Administration, region Nino 1+2, as shipped with
+    statsmodels (`statsmodels.datasets.elnino`).
+    """
+    from statsmodels.datasets import elnino as source
+
+    table = source.load_pandas().data.to_numpy()
+    month = (torch.arange(12, dtype=torch.float64) + 0.5) / 12
+    year = torch.tensor(table[:, :1], dtype=torch.float64)
+    return (year + month).flatten(), torch.tensor(table[:, 1:], dtype=torch.float64).flatten()
+
+
+def nile() -> tuple[Tensor, Tensor]:
+    """Yearly volume of the Nile at Aswan, 1871 to 1970.
+
+    Returns:
+        Times (100,) in years and values (100,) in 10^8 cubic meters, both float64, none missing.
+
+    Source: Cobb 1978, as shipped with statsmodels (`statsmodels.datasets.nile`).
+    """
+    from statsmodels.datasets import nile as source
+
+    table = source.load_pandas().data
+    t = torch.tensor(table["year"].to_list(), dtype=torch.float64)
+    return t, torch.tensor(table["volume"].to_list(), dtype=torch.float64)
+
+
+class Cut(NamedTuple):
+    """A series cut into past and future, and what its past says of its center and its scale.
+
+    Attributes:
+        t: times (T,).
+        x: values (T,) less the center, over the scale; NaN where nothing was observed.
+        past: how many of the T entries are the past.
+        center: (T,), in the units of the data; of its season, where there is one.
+        scale: in the units of the data.
+    """
+
+    t: Tensor
+    x: Tensor
+    past: int
+    center: Tensor
+    scale: float
+
+
+def cut(t: Tensor, x: Tensor, at: float, period: int = 1) -> Cut:
+    """A series cut at a time: what is before it is the past, all else the future.
+
+    Center and scale are made from the past alone, so that the past looks the same whatever comes
+    after it: mean and standard deviation; with a period, the mean of each of its phases (of each
+    calendar month), and the standard deviation about these.
+
+    Args:
+        t: times (T,), increasing.
+        x: values (T,), NaN for what was not observed.
+        at: the time of the cut, after the first and not after the last.
+        period: of the season, in entries.
+
+    Raises:
+        TypeError: unless both are floating point.
+        ValueError: for times that do not increase strictly or are not finite, values of another
+            length, or infinite; a cut that leaves no past or no future; a period that is no
+            positive integer, or a phase of it that the past does not hold; a past that is constant.
+
+        >>> t, x = torch.arange(6.0), torch.tensor([1.0, 5.0, 3.0, 7.0, 1e6, 1e6])
+        >>> series = cut(t, x, at=4.0, period=2)
+        >>> series.past, series.center.tolist(), series.scale
+        (4, [2.0, 6.0, 2.0, 6.0, 2.0, 6.0], 1.0)
+    """
+    t, rows = _check(0, t, x)
+    if rows.shape[1] != 1:
+        raise ValueError(f"x must be values ({len(t)},), got shape {tuple(x.shape)}")
+    x = rows[:, 0]
+    past = int((t < at).sum())
+    if not 0 < past < len(t):
+        raise ValueError(
+            f"at must be after the first time, {float(t[0]):g}, and not after the last, "
+            f"{float(t[-1]):g}, so that there are a past and a future, got {at}"
+        )
+    if not isinstance(period, int) or isinstance(period, bool) or period < 1:
+        raise ValueError(f"period must be a positive integer, in entries, got {period!r}")
+    phase = torch.arange(len(x)) % period
+    means = [x[:past][phase[:past] == k].nanmean() for k in range(min(period, len(x)))]
+    center = torch.stack(means)[phase % len(means)]
+    if period > past or center.isnan().any():
+        raise ValueError(
+            f"the past, {past} entries, holds no observation of some of the {period} phases of the "
+            "period; cut later, or give a shorter period"
+        )
+    around = (x - center)[:past]
+    scale = float(around[~around.isnan()].square().mean().sqrt())
+    if scale <= 8 * torch.finfo(x.dtype).eps * float(center.abs().max()):
+        raise ValueError(
+            "x is constant before the cut (about its season), so that it has no scale; cut later, "
+            "or take the differences to the constant as they are"
+        )
+    return Cut(t, (x - center) / scale, past, center, scale)

@@ -9,7 +9,10 @@ from node_tutorial import odeint, solve
 from node_tutorial.data import (
     co2,
     collate,
+    cut,
+    el_nino,
     exact_oscillation,
+    nile,
     oscillations,
     sunspots,
     thin,
@@ -257,3 +260,63 @@ def test_padding_ends_where_its_description_says():
     padded = collate([(t, torch.ones(2)), (torch.arange(50.0), torch.ones(50))]).t[0]
     assert (padded.diff() > 0).all()
     assert padded[-1] - t[-1] <= 1.01 * 48 * 5e-7 * 1.7e9
+
+
+def test_the_real_series_are_those_of_the_library_and_complete():
+    t, x = el_nino()
+    assert t.shape == x.shape == (732,) and t[0] == 1950 + 0.5 / 12 and x.isfinite().all()
+    assert x[:2].tolist() == [23.11, 24.20] and t.diff().std() < 1e-9
+    t, x = nile()
+    assert t.shape == x.shape == (100,) and t[0] == 1871 and t[-1] == 1970
+    # The step that everybody finds: the split into two means that leaves the least variance.
+    left = [x[:k].var(correction=0) * k + x[k:].var(correction=0) * (100 - k) for k in range(1, 99)]
+    best = 1 + int(torch.stack(left).argmin())
+    assert best == 28 and t[best] == 1899
+    assert round(float(x[:28].mean()), 2) == 1097.75 and round(float(x[28:].mean()), 2) == 849.97
+
+
+def test_what_comes_after_the_cut_does_not_change_what_is_before_it():
+    t, x = el_nino()
+    series = cut(t, x, 1980.5, period=12)
+    spoiled = torch.where(t < 1980.5, x, 1e6 * torch.randn(732, **f64))
+    same = cut(t, spoiled, 1980.5, period=12)
+    assert series.past == 366 and torch.equal(series.x[:366], same.x[:366])
+    assert torch.equal(series.center, same.center) and series.scale == same.scale
+    assert torch.allclose(series.x * series.scale + series.center, x)
+    past = series.x[:366].reshape(-1, 6).numpy()
+    assert abs(past.mean()) < 1e-12 and past.std() == pytest.approx(1.0)
+    # A scale that had seen all of it would be another one.
+    assert cut(t, x, float(t[-1]), period=12).scale > 1.05 * series.scale
+
+
+def test_a_cut_leaves_out_what_was_not_observed():
+    x = torch.tensor([1.0, float("nan"), 3.0, 5.0, 9.0], **f64)
+    series = cut(torch.arange(5, **f64), x, 4.0)
+    assert series.center[0] == 3 and series.scale == pytest.approx(math.sqrt(8 / 3))
+    assert series.x.isnan().tolist() == [False, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("t", "x", "at", "period", "says"),
+    [
+        ([0, 2, 1, 3], [1, 2, 3, 4], 2.5, 1, "increasing"),
+        ([0, 1, 1, 3], [1, 2, 3, 4], 2.5, 1, "increasing"),
+        ([0, 1, math.nan, 3], [1, 2, 3, 4], 2.5, 1, "finite|NaN|nan"),
+        ([0, 1, 2, 3], [1, 2, math.inf, 4], 2.5, 1, "must be finite"),
+        ([0, 1, 2, 3], [1, 2, 3], 2.5, 1, "one per time"),
+        ([0, 1, 2, 3], [1, 2, 3, 4], 0, 1, "a past and a future"),
+        ([0, 1, 2, 3], [1, 2, 3, 4], 3.5, 1, "a past and a future"),
+        ([0, 1, 2, 3], [1, 2, 3, 4], math.nan, 1, "a past and a future"),
+        ([0, 1, 2, 3], [2, 2, 2, 4], 2.5, 1, "constant"),
+        ([0, 1, 2, 3], [0.1, 0.1, 0.1, 4], 2.5, 1, "constant"),
+        ([0, 1, 2, 3, 4], [1, 7, 1, 7, 4], 3.5, 2, "constant"),
+        ([0, 1, 2, 3], [1, 2, 3, 4], 2.5, 0, "period must be"),
+        ([0, 1, 2, 3], [1, 2, 3, 4], 2.5, True, "period must be"),
+        ([0, 1, 2, 3], [1, 2, 3, 4], 2.5, 4, "shorter period"),
+        ([0, 1, 2, 3], [1, math.nan, 3, 4], 2.5, 2, "shorter period"),
+        ([0, 1, 2, 3], [math.nan] * 3 + [4], 2.5, 1, "shorter period"),
+    ],
+)
+def test_what_cannot_be_cut_is_refused(t, x, at, period, says):
+    with pytest.raises(ValueError, match=says):
+        cut(torch.tensor(t, **f64), torch.tensor(x, **f64), at, period)

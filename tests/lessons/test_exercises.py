@@ -166,6 +166,8 @@ NOT_WRONG = {
     "04.3": {"a little off"},  # read off two curves that cross
     "06.4": {"a little off"},  # a distance, whose size tells; it may be measured in several ways
     "09.1": {"other sign", "doubled", "a little off"},  # all multiples are kept
+    "23.4": {"other sign", "doubled", "a little off", "NaN"},  # no number: true or false
+    "23.5": {"a little off"},  # whatever beats two rivals
     "05.4": {"a little off"},  # a number that was fitted to data with errors
 }
 

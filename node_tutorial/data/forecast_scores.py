@@ -1,0 +1,183 @@
+"""How good a forecast is: its error on a scale, its whole distribution, its bands by horizon.
+
+A forecast is made at an origin n, from the entries before n, for the entries n, n + 1, ..: the
+horizons h = 1, 2, .., H. With a rolling origin there are many, (O, H). A mean over origins leaves
+out what was not observed, NaN.
+
+    MASE   mean |error| over the mean |x_t - x_(t-season)| of the past: below 1, the forecast beats
+           the naive one-season-ahead forecast of the past, in any unit
+    CRPS   E|X - y| - E|X - X'| / 2 for draws X, X' of the forecast: the absolute error, where the
+           forecast is one number; proper: on average least for the true distribution
+
+Sources: Hyndman, Koehler 2006, "Another look at measures of forecast accuracy" (MASE); Gneiting,
+Raftery 2007, "Strictly proper scoring rules, prediction, and estimation", section 4.2 (CRPS).
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_STANDARD = torch.distributions.Normal(0.0, 1.0)
+
+
+def ahead(x: Tensor, origins: Sequence[int] | Tensor, horizon: int) -> Tensor:
+    """What comes after each origin, (O, H): the entries n, .., n + horizon - 1 of x (T,).
+
+    Raises:
+        ValueError: for no origins or no horizon, origins before 0, or a horizon beyond the data.
+
+        >>> ahead(torch.arange(6.0), [2, 3], 3).tolist()
+        [[2.0, 3.0, 4.0], [3.0, 4.0, 5.0]]
+    """
+    begin = torch.as_tensor(origins)
+    if begin.numel() == 0 or horizon < 1 or begin.min() < 0:
+        raise ValueError(
+            f"origins must be one or more places from 0, and horizon 1 or more, got {origins!r} "
+            f"and {horizon!r}"
+        )
+    if begin.max() + horizon > len(x):
+        raise ValueError(
+            f"origin {int(begin.max())} with horizon {horizon} asks for entries beyond the data, "
+            f"which has {len(x)}; let origins end at {len(x) - horizon}"
+        )
+    return x[begin[:, None] + torch.arange(horizon)]
+
+
+def mase(error: Tensor, past: Tensor, season: int = 1) -> Tensor:
+    """The mean absolute scaled error over the first dimension: (H,) for error (O, H).
+
+    Args:
+        error: truth less forecast, (O, ..), NaN where nothing was observed.
+        past: (T,), the series before the first origin; NaN where nothing was observed.
+        season: of the naive forecast that makes the scale, in entries; 1: the value before.
+
+    Raises:
+        ValueError: for a season that is not from 1 to T - 1; for a past whose naive errors are all
+            zero (a constant series) or not observed, so that there is no scale.
+
+        >>> mase(torch.tensor([[1.0, 4.0], [3.0, 4.0]]), torch.tensor([0.0, 2.0, 0.0])).tolist()
+        [1.0, 2.0]
+    """
+    if past.dim() != 1 or not 1 <= season < len(past):
+        raise ValueError(
+            f"past must be a series (T,) and season from 1 to T - 1, got shape "
+            f"{tuple(past.shape)} and {season}"
+        )
+    scale = (past[season:] - past[:-season]).abs().nanmean()
+    if not scale > 0:
+        raise ValueError(
+            "the naive errors of past are all zero or not observed (is it constant?), so MASE has "
+            "no scale; report the error in the units of the data"
+        )
+    return error.abs().nanmean(0) / scale
+
+
+def crps_gaussian(y: Tensor, mean: Tensor | float = 0.0, std: Tensor | float = 1.0) -> Tensor:
+    """The CRPS of N(mean, std^2) at y, element by element; |y - mean| where std is 0:
+
+        std (z (2 Phi(z) - 1) + 2 phi(z) - 1 / sqrt(pi)),     z = (y - mean) / std
+
+    Under the truth its mean is std / sqrt(pi).
+
+    Raises:
+        ValueError: for a negative std.
+
+    Source: Gneiting, Raftery 2007, equation 21.
+
+        >>> crps_gaussian(torch.tensor([0.0, 1.0], dtype=torch.float64))
+        tensor([0.2337, 0.6024], dtype=torch.float64)
+    """
+    y = torch.as_tensor(y)
+    std = torch.as_tensor(std, dtype=y.dtype)
+    if (std < 0).any():
+        raise ValueError(f"std must not be negative, got {float(std.min()):g}")
+    away = y - mean
+    z = away / torch.where(std > 0, std, 1.0)
+    density = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi)
+    smooth = std * (z * torch.erf(z / math.sqrt(2)) + 2 * density - 1 / math.sqrt(math.pi))
+    return torch.where(std > 0, smooth, away.abs())
+
+
+def crps_sample(y: Tensor, draws: Tensor) -> Tensor:
+    """The CRPS of the distribution that gives each of S draws the chance 1/S, at y.
+
+    For few draws it is larger than that of what they were drawn from, on average by E|X - X'| over
+    2 S.
+
+    Shapes: y (..), draws (S, ..) -> (..).
+
+    Raises:
+        ValueError: for other shapes.
+
+        >>> crps_sample(torch.tensor(3.0), torch.tensor([1.0, 2.0]))  # 1.5 less 1/4
+        tensor(1.2500)
+    """
+    if draws.dim() == 0 or len(draws) == 0 or draws.shape[1:] != y.shape:
+        raise ValueError(
+            f"draws must be (S, ..) for y (..), got {tuple(draws.shape)} for {tuple(y.shape)}"
+        )
+    count = len(draws)
+    rank = torch.arange(1, count + 1, dtype=draws.dtype).reshape(-1, *[1] * y.dim())
+    # E|X - X'| from the sorted draws: 2 / S^2 sum_i (2 i - S - 1) x_i.
+    spread = ((2 * rank - count - 1) * draws.sort(0).values).sum(0) * 2 / count**2
+    return (draws - y).abs().mean(0) - spread / 2
+
+
+def interval_coverage(y: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """The share of y (O, ..) from low to high, over the first dimension: by horizon.
+
+    Raises:
+        ValueError: where low is above high.
+
+        >>> y = torch.tensor([[0.0, 0.0], [1.0, 3.0], [float("nan"), 1.0]])
+        >>> interval_coverage(y, torch.tensor(-1.0), torch.tensor(2.0))
+        tensor([1.0000, 0.6667])
+    """
+    if (low > high).any():
+        raise ValueError("low must not be above high")
+    return _share((low <= y) & (y <= high), y)
+
+
+def calibration(y: Tensor, mean: Tensor, std: Tensor, levels: Tensor) -> Tensor:
+    """The share of y (O, ..) below the Gaussian forecast's quantile of each level, (levels, ..).
+
+    A calibrated forecast has shares equal to the levels. (Others call the share below a quantile
+    the distribution function of the PIT.)
+
+    Raises:
+        ValueError: for levels that are not between 0 and 1.
+
+        >>> y = torch.tensor([-1.0, 0.5, 2.0])
+        >>> calibration(y, torch.zeros(3), torch.ones(3), torch.tensor([0.5]))
+        tensor([0.3333])
+    """
+    if not ((levels > 0) & (levels < 1)).all():
+        raise ValueError(f"levels must be between 0 and 1, got {levels.tolist()}")
+    quantiles = [mean + std * _STANDARD.icdf(level) for level in levels]
+    return torch.stack([_share(y < quantile, y) for quantile in quantiles])
+
+
+def ar1_variance(phi: float, h: int | Tensor, innovation: float = 1.0) -> Tensor:
+    """The variance of x_(n+h) given x_n, where x_n = phi x_(n-1) + an innovation of this variance:
+
+        innovation (1 + phi^2 + .. + phi^(2 (h - 1))) = innovation (1 - phi^(2 h)) / (1 - phi^2)
+
+    Raises:
+        ValueError: unless -1 < phi < 1, and h is not negative.
+
+    Source: Box, Jenkins, Time series analysis, section 5.
+
+        >>> ar1_variance(0.9, torch.tensor([1, 5, 20])).tolist()
+        [1.0, 3.428..., 5.185...]
+    """
+    h = torch.as_tensor(h, dtype=torch.float64)
+    if not -1 < phi < 1 or (h < 0).any():
+        raise ValueError(f"phi must be between -1 and 1, and h not negative, got {phi} and {h}")
+    return innovation * (1 - phi ** (2 * h)) / (1 - phi**2)
+
+
+def _share(inside: Tensor, y: Tensor) -> Tensor:
+    """The share of True among what was observed of y, over the first dimension."""
+    return torch.where(y.isnan(), torch.nan, inside.to(y.dtype)).nanmean(0)
