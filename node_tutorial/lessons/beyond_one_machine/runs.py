@@ -192,3 +192,8 @@ RUNS = Runs(
     },
     verify=verify,
 )
+
+
+def measured_work(size: int = SHARE) -> np.ndarray:
+    """Evaluations of stored batches of so many points, both ways together."""
+    return RUNS.arrays()[f"batches/of {size}"].sum(1)
