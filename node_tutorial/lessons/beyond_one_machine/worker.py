@@ -1,0 +1,109 @@
+"""Lesson 21: one training, by as many processes as are started. It has to be a module: what a
+notebook defines cannot be found by other processes.
+
+    torchrun --nproc-per-node 2 -m node_tutorial.lessons.beyond_one_machine.worker out.npz RK4 256 20
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn.utils import parameters_to_vector
+
+from ...data.densities import two_moons
+from ...models import CNF
+from ...training import History, Minibatches, fit
+from ...training.distributed import processes, rank
+from .workload import RATE, TOLERANCE, field, fixed
+
+POINTS = 8192
+TOO_LONG = 300  # seconds
+
+
+class Job(NamedTuple):
+    """Some updates of the lesson's CNF: by RK4's equal steps or adaptively, with so many points."""
+
+    solver: str
+    rows: int
+    updates: int
+
+
+class Found(NamedTuple):
+    """Losses (updates,), parameters (P,) after the last; the milliseconds of the fastest update,
+    and how many processes there were.
+    """
+
+    loss: np.ndarray
+    parameters: np.ndarray
+    fastest: float
+    processes: int
+
+
+def train(job: Job) -> Found:
+    """In double precision, as ever: neither loss nor batches know how many processes there are."""
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+    points = two_moons().sample(POINTS)
+    func = field()
+    flow = fixed(func, "rk4_classic", 8) if job.solver == "RK4" else CNF(func, **TOLERANCE)
+    ends = []
+
+    def note(model: Any, history: History) -> None:
+        ends.append(time.perf_counter())
+
+    history = fit(
+        flow,
+        lambda model, batch: -model.log_prob(batch).mean(),
+        job.updates,
+        lr=RATE,
+        batches=Minibatches(points, size=job.rows, seed=0),
+        on_step=note,
+        progress=False,
+    )
+    fastest = 1000 * float(np.diff(ends).min()) if len(ends) > 1 else float("nan")
+    parameters = parameters_to_vector(func.parameters()).detach().numpy()
+    return Found(np.array(history["loss"]), parameters, fastest, processes())
+
+
+def start(number: int, job: Job, threads: int = 1) -> Found:
+    """Start so many processes with so many threads each, wait for them, and read what rank 0 found.
+
+    Raises RuntimeError with what they wrote, if they fail.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "found.npz"
+        command = [sys.executable, "-m"]
+        if number > 1:
+            command += ["torch.distributed.run", "--standalone", f"--nproc-per-node={number}", "-m"]
+        command += [__name__, str(out), *map(str, job)]
+        done = subprocess.run(
+            command,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            capture_output=True,
+            text=True,
+            timeout=TOO_LONG,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{number} processes failed:\n{done.stderr[-2000:]}")
+        with np.load(out) as found:
+            return Found(
+                found["loss"], found["parameters"], float(found["fastest"]), int(found["processes"])
+            )
+
+
+def main() -> None:
+    out, solver, rows, updates = sys.argv[1:]
+    found = train(Job(solver, int(rows), int(updates)))
+    if rank() == 0:
+        np.savez(out, **found._asdict())
+
+
+if __name__ == "__main__":
+    main()
