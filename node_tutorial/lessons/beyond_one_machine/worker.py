@@ -59,7 +59,7 @@ def train(job: Job) -> Found:
 
     history = fit(
         flow,
-        lambda model, batch: -model.log_prob(batch).mean(),
+        lambda model, batch: -model.log_prob(batch[0]).mean(),
         job.updates,
         lr=RATE,
         batches=Minibatches(points, size=job.rows, seed=0),
