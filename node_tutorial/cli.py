@@ -4,7 +4,8 @@
     node-tutorial reset 3       lesson 03 as it was; the learner's copy is kept beside it
     node-tutorial check         is everything here that the lessons need?
     node-tutorial run 3         execute lesson 03, write 03_adaptive_steps.html
-    node-tutorial train 7       make the long runs of lesson 07 that are not stored
+    node-tutorial train 7       make the long runs of lesson 07 that are not stored;
+                                with --processes 2, every training in two processes
     node-tutorial collect DIR   one table of the learners' reports in a folder
 
 and in a checkout, for whoever writes lessons:
@@ -172,6 +173,22 @@ def train(lesson: Path, only: str, again: bool, to: Path | None) -> int:
     return make(runs, only, again, to)
 
 
+def in_processes(count: int, command: list[str]) -> int:
+    """Give this command to ``count`` processes, as torchrun does; 1 if one of them failed."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main as torchrun
+
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # each of them uses one thread
+    start = ["--standalone", "--nproc-per-node", str(count), "-m", __package__]
+    try:
+        torchrun([*start, *command])
+    except (ChildFailedError, SignalException) as error:
+        print(f"Stopped: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 1
+    return 0
+
+
 # ------------------------------------------------------------------------------- for authors
 
 
@@ -293,6 +310,13 @@ def main(argv: list[str] | None = None) -> int:
     training.add_argument(
         "--to", type=folder, metavar="DIR", help="where to store them (default: in the package)"
     )
+    training.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="share every batch among so many (default: %(default)s)",
+    )
 
     collecting = commands.add_parser(
         "collect", help="one table of the learners' reports in a folder"
@@ -332,6 +356,8 @@ def main(argv: list[str] | None = None) -> int:
         return check_lesson(find_lesson(arguments.lesson))
     if arguments.command == "train":
         lesson = find_lesson(arguments.lesson)
+        if arguments.processes > 1:
+            return in_processes(arguments.processes, [*argv, "--processes", "1"])
         return train(lesson, arguments.only, arguments.again, arguments.to)
     return run(find_lesson(arguments.lesson), arguments.output)
 

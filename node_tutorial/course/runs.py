@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from ..training import processes
 from ..training.state import whole_file
 from .syllabus import SYLLABUS
 
@@ -234,9 +235,10 @@ def numbers_of(stem: str) -> dict[str, dict[str, Any]]:
 def machine() -> str:
     """What results are measured on: "x86_64, torch 2.13.0, Python 3.12.3, 1 thread"."""
     threads = torch.get_num_threads()
+    together = f", {processes()} processes" if processes() > 1 else ""
     return (
         f"{platform.machine()}, torch {torch.__version__}, Python {platform.python_version()}, "
-        f"{threads} thread{'s' * (threads > 1)}"
+        f"{threads} thread{'s' * (threads > 1)}{together}"
     )
 
 

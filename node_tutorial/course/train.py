@@ -8,11 +8,16 @@ from typing import Any
 
 import torch
 
+from ..training import processes, rank
+from ..training.distributed import wait_for_all
 from .runs import OtherProtocol, Runs
 
 
 def train(runs: Runs, only: str = "", again: bool = False, to: Path | None = None) -> int:
     """Make the results that are not stored yet, on one thread; 1 if some are missing then, else 0.
+
+    Where torchrun has started several processes they make each result together, and the first of
+    them stores it. Then the first failure ends it all.
 
     only: a part of the names of those to make. again: also those that are there. to: a folder for
     the files, in place of the lesson's.
@@ -37,10 +42,13 @@ def _train(runs: Runs, only: str, again: bool) -> int:
     wanted = [name for name in names if again or name not in there]
     failed: list[str] = []
     if wanted:
-        _check_writable(runs.folder)
         torch.set_num_threads(1)
-        runs.write(there)
+        if rank() == 0:
+            _check_writable(runs.folder)
+            runs.write(there)
         failed = _make(runs, wanted)
+    if rank():
+        return 0
     there = runs.current()
     print(f"{len(there)} of {len(runs.results)} results are stored in {runs.folder}")
     if failed:
@@ -65,22 +73,32 @@ def _make(runs: Runs, names: list[str]) -> list[str]:
     from tqdm import tqdm
 
     failed = []
-    with tqdm(total=len(names), unit="result") as bar, warnings.catch_warnings():
+    shown = rank() == 0
+    with tqdm(total=len(names), unit="result", disable=not shown) as bar, warnings.catch_warnings():
         # A training that diverges, or that Ctrl-C ends early, only warns; it must not be stored.
         warnings.filterwarnings("error", "diverged|interrupted", RuntimeWarning)
         for name in names:
             bar.set_postfix_str(name)
             run = runs.results[name]
             try:
-                runs.store(name, run.make(run.settings, run.seeds))
+                _store(runs, name, run.make(run.settings, run.seeds))
             except (KeyboardInterrupt, Exception) as error:
                 if isinstance(error, KeyboardInterrupt) or str(error).startswith("interrupted"):
                     bar.write("Interrupted; what has been made is stored.")
                     break
+                if processes() > 1:
+                    raise
                 failed.append(f"{name}: {type(error).__name__}: {error}")
                 bar.write(traceback.format_exc())
             bar.update()
     return failed
+
+
+def _store(runs: Runs, name: str, found: dict[str, Any]) -> None:
+    if rank() == 0:
+        runs.store(name, found)
+    wait_for_all()
+    runs.read_from(runs.folder)  # the next result may read this one
 
 
 def _check_writable(folder: Path) -> None:

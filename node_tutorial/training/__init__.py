@@ -1,5 +1,6 @@
 """`fit`, the training loop of the course: `loop.py` is the loop, `state.py` what it records, stores
-and takes up again, `schedules.py` how the learning rate falls.
+and takes up again, `schedules.py` how the learning rate falls, `distributed.py` what several
+processes say to each other.
 
 What is learned is a function loss(model, batch). It returns a scalar tensor, or a pair of that and
 {name: number} to be recorded beside it. `batch` is the number of the step, or what `batches(step)`
@@ -21,10 +22,15 @@ For a fair comparison of models, a budget of the processor's time takes the plac
 the place in the training is the share of the seconds that is used, from 0 to 1:
 
     history = fit(model, loss, seconds=30.0, schedule=cosine(), batches=batches)
+
+The same script is one training in several processes where torchrun starts it, see `distributed.py`:
+
+    torchrun --nproc-per-node 2 train.py
 """
 
+from .distributed import processes, rank
 from .loop import fit
 from .schedules import cosine, linear
 from .state import History, Minibatches
 
-__all__ = ["History", "Minibatches", "cosine", "fit", "linear"]
+__all__ = ["History", "Minibatches", "cosine", "fit", "linear", "processes", "rank"]

@@ -8,6 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..solvers.errors import NotFinite, SolveError
+from .distributed import Ranks, connect
 from .schedules import Schedule
 from .state import History, Run, averaged, random_states, set_random_states, uninterrupted
 
@@ -91,6 +93,10 @@ def fit(
     _check_average(average, best)
     _check_budget(steps, seconds)
     _check_evaluation(evaluate, evaluate_every)
+    ranks = None
+    if connect():
+        _check_processes(seconds)
+        ranks = Ranks(model, partial(_evaluate, loss), _FAILURES)
     if optimizer is None:
         optimizer = torch.optim.Adam(
             (p for p in model.parameters() if p.requires_grad), lr=1e-3 if lr is None else lr
@@ -116,6 +122,9 @@ def fit(
         torch.manual_seed(seed)
     if file and file.exists():
         run.load(file)
+    if ranks:
+        ranks.part_noise(run.noise_of_others)
+        ranks.hold_signals()
     history = run.history
     groups = optimizer.param_groups
     solvers: list[Any] = [
@@ -128,7 +137,7 @@ def fit(
     start = (-1, good, random_states())  # what a step began with
     saved = time.perf_counter()
     begun = saved - (history["seconds"][-1] if len(history) else 0.0)
-    bar = _bar(history, progress)
+    bar = _bar(history, progress and (ranks is None or ranks.rank == 0))
     try:
         while history.share < 1:
             step = len(history)
@@ -141,22 +150,29 @@ def fit(
                 group["lr"] = rate * schedule(place) if schedule else rate
             try:
                 with torch.enable_grad():
-                    value, entry = _evaluate(loss, model, batches(step) if batches else place)
-                    optimizer.zero_grad()
-                    value.backward()
+                    if ranks:
+                        batch = ranks.part(batches, step) if batches else place
+                        entry = ranks.backward(batch, optimizer.zero_grad)
+                    else:
+                        value, entry = _evaluate(loss, model, batches(step) if batches else place)
+                        optimizer.zero_grad()
+                        value.backward()
                 entry["gradient"] = _gradient_norm(model, entry["loss"], clip)
-            except (SolveError, NotFinite, _NotFinite) as problem:
+            except _FAILURES as problem:
                 bad = len(history) > 0
+                cause = ranks.first_problem(problem) if ranks else problem
                 model.load_state_dict(good if bad else start[1])
                 run.average = good_average
                 history.status = "diverged"
-                history.message = _why(problem, run, bad, groups[0]["lr"], clip)
+                history.message = _why(cause, run, bad, groups[0]["lr"], clip)
                 break
             if solvers:
                 entry.setdefault("nfe", sum(part.stats.nfe for part in solvers))
                 entry.setdefault(
                     "nfe_backward", sum(getattr(part.stats, "nfe_backward", 0) for part in solvers)
                 )
+            if ranks:
+                entry = ranks.agreed(entry, time.perf_counter() - saved >= save_every)
             with uninterrupted():
                 history.append({**entry, "seconds": time.perf_counter() - begun})
                 good = start[1]
@@ -168,12 +184,14 @@ def fit(
                 history.spent += _processor() - clock
             bar.set_postfix_str(f"loss {entry['loss']:.3g}", refresh=False)
             bar.update(_shown(history) - bar.n)
-            if on_step and on_step(model, history) is True:
+            stop = on_step and _asks_to_stop(on_step, run, ranks)
+            if stop:
                 history.status = "stopped"
                 history.message = f"on_step returned True after step {step}"
                 break
-            if file and time.perf_counter() - saved >= save_every:
-                run.save(file)
+            due = ranks.due if ranks else time.perf_counter() - saved >= save_every
+            if file and due:
+                _save(run, file, ranks)
                 saved = time.perf_counter()
         else:
             if evaluate:
@@ -185,20 +203,50 @@ def fit(
             set_random_states(start[2])
         history.status = "interrupted"
         history.message = _how_to_go_on(run, file)
+    except Exception as error:
+        if ranks is None:
+            raise
+        if start[0] == len(history):
+            model.load_state_dict(start[1])
+            set_random_states(start[2])
+        if file and ranks.rank == 0 and len(history):
+            run.noise_of_others = []  # they can no longer be asked
+            run.save(file)
+        ranks.raise_for_all(error, history.made)
     finally:
+        if ranks:
+            ranks.release_signals()
         bar.close()
         optimizer.zero_grad()
         for group, rate in zip(groups, rates):
             group["lr"] = rate
     if file and history.status != "diverged":
-        run.save(file)
+        _save(run, file, ranks)
+    if ranks:
+        set_random_states(ranks.of_first(random_states()))
     if run.best is not None:
         model.load_state_dict(run.best)
     if run.average is not None:
         run.set_parameters(run.average)
     if history.status in ("diverged", "interrupted"):
         warnings.warn(history.message, RuntimeWarning, stacklevel=2)
+    if ranks:
+        ranks.pass_on(history.status == "interrupted")
     return history
+
+
+def _save(run: Run, file: Path, ranks: Ranks | None) -> None:
+    """Write the checkpoint; of several processes rank 0 does, with the random numbers of all."""
+    run.noise_of_others = ranks.noise_of_others() if ranks else []
+    if ranks is None or ranks.rank == 0:
+        run.save(file)
+
+
+def _asks_to_stop(on_step: Callable, run: Run, ranks: Ranks | None) -> bool:
+    """Call on_step, of several processes on rank 0 alone."""
+    if ranks is None:
+        return on_step(run.model, run.history) is True
+    return ranks.of_first(ranks.rank == 0 and on_step(run.model, run.history) is True)
 
 
 def _processor() -> float:
@@ -237,6 +285,9 @@ class _NotFinite(Exception):
 
 class _GradientNotFinite(_NotFinite):
     """The loss is finite, its gradient is not."""
+
+
+_FAILURES = (SolveError, NotFinite, _NotFinite)  # of a training that diverges
 
 
 def _evaluate(loss: Callable, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
@@ -350,6 +401,13 @@ def _check_budget(steps: Any, seconds: Any) -> None:
     if seconds is not None and not _is_positive(seconds):
         raise ValueError(
             f"seconds must be a positive number, the processor's time to use, got {seconds!r}"
+        )
+
+
+def _check_processes(seconds: Any) -> None:
+    if seconds is not None:
+        raise ValueError(
+            f"seconds = {seconds!r} is a budget of one process, and here are several; give steps"
         )
 
 

@@ -133,13 +133,24 @@ class Minibatches:
         self._order = torch.empty(0)
 
     def __call__(self, step: int) -> tuple[Tensor, ...]:
+        return self.part(step, 0, 1)[0]
+
+    def part(self, step: int, rank: int, size: int) -> tuple[tuple[Tensor, ...], float]:
+        """The rows of the batch that the process `rank` of `size` takes, and their share of all.
+
+        They follow each other as in the batch, and differ by one in number at most. A process for
+        which none is left gets the first row, and the share 0.
+        """
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             chance = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
             self._epoch = epoch
             self._order = torch.randperm(len(self.tensors[0]), generator=chance)
         rows = self._order[place * self.size : (place + 1) * self.size]
-        return tuple(x[rows.to(x.device)] for x in self.tensors)
+        own = rows.tensor_split(size)[rank]
+        share = len(own) / len(rows)
+        own = own if len(own) else rows[:1]
+        return tuple(x[own.to(x.device)] for x in self.tensors), share
 
 
 @dataclass
@@ -152,6 +163,7 @@ class Run:
     settings: dict[str, str]
     best: dict[str, Any] | None = None
     average: dict[str, Tensor] | None = None  # of the parameters, by name; see `averaged`
+    noise_of_others: list[list[Tensor]] = field(default_factory=list)  # of rank 1, 2, ...
 
     def snapshot(self) -> dict[str, Any]:
         """A copy of the model's parameters and buffers."""
@@ -203,6 +215,7 @@ class Run:
             "average": self.average,
             "settings": self.settings,
             "random": random_states(),
+            "random of others": self.noise_of_others,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
@@ -248,6 +261,7 @@ class Run:
         self.history = history
         self.best = stored["best"]
         self.average = stored.get("average")
+        self.noise_of_others = stored.get("random of others", [])
         set_random_states(stored["random"])
 
 
