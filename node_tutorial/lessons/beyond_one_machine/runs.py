@@ -5,7 +5,11 @@
 - net: an ODE-Net, trained; evaluations in each epoch, and of many batches afterwards;
 - cures: what they gain and cost;
 - late: the end of the training with other solvers;
-- price: what a step of the paper's MNIST run takes on a core.
+- price: what a step of the paper's MNIST run takes on a core;
+- same: one training in 1, 2 and 4 processes; scaling: what its updates take there;
+- cores: updates in a second of trainings that share nothing, on the two cores.
+
+The last two, of which the cores have to be quiet, take the fastest of many.
 """
 
 import timeit
@@ -19,7 +23,7 @@ from torch.nn.functional import cross_entropy
 from ...course.runs import Check, Run, Runs
 from ...data.densities import kl_gap, two_moons
 from ...models import CNF, ConvField, ODENet
-from . import cures
+from . import cures, ensembles, worker
 from .cures import GROUPS, RANKS, SHARE
 from .workload import (
     CHANNELS,
@@ -51,6 +55,11 @@ ENDINGS: dict[str, tuple[str, int]] = {  # method and equal steps, 0: adaptive
 MNIST_BATCH = 128
 MNIST_CHANNELS = 64
 REPEATS = 25
+PROCESSES = (1, 2, 4)
+SAME_UPDATES = 10
+SCALED = {"small": (64, 12), "large": (4096, 6), "weak": (1024, 8)}  # points, updates; the
+# points of "weak" are those of a process
+ROUNDS = 2
 
 
 def flow_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -153,6 +162,55 @@ def price_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
+def same_job(solver: str, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """By number of processes: the loss of the last update, and the largest difference of a
+    parameter from those of one process.
+    """
+    job = worker.Job(solver, POINTS, SAME_UPDATES)
+    found = {n: worker.start(n, job) for n in PROCESSES}
+    alone = found[1].parameters
+    return {
+        "loss": {str(n): float(row.loss[-1]) for n, row in found.items()},
+        "apart": {str(n): float(np.abs(row.parameters - alone).max()) for n, row in found.items()},
+    }
+
+
+def scaling_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Milliseconds of an update with equal steps, by number of processes with one thread: "clock",
+    and "processor", of rank 0. In clock also "1 x 2": one process with two threads.
+    """
+
+    def least(rows: int, updates: int, number: int, threads: int = 1) -> tuple[float, float]:
+        job = worker.Job("RK4", rows, updates)
+        found = [worker.start(number, job, threads) for _ in range(ROUNDS)]
+        return (
+            _short(min(row.fastest for row in found)),
+            _short(min(row.processor for row in found)),
+        )
+
+    clock: dict[str, dict[str, float]] = {name: {} for name in SCALED}
+    processor: dict[str, dict[str, float]] = {name: {} for name in SCALED}
+    for name, (rows, updates) in SCALED.items():
+        for n in PROCESSES:
+            total = n * rows if name == "weak" else rows
+            clock[name][str(n)], processor[name][str(n)] = least(total, updates, n)
+        clock[name]["1 x 2"], _ = least(rows, updates, 1, 2)
+    return {"clock": clock, "processor": processor}
+
+
+def cores_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Updates in a second of a small and a large net, "processes x threads": the most of ROUNDS."""
+    grid = [(1, 1), (1, 2), (2, 1), (2, 2)]
+    found: dict[str, dict[str, float]] = {}
+    for name, size in (("small", ensembles.SMALL), ("large", ensembles.LARGE)):
+        rounds = [[ensembles.rate(size, *row) for row in grid] for _ in range(ROUNDS)]
+        found[name] = {
+            f"{processes} x {threads}": _short(max(column))
+            for (processes, threads), column in zip(grid, zip(*rounds))
+        }
+    return found
+
+
 def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
@@ -189,6 +247,9 @@ RUNS = Runs(
         **{f"late/{name}": Run(late_job, row, (1, 2, 3)) for name, row in ENDINGS.items()},
         "net": Run(net_job, None),
         "price": Run(price_job, None),
+        **{f"same/{solver}": Run(same_job, solver) for solver in ("RK4", "adaptive")},
+        "scaling": Run(scaling_job, None),
+        "cores": Run(cores_job, None),
     },
     verify=verify,
 )

@@ -75,6 +75,7 @@ def draw(fig: Figure, data: Sweeps) -> None:
     right.semilogy(data.shown, max(data.errors[data.shown], 1e-17), "o", color=BLUE, markersize=8)
     right.axhline(ENOUGH, color=VERMILLION, linewidth=1, linestyle=(0, (5, 3)))
     right.set(ylim=(1e-17, 1e8), xlabel="iteration", ylabel="largest error")
+    right.set_xticks(range(0, ITERATIONS + 1, 3))
     right.set_title(f"angle {data.angle:.0f} degrees")
     right.minorticks_off()
 
