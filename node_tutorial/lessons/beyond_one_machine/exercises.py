@@ -9,6 +9,82 @@ from ...course.answers import array, function, one_of
 from ...course.exercises import Exercise, Mistake, register
 
 
+class _Statement(NamedTuple):
+    text: str
+    scales: bool
+
+
+STATEMENTS = (
+    _Statement("64 ranks share a batch of 4096 points of a CNF", True),
+    _Statement("64 ranks share the 64 steps of one RK4 solve, as it stands", False),
+    _Statement("64 ranks each train one of 64 members of an ensemble", True),
+    _Statement("64 ranks share a net of 5000 parameters and a batch of 64 points", False),
+    _Statement("64 ranks share 64 values of a tolerance, for one trained net", True),
+)
+
+
+def what_scales():
+    batch, steps, ensemble, small_net, sweep = True, False, True, False, True
+    return [batch, steps, ensemble, small_net, sweep]
+
+
+def _with(**changes):
+    names = ("batch", "steps", "ensemble", "small_net", "sweep")
+    right = dict(zip(names, what_scales()))
+    return [float(x) for x in (right | changes).values()]
+
+
+register(
+    Exercise(
+        "21.1",
+        "What 64 ranks do at least 16 times faster",
+        kind=array(5, "five entries, True or False"),
+        solution=what_scales,
+        mistakes=[
+            Mistake(
+                "all of them",
+                [True] * 5,
+                "Two of these do not scale. In one, parts wait for results; in the other, for "
+                "messages.",
+            ),
+            Mistake(
+                "time steps",
+                _with(steps=True),
+                "A step begins where the one before has ended. With all ranks or one, the 64 steps "
+                "come one after the other.",
+            ),
+            Mistake(
+                "the small net",
+                _with(small_net=True),
+                "One point for each rank: computing takes microseconds, and every update sends "
+                "2 x 63 messages around.",
+            ),
+            Mistake(
+                "the sweep",
+                _with(sweep=False),
+                "The values of a tolerance know nothing of each other.",
+            ),
+            Mistake(
+                "only what sends nothing",
+                _with(batch=False),
+                "64 points for each rank, and one sum of the gradients: the batch is what data "
+                "parallel training divides.",
+            ),
+            Mistake("turned around", [1 - x for x in _with()], "You marked those that do not."),
+        ],
+        hints=[
+            "Ask of each: what must a rank know of the others before it can go on, and how often?",
+            "Two do not scale: one since steps wait for steps, one since there is so little to do.",
+        ],
+        otherwise="Ask of each: what must a rank know of the others before it can go on?",
+        meaning=(
+            "What shares nothing scales best: ensembles and sweeps. A batch scales as long as a "
+            "rank's part takes longer than the sum. The steps of one solve need another method."
+        ),
+    )
+)
+
+
 def whole_gradient(gradients, sizes):
     total = sum(size * g for g, size in zip(gradients, sizes))
     return total / sum(sizes)
@@ -29,7 +105,7 @@ def _gradients(rule):
 
 register(
     Exercise(
-        "21.1",
+        "21.2",
         "The gradient of unequal parts",
         kind=function(
             (_rows([2.0, -1.0], [8.0, 5.0]), [3, 1]),
@@ -84,77 +160,78 @@ register(
 )
 
 
-class _Statement(NamedTuple):
-    text: str
-    scales: bool
+ORDERS = {  # of eight rows on two ranks: (epoch, rank) -> rows
+    "A": {
+        (0, 0): [4, 1, 7, 5],
+        (0, 1): [3, 0, 2, 6],
+        (1, 0): [2, 7, 3, 0],
+        (1, 1): [5, 4, 6, 1],
+    },
+    "B": {
+        (0, 0): [4, 1, 7, 5],
+        (0, 1): [3, 0, 2, 6],
+        (1, 0): [4, 1, 7, 5],
+        (1, 1): [3, 0, 2, 6],
+    },
+    "C": {
+        (0, 0): [4, 1, 7, 5],
+        (0, 1): [6, 4, 0, 1],
+        (1, 0): [2, 7, 3, 0],
+        (1, 1): [0, 3, 7, 2],
+    },
+    "D": {
+        (0, 0): [0, 2, 4, 6],
+        (0, 1): [1, 3, 5, 7],
+        (1, 0): [6, 0, 4, 2],
+        (1, 1): [3, 7, 1, 5],
+    },
+}
 
 
-STATEMENTS = (
-    _Statement("64 ranks share a batch of 4096 points of a CNF", True),
-    _Statement("64 ranks share the 64 steps of one RK4 solve, as it stands", False),
-    _Statement("64 ranks each train one of 64 members of an ensemble", True),
-    _Statement("64 ranks share a net of 5000 parameters and a batch of 64 points", False),
-    _Statement("64 ranks share 64 values of a tolerance, for one trained net", True),
-)
+def forgotten():
+    def same(orders):
+        return all(orders[0, rank] == orders[1, rank] for rank in (0, 1))
 
-
-def what_scales():
-    batch, steps, ensemble, small_net, sweep = True, False, True, False, True
-    return [batch, steps, ensemble, small_net, sweep]
-
-
-def _with(**changes):
-    names = ("batch", "steps", "ensemble", "small_net", "sweep")
-    right = dict(zip(names, what_scales()))
-    return [float(x) for x in (right | changes).values()]
+    (run,) = [name for name, orders in ORDERS.items() if same(orders)]
+    return run
 
 
 register(
     Exercise(
-        "21.2",
-        "What 64 ranks do at least 16 times faster",
-        kind=array(5, "five entries, True or False"),
-        solution=what_scales,
+        "21.3",
+        "Which run forgot set_epoch?",
+        kind=one_of(*ORDERS),
+        solution=forgotten,
         mistakes=[
             Mistake(
-                "all of them",
-                [True] * 5,
-                "Two of these do not scale. In one, parts wait for results; in the other, for "
-                "messages.",
+                "the healthy one",
+                "A",
+                "In A the second epoch has another order, and both ranks together have every row "
+                "once. Nothing is wrong there.",
             ),
             Mistake(
-                "time steps",
-                _with(steps=True),
-                "A step begins where the one before has ended. With all ranks or one, the 64 steps "
-                "come one after the other.",
+                "other seeds on the ranks",
+                "C",
+                "In C the order changes from epoch to epoch. It has another fault: both ranks see "
+                "the same rows, and some rows are seen by nobody.",
             ),
             Mistake(
-                "the small net",
-                _with(small_net=True),
-                "One point for each rank: computing takes microseconds, and every update sends "
-                "2 x 63 messages around.",
+                "parts that never mix",
+                "D",
+                "In D the order changes from epoch to epoch. It has another fault: each rank keeps "
+                "its rows for ever, and shuffles only these.",
             ),
-            Mistake(
-                "the sweep",
-                _with(sweep=False),
-                "The values of a tolerance know nothing of each other.",
-            ),
-            Mistake(
-                "only what sends nothing",
-                _with(batch=False),
-                "64 points for each rank, and one sum of the gradients: the batch is what data "
-                "parallel training divides.",
-            ),
-            Mistake("turned around", [1 - x for x in _with()], "You marked those that do not."),
         ],
         hints=[
-            "Ask of each: what must a rank know of the others before it can go on, and how often?",
-            "Two do not scale: one since steps wait for steps, one since there is so little to do.",
+            "The sampler draws its order from seed + epoch. What does it draw if nobody tells it "
+            "the epoch?",
+            "Compare the second epoch of a rank with its first.",
         ],
-        otherwise="Ask of each: what must a rank know of the others before it can go on?",
+        otherwise="Answer with one letter.",
         meaning=(
-            "What shares nothing scales best: ensembles and sweeps. A batch scales as long as a "
-            "rank's part takes longer than the sum. The steps of one solve need another method."
+            "Without `sampler.set_epoch(epoch)` every epoch has the order of the first, and no "
+            "error says so. Two of the others are ill, too: C has another seed on each rank, D "
+            "shuffles after it has divided."
         ),
     )
 )
@@ -167,7 +244,7 @@ def bytes_sent(parameters, ranks):
 
 register(
     Exercise(
-        "21.3",
+        "21.4",
         "Bytes of an all-reduce",
         kind=function((1_000_000, 2), (1_000_000, 8), (5000, 3), (250, 64)),
         solution=bytes_sent,
@@ -218,82 +295,6 @@ register(
         meaning=(
             "It is below twice the gradient, however many ranks there are. The messages grow, not "
             "the bytes: 2 (R - 1) of them, one after the other."
-        ),
-    )
-)
-
-ORDERS = {  # of eight rows on two ranks: (epoch, rank) -> rows
-    "A": {
-        (0, 0): [4, 1, 7, 5],
-        (0, 1): [3, 0, 2, 6],
-        (1, 0): [2, 7, 3, 0],
-        (1, 1): [5, 4, 6, 1],
-    },
-    "B": {
-        (0, 0): [4, 1, 7, 5],
-        (0, 1): [3, 0, 2, 6],
-        (1, 0): [4, 1, 7, 5],
-        (1, 1): [3, 0, 2, 6],
-    },
-    "C": {
-        (0, 0): [4, 1, 7, 5],
-        (0, 1): [6, 4, 0, 1],
-        (1, 0): [2, 7, 3, 0],
-        (1, 1): [0, 3, 7, 2],
-    },
-    "D": {
-        (0, 0): [0, 2, 4, 6],
-        (0, 1): [1, 3, 5, 7],
-        (1, 0): [6, 0, 4, 2],
-        (1, 1): [3, 7, 1, 5],
-    },
-}
-
-
-def forgotten():
-    def same(orders):
-        return all(orders[0, rank] == orders[1, rank] for rank in (0, 1))
-
-    (run,) = [name for name, orders in ORDERS.items() if same(orders)]
-    return run
-
-
-register(
-    Exercise(
-        "21.4",
-        "Which run forgot set_epoch?",
-        kind=one_of(*ORDERS),
-        solution=forgotten,
-        mistakes=[
-            Mistake(
-                "the healthy one",
-                "A",
-                "In A the second epoch has another order, and both ranks together have every row "
-                "once. Nothing is wrong there.",
-            ),
-            Mistake(
-                "other seeds on the ranks",
-                "C",
-                "In C the order changes from epoch to epoch. It has another fault: both ranks see "
-                "the same rows, and some rows are seen by nobody.",
-            ),
-            Mistake(
-                "parts that never mix",
-                "D",
-                "In D the order changes from epoch to epoch. It has another fault: each rank keeps "
-                "its rows for ever, and shuffles only these.",
-            ),
-        ],
-        hints=[
-            "The sampler draws its order from seed + epoch. What does it draw if nobody tells it "
-            "the epoch?",
-            "Compare the second epoch of a rank with its first.",
-        ],
-        otherwise="Answer with one letter.",
-        meaning=(
-            "Without `sampler.set_epoch(epoch)` every epoch has the order of the first, and no "
-            "error says so. Two of the others are ill, too: C has another seed on each rank, D "
-            "shuffles after it has divided."
         ),
     )
 )

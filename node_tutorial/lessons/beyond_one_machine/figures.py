@@ -5,12 +5,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import ScalarFormatter
 
 from ...plotting import (
     BLUE,
     EXACT,
-    GRAY,
     GREEN,
     ORANGE,
     PURPLE,
@@ -63,30 +61,20 @@ def work_figure(
 def cures_figure(cures: Mapping[str, Mapping[str, float]]) -> Picture:
     """What a step costs and how wrong its gradient is, for each cure."""
     fig, ax = figure(size=(7.6, 3.8))
+    dearest = max(row["step"] for row in cures.values())
     for row, color in zip(cures.values(), (EXACT, *COLORS)):
-        ax.loglog(row["step"], row["error"], "o", color=color, markersize=8)
-        ax.loglog([row["rank"], row["step"]], [row["error"]] * 2, color=color, linewidth=1.2)
+        error = 100 * row["error"]
+        ax.semilogy([row["rank"], row["step"]], [error] * 2, color=color, linewidth=1.2)
+        ax.semilogy(row["step"], error, "o", color=color, markersize=8)
+    ax.set(xlim=(22, 1.3 * dearest), ylim=(0.25, 3.5), ylabel="error of the gradient, %")
     ax.set(xlabel="evaluations of the average rank, and (dot) of the last")
-    ax.set_ylabel("error of the gradient")
-    low, high = ax.get_xlim()
-    ax.set_xlim(low * 0.95, high * 1.6)
     for (name, row), color in zip(cures.items(), (EXACT, *COLORS)):
-        label_line((row["step"], row["error"]), name, ax=ax, color=color, dx=9)
-    ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.xaxis.set_minor_formatter(ScalarFormatter())
-    return fig
-
-
-def parareal_figure(errors: Mapping[str, Sequence[float]], enough: float) -> Picture:
-    """The largest error of every iteration."""
-    fig, ax = figure(size=(7.2, 3.4))
-    for row, color in zip(errors.values(), COLORS):
-        ax.semilogy(range(len(row)), np.maximum(row, 1e-16), ".-", color=color)
-    ax.axhline(enough, color=GRAY, linewidth=1, linestyle=(0, (5, 3)))
-    ax.set(xlabel="iteration", ylabel="largest error")
-    room_for_labels(ax, 0.3)
-    for line, name in zip(ax.lines, errors):
-        label_line(line, name)
+        error = 100 * row["error"]
+        if row["step"] == dearest:
+            label_line((row["step"], error), name, ax=ax, color=color, dx=9)
+        else:
+            label_line((row["rank"], error), name, ax=ax, color=color, dx=-9, ha="right")
+    ax.set_yticks([0.3, 1, 3], ["0.3", "1", "3"])
     ax.minorticks_off()
     return fig
 
@@ -112,21 +100,6 @@ def memory_figure(
     return fig
 
 
-def scaling_figure(rows: Mapping[str, Mapping[int, float]]) -> Picture:
-    """Times faster over the number of processes, beside the ideal."""
-    fig, ax = figure(size=(7.2, 3.4))
-    most = max(n for row in rows.values() for n in row)
-    ax.plot([1, most], [1, most], color=EXACT, linewidth=1.2, linestyle=(0, (5, 3)))
-    for row, color in zip(rows.values(), COLORS):
-        ax.plot(list(row), list(row.values()), "o-", color=color)
-    ax.set(xlabel="processes", ylabel="times faster")
-    ax.set_xticks(sorted({n for row in rows.values() for n in row}))
-    room_for_labels(ax, 0.4)
-    for line, name in zip(ax.lines[1:], rows):
-        label_line(line, name)
-    return fig
-
-
 def _an_example_of_work() -> dict[str, Work]:
     generator = np.random.default_rng(0)
     return {
@@ -138,7 +111,7 @@ def _an_example_of_work() -> dict[str, Work]:
 def _examples() -> dict[str, Callable[[], Picture]]:
     names = ("as dealt", "tolerance per batch", "clocks, in lockstep", "dealt like cards")
     cures: dict[str, Any] = {
-        name: {"rank": 60.0 + 9 * k, "step": 80.0 - 5 * k, "error": 10.0 ** (k - 6)}
+        name: {"rank": 60.0 + 9 * k, "step": 80.0 - 5 * k, "error": 0.003 * 2.0**k}
         for k, name in enumerate(names)
     }
     work = _an_example_of_work()
@@ -149,13 +122,7 @@ def _examples() -> dict[str, Callable[[], Picture]]:
         "two_ranks": partial(two_ranks, np.array([[58, 64, 70], [64, 58, 82]])),
         "work_figure": partial(work_figure, work, dots, (1, 16, 256, 4096)),
         "cures_figure": partial(cures_figure, cures),
-        "parareal_figure": partial(
-            parareal_figure, {"decay": [1, 0.1, 0.01], "rotation": [5, 4, 2]}, 0.01
-        ),
         "memory_figure": partial(memory_figure, sizes, mb, mb),
-        "scaling_figure": partial(
-            scaling_figure, {"small batch": {1: 1.0, 2: 0.6, 4: 0.3}, "large": {1: 1.0, 2: 1.7}}
-        ),
     }
 
 

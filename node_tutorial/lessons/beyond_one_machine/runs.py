@@ -6,15 +6,14 @@
 - cures: what they gain and cost;
 - late: the end of the training with other solvers;
 - price: what a step of the paper's MNIST run takes on a core;
-- same: one training in 1, 2 and 4 processes; scaling: what its updates take there;
-- cores: updates in a second of trainings that share nothing, on the two cores.
-
-The last two, of which the cores have to be quiet, take the fastest of many.
+- same: one training in 1, 2 and 4 processes; scaling: what its updates take there, on the clock,
+  for which the cores should be quiet, and of the processor.
 """
 
+import time
 import timeit
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from torch.nn.functional import cross_entropy
 from ...course.runs import Check, Run, Runs
 from ...data.densities import kl_gap, two_moons
 from ...models import CNF, ConvField, ODENet
-from . import cures, ensembles, worker
+from . import cures, worker
 from .cures import GROUPS, RANKS, SHARE
 from .workload import (
     CHANNELS,
@@ -57,9 +56,18 @@ MNIST_CHANNELS = 64
 REPEATS = 25
 PROCESSES = (1, 2, 4)
 SAME_UPDATES = 10
-SCALED = {"small": (64, 12), "large": (4096, 6), "weak": (1024, 8)}  # points, updates; the
-# points of "weak" are those of a process
-ROUNDS = 2
+ROUNDS = 1
+
+
+class Scaled(NamedTuple):
+    """A training: points in an update, of each process or of all together; updates."""
+
+    points: int
+    updates: int
+    each: bool = False
+
+
+SCALED = {"small": Scaled(64, 12), "large": Scaled(4096, 5), "weak": Scaled(1024, 6, each=True)}
 
 
 def flow_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -125,7 +133,7 @@ def late_job(ending: tuple[str, int], seeds: tuple[int, ...]) -> dict[str, Any]:
 
 
 def price_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """Milliseconds on one thread, each the least of REPEATS: an evaluation of the field with 128
+    """Milliseconds of one core, each the least of REPEATS: an evaluation of the field with 128
     images; an evaluation with its vector-Jacobian product, as the adjoint makes; all around the
     block, forward and backward.
     """
@@ -151,7 +159,8 @@ def price_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
         cross_entropy(net.head(net.stem(images)), labels).backward()
 
     def least(f: Callable[[], None]) -> float:
-        return _short(1000 * min(timeit.repeat(f, number=1, repeat=REPEATS)))
+        spent = timeit.repeat(f, timer=time.process_time, number=1, repeat=REPEATS)
+        return _short(1000 * min(spent))
 
     return {
         "evaluation": least(evaluation),
@@ -175,40 +184,24 @@ def same_job(solver: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
-def scaling_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
+def scaling_job(settings: Scaled, seeds: tuple[int, ...]) -> dict[str, Any]:
     """Milliseconds of an update with equal steps, by number of processes with one thread: "clock",
     and "processor", of rank 0. In clock also "1 x 2": one process with two threads.
     """
+    clock: dict[str, float] = {}
+    processor: dict[str, float] = {}
 
-    def least(rows: int, updates: int, number: int, threads: int = 1) -> tuple[float, float]:
-        job = worker.Job("RK4", rows, updates)
+    def measure(name: str, number: int, threads: int = 1) -> None:
+        rows = settings.points * (number if settings.each else 1)
+        job = worker.Job("RK4", rows, settings.updates)
         found = [worker.start(number, job, threads) for _ in range(ROUNDS)]
-        return (
-            _short(min(row.fastest for row in found)),
-            _short(min(row.processor for row in found)),
-        )
+        clock[name] = _short(min(row.fastest for row in found))
+        processor[name] = _short(min(row.processor for row in found))
 
-    clock: dict[str, dict[str, float]] = {name: {} for name in SCALED}
-    processor: dict[str, dict[str, float]] = {name: {} for name in SCALED}
-    for name, (rows, updates) in SCALED.items():
-        for n in PROCESSES:
-            total = n * rows if name == "weak" else rows
-            clock[name][str(n)], processor[name][str(n)] = least(total, updates, n)
-        clock[name]["1 x 2"], _ = least(rows, updates, 1, 2)
+    for n in PROCESSES:
+        measure(str(n), n)
+    measure("1 x 2", 1, threads=2)
     return {"clock": clock, "processor": processor}
-
-
-def cores_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """Updates in a second of a small and a large net, "processes x threads": the most of ROUNDS."""
-    grid = [(1, 1), (1, 2), (2, 1), (2, 2)]
-    found: dict[str, dict[str, float]] = {}
-    for name, size in (("small", ensembles.SMALL), ("large", ensembles.LARGE)):
-        rounds = [[ensembles.rate(size, *row) for row in grid] for _ in range(ROUNDS)]
-        found[name] = {
-            f"{processes} x {threads}": _short(max(column))
-            for (processes, threads), column in zip(grid, zip(*rounds))
-        }
-    return found
 
 
 def _short(value: float) -> float:
@@ -248,8 +241,7 @@ RUNS = Runs(
         "net": Run(net_job, None),
         "price": Run(price_job, None),
         **{f"same/{solver}": Run(same_job, solver) for solver in ("RK4", "adaptive")},
-        "scaling": Run(scaling_job, None),
-        "cores": Run(cores_job, None),
+        **{f"scaling/{name}": Run(scaling_job, row) for name, row in SCALED.items()},
     },
     verify=verify,
 )
