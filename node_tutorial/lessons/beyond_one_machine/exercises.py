@@ -15,7 +15,7 @@ class _Statement(NamedTuple):
 
 
 STATEMENTS = (
-    _Statement("64 ranks share a batch of 4096 points of a CNF", True),
+    _Statement("64 ranks share a batch of 4096 points of the flow", True),
     _Statement("64 ranks share the 64 steps of one RK4 solve, as it stands", False),
     _Statement("64 ranks each train one of 64 members of an ensemble", True),
     _Statement("64 ranks share a net of 5000 parameters and a batch of 64 points", False),

@@ -48,7 +48,15 @@ class Found(NamedTuple):
 
 def train(job: Job) -> Found:
     """In double precision, as ever: neither loss nor batches know how many processes there are."""
+    before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
+    try:
+        return _train(job)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _train(job: Job) -> Found:
     torch.manual_seed(0)
     points = two_moons().sample(POINTS)
     func = field()
