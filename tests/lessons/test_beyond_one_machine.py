@@ -8,6 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DistributedSampler
 
+from node_tutorial import exercises
 from node_tutorial.lessons.beyond_one_machine import (
     cures,
     ensembles,
@@ -17,6 +18,7 @@ from node_tutorial.lessons.beyond_one_machine import (
     runs,
     slabs_in_time,
     stragglers,
+    worker,
 )
 from node_tutorial.lessons.beyond_one_machine.exercises import ORDERS
 from node_tutorial.lessons.beyond_one_machine.laws import amdahl, gustafson, ring_bytes
@@ -197,3 +199,85 @@ def test_what_is_computed_anew_has_the_same_gradient_and_keeps_less():
     direct = found["direct"]
     assert torch.equal(found["activations anew"].gradient, direct.gradient)
     assert all(row.kept < direct.kept / 4 for mode, row in found.items() if mode != "direct")
+
+
+# -- exercises: right answers in other words, and wrong ones ---------------------------------------
+
+
+def by_loop(gradients, sizes):
+    out = [0.0, 0.0]
+    for g, n in zip(gradients.tolist(), sizes):
+        for i in range(2):
+            out[i] += g[i] * n / sum(sizes)
+    return out
+
+
+def by_rows(U, coarse, fine):
+    jumps = [float(fine(y)) - float(coarse(y)) for y in U[:-1]]
+    new = list(U)
+    for n, jump in enumerate(jumps):
+        new[n + 1] = coarse(new[n]) + jump
+    return np.array(new, dtype=np.float32)
+
+
+RIGHT = {
+    "21.1": [
+        [1, 0, 1, 0, 1],
+        (True, False, True, False, True),
+        np.array([True, False, True, False, True]),
+        torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0]),
+    ],
+    "21.2": [
+        by_loop,
+        lambda g, n: np.average(g.numpy(), axis=0, weights=n),
+        lambda g, n: (torch.tensor(n).to(g) @ g / sum(n)).float(),
+    ],
+    "21.3": ["B", "b", " B "],
+    "21.4": [
+        lambda parameters, ranks: 8 * parameters - 8 * parameters / ranks,
+        lambda parameters, ranks: torch.tensor(8.0 * parameters * (ranks - 1) / ranks),
+        lambda parameters, ranks: np.float32(4) * 2 * parameters * (1 - 1 / ranks),
+        lambda parameters, ranks: sum(4 * parameters / ranks for _ in range(2 * (ranks - 1))),
+    ],
+    "21.5": [by_rows, lambda U, coarse, fine: torch.tensor(by_rows(U, coarse, fine))],
+}
+WRONG = {
+    "21.1": [[0] * 5, [1, 0, 0, 0, 1], [False, True, False, True, False]],
+    "21.2": [
+        lambda g, n: g.mean(0),
+        lambda g, n: g[0],
+        lambda g, n: (g * torch.tensor(n)[:, None]).mean(0),
+    ],
+    "21.3": ["A", "C", "D"],
+    "21.4": [
+        lambda parameters, ranks: 4 * parameters * ranks,
+        lambda parameters, ranks: 8 * parameters * ranks / (ranks - 1),
+        lambda parameters, ranks: 2 * (ranks - 1),
+    ],
+    "21.5": [
+        lambda U, coarse, fine: U,
+        lambda U, coarse, fine: [U[0]] + [fine(y) for y in U[:-1]],
+        lambda U, coarse, fine: [coarse(y) + fine(y) - coarse(y) for y in U],
+    ],
+}
+
+
+def cases(table):
+    return [
+        pytest.param(id, x, id=f"{id}-{k}") for id, row in table.items() for k, x in enumerate(row)
+    ]
+
+
+@pytest.mark.parametrize(("id", "answer"), cases(RIGHT))
+def test_a_right_answer_in_another_form_is_correct(id, answer):
+    assert exercises.find(id).assess(answer).state == "correct"
+
+
+@pytest.mark.parametrize(("id", "answer"), cases(WRONG))
+def test_a_wrong_answer_is_not_yet_correct(id, answer):
+    assert exercises.find(id).assess(answer).state == "not yet"
+
+
+def test_what_fails_in_a_process_is_said():
+    with pytest.raises(RuntimeError, match="1 processes failed"):
+        worker.start(1, worker.Job("RK4", rows=-1, updates=1))
