@@ -101,7 +101,7 @@ def draw(fig: Figure, data: Race) -> None:
     right.set(xlim=(0.9, 160), ylim=(0.2, 160), xlabel="ranks", ylabel="times faster")
     right.text(20, 40, "ideal", color=EXACT, ha="right", fontsize=9.5)
     right.text(128, 21, "5 % serial", color=GRAY, ha="right", fontsize=9.5)
-    right.set_title(f"{data.chosen:.2f} times faster")
+    right.set_title(f"{data.chosen:.3g} times faster")
     right.minorticks_off()
 
 
@@ -137,7 +137,7 @@ def describe(data: Race) -> str:
     """The speed-up, and where the rest goes."""
     often = "every step" if data.together == 1 else f"every {data.together} steps"
     return (
-        f"{data.ranks} rank{'s' * (data.ranks > 1)}, a sum {often}: {data.chosen:.2f} times "
+        f"{data.ranks} rank{'s' * (data.ranks > 1)}, a sum {often}: {data.chosen:.3g} times "
         f"faster, {data.efficiency:.0%} used. In a step the average rank waits {data.wait:.2f} ms, "
         f"and the sum takes {data.exchange:.2f} ms."
     )

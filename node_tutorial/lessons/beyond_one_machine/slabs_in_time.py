@@ -83,10 +83,9 @@ def draw(fig: Figure, data: Sweeps) -> None:
 def describe(data: Sweeps) -> str:
     """The error now, and when it is small enough."""
     slabs = len(data.t) - 1
-    start = (
-        f"Angle {data.angle:.0f}, {slabs} slabs, iteration {data.shown}: largest error "
-        f"{data.errors[data.shown]:.1e}"
-    )
+    done = min(data.shown, slabs)
+    exact = f"slab{'s' * (done != 1)} exact (red), largest error {data.errors[data.shown]:.1e}"
+    start = f"Angle {data.angle:.0f}, {slabs} slabs, iteration {data.shown}: {done} {exact}"
     if data.needed is None:
         return f"{start}. It is not below {ENOUGH} in {ITERATIONS} iterations."
     if data.needed == 0:
