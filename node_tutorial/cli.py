@@ -55,6 +55,13 @@ def folder(text: str) -> Path:
         return Path(text)
 
 
+def positive(text: str) -> int:
+    """A number of processes."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return int(text)
+
+
 def _print_any_name() -> None:
     """Let names be printed that the encoding of the output lacks: as ``\\u6570``."""
     for stream in (sys.stdout, sys.stderr):
@@ -312,7 +319,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     training.add_argument(
         "--processes",
-        type=int,
+        type=positive,
         default=1,
         metavar="N",
         help="share every batch among so many (default: %(default)s)",

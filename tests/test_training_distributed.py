@@ -3,10 +3,14 @@ tests and once more to lose a process; both are given a folder, and leave there 
 """
 
 import contextlib
+import functools
 import io
+import json
 import math
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import warnings
@@ -19,12 +23,17 @@ from torch import nn
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+from node_tutorial.course import train as course
+from node_tutorial.course.runs import Run, Runs
 from node_tutorial.models import MLP, NeuralODE, VectorField
 from node_tutorial.solvers.compiled import compiler
 from node_tutorial.solvers.compiled import solve as compiled
 from node_tutorial.training import Minibatches, fit, processes, rank
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="torch has no torchrun there")
+
 F64 = torch.float64
+DOCS = Path(__file__).parents[1] / "docs" / "many_machines.md"
 CHANCE = torch.Generator().manual_seed(5)
 X = torch.randn(22, 2, generator=CHANCE, dtype=F64)
 Y = torch.stack([X[:, 1], -X[:, 0]], dim=1) + X**2
@@ -114,16 +123,20 @@ def on_a_rank(folder):
     found["after that"] = train(neural_ode())
     found["different starts"] = different_starts()
     found["interrupted"] = train(neural_ode(), interrupt_rank_1, checkpoint=folder / "a.pt", seed=3)
+    if rank() == 0:
+        shutil.copyfile(folder / "a.pt", folder / "interrupted.pt")
     dist.barrier()
     found["resumed"] = train(neural_ode(), noisy, checkpoint=folder / "a.pt", seed=3)
     found["uninterrupted"] = train(neural_ode(), noisy, seed=3)
     found["terminated"] = terminated()
-    found["stopped"] = stopped_by_rank_0()
+    found["stopped"] = stopped_by_rank_0(folder / "stopped.pt")
     found["evaluated"] = train(neural_ode(), evaluate=evaluate, evaluate_every=4, best="loss")
     found["averaged"] = train(neural_ode(), average=0.5)
     found["seconds"] = refusal(lambda: train(neural_ode(), steps=None, seconds=1.0))
     found["bar"] = bar()
     found["sharded"] = sharded()
+    found["runs"] = long_runs(folder / "runs")
+    found["documented"] = documented(folder)["history"]["loss"]
     torch.save(found, folder / f"rank {rank()}.pt")
     dist.barrier()
     train(neural_ode(), backward_fails_on_rank_1)
@@ -199,14 +212,14 @@ def terminated():
     return {**found, "seen": seen, "seen within": calls[-1]}
 
 
-def stopped_by_rank_0():
+def stopped_by_rank_0(checkpoint):
     seen = []
 
     def stop(model, history):
         seen.append(len(history))
         return len(history) == 2
 
-    return {**train(neural_ode(), on_step=stop), "seen": seen}
+    return {**train(neural_ode(), on_step=stop, checkpoint=checkpoint), "seen": seen}
 
 
 def evaluate(model):
@@ -222,9 +235,9 @@ def bar():
 
 def sharded():
     """Gradients of a model that fully_shard has cut, and of a field cut within a solve."""
-    found = {}
+    found = {"refused": dict.fromkeys(("adjoint", "interpolated", "replay", "checkpoint"))}
     x = X[:8].tensor_split(2)[rank()]
-    for mode in ("direct", "adjoint", "replay", "checkpoint"):
+    for mode in ("direct", "adjoint", "interpolated", "replay", "checkpoint"):
         model = neural_ode(gradient=mode, **FIXED)
         mesh = dist.init_device_mesh("cpu", (2,))
         fully_shard(model, mesh=mesh)
@@ -232,7 +245,40 @@ def sharded():
         found[mode] = torch.cat([p.grad.full_tensor().flatten() for p in model.parameters()])
         found["rows here"] = model.func.net[0].weight.to_local().shape[0]
     found["fit"] = refusal(lambda: train(model))
+    for mode in ("direct", *found["refused"]):
+        model = neural_ode(gradient=mode, **FIXED)
+        fully_shard(model.func, mesh=mesh)
+        call = functools.partial(model, x, T)
+        if mode == "direct":
+            call()[-1].square().mean().backward()
+            whole = [p.grad.full_tensor().flatten() for p in model.parameters()]
+            found["field, direct"] = torch.cat(whole)
+        else:
+            found["refused"][mode] = refusal(call)
     return found
+
+
+def long_runs(folder):
+    """Two results, of which the second reads the first."""
+
+    def trained(settings, seeds):
+        return {"loss": train(neural_ode(), steps=settings)["columns"]["loss"]}
+
+    def last(settings, seeds):
+        return {"last": runs.numbers()["trained"]["loss"][-1], "rank": rank()}
+
+    runs = Runs("euler", {}, {"trained": Run(trained, 3), "last": Run(last, 0)})
+    with contextlib.redirect_stderr(io.StringIO()):
+        return course.train(runs, to=folder)
+
+
+def documented(folder):
+    """What the script that docs/many_machines.md begins with has made, by name."""
+    script = DOCS.read_text("utf-8").split("```python\n")[1].split("```")[0]
+    names = {}
+    with contextlib.redirect_stderr(io.StringIO()):
+        exec(script.replace("run.pt", str(folder / "documented.pt")), names)
+    return names
 
 
 def backward_fails_on_rank_1(model, batch):
@@ -252,6 +298,7 @@ class Fails(torch.autograd.Function):
 
 
 def with_a_kill(folder):
+    """Rank 1 is killed in its sixth step."""
     calls = []
 
     def kill(model, batch):
@@ -260,32 +307,52 @@ def with_a_kill(folder):
             os.kill(os.getpid(), signal.SIGKILL)
         return loss(model, batch)
 
-    train(neural_ode(), kill, checkpoint=folder / "killed.pt", save_every=0.0)
+    train(neural_ode(), kill, checkpoint=folder / "killed.pt")
 
 
 # ------------------------------------------------------------------ what is asked of it
 
 
-def start(part, folder):
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return subprocess.run(
-        [sys.executable, *command, __file__, part, str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+def start(part, folder, *machines):
+    """Run this file under torchrun, with a launcher for each of `machines`, all of them this one.
+
+    Returns (exit code, what was printed) of each.
+    """
+    python = [sys.executable, "-m", "torch.distributed.run"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    launchers = [
+        subprocess.Popen(
+            [*python, *options, __file__, part, str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        )
+        for options in machines
+    ]
+    printed = [launcher.communicate(timeout=600)[0] for launcher in launchers]
+    return [(launcher.returncode, text) for launcher, text in zip(launchers, printed)]
+
+
+def two_machines():
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    meet = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{port}", "--rdzv-id", "1"]
+    return [["--nnodes", "2", "--nproc-per-node", "1", *meet]] * 2
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    """What rank 0 and rank 1 found, and how torchrun ended, with the folder."""
+    """What rank 0 and rank 1 found, how their launchers ended, and the folder.
+
+    Each has a launcher of its own, as on two machines.
+    """
     folder = tmp_path_factory.mktemp("ranks")
-    ended = start("all", folder)
+    ended = start("all", folder, *two_machines())
     try:
         found = [torch.load(folder / f"rank {i}.pt", weights_only=True) for i in range(2)]
     except FileNotFoundError:
-        pytest.fail(ended.stdout + ended.stderr)
+        pytest.fail("\n".join(text for _, text in ended))
     return *found, ended, folder
 
 
@@ -380,11 +447,21 @@ def test_a_rank_that_diverges_stops_all_with_its_reason(ranks, alone, name, step
 
 
 def test_an_interrupted_rank_stops_all_after_the_same_step_and_nothing_is_lost(ranks):
-    first, second, *_ = ranks
+    first, second, _, folder = ranks
     for found in (first, second):
         assert found["interrupted"]["message"].startswith("interrupted after 3 of 8 steps")
         assert torch.equal(found["resumed"]["parameters"], found["uninterrupted"]["parameters"])
-    assert first["resumed"]["columns"]["loss"] == first["uninterrupted"]["columns"]["loss"]
+    losses = first["uninterrupted"]["columns"]["loss"]
+    assert first["resumed"]["columns"]["loss"] == losses
+    # One process goes on, too; its random numbers from there on are rank 0's.
+    one = train(neural_ode(), noisy, checkpoint=folder / "interrupted.pt", seed=3)
+    assert one["status"] == "finished" and one["columns"]["loss"][:3] == losses[:3]
+
+
+def test_another_number_of_processes_goes_on_from_a_checkpoint(ranks, alone):
+    one = train(neural_ode(), checkpoint=ranks[3] / "stopped.pt")
+    assert one["columns"]["loss"][:2] == ranks[0]["stopped"]["columns"]["loss"]
+    assert apart(one, alone["direct, fixed steps"]) < 1e-12
 
 
 def test_a_job_that_is_terminated_stops_after_a_whole_step_and_then_is_terminated(ranks):
@@ -419,31 +496,62 @@ def test_a_budget_of_seconds_is_refused(ranks):
 def test_a_sharded_model_has_the_gradient_of_the_whole_one_and_fit_refuses_it(ranks):
     sharded = ranks[1]["sharded"]
     assert sharded["rows here"] == 4  # of 8
-    for mode in ("direct", "adjoint", "replay", "checkpoint"):
+    for mode in ("direct", "adjoint", "interpolated", "replay", "checkpoint"):
         model = neural_ode(gradient=mode, **FIXED)
         model(X[:8], T)[-1].square().mean().backward()
         whole = torch.cat([p.grad.flatten() for p in model.parameters()])
         torch.testing.assert_close(sharded[mode], whole, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(sharded["field, direct"], whole, rtol=1e-12, atol=1e-14)
+    assert all("parameters are sharded" in text for text in sharded["refused"].values())
     assert sharded["fit"].startswith("TypeError: model is sharded")
 
 
 def test_an_error_on_one_rank_ends_all_with_its_words(ranks):
-    ended = ranks[2]
-    assert ended.returncode != 0
-    line = (
-        "the training has ended after 2 of 8 steps, for all 2 processes. First rank 1: Arithmetic"
+    line = "the training has ended after 2 of 8 steps, for all 2 processes. First rank 1: Arith"
+    assert all(code != 0 for code, _ in ranks[2])
+    assert sum(line in text for _, text in ranks[2]) == 1  # rank 1 raises what went wrong
+
+
+def test_a_killed_process_ends_all_and_the_checkpoint_has_every_whole_step(tmp_path, alone):
+    [(code, text)] = start("kill", tmp_path, ["--standalone", "--nproc-per-node", "2"])
+    assert code != 0
+    assert "the training has ended after 5 of 8 steps, for all 2 processes" in text
+    assert "ended from outside, or the memory was full" in text
+    steps = []
+    resumed = train(
+        neural_ode(),
+        checkpoint=tmp_path / "killed.pt",
+        on_step=lambda model, history: steps.append(len(history)),
     )
-    assert line in ended.stderr
-
-
-def test_a_killed_process_ends_all_and_the_checkpoint_goes_on_in_one_process(tmp_path, alone):
-    ended = start("kill", tmp_path)
-    assert ended.returncode != 0
-    assert "the training has ended after 5 of 8 steps, for all 2 processes" in ended.stderr
-    assert "ended from outside, or the memory was full" in ended.stderr
-    resumed = train(neural_ode(), checkpoint=tmp_path / "killed.pt")
-    assert len(resumed["columns"]["loss"]) == STEPS
+    assert steps == [6, 7, 8]
     assert apart(resumed, alone["direct, fixed steps"]) < 1e-12
+
+
+def test_long_runs_are_made_by_all_and_stored_by_rank_0(ranks):
+    assert ranks[0]["runs"] == ranks[1]["runs"] == 0
+    stored = json.loads((ranks[3] / "runs" / "euler" / "stored.json").read_text())["results"]
+    assert len(stored["trained"]["numbers"]["loss"]) == 3
+    assert stored["last"]["numbers"]["rank"] == 0
+    assert stored["last"]["measured on"].endswith("1 thread, 2 processes")
+
+
+def test_the_documented_script_learns_in_two_processes_what_it_does_in_one(ranks, tmp_path):
+    names = documented(tmp_path)
+    one = names["history"]["loss"]
+    for found in ranks[:2]:
+        assert found["documented"][:20] == pytest.approx(one[:20], rel=1e-2)
+        assert max(found["documented"][-8:]) < 0.1 * one[0] > max(one[-8:])
+
+    def gradient(rows):
+        torch.manual_seed(0)
+        torch.randn(512, 2)  # as the script does before it makes the model
+        model = NeuralODE(VectorField(MLP(2, 32, 2)))
+        names["loss"](model, (names["x"][rows], names["y"][rows])).backward()
+        return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+    whole = gradient(slice(64))
+    mean_of_means = (gradient(slice(48)) + gradient(slice(48, 64))) / 2
+    assert 0.1 < (mean_of_means - whole).norm() / whole.norm() < 0.16
 
 
 def test_one_process_is_no_distributed_training():

@@ -84,7 +84,8 @@ def _make(runs: Runs, names: list[str]) -> list[str]:
                 _store(runs, name, run.make(run.settings, run.seeds))
             except (KeyboardInterrupt, Exception) as error:
                 if isinstance(error, KeyboardInterrupt) or str(error).startswith("interrupted"):
-                    bar.write("Interrupted; what has been made is stored.")
+                    if shown:
+                        bar.write("Interrupted; what has been made is stored.")
                     break
                 if processes() > 1:
                     raise

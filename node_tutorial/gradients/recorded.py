@@ -284,7 +284,7 @@ def find_params(
 
     Raises:
         ValueError: if none are given and func is no module; if func changes from call to call
-            (`check_field`).
+            (`check_field`); if its parameters are parts that `fully_shard` has made of them.
     """
     check_field(func, gradient)
     if isinstance(params, Tensor):
@@ -301,7 +301,13 @@ def find_params(
         if getattr(func, "_is_replica", False):
             copies: Any = [m._former_parameters for m in func.modules()]
             params = [p for part in copies for p in part.values()]
-    return tuple(params)
+    params = tuple(params)
+    if any(type(p) is not nn.Parameter and hasattr(p, "full_tensor") for p in params):
+        raise ValueError(
+            f"func's parameters are sharded, and {gradient} would keep these parts: call "
+            "fully_shard on the module that holds the solve, not on func; or use gradient='direct'"
+        )
+    return params
 
 
 def check_field(func: Callable, gradient: str) -> None:

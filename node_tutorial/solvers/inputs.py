@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -212,6 +213,18 @@ def _check_slope(dy: Any, y: Tensor, shapes: Sequence[torch.Size] | None) -> Non
 def uncompiled(reason: str) -> str:
     """The one warning."""
     return f"this solve is not compiled, but runs as without options['compile']: {reason}"
+
+
+def uncached_casts(x: Any) -> AbstractContextManager:
+    """Under autocast of x's device, cast weights anew at every evaluation in the block.
+
+    autocast keeps the cast weights, and backpropagation adds the gradients of all evaluations in
+    these, in half precision: of 800 evaluations with bfloat16 the sum was 30 % off, now 0.2 %.
+    """
+    device = x.device.type if isinstance(x, Tensor) else ""
+    if device not in ("cpu", "cuda") or not torch.is_autocast_enabled(device):
+        return nullcontext()
+    return torch.autocast(device, torch.get_autocast_dtype(device), cache_enabled=False)
 
 
 def check_tolerance(

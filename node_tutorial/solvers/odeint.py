@@ -29,7 +29,7 @@ from torch import Tensor
 
 from .batched import solve_per_sample
 from .events import link_event_gradient
-from .inputs import State, uncompiled, unflatten
+from .inputs import State, uncached_casts, uncompiled, unflatten
 from .methods.registry import find_method
 from .options import take_compile
 from .problem import Problem, prepare, run, run_to_event
@@ -92,10 +92,12 @@ def odeint(
     options, as_program = take_compile(options)
     problem = prepare(func, y0, t, rtol, atol, method, options, event_fn, stats)
     if event_fn is None:
-        return (_run_compiled(func, problem) if as_program else run(problem)).y
+        with uncached_casts(problem.y0):
+            return (_run_compiled(func, problem) if as_program else run(problem)).y
     if as_program:
         warnings.warn(uncompiled("events are looked for in Python"), stacklevel=2)
-    t_event, y = run_to_event(problem, event_fn)
+    with uncached_casts(problem.y0):
+        t_event, y = run_to_event(problem, event_fn)
     return torch.tensor(t_event, dtype=t.dtype, device=t.device), unflatten(y, problem.shapes)
 
 
@@ -121,9 +123,12 @@ def solve(
     if per_sample:
         if as_program:
             warnings.warn(uncompiled("per_sample has one clock per sample"), stacklevel=2)
-        return solve_per_sample(func, y0, t, rtol, atol, find_method(method), options, record)
+        kind = find_method(method)
+        with uncached_casts(t):
+            return solve_per_sample(func, y0, t, rtol, atol, kind, options, record)
     problem = prepare(func, y0, t, rtol, atol, method, options)
-    return _run_compiled(func, problem, record) if as_program else run(problem, record)
+    with uncached_casts(problem.y0):
+        return _run_compiled(func, problem, record) if as_program else run(problem, record)
 
 
 def _run_compiled(func: Callable, problem: Problem, record: bool = False) -> Solution:

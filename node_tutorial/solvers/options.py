@@ -152,7 +152,9 @@ def make_tolerance(
     eps = torch.finfo(y0.dtype).eps
     low_r = float(rtol.min()) if isinstance(rtol, Tensor) else rtol
     low_a = float(atol.min()) if isinstance(atol, Tensor) else atol
-    if low_r < eps / 100 and low_a < eps / 100 * max(_largest(y0), 1e-30):
+    # float16 ends at 65504: a state divided by a small tolerance would overflow.
+    least = max(eps / 100, 8 / torch.finfo(y0.dtype).max)
+    if low_r < least and low_a < least * max(_largest(y0), 1e-30):
         remedy = "" if eps < 1e-10 else ", or use y0.double()"
         raise ValueError(
             f"rtol = {low_r:.1e} and atol = {low_a:.1e} are below what {y0.dtype} resolves (eps = "

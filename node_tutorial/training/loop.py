@@ -1,6 +1,7 @@
 """The training loop.
 
-A step is four lines: batch, loss, gradient, update. The rest is for when that goes wrong.
+A step is four lines: batch, loss, gradient, update. The rest is for when that goes wrong, and
+`ranks` for trainings in several processes, see `distributed.py`.
 """
 
 import math
@@ -51,8 +52,8 @@ def fit(
         model: any module; it is given to loss.
         loss: loss(model, batch) -> scalar tensor, or (scalar tensor, {name: number}).
         steps: updates in all; a resumed training makes what is left of them.
-        seconds: in place of steps, a budget: the processor's time of this thread for batches,
-            losses, gradients and updates. The step that exceeds it is the last. With
+        seconds: in place of steps, in one process, a budget: the processor's time of this thread
+            for batches, losses, gradients and updates. The step that exceeds it is the last. With
             torch.set_num_threads(1) that is all of the work; other threads are not counted.
         lr, optimizer: the learning rate of Adam, 1e-3 if None; or an optimizer of model's
             parameters, with its own.
@@ -78,6 +79,14 @@ def fit(
         on_step: on_step(model, history), after each update; if it returns True, the training stops.
         progress: show a bar.
 
+    In several processes, which torchrun has started, loss must be a mean over the rows of a batch.
+    Batches that have a method part, as `Minibatches` do, are shared; without, each process computes
+    the loss of the whole batch, with random numbers of its own. All get the same History. `nfe` and
+    `nfe_backward` are those of the process with the most. The bar and on_step are for rank 0,
+    evaluate is called by all. The checkpoint is for all, on a file system that they share; it may
+    be taken up by another number of processes. A process that is interrupted or diverges stops all;
+    one that ends otherwise ends all, after rank 0 has written the checkpoint.
+
     Returns:
         History. Interrupted (by Ctrl-C, or the notebook's stop button), it returns what is there,
         and model has the parameters of the last whole step. If a solve fails, or the loss or its
@@ -88,6 +97,7 @@ def fit(
     Raises:
         TypeError, ValueError: for arguments that cannot be right, for a loss that is none, and for
             a checkpoint of another training.
+        RuntimeError: in several processes, if another one has ended.
     """
     _check(model, loss, lr, optimizer, clip, save_every)
     _check_average(average, best)

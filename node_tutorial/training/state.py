@@ -146,11 +146,12 @@ class Minibatches:
             chance = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
             self._epoch = epoch
             self._order = torch.randperm(len(self.tensors[0]), generator=chance)
-        rows = self._order[place * self.size : (place + 1) * self.size]
-        own = rows.tensor_split(size)[rank]
-        share = len(own) / len(rows)
-        own = own if len(own) else rows[:1]
-        return tuple(x[own.to(x.device)] for x in self.tensors), share
+        first = place * self.size
+        count = min(self.size, len(self._order) - first)
+        start, end = (first - (-i * count // size) for i in (rank, rank + 1))  # rounded up
+        share = (end - start) / count
+        rows = self._order[start:end] if share else self._order[first : first + 1]
+        return tuple(x[rows.to(x.device)] for x in self.tensors), share
 
 
 @dataclass

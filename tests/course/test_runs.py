@@ -275,6 +275,19 @@ def test_the_command_line_makes_results(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_several_processes_are_started_as_torchrun_does(monkeypatch, capsys):
+    given = []
+    monkeypatch.setattr("torch.distributed.run.main", given.extend)
+    assert cli.main(["train", "10", "--processes", "2", "--only", "beta 1"]) == 0
+    assert given[:3] == ["--standalone", "--nproc-per-node", "2"]
+    once = given[given.index("train") :]
+    monkeypatch.setattr(cli, "train", lambda *arguments: arguments)
+    assert cli.main(once) == cli.main(["train", "10", "--only", "beta 1"])
+    with pytest.raises(SystemExit):
+        cli.main(["train", "10", "--processes", "0"])
+    assert "'0' is no positive number" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("lesson", ["03_adaptive_steps", "05_learning_dynamics"])
 def test_a_lesson_without_long_runs_is_told_from_those_that_have_them(lesson):
     with pytest.raises(SystemExit, match=rf"{lesson} has no long runs.*07_ode_nets, 08_"):

@@ -245,6 +245,20 @@ if DEVICES:  # else there is nothing to collect
                 assert torch.allclose(a.cpu(), b, rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_autocast_computes_nearly_the_same_or_is_refused(case, dtype):
+    model, inputs = make(case)
+    outputs = run(model, inputs)
+    try:
+        with torch.autocast("cpu", dtype):
+            found = run(model, inputs)
+    except ValueError as error:  # an encoder gives the solve a state in half precision
+        assert f"below what {dtype} resolves" in str(error)
+        return
+    for a, b in zip(found, outputs):
+        assert torch.allclose(a.float(), b, rtol=0.03, atol=0.03 * b.abs().max().item())
+
+
 def test_a_copy_has_parameters_of_its_own(case):
     model, inputs = make(case)
     outputs = run(model, inputs)

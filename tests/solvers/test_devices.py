@@ -139,3 +139,43 @@ def test_recorded_steps_are_redone_there(mode, method, options, wants_t):
 
     for found, expected in zip(on_the_device(run), run(torch.clone), strict=True):
         torch.testing.assert_close(found, expected)
+
+
+class Reads(TorchFunctionMode):
+    """Counts what makes a processor wait for a GPU: numbers that are read from tensors."""
+
+    NAMES = ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__")
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.count += getattr(func, "__name__", "") in self.NAMES
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("method", ["dopri5", "tsit5", "bosh3", "dopri8"])
+def test_an_adaptive_step_waits_once(method):
+    def reads(tol):
+        torch.manual_seed(0)
+        field = VectorField(MLP(2, 8, 2))
+        t = torch.tensor([0.0, 9.0])
+        with Reads() as seen, torch.no_grad():
+            stats = solve(field, torch.ones(3, 2), t, method=method, rtol=tol, atol=tol).stats
+        return seen.count, stats.accepted + stats.rejected
+
+    few, many = reads(1e-2), reads(1e-5)
+    assert many[1] > few[1]
+    assert many[0] - few[0] == many[1] - few[1]
+
+
+def test_fixed_steps_do_not_wait():
+    def reads(steps):
+        f = VectorField(MLP(2, 8, 2))
+        options = {"step_size": 1 / steps}
+        with Reads() as seen, torch.no_grad():
+            solve(f, torch.ones(3, 2), torch.tensor([0.0, 1.0]), method="rk4", options=options)
+        return seen.count
+
+    assert reads(10) == reads(40)
