@@ -1,4 +1,4 @@
-"""Exercises of lesson 21: gradients of unequal parts, what scales, bytes, epochs, parareal."""
+"""Exercises of lesson 21: what scales, gradients of unequal parts, epochs, bytes, parareal."""
 
 from typing import NamedTuple
 
