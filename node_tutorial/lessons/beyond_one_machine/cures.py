@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .workload import CNF, TIGHT, TOLERANCE, adaptive, fixed, gradient, work
+from ...models import CNF
+from .workload import TIGHT, TOLERANCE, adaptive, fixed, gradient, work
 
 RANKS = 16
 SHARE = 16  # points of a rank

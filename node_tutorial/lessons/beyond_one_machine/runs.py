@@ -1,4 +1,4 @@
-"""Lesson 21: the long runs, about ten minutes on a quiet core.
+"""Lesson 21: the long runs, about ten minutes of processor time.
 
 - flow: a CNF, trained; its parameters at SNAPSHOTS;
 - batches: evaluations of many batches, of several sizes, and over the training;
@@ -184,8 +184,8 @@ def same_job(solver: str, seeds: tuple[int, ...]) -> dict[str, Any]:
 
 
 def scaling_job(settings: Scaled, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """Milliseconds of the fastest update with equal steps, by number of processes with one thread: "clock",
-    and "processor", of rank 0. In clock also "1 x 2": one process with two threads.
+    """Least milliseconds of an update with equal steps, by number of processes with one thread:
+    "clock", and "processor", of rank 0. "1 x 2" is one process with two threads.
     """
     clock: dict[str, float] = {}
     processor: dict[str, float] = {}
