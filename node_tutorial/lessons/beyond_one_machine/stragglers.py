@@ -1,0 +1,70 @@
+"""Lesson 21: the straggler law. R ranks draw their work, and all wait for the largest of R draws.
+
+If a share F(w) of batches takes no more work than w, then R independent ones all take no more than
+w with probability F(w)^R. So the mean of the largest is a sum over the distinct values, exact for
+the measured distribution.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+class Work(NamedTuple):
+    """A distribution of work: its distinct values (n,), increasing, and their probabilities."""
+
+    values: np.ndarray
+    probability: np.ndarray
+
+    @property
+    def mean(self) -> float:
+        return float(self.values @ self.probability)
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation."""
+        return float(((self.values - self.mean) ** 2 @ self.probability) ** 0.5)
+
+
+def distribution(work: ArrayLike) -> Work:
+    """That of measured work (n,): each batch is as probable as the others."""
+    values, counts = np.unique(np.asarray(work, dtype=np.int64), return_counts=True)
+    return Work(values, counts / counts.sum())
+
+
+def largest_of(work: Work, ranks: int) -> float:
+    """E max of `ranks` independent draws.
+
+    >>> round(largest_of(distribution([1, 2, 3, 4, 5, 6]), 2), 4)  # two dice
+    4.4722
+    """
+    below = np.minimum(np.cumsum(work.probability), 1.0) ** ranks
+    return float(work.values @ np.diff(below, prepend=0.0))
+
+
+def efficiency(work: Work, ranks: int) -> float:
+    """Mean / E max: the share of the ranks' time in which they compute."""
+    return work.mean / largest_of(work, ranks)
+
+
+def summed(work: Work, steps: int) -> Work:
+    """The distribution of the sum of several independent batches, for ranks that wait for each
+    other once in so many.
+    """
+    unit = int(np.gcd.reduce(np.diff(work.values))) if len(work.values) > 1 else 1
+    one = np.zeros((work.values[-1] - work.values[0]) // unit + 1)
+    one[(work.values - work.values[0]) // unit] = work.probability
+    total = np.ones(1)
+    for _ in range(steps):
+        total = np.convolve(total, one)
+    return Work(steps * work.values[0] + unit * np.arange(len(total)), total / total.sum())
+
+
+def simulated(work: Work, ranks: int, steps: int, seed: int) -> np.ndarray:
+    """The largest of `ranks` draws, in each of some steps (steps,)."""
+    generator = np.random.default_rng(seed)
+    draws = [
+        generator.choice(work.values, size=ranks, p=work.probability).max() for _ in range(steps)
+    ]
+    return np.array(draws)
