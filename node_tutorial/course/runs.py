@@ -147,7 +147,8 @@ class Runs:
         if new or len(kept) < len(arrays):
             self.write(records)  # without it, until its arrays are there
             with whole_file(self._npz) as out:
-                np.savez_compressed(out, **kept, **new)
+                all_arrays: dict[str, Any] = kept | new
+                np.savez_compressed(out, **all_arrays)
         run = self.results[name]
         records[name] = {
             **_of(run),
