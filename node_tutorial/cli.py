@@ -89,11 +89,15 @@ def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> No
             copy_lessons(lesson.parent, folder)
         except OSError as error:
             raise SystemExit(f"{error}. Choose another folder: --folder DIR") from None
-        print(f"Your lessons are in {folder}")
+    print(f"Your lessons are in {folder}")
     try:
         from jupyterlab.labapp import LabApp
     except ModuleNotFoundError as error:
         raise _cannot("JupyterLab cannot be started", error, "lab") from None
+    print(
+        "If no browser opens, copy one of the addresses below into yours.\n"
+        "To stop, save your work in JupyterLab, then press Ctrl-C twice in this terminal."
+    )
     if _is_root() and not any("allow" in given for given in jupyter_arguments):
         print(
             "You are root, as in a container: JupyterLab is started with --allow-root. Where you "
@@ -101,6 +105,9 @@ def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> No
             file=sys.stderr,
         )
         jupyter_arguments = ["--allow-root", *jupyter_arguments]
+    if not any("log" in given for given in jupyter_arguments):
+        # Else twenty lines about what JupyterLab loads drown the three above.
+        jupyter_arguments = ["--Application.log_level=WARN", *jupyter_arguments]
     # A further folder of defaults. The learner's own settings stay where they are and win.
     settings = [str(PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, settings))

@@ -281,14 +281,17 @@ class Explorable:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         view = self.view
         _close_earlier_panels(self)
-        of_widget = self.widget._repr_mimebundle_  # None for one that was closed
-        live = of_widget().get("application/vnd.jupyter.widget-view+json") if of_widget else None
         bundle: dict[str, Any] = {
             "image/png": base64.b64encode(view.png).decode(),
             "text/plain": view.text,
         }
-        if live:
-            bundle["application/vnd.jupyter.widget-view+json"] = live
+        if self.widget.comm is not None:  # it was not closed
+            # Written here, for ipywidgets 7 and 8 have no method in common that gives this.
+            bundle["application/vnd.jupyter.widget-view+json"] = {
+                "version_major": 2,
+                "version_minor": 0,
+                "model_id": self.widget.model_id,
+            }
         return bundle
 
 
