@@ -140,16 +140,17 @@ def lesson_page(path):
 
 def descriptions():
     """What search engines and previews of links say of each page, by its name."""
-    said = {"index": re.search(r"(?m)^This is a course[^\n]*", read("README.md"))[0]}
+    said = {}
     for path in lessons():
         head = "".join(json.loads(path.read_text("utf-8"))["cells"][0]["source"])
         # The question of a lesson stands in bold, on a line of its own.
         said[f"notebooks/{path.stem}"] = re.search(r"(?m)^\*\*([^*]+)\*\*$", head)[1]
-    for path in (ROOT / "docs").glob("*.md"):
+    pages = {f"docs/{path.stem}": path for path in (ROOT / "docs").glob("*.md")}
+    for name, path in {"index": ROOT / "README.md", **pages}.items():
         text = re.sub(r"<!--.*?-->", "", path.read_text("utf-8"), flags=re.DOTALL)
         paragraph = re.search(r"\n\n(`?[A-Za-z].*?)\n\n", text, re.DOTALL)[1]
         paragraph = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", paragraph.replace("\n", " "))
-        said[f"docs/{path.stem}"] = re.match(r".{40,}?[.:](?= |$)", paragraph)[0]
+        said[name] = re.match(r".{40,}?[.:](?= |$)", paragraph)[0]
     return {name: re.sub("[`*]", "", text) for name, text in said.items()}
 
 
