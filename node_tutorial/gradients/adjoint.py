@@ -66,7 +66,8 @@ def odeint_adjoint(
         adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options: of the backward solve; default:
             as forward (of several tolerances the least). The option "norm" may be "seminorm" (leave
             the parameters out of the error), or a function of the tuple (dL/dt, y, a,
-            *dL/dtheta); if y0 is a tuple, y and a are spread out in it.
+            *dL/dtheta); if y0 is a tuple, y and a are spread out in it. The option "compile" as in
+            `odeint`, for each of the two solves.
         adjoint_params: the tensors that get gradients, besides y0 and t; default: func's
             parameters.
 
@@ -78,6 +79,7 @@ def odeint_adjoint(
     stats = Stats() if stats is None else stats
     forward = {"rtol": rtol, "atol": atol, "method": method, "options": options}
     plain, as_program = take_compile(options)
+    plain = plain or (None if as_program else plain)
     if adjoint_options is not None:
         adjoint_options, as_program = take_compile(adjoint_options)
     params, backward = backward_solve(

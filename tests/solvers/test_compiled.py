@@ -633,7 +633,9 @@ def adjoint_of(f, y0, t, params, compile, **solver):
     if "adjoint_options" in solver:
         solver["adjoint_options"] = solver["adjoint_options"] | {"compile": compile}
     state = start if isinstance(y0, tuple) else start[0]
-    y = odeint_adjoint(f, state, t, options=options, stats=stats, adjoint_params=params, **solver)
+    y = odeint_adjoint(
+        f, state, t, options=options or None, stats=stats, adjoint_params=params, **solver
+    )
     loss = sum(
         (part.square() * torch.linspace(0.5, 1.5, part.numel()).view_as(part)).sum()
         for part in (y if isinstance(y, tuple) else (y,))
@@ -664,7 +666,7 @@ def adjoints_agree(f, y0, t, params, tolerance=1e-12, **solver):
         {"adjoint_options": {"norm": "seminorm"}},
         {"options": {"controller": "PI"}, "adjoint_rtol": 1e-8, "adjoint_atol": 1e-9},
         {"options": {"first_step": 2.9, "max_step": 0.4, "safety": 0.5}},
-        {"adjoint_method": "tsit5", "adjoint_options": {}},
+        {"adjoint_method": "tsit5"},
     ],
     ids=["dopri5", "dopri8", "bosh3", "seminorm", "PI and tolerances", "limits", "other method"],
 )
