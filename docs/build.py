@@ -97,7 +97,7 @@ def page(text, folder):
         path = match[1]
         anchor = match[2] or ""
         file = (ROOT / folder / path).resolve()
-        on_site = file.suffix in (".ipynb", ".png") or (
+        on_site = file.suffix in (".ipynb", ".png", ".gif") or (
             file.suffix == ".md" and file.parent == ROOT / "docs"
         )
         # What does not exist is no link, but code: modes["replay"](func).
@@ -167,7 +167,7 @@ def write_sources(folder):
             (folder / "docs" / source.name).write_text(
                 page(source.read_text("utf-8"), "docs"), "utf-8"
             )
-        elif source.suffix == ".png":
+        elif source.suffix in (".png", ".gif"):
             shutil.copy(source, folder / "docs")
     shutil.copy(ROOT / "docs" / "site.css", folder / "_static")
     shutil.copytree(ROOT / "docs" / "katex", folder / "_static" / "katex")

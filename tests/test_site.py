@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from node_tutorial import explore
 from node_tutorial.course import notebooks
 from node_tutorial.course.pages import GOALS, pages, paths_table, with_table
 from node_tutorial.course.syllabus import READY
@@ -89,6 +91,13 @@ def test_links_lead_to_pages_or_to_github(tmp_path):
             rf"{build.syllabus.REPOSITORY}/(blob|tree)/main/([^)#\s]+)", text
         ):
             assert (ROOT / target).is_dir() == (kind == "tree") and (ROOT / target).exists(), target
+
+
+def test_the_first_picture_moves_and_is_small():
+    (name,) = re.findall(r"!\[[^]]+\]\(([^)]+\.gif)\)", build.read("README.md"))
+    with Image.open(ROOT / name) as picture:
+        assert picture.n_frames == explore.first_flow().controls["frame"].max + 1
+    assert (ROOT / name).stat().st_size < 2e6
 
 
 def test_each_page_has_a_description_of_its_own():
