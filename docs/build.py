@@ -1,9 +1,11 @@
 """Build the site of the course: README.md as its first page, the executed lessons, docs/*.md.
 
-    python docs/build.py          write build/site/_build/html/index.html; a warning is an error
-    python docs/build.py --kit    bring up to date what README.md and docs/ take from the lessons
+    python docs/build.py             write build/site/_build/html/index.html; a warning is an error
+    python docs/build.py --kit       bring up to date what README.md and docs/ take from the lessons
+    python docs/build.py --record    record the explorables whose code has changed, for their pages
 
-The site needs neither PyTorch nor the package; what is made from the lessons' exercises needs both.
+The site needs neither PyTorch nor the package; what is made from the lessons' exercises, and the
+recordings, need both.
 The pages keep their places in the repository, so that links between them hold. Links to other files
 lead to GitHub.
 """
@@ -11,30 +13,40 @@ lead to GitHub.
 import argparse
 import importlib.util
 import json
+import multiprocessing
+import os
 import re
 import shutil
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "build" / "site"
 
 NOTE = """```{{note}}
-This page was made from the executed lesson. Its explorables are pictures here, its exercises do not
-answer. To move and to answer, open it [on Binder]({binder}), or
-[on your machine](../index.md#start).
+This page was made from the executed lesson. Its explorables play recordings, its exercises do not
+answer. To run it, open it [on Binder]({binder}), or [on your machine](../index.md#start).
 ```"""
 
 
-def _syllabus():
-    """course/syllabus.py by its path: the package beside it may not be installed."""
-    file = ROOT / "node_tutorial" / "course" / "syllabus.py"
-    specification = importlib.util.spec_from_file_location("syllabus", file)
+def _module(name):
+    """A module of course/ by its path: the package beside it may not be installed."""
+    file = ROOT / "node_tutorial" / "course" / name
+    specification = importlib.util.spec_from_file_location(file.parent.name, file)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
 
 
-syllabus = _syllabus()
+syllabus = _module("syllabus.py")
+player = _module("player/__init__.py")
+
+PLAYED = "../_static/explorables"  # from a lesson's page
+HEAD = f'''<link rel="stylesheet" href="{PLAYED}/player.css">
+<script defer src="{PLAYED}/player.js"></script>'''
 
 # -------------------------------------------------------------------------------- what there is
 
@@ -104,8 +116,19 @@ def page(text, folder):
 
 
 def lesson_page(path):
-    """A lesson as the site shows it: with a note, and with sentences as `alt` of its pictures."""
+    """A lesson as the site shows it: with a note, with explorables that play what is recorded, and
+    with sentences as `alt` of its other pictures.
+    """
     notebook = json.loads(path.read_text("utf-8"))
+    problems = player.let_play(
+        notebook["cells"],
+        path.stem[3:],
+        HEAD,
+        lambda name: f"{PLAYED}/{name}.js",
+        player.libraries(ROOT / "constraints.txt"),
+    )
+    for problem in problems:
+        print(f"warning: {path.stem}: {problem}", file=sys.stderr)
     note = NOTE.format(binder=syllabus.SYLLABUS[path.stem[:2]].binder)
     notebook["cells"].insert(
         1, {"cell_type": "markdown", "id": "site-note", "metadata": {}, "source": note}
@@ -124,6 +147,15 @@ def lesson_page(path):
     return json.dumps(notebook)
 
 
+def write_player(folder):
+    """Write the player and the recordings into `folder`."""
+    folder.mkdir(parents=True)
+    for name in ("player.css", "player.js"):
+        shutil.copy(player.PLAYER / name, folder)
+    for name in player.index():
+        (folder / f"{name}.js").write_text(player.script(name), "utf-8")
+
+
 def write_sources(folder):
     """Write all that jupyter-book needs into `folder`, which is made anew."""
     table_of_contents = contents()
@@ -140,9 +172,58 @@ def write_sources(folder):
         elif source.suffix == ".png":
             shutil.copy(source, folder / "docs")
     shutil.copy(ROOT / "docs" / "site.css", folder / "_static")
+    write_player(folder / "_static" / "explorables")
     shutil.copy(ROOT / "docs" / "_config.yml", folder)
     (folder / "_toc.yml").write_text(table_of_contents, "utf-8")
     (folder / "index.md").write_text(page(first_page(), ""), "utf-8")
+
+
+# ------------------------------------------------------------------------------ the recordings
+
+
+def record(names):
+    """Record the explorables that are named, or else all whose recordings are not good."""
+    from node_tutorial.explore import LESSON_OF
+
+    unknown = sorted(set(names) - set(LESSON_OF))
+    if unknown:
+        raise SystemExit(f"There is no explorable {', '.join(unknown)}.")
+    pinned = player.libraries(ROOT / "constraints.txt")
+    installed = {name: version(name).split("+")[0] for name in pinned}
+    if installed != pinned:
+        raise SystemExit(f"Recordings are made with {pinned}; here is {installed}.")
+    todo = names or [n for n, stem in LESSON_OF.items() if player.stale(n, stem, pinned)]
+    from tqdm import tqdm
+
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(os.cpu_count(), spawn) as pool,
+        tqdm(total=len(todo), desc="recorded", unit="explorable") as bar,
+    ):
+        for done in as_completed([pool.submit(record_one, name) for name in todo]):
+            name, data, seconds = done.result()
+            player.store(name, LESSON_OF[name], data, pinned)
+            bar.write(f"{name}: {len(data) / 1000:.0f} KB, {seconds:.0f} s")
+            bar.update()
+    for file in player.RECORDINGS.glob("*.json.gz"):
+        if file.name.split(".")[0] not in LESSON_OF:
+            file.unlink()
+    return 0
+
+
+def record_one(name):
+    """Record one explorable; returns its name, the recording, and the processor's seconds."""
+    import torch
+
+    from node_tutorial.course.recording import named_of, recording
+    from node_tutorial.explore import EXPLORABLES, LESSON_OF
+
+    torch.set_num_threads(1)
+    begin = time.process_time()
+    panel = EXPLORABLES[name]()
+    lesson = next(ready for ready in syllabus.READY.values() if ready.stem == LESSON_OF[name])
+    named = named_of(name, panel, ROOT / "notebooks" / lesson.notebook)
+    return name, recording(name, panel, named), time.process_time() - begin
 
 
 def main():
@@ -150,7 +231,16 @@ def main():
         prog="docs/build.py", description="Build the site of the course."
     )
     parser.add_argument("--kit", action="store_true", help="bring the pages up to date instead")
-    if parser.parse_args().kit:
+    parser.add_argument(
+        "--record",
+        nargs="*",
+        metavar="NAME",
+        help="record explorables instead: these, or all whose recordings are stale",
+    )
+    arguments = parser.parse_args()
+    if arguments.record is not None:
+        return record(arguments.record)
+    if arguments.kit:
         from node_tutorial.course.pages import pages
         from node_tutorial.exercises import load_all
 
