@@ -44,7 +44,7 @@ def _module(name):
 syllabus = _module("syllabus.py")
 player = _module("player/__init__.py")
 
-PLAYED = "../_static/explorables"  # from a lesson's page
+PLAYED = "../explorables"  # from a lesson's page
 HEAD = f'''<link rel="stylesheet" href="{PLAYED}/player.css">
 <script defer src="{PLAYED}/player.js"></script>'''
 
@@ -172,7 +172,6 @@ def write_sources(folder):
         elif source.suffix == ".png":
             shutil.copy(source, folder / "docs")
     shutil.copy(ROOT / "docs" / "site.css", folder / "_static")
-    write_player(folder / "_static" / "explorables")
     shutil.copy(ROOT / "docs" / "_config.yml", folder)
     (folder / "_toc.yml").write_text(table_of_contents, "utf-8")
     (folder / "index.md").write_text(page(first_page(), ""), "utf-8")
@@ -250,7 +249,10 @@ def main():
     write_sources(SITE)
     from jupyter_book.cli.main import main as jupyter_book
 
-    return jupyter_book(["build", str(SITE), "-W", "--keep-going", "-n"])
+    failed = jupyter_book(["build", str(SITE), "-W", "--keep-going", "-n"])
+    # Not by way of _static: jupyter-book lets every page load every script that it finds there.
+    write_player(SITE / "_build" / "html" / "explorables")
+    return failed
 
 
 if __name__ == "__main__":

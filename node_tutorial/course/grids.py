@@ -70,6 +70,13 @@ class Axis:
     def texts(self) -> list[str]:
         return [self.positions[k].text for k in sorted(self.kept)]
 
+    def text_of(self, value: Any) -> str:
+        """What is shown where the control has this value."""
+        number = _number_of(self.positions, value)
+        if number is None:
+            raise ValueError(f"{self.name} has no position {value!r}")
+        return self.positions[number].text
+
     def place(self, value: Any) -> int:
         """The number of a value among the kept positions."""
         return [_key(own) for own in self.values].index(_key(value))
@@ -169,6 +176,12 @@ def _free(panel: Explorable, axes: list[Axis], most: int) -> list[Axis]:
         if combinations * (1 + sum(rest)) <= most and not (panel.connected and free):
             free.append(axis)
     return free
+
+
+def complete(panel: Explorable, setting: Mapping[str, Any]) -> Values:
+    """A named setting with the values of the controls that it leaves out."""
+    possible = _possible(panel, setting)
+    return {**_moved(panel, possible), **possible}
 
 
 def _moved(panel: Explorable, values: Mapping[str, Any]) -> Values:

@@ -41,9 +41,10 @@ PATH, MARKERS, SCATTER, LINES, TEXT, IMAGE = range(6)
 SCALE = 10  # coordinates are tenths of a pixel
 FINE = 100  # those of markers and glyphs, which are small, are hundredths
 THINNED = 0.15  # pixels: so far may a curve be from what is stored,
-THINNED_MANY = 0.35  # and those of a collection with many points
+THINNED_MANY = 0.5  # and those of a collection with many points
 MANY = 1500
-FEW_COLORS = 64  # a collection with more has each color rounded to 4 bits a channel
+FEW_COLORS = 64  # a collection with more has each channel of a color rounded
+LEVELS = 8  # to so many steps
 FAR = 3000.0  # pixels: a place that is farther out is moved to there
 _CODES = {Path.MOVETO: 0, Path.LINETO: 1, Path.CURVE3: 2, Path.CURVE4: 3, Path.CLOSEPOLY: 4}
 _POINTS = {Path.CURVE3: 2, Path.CURVE4: 3}
@@ -395,7 +396,7 @@ class Renderer(RendererBase):
     def _hex(self, color: Any) -> str:
         red, green, blue = color[:3]
         if self._coarse:
-            red, green, blue = (round(part * 15) / 15 for part in (red, green, blue))
+            red, green, blue = (round(part * LEVELS) / LEVELS for part in (red, green, blue))
         return to_hex((red, green, blue))
 
 

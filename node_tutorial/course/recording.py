@@ -136,12 +136,13 @@ def packed(
             control["milliseconds"] = round(min(2, skipped) * widget.row.children[0].interval)
         controls.append(control)
     renderer = Renderer(panel.figure, operations)
+    outside = any(group[0] < 0 for shot in shots for group in shot.frame)  # as a title of all axes
     return {
         "name": name,
         "question": panel.question,
         "note": grid.note,
         "size": [renderer.width, renderer.height],
-        "columns": _columns(panel, operations, renderer.width),
+        "columns": [] if outside else _columns(panel, operations, renderer.width),
         "controls": controls,
         "free": [k for k, axis in enumerate(grid.axes) if axis.name in grid.free],
         "settings": settings,
@@ -179,10 +180,7 @@ def _runs(numbers: list[int]) -> list[int]:
 
 
 def _columns(panel: Explorable, operations: Operations, width: int) -> list[list[Any]]:
-    """Columns of axes, each with its labels: (numbers of the axes, left, right).
-
-    One column only, where something belongs to no axes, as the title of the whole picture.
-    """
+    """Columns of axes, each with its labels: (numbers, left, right); [] for a single one."""
     boxes = sorted(
         (ax.get_position().x0, ax.get_position().x1, number)
         for number, ax in enumerate(panel.figure.axes)
