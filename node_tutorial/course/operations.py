@@ -89,8 +89,8 @@ class Renderer(RendererBase):
         self.figure = figure
         self.operations = operations
         self.dpi = figure.dpi
-        self.width = round(figure.bbox.width)
-        self.height = round(figure.bbox.height)
+        self.width = int(figure.bbox.width)  # as the PNG has
+        self.height = int(figure.bbox.height)
         self.frame: Frame = []
         self._open: list[int] = []  # axes inside of each other
         self._agg = RendererAgg(self.width, self.height, self.dpi)  # for the sizes of texts
@@ -266,7 +266,7 @@ class Renderer(RendererBase):
     ) -> None:
         height, width = im.shape[:2]
         top = round(self.height - y - height, 1)
-        self._add([IMAGE, round(x, 1), top, width, height, _image(np.asarray(im))])
+        self._add([IMAGE, round(x, 1), top, width, height, _image(np.asarray(im)[::-1])])
 
     def draw_text(
         self,
