@@ -70,7 +70,29 @@
     return turned[hex];
   }
 
+  function lightness(hex) {
+    const parts = hex ? [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16) / 255) : [1];
+    return (Math.max(...parts) + Math.min(...parts)) / 2;
+  }
+
   // --------------------------------------------------------------------------------------------------- the paths
+
+  const [PATH, TEXT, IMAGE] = [0, 4, 5]; // kinds of operations; all six are in Player.operation
+
+  function rectangle(pieces) { // around lines: left, top, width, height
+    let x = 0;
+    let y = 0;
+    const xs = [];
+    const ys = [];
+    for (const [, ...steps] of pieces) {
+      for (let i = 0; i < steps.length; i += 2) {
+        xs.push((x += steps[i] / 10));
+        ys.push((y += steps[i + 1] / 10));
+      }
+    }
+    const [left, top] = [Math.min(...xs), Math.min(...ys)];
+    return [left, top, Math.max(...xs) - left, Math.max(...ys) - top];
+  }
 
   function trace(path, pieces, unit, x = 0, y = 0) {
     if (pieces.length && pieces[0][0] !== 0) path.moveTo(x / unit, y / unit);
@@ -243,8 +265,8 @@
       canvas.style.width = `${width}px`;
       canvas.style.height = `${height}px`;
       const pen = canvas.getContext("2d");
-      const background = getComputedStyle(document.body).backgroundColor; // behind axes, for their white
-      this.color = !isDark() ? (hex) => hex : (hex) => (hex === "#ffffff" ? background : inTheDark(hex));
+      this.dark = isDark();
+      this.background = getComputedStyle(document.body).backgroundColor; // in the dark, for white
       let top = 0;
       for (const { axes, left, right, height: high, scale } of parts) {
         pen.save();
@@ -257,6 +279,7 @@
         pen.clip();
         for (const [group, ...runs] of this.frame.slice(1)) {
           if (axes && !axes.includes(group)) continue;
+          this.kept = this.dark ? this.boxes(runs) : [];
           for (let i = 0; i < runs.length; i += 2) {
             for (let n = runs[i]; n < runs[i] + runs[i + 1]; n++) this.operation(pen, n);
           }
@@ -266,8 +289,35 @@
       }
     }
 
+    // Images, and axes that are dark anyway, keep their colors in the dark, with all that is drawn on them.
+    boxes(runs) {
+      const found = [];
+      for (let i = 0; i < runs.length; i += 2) {
+        for (let n = runs[i]; n < runs[i] + runs[i + 1]; n++) {
+          const operation = this.data.operations[n];
+          if (operation[0] === IMAGE) found.push(operation.slice(1, 5));
+        }
+      }
+      const [kind, style, pieces] = this.data.operations[runs[0]];
+      if (kind === PATH && lightness(this.data.styles[style].f) < 0.3) found.push(rectangle(pieces));
+      return found;
+    }
+
+    keeps([kind, style, ...rest]) {
+      const inside = (x, y) => this.kept.some(([left, top, width, height]) =>
+        x > left && x < left + width && y > top && y < top + height);
+      if (kind === TEXT) return inside(rest[0] / 10 + 1, rest[1] / 10 - 1);
+      if (kind === IMAGE) return true;
+      const cut = this.data.styles[[style].flat(2)[0]].k;
+      if (cut) return inside(cut[0] + cut[2] / 2, cut[1] + cut[3] / 2);
+      if (kind !== PATH) return false;
+      const [left, top, width, height] = rectangle(rest[0]);
+      return Math.min(width, height) > 5 && inside(left + width / 2, top + height / 2);
+    }
+
     operation(pen, n) {
       const [kind, ...rest] = this.data.operations[n];
+      this.turns = this.dark && !(this.kept.length && this.keeps(this.data.operations[n]));
       pen.save();
       [this.path, this.markers, this.markers, this.lines, this.text, this.image][kind].call(this, pen, n, ...rest);
       pen.restore();
@@ -336,7 +386,8 @@
 
     paint(pen, number, path) {
       const style = this.data.styles[number];
-      const { color } = this;
+      const turn = (hex) => (hex === "#ffffff" ? this.background : inTheDark(hex));
+      const color = this.turns ? turn : (hex) => hex;
       if (style.f) {
         pen.globalAlpha = style.g ?? 1;
         pen.fillStyle = color(style.f);
