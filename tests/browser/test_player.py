@@ -180,7 +180,7 @@ def test_the_canvas_shows_what_matplotlib_draws(browse, name):
 
 def test_values_are_named_and_announced(browse):
     page = browse("adaptive_solve")
-    slider = page.get_by_label("rtol")
+    slider = page.get_by_label("rtol", exact=True)
     slider.press("End")
     assert slider.get_attribute("aria-valuetext") == page.locator("output").first.inner_text()
     assert float(slider.get_attribute("aria-valuetext")) == 1e-2
@@ -223,13 +223,13 @@ def test_play_moves_to_the_end_quietly_and_can_be_paused(browse):
 def test_where_one_control_moves_at_a_time_the_others_return(browse):
     recording = player.recording_of("tableau_workbench")
     page = browse("tableau_workbench")
-    first, second = page.get_by_label("b1"), page.get_by_label("b2")
+    first, second = (page.get_by_label(name, exact=True) for name in ("b1", "b2"))
     start = first.input_value()
     first.press("ArrowRight")
     assert first.input_value() != start
     second.press("ArrowRight")
     assert first.input_value() == start
-    page.get_by_label("method").press("Home")
+    page.get_by_label("method", exact=True).press("Home")
     weights = page.locator("output").all_inner_texts()[:4]
     method = recording["controls"][0]["values"][0]
     assert method in said(page) and weights[1:] == ["0", "0", "0"]

@@ -5,6 +5,7 @@ import json
 import random
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from node_tutorial.course.recording import LIMIT, named_of, recording
 from node_tutorial.course.syllabus import READY
 from node_tutorial.explore import (
     LESSON_OF,
+    Explorable,
     choice,
     explorable,
     int_slider,
@@ -425,12 +427,24 @@ def test_recordings_are_small():
     assert max(sizes.values(), default=0) <= LIMIT and sum(sizes.values()) <= SITE_LIMIT
 
 
-def recorded(name):
-    """The recording of an explorable, or skip."""
+class Case(NamedTuple):
+    """An explorable and its recording, with all positions of its controls, recorded or not."""
+
+    panel: Explorable
+    recording: dict
+    named: list
+    axes: list
+
+
+@pytest.fixture(scope="module", params=sorted(LESSON_OF))
+def case(request):
+    name = request.param
     reason = player.stale(name, LESSON_OF[name])
     if reason:
         pytest.skip(reason)
-    return player.recording_of(name)
+    panel = explore.EXPLORABLES[name]()
+    named = named_of(name, panel, lesson_of(name))
+    return Case(panel, player.recording_of(name), named, grids.grid_of(panel, named, 1).axes)
 
 
 def same(one, other):
@@ -441,32 +455,23 @@ def same(one, other):
     return words and all(abs(float(a) - float(b)) <= 0.02 * abs(float(b)) + 0.02 for a, b in pairs)
 
 
-@pytest.mark.parametrize("name", sorted(LESSON_OF))
-def test_recorded_sentences_are_those_of_the_explorable(name):
-    found = recorded(name)
-    panel = explore.EXPLORABLES[name]()
-    named = named_of(name, panel, lesson_of(name))
-    axes = grids.grid_of(panel, named, 1).axes  # for all positions, kept or not
-    by_text = [{p.text: p.value for p in axis.positions} for axis in axes]
-    chance = random.Random(name)
-    for number, *places in chance.sample(found["settings"], 3):
+def test_recorded_sentences_are_those_of_the_explorable(case):
+    found = case.recording
+    by_text = [{p.text: p.value for p in axis.positions} for axis in case.axes]
+    for number, *places in random.Random(found["name"]).sample(found["settings"], 3):
         texts = [control["values"][k] for control, k in zip(found["controls"], places)]
-        values = {a.name: by[text] for a, by, text in zip(axes, by_text, texts)}
-        said = panel.evaluate(**values).text
+        values = {axis.name: by[text] for axis, by, text in zip(case.axes, by_text, texts)}
+        said = case.panel.evaluate(**values).text
         assert same(found["texts"][found["frames"][number][0]], said), values
 
 
-@pytest.mark.parametrize("name", sorted(LESSON_OF))
-def test_what_a_lesson_names_is_recorded(name):
-    found = recorded(name)
-    panel = explore.EXPLORABLES[name]()
-    named = named_of(name, panel, lesson_of(name))
-    axes = grids.grid_of(panel, named, 1).axes
-    settings = {tuple(places) for _, *places in found["settings"]}
-    for setting in named:
-        values = grids.complete(panel, setting)
-        texts = [axis.text_of(values[axis.name]) for axis in axes]
-        for control, text in zip(found["controls"], texts):
+def test_what_a_lesson_names_is_recorded(case):
+    controls = case.recording["controls"]
+    settings = {tuple(places) for _, *places in case.recording["settings"]}
+    for setting in case.named:
+        values = grids.complete(case.panel, setting)
+        texts = [axis.text_of(values[axis.name]) for axis in case.axes]
+        for control, text in zip(controls, texts):
             assert text in control["values"], f"{control['label']}: {setting}"
-        places = tuple(c["values"].index(text) for c, text in zip(found["controls"], texts))
+        places = tuple(control["values"].index(text) for control, text in zip(controls, texts))
         assert places in settings, setting

@@ -142,7 +142,7 @@
       };
       this.canvas = make("canvas", {});
       this.canvas.setAttribute("role", "img");
-      this.caption = make("figcaption", {});
+      this.caption = make("div", {});
       this.caption.setAttribute("role", "status");
       const asked = make("p", { className: "question", id: `${id}-question`, textContent: question });
       const rows = this.inputs.map((input) => input.row);
@@ -150,7 +150,8 @@
       group.setAttribute("role", "group");
       group.setAttribute("aria-labelledby", asked.id);
       const notes = note ? [make("p", { className: "note", textContent: note })] : [];
-      this.figure.replaceChildren(asked, group, ...notes, this.canvas, this.caption);
+      const below = make("figcaption", {}, this.caption);
+      this.figure.replaceChildren(asked, group, ...notes, this.canvas, below);
     }
 
     control({ label, kind, values, milliseconds }, k, id) {
