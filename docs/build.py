@@ -11,6 +11,7 @@ lead to GitHub.
 """
 
 import argparse
+import gc
 import importlib.util
 import json
 import multiprocessing
@@ -222,6 +223,7 @@ def record_one(name):
     panel = EXPLORABLES[name]()
     lesson = next(ready for ready in syllabus.READY.values() if ready.stem == LESSON_OF[name])
     named = named_of(name, panel, ROOT / "notebooks" / lesson.notebook)
+    gc.freeze()  # a fifth of the time: what torch and matplotlib hold need not be looked through
     return name, recording(name, panel, named), time.process_time() - begin
 
 

@@ -403,8 +403,53 @@ def test_the_cells_that_show_an_explorable_are_found():
         "explore.tunnel(extra=1)",
         "%time\nother = explore.tunnel()\nother.evaluate().text",
         "other",
+        "for x in",
     ]
     assert player.panels_of(sources) == [(1, "crossing"), (3, "tunnel"), (5, "tunnel")]
+
+
+def executed(sentence):
+    """The cells of a lesson that shows `crossing` with this sentence."""
+    data = {"image/png": "iVBO\n", "text/plain": [sentence]}
+    shown = {"output_type": "execute_result", "data": data, "execution_count": 1, "metadata": {}}
+    code = {"cell_type": "code", "metadata": {}, "execution_count": 1}
+    return [
+        {"cell_type": "markdown", "source": "explore.crossing()", "metadata": {}},
+        {**code, "source": ["panel = explore.crossing()\n", "panel"], "outputs": [shown]},
+        {**code, "source": "panel", "outputs": []},
+    ]
+
+
+@pytest.fixture
+def stored(tmp_path, monkeypatch):
+    """A folder with one recording, of an explorable named `crossing`."""
+    monkeypatch.setattr(player, "RECORDINGS", tmp_path)
+    panel = panel_of(n=int_slider("n", 1, 3, 2))
+    player.store("crossing", "limits_of_flows", recording("crossing", panel, []), {})
+
+
+def test_an_executed_lesson_plays_from_where_its_picture_was(stored):
+    cells = executed("n = 3.")
+    assert player.let_play(cells, "limits_of_flows", "<style></style>") == []
+    html = cells[1]["outputs"][0]["data"]["text/html"]
+    assert html.startswith("<style></style>\n<figure") and 'data-start="2"' in html
+    assert 'src="data:image/png;base64,iVBO" alt="n = 3."' in html
+    assert '<script>explorable("crossing", "H4sI' in html
+
+    cells = executed("n = 2.")
+    player.let_play(cells, "limits_of_flows", "", lambda name: f"there/{name}.js")
+    html = cells[1]["outputs"][0]["data"]["text/html"]
+    assert 'data-source="there/crossing.js"' in html and "<script>" not in html
+
+
+def test_what_cannot_play_stays_a_picture(stored, monkeypatch):
+    cells = executed("n = 77.")
+    (problem,) = player.let_play(cells, "limits_of_flows", "")
+    assert "crossing is a picture only" in problem and "the picture that the lesson" in problem
+    assert cells == executed("n = 77.")
+    monkeypatch.setattr(player, "fingerprint", lambda name, stem: "new")
+    (problem,) = player.let_play(cells, "limits_of_flows", "")
+    assert "its code or its stored results have changed" in problem
 
 
 # ------------------------------------------------------------------------------- what is stored

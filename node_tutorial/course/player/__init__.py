@@ -184,8 +184,7 @@ def panels_of(sources: list[str]) -> list[Panel]:
     names: dict[str, str] = {}  # variable -> explorable
     found = []
     for cell, source in enumerate(sources):
-        lines = [line for line in source.splitlines() if not line.startswith(("%", "!"))]
-        body = ast.parse("\n".join(lines)).body
+        body = _statements(source)
         for statement in body:
             if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
                 made = _explorable(statement.value)
@@ -197,6 +196,15 @@ def panels_of(sources: list[str]) -> list[Panel]:
             if shown:
                 found.append(Panel(cell, shown))
     return found
+
+
+def _statements(cell: str) -> list[ast.stmt]:
+    """The statements of a cell; none of one that is no Python."""
+    lines = [line for line in cell.splitlines() if not line.startswith(("%", "!"))]
+    try:
+        return ast.parse("\n".join(lines)).body
+    except SyntaxError:
+        return []
 
 
 def _explorable(node: ast.expr) -> str | None:
