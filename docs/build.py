@@ -36,8 +36,9 @@ answer. To run it, open it [on Binder]({binder}), or [on your machine](../index.
 def _module(name):
     """A module of course/ by its path: the package beside it may not be installed."""
     file = ROOT / "node_tutorial" / "course" / name
-    specification = importlib.util.spec_from_file_location(file.parent.name, file)
+    specification = importlib.util.spec_from_file_location(name.split("/")[0], file)
     module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # where its own files look for it
     specification.loader.exec_module(module)
     return module
 

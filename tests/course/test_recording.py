@@ -332,48 +332,51 @@ def test_a_recording_that_is_too_large_has_fewer_positions(monkeypatch):
 # --------------------------------------------------------------------------- what is out of date
 
 
-def test_a_fingerprint_depends_on_code_and_stored_results_only(tmp_path, monkeypatch):
-    package = tmp_path / "package"
-    for file, text in {
-        "lessons/one/panel.py": "from ...data import field\nfrom ...plotting import BLUE\n",
-        "lessons/one/other.py": "x = 1\n",
-        "lessons/one/stored.json": "{}",
-        "data/__init__.py": "from .fields import field\nfrom .sets import far\n",
-        "data/fields.py": '"""Fields."""\n\n\ndef field():\n    """A field."""\n    return 1\n',
-        "data/sets.py": "far = 2\n",
-        "plotting/__init__.py": "from .style import BLUE\n",
-        "plotting/style.py": 'BLUE = "blue"\n',
-        **{f"course/{name}": "" for name in player.RECORDERS},
-    }.items():
-        (package / file).parent.mkdir(parents=True, exist_ok=True)
-        (package / file).write_text(text)
-    monkeypatch.setattr(player, "PACKAGE", package)
+PACKAGE = {
+    "__init__.py": "",
+    "lessons/one/panel.py": "from ...data import field\nfrom ...plotting import style\n"
+    "from . import other\n\n\ndef draw():\n    return style.BLUE, field(), other.used\n",
+    "lessons/one/other.py": "used = 1\nunused = 1\n",
+    "lessons/one/stored.json": "{}",
+    "data/__init__.py": "from .fields import field\nfrom .sets import far\n",
+    "data/fields.py": '"""Fields."""\n\n\ndef field():\n    """A field."""\n    return _one()\n\n\n'
+    "def _one():\n    return TABLE[1]\n\n\nTABLE = {}\nTABLE[1] = 1\n",
+    "data/sets.py": "far = 2\n",
+    "plotting/__init__.py": "",
+    "plotting/style.py": 'BLUE = "blue"\nRED = "red"\n',
+    **{f"course/{name}": "x = 1\n" for name in player.RECORDERS},
+}
 
-    def now():
-        for function in (player.sources_of, player._imported, player._tree, player._code):
-            function.cache_clear()
-        return player.fingerprint("panel", "one")
 
-    first = now()
-    (package / "data/fields.py").write_text(
-        '"""Fields of the plane."""\n\n\ndef field():\n    """One."""\n    # why\n    return 1\n'
-    )
-    (package / "data/sets.py").write_text("far = 3\n")
-    (package / "lessons/one/other.py").write_text("x = 2\n")
-    assert now() == first
-    seen = {first}
-    for file, text in (
-        ("data/fields.py", "def field():\n    return 2\n"),
-        ("plotting/style.py", 'BLUE = "navy"\n'),
-        ("lessons/one/stored.json", "[]"),
-        ("course/grids.py", "x = 1\n"),
-    ):
-        (package / file).write_text(text)
-        seen.add(now())
-    assert len(seen) == 5
-    now()
-    for function in (player.sources_of, player._imported, player._tree, player._code):
-        function.cache_clear()
+@pytest.mark.parametrize(
+    "file, old, new, counts",
+    [
+        ("lessons/one/panel.py", "style.BLUE, ", "", True),
+        ("lessons/one/other.py", "used = 1\nun", "used = 2\nun", True),
+        ("lessons/one/other.py", "unused = 1", "unused = 2", False),
+        ("lessons/one/stored.json", "{}", "[]", True),
+        ("data/fields.py", "TABLE[1]\n", "TABLE[2]\n", True),
+        ("data/fields.py", "TABLE[1] = 1", "TABLE[1] = 2", True),
+        ("data/fields.py", '"""A field."""', '"""A field of the plane."""\n    # why', False),
+        ("data/fields.py", '"""Fields."""', "def added():\n    return 1", False),
+        ("data/sets.py", "2", "3", False),
+        ("plotting/style.py", "blue", "navy", True),
+        ("plotting/style.py", "red", "pink", False),
+        ("plotting/__init__.py", "", "print()\n", True),
+        ("course/grids.py", "1", "2", True),
+    ],
+)
+def test_a_fingerprint_depends_on_what_is_reached(tmp_path, monkeypatch, file, old, new, counts):
+    for name, text in PACKAGE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(player, "PACKAGE", tmp_path)
+    before = player.fingerprint("panel", "one")
+    text = PACKAGE[file]
+    assert old in text
+    (tmp_path / file).write_text(text.replace(old, new, 1))
+    player.forget()
+    assert (player.fingerprint("panel", "one") != before) == counts
 
 
 def test_what_is_shown_was_recorded_from_what_there_is_now(tmp_path, monkeypatch):

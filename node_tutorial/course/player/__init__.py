@@ -13,10 +13,11 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from .sources import forget, parts_of
 
 PACKAGE = Path(__file__).resolve().parents[2]
 RECORDINGS = PACKAGE / "recordings"
@@ -25,8 +26,6 @@ PLAYER = Path(__file__).parent
 # What every recording depends on, besides the explorable and what it imports.
 RECORDERS = ("recording.py", "operations.py", "grids.py")
 LIBRARIES = ("matplotlib", "numpy", "scipy", "torch")
-# What changes no picture: the titles of lessons, and compiled solves, which no explorable uses.
-SILENT = ("course/syllabus.py", "solvers/compiled/")
 DIGITS = 12  # of a hash
 
 
@@ -40,83 +39,18 @@ class Panel(NamedTuple):
 # ------------------------------------------------------------------------- what a recording is of
 
 
-@lru_cache(maxsize=512)
-def sources_of(file: Path) -> frozenset[Path]:
-    """A module of the package, and all modules of the package that it imports, directly or not."""
-    found: set[Path] = set()
-    left = [file]
-    while left:
-        module = left.pop()
-        if module not in found:
-            found.add(module)
-            left += _imported(module)
-    return frozenset(found)
-
-
-@lru_cache(maxsize=512)
-def _imported(file: Path) -> tuple[Path, ...]:
-    """The modules of the package that a module imports, of a folder those that define the names."""
-    found: list[Path | None] = []
-    for node in ast.walk(_tree(file)):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            folder = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
-            found += [_defining(folder, alias.name) for alias in node.names]
-    return tuple(path for path in found if path is not None and not _is_silent(path))
-
-
-def _is_silent(file: Path) -> bool:
-    return file.relative_to(PACKAGE).as_posix().startswith(SILENT)
-
-
-def _defining(place: Path, name: str) -> Path | None:
-    """The file that defines `name` of the module or folder `place`."""
-    if (module := place.with_suffix(".py")).exists():
-        return module
-    if (module := place / f"{name}.py").exists():
-        return module
-    if (folder := place / name / "__init__.py").exists():
-        return folder
-    first = place / "__init__.py"
-    if not first.exists():
-        return None
-    for node in _tree(first).body:
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            if any((alias.asname or alias.name) == name for alias in node.names):
-                return _defining(place.joinpath(*(node.module or "").split(".")), name)
-    return first
-
-
-@lru_cache(maxsize=512)
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text("utf-8"))
-
-
-@lru_cache(maxsize=512)
-def _code(file: Path) -> str:
-    """The lines of a module that do something: without docstrings, comments and empty lines."""
-    lines = file.read_text("utf-8").splitlines()
-    for node in ast.walk(_tree(file)):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and node.body:
-            first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                if isinstance(first.value.value, str):
-                    for number in range(first.lineno - 1, first.end_lineno or first.lineno):
-                        lines[number] = ""
-    return "\n".join(line for line in lines if line.strip() and not re.match(r" *#", line))
-
-
 def fingerprint(name: str, stem: str) -> str:
     """Of all that a recording depends on: code, and the stored results of the lesson.
 
     name, stem: of the explorable and of its lesson.
     """
     folder = PACKAGE / "lessons" / stem
-    modules = set(sources_of(folder / f"{name}.py"))
+    parts = set(parts_of(PACKAGE, folder / f"{name}.py"))
     for recorder in RECORDERS:
-        modules |= sources_of(PACKAGE / "course" / recorder)
+        parts |= parts_of(PACKAGE, PACKAGE / "course" / recorder)
     digest = hashlib.sha256()
-    for module in sorted(modules):
-        digest.update(f"{module.relative_to(PACKAGE).as_posix()}\n{_code(module)}\n".encode())
+    for file, code in sorted(parts):
+        digest.update(f"{file}\n{code}\n".encode())
     for stored in sorted(folder.glob("stored.*")):
         digest.update(stored.read_bytes())
     return digest.hexdigest()[:DIGITS]

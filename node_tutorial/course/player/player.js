@@ -126,7 +126,7 @@
       this.glyphs = [];
       this.drawn = []; // by operation: its path or image
       this.build(`explorable-${++made}`);
-      new ResizeObserver(() => this.draw()).observe(figure);
+      new ResizeObserver(() => figure.clientWidth !== this.room && this.draw()).observe(figure);
       new MutationObserver(() => this.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
       this.show();
     }
@@ -165,8 +165,9 @@
       }
       input.id = id;
       input.oninput = () => {
-        this.pause();
-        this.move(k, kind === "box" ? +input.checked : +input.value);
+        const to = kind === "box" ? +input.checked : +input.value;
+        this.pause(); // which shows where it has come to
+        this.move(k, to);
       };
       const row = make("div", { className: "control" }, make("label", { htmlFor: id, textContent: label }), input);
       if (input.type === "range") row.append((input.readout = make("output", { htmlFor: id })));
@@ -247,7 +248,7 @@
     // On a narrow page the columns of axes stand one under another.
     parts() {
       const [width, height] = this.data.size;
-      const room = this.figure.clientWidth;
+      const room = (this.room = this.figure.clientWidth);
       const columns = this.data.columns;
       if (columns.length && room < 0.7 * width) {
         return columns.map(([axes, left, right]) => ({ axes, left, right, height, scale: Math.min(1, room / (right - left)) }));
