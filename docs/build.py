@@ -250,12 +250,11 @@ def main():
             (ROOT / name).write_text(text, "utf-8", newline="\n")
         return 0
     write_sources(SITE)
-    from jupyter_book.cli.main import main as jupyter_book
-
-    failed = jupyter_book(["build", str(SITE), "-W", "--keep-going", "-n"])
     # Not by way of _static: jupyter-book lets every page load every script that it finds there.
     write_player(SITE / "_build" / "html" / "explorables")
-    return failed
+    from jupyter_book.cli.main import main as jupyter_book
+
+    return jupyter_book(["build", str(SITE), "-W", "--keep-going", "-n"])
 
 
 if __name__ == "__main__":
