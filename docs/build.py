@@ -61,8 +61,6 @@ HEAD = f'''<link rel="stylesheet" href="{PLAYED}/player.css" />
 <script defer="" src="{PLAYED}/player.js"></script>'''
 # In a page of docs/: what a player takes the place of.
 MOVING = re.compile(r"!\[Moving:[^]]*\]\((\w+)\.gif\)")
-    r"!\[Moving:[^]]*\]\((\w+)\.gif\)"
-)  # in a page: what a player takes the place of
 
 # -------------------------------------------------------------------------------- what there is
 
