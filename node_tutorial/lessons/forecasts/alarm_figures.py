@@ -157,9 +157,9 @@ def nile_figure(threshold: float) -> Picture:
     right.text(float(t[NILE_PAST]) - 2, 19, "past", color=GRAY, ha="right")
     alarm = int((torch.maximum(up, down) > threshold).nonzero()[0])
     right.plot(t[alarm], down[alarm], "o", color=REJECTED, markersize=7, zorder=3)
-    right.text(1900.5, 5.6, f"alarm in {int(t[alarm])}", color=REJECTED, ha="right")
+    right.text(1902.3, 3.2, f"alarm in {int(t[alarm])}", color=REJECTED)
     right.text(1905.5, 13, "sum for a fall", color=VERMILLION, ha="right")
-    right.text(1904, 0.3, "sum for a rise", color=GRAY)
+    right.text(1901.6, 0.4, "sum for a rise", color=GRAY)
     right.set(xlabel="year", ylabel="sum", xlim=(1870, last), ylim=(-0.5, 21))
     right.set_title(f"year by year: CUSUM, until {last}")
     return fig

@@ -138,7 +138,7 @@ def _draw_coverage(ax: Axes, data: Rolling) -> None:
     ax.plot(data.horizon, data.coverage[data.horizon - 1], "o", color=VERMILLION, markersize=8)
     ax.set(ylim=(0, 1.04), xlabel="horizon h", ylabel="coverage, all origins")
     ax.set_xticks([1, 3, 6, 9, len(steps)])
-    ax.set_title(f"so far {data.held} of {data.judged} held, promised {LEVEL * data.judged:.0f}")
+    ax.set_title(f"{data.held} of {data.judged} held, promised {LEVEL * data.judged:.0f}")
 
 
 def describe(data: Rolling) -> str:
