@@ -259,6 +259,7 @@ class Renderer(RendererBase):
         assert box is not None  # a mesh belongs to axes
         x0, y0, x1, y1 = (round(value) for value in box.extents)
         pixels = np.asarray(agg.buffer_rgba())[self.height - y1 : self.height - y0, x0:x1]
+        self._reach(gc, np.array([x0, x1]))
         self._add([IMAGE, x0, self.height - y1, x1 - x0, y1 - y0, _image(pixels)])
 
     def draw_image(
@@ -266,6 +267,7 @@ class Renderer(RendererBase):
     ) -> None:
         height, width = im.shape[:2]
         top = round(self.height - y - height, 1)
+        self._reach(gc, np.array([x, x + width]))
         self._add([IMAGE, round(x, 1), top, width, height, _image(np.asarray(im)[::-1])])
 
     def draw_text(

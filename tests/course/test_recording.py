@@ -147,7 +147,9 @@ def test_images_and_meshes_are_lossless_pictures():
         ax.pcolormesh([[0.0, 1.0], [0.0, 0.0], [0.0, 0.0]], cmap="gray")  # from below
 
     for how in (draw, draw_mesh):
-        (image,) = of_kind(drawn(how)[0], IMAGE)
+        operations = drawn(how)[0]
+        (image,) = of_kind(operations, IMAGE)
+        assert operations.reach[0].right >= image[1] + image[3]
         _, _, _, width, height, address = image
         kind, data = address.split(",")
         pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("L"))
