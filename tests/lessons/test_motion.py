@@ -411,6 +411,8 @@ def pose_of(hip, knee):
         ("13.2", lambda a, b, one, other: pose_of(0.1, 0.2), "not the pose of the walker halfway"),
         ("13.1", lambda hip, knee: (math.sin(hip) + math.sin(hip - knee),
                                     -math.cos(hip) - math.cos(hip - knee)), "0.45 meters"),
+        ("13.1", lambda hip, knee: (0.45 * (math.sin(hip) + math.sin(knee - hip)),
+                                    -0.45 * (math.cos(hip) + math.cos(knee - hip))), "wrong sign"),
         ("13.1", lambda hip, knee: (-0.45 * (math.cos(hip) + math.cos(hip - knee)),
                                     0.45 * (math.sin(hip) + math.sin(hip - knee))), "swapped"),
         ("13.2", lambda a, b, one, other: pose(

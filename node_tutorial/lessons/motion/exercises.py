@@ -45,6 +45,14 @@ register(
                 "angle is smaller than the thigh's.",
             ),
             Mistake(
+                "shin at knee less hip",
+                lambda hip, knee: [
+                    0.45 * (math.sin(hip) + math.sin(knee - hip)),
+                    -0.45 * (math.cos(hip) + math.cos(knee - hip)),
+                ],
+                "The shin's angle has the wrong sign: it is that of the thigh, less the bend.",
+            ),
+            Mistake(
                 "shin alone",
                 lambda hip, knee: [0.45 * math.sin(hip - knee), -0.45 * math.cos(hip - knee)],
                 "That is the foot as seen from the knee. Add where the knee is.",
