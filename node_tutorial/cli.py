@@ -3,7 +3,7 @@
     node-tutorial open 3        copy the lessons, start JupyterLab at lesson 03
     node-tutorial reset 3       lesson 03 as it was; the learner's copy is kept beside it
     node-tutorial check         is everything here that the lessons need?
-    node-tutorial run 3         execute lesson 03, write 03_adaptive_steps.html
+    node-tutorial run 3         execute lesson 03, write 03_adaptive_steps.html; its sliders move
     node-tutorial train 7       make the long runs of lesson 07 that are not stored;
                                 with --processes 2, every training in two processes
     node-tutorial collect DIR   one table of the learners' reports in a folder
@@ -89,11 +89,15 @@ def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> No
             copy_lessons(lesson.parent, folder)
         except OSError as error:
             raise SystemExit(f"{error}. Choose another folder: --folder DIR") from None
-        print(f"Your lessons are in {folder}")
+    print(f"Your lessons are in {folder}")
     try:
         from jupyterlab.labapp import LabApp
     except ModuleNotFoundError as error:
         raise _cannot("JupyterLab cannot be started", error, "lab") from None
+    print(
+        "If no browser opens, copy one of the addresses below into yours.\n"
+        "To stop, save your work in JupyterLab, then press Ctrl-C twice in this terminal."
+    )
     if _is_root() and not any("allow" in given for given in jupyter_arguments):
         print(
             "You are root, as in a container: JupyterLab is started with --allow-root. Where you "
@@ -101,6 +105,9 @@ def open_lessons(lesson: Path, folder: Path, jupyter_arguments: list[str]) -> No
             file=sys.stderr,
         )
         jupyter_arguments = ["--allow-root", *jupyter_arguments]
+    if not any("log" in given for given in jupyter_arguments):
+        # Else twenty lines about what JupyterLab loads drown the three above.
+        jupyter_arguments = ["--Application.log_level=WARN", *jupyter_arguments]
     # A further folder of defaults. The learner's own settings stay where they are and win.
     settings = [str(PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, settings))
@@ -127,6 +134,7 @@ def run(lesson: Path, output: Path) -> int:
         from nbconvert import HTMLExporter
         from tqdm import tqdm
 
+        from .course import player
         from .course.execute import LessonFailed, code_cells, execute, normalize
     except ModuleNotFoundError as error:
         raise _cannot("Lessons cannot be executed here", error, "lab") from None
@@ -145,6 +153,8 @@ def run(lesson: Path, output: Path) -> int:
         except LessonFailed as error:
             failure = error
     normalize(notebook, lesson.parent)
+    for problem in player.let_play(notebook.cells, lesson.stem[3:], player.player()):
+        print(problem, file=sys.stderr)
     page, _ = HTMLExporter().from_notebook_node(
         notebook, resources={"metadata": {"name": lesson.stem}}
     )

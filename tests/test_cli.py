@@ -224,6 +224,18 @@ def test_open_starts_jupyterlab_at_the_lesson_with_the_shipped_settings(
     assert path == [str(cli.PACKAGE / "jupyter"), "elsewhere"]
 
 
+def test_open_says_where_the_lessons_are_and_how_to_stop(shipped, tmp_path, monkeypatch, capsys):
+    mine = tmp_path / "mine"
+    arguments, _ = launched(monkeypatch, "--folder", mine)
+    first, browser, stop = capsys.readouterr().out.splitlines()
+    assert first == f"Your lessons are in {mine.resolve()}"
+    assert "addresses below" in browser and "press Ctrl-C twice" in stop
+    quiet = "--Application.log_level=WARN"  # which still shows the addresses
+    assert quiet in arguments
+    arguments, _ = launched(monkeypatch, "--folder", mine, "--", "--log-level=INFO")
+    assert quiet not in arguments
+
+
 def test_root_starts_jupyterlab_with_a_word_about_it(shipped, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
     arguments, _ = launched(monkeypatch, "--folder", tmp_path / "mine")

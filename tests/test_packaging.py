@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+ZERO = Version("0")
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
 
 
@@ -40,18 +42,22 @@ ALL = [
     for requirement in requirements(name)
     if requirement.name != "node-tutorial"
 ]
-CONSTRAINTS = [
-    Requirement(line)
-    for line in read("constraints.txt").splitlines()
-    if line and not line.startswith("#")
-]
+
+
+def pins(name: str) -> list[Requirement]:
+    """The lines of a file of constraints."""
+    lines = read(name).splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+CONSTRAINTS = pins("constraints.txt")
 
 
 def test_one_constraint_pins_each_requirement_within_its_bounds():
     wrong = []
     for python in PYTHONS:
         for requirement in ALL:
-            pins = [
+            its = [
                 constraint
                 for constraint in CONSTRAINTS
                 if constraint.name == requirement.name
@@ -59,7 +65,7 @@ def test_one_constraint_pins_each_requirement_within_its_bounds():
                     not constraint.marker or constraint.marker.evaluate({"python_version": python})
                 )
             ]
-            specifiers = [str(specifier) for pin in pins for specifier in pin.specifier]
+            specifiers = [str(specifier) for pin in its for specifier in pin.specifier]
             one = len(specifiers) == 1 and specifiers[0].startswith("==")
             if not one or not requirement.specifier.contains(specifiers[0].removeprefix("==")):
                 wrong.append(f"Python {python}: {requirement} is pinned by {specifiers}")
@@ -71,12 +77,36 @@ def test_binder_installs_each_requirement_in_the_version_of_the_constraints():
     wrong = []
     for requirement in requirements("dependencies") + requirements("lab"):
         spec = specs.get(CONDA_NAMES.get(requirement.name, requirement.name))
-        pins = [next(iter(c.specifier)).version for c in CONSTRAINTS if c.name == requirement.name]
+        its = [next(iter(c.specifier)).version for c in CONSTRAINTS if c.name == requirement.name]
         if spec is None or not all(
-            f"{pin}.".startswith(f"{spec.removeprefix('=')}.") for pin in pins if spec
+            f"{pin}.".startswith(f"{spec.removeprefix('=')}.") for pin in its if spec
         ):
-            wrong.append(f"{requirement}: {spec}, pinned to {pins}")
+            wrong.append(f"{requirement}: {spec}, pinned to {its}")
     assert not wrong, "\n".join(["environment.yml:", *wrong])
+
+
+def test_the_oldest_versions_that_are_tried_are_the_lower_bounds():
+    """Where two lists ask for one package, both bounds hold: the higher one."""
+    bounds: dict[str, Version] = {}
+    for name in ("dependencies", "lab", "test"):
+        for requirement in requirements(name):
+            if requirement.name != "node-tutorial":
+                (bound,) = [s.version for s in requirement.specifier if s.operator == ">="]
+                bounds[requirement.name] = max(bounds.get(requirement.name, ZERO), Version(bound))
+    tried = {pin.name: Version(next(iter(pin.specifier)).version) for pin in pins(".ci/oldest.txt")}
+    assert tried == bounds
+
+
+def test_colab_has_what_the_course_needs():
+    tried = {pin.name: next(iter(pin.specifier)).version for pin in pins(".ci/colab.txt")}
+    too_old = {
+        requirement.name
+        for requirement in requirements("dependencies")
+        if requirement.name != "torchdiffeq"  # Colab lacks it, and the copies install it
+        and not requirement.specifier.contains(tried[requirement.name])
+    }
+    # The copies install the course without its bounds. .ci/colab tries whether that will do.
+    assert too_old == {"torch"}
 
 
 def test_the_version_is_the_same_everywhere():

@@ -87,7 +87,7 @@ def lecturers_table(root: Path) -> str:
         lines.append(
             f"| [{lesson.number} {lesson.title}](../notebooks/{lesson.notebook}) | {minutes} "
             f"| {seconds} | {len(exercise_ids(cells))} "
-            f"| [Binder]({lesson.binder}), [Colab]({lesson.colab}) |"
+            f"| [Binder]({lesson.binder}) |"
         )
     return "\n".join(lines) + "\n"
 

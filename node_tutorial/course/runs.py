@@ -141,12 +141,15 @@ class Runs:
         records = self.current()
         arrays = self._read_arrays() if self._npz.is_file() else {}
         new = {f"{name}/{key}": x for key, x in found.items() if isinstance(x, np.ndarray)}
+        if any(array.dtype.hasobject for array in new.values()):
+            raise ValueError("an array of objects cannot be stored, only one of numbers")
         records.pop(name, None)
         kept = {key: x for key, x in arrays.items() if key.rpartition("/")[0] in records}
         if new or len(kept) < len(arrays):
             self.write(records)  # without it, until its arrays are there
             with whole_file(self._npz) as out:
-                np.savez_compressed(out, allow_pickle=False, **kept, **new)
+                all_arrays: dict[str, Any] = kept | new
+                np.savez_compressed(out, **all_arrays)
         run = self.results[name]
         records[name] = {
             **_of(run),

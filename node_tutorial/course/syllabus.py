@@ -117,8 +117,8 @@ class Lesson(NamedTuple):
 
     @property
     def colab(self) -> str:
-        """The address that opens it on Colab."""
-        place = "colab.research.google.com/github/node-tutorial/node_tutorial/blob/main/notebooks"
+        """The address that opens its copy on Colab (.ci/colab_copies.py)."""
+        place = "colab.research.google.com/github/node-tutorial/node_tutorial/blob/colab/notebooks"
         return f"https://{place}/{self.notebook}"
 
     @property

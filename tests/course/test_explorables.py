@@ -10,7 +10,7 @@ import pytest
 import torch
 
 widgets = pytest.importorskip("ipywidgets")
-from ipywidgets.widgets.widget import _instances  # noqa: E402
+from ipywidgets.widgets import widget as all_widgets  # noqa: E402
 
 from node_tutorial import explore  # noqa: E402
 from node_tutorial.course import explorables  # noqa: E402
@@ -24,6 +24,10 @@ from node_tutorial.explore import (  # noqa: E402
     slider,
     toggle,
 )
+
+# Every open widget by its id; ipywidgets 7 keeps them in the class.
+LIVING = getattr(all_widgets, "_instances", None)
+LIVING = all_widgets.Widget.widgets if LIVING is None else LIVING
 
 
 def make():
@@ -260,11 +264,11 @@ def test_running_a_cell_again_closes_the_panel_that_it_has_shown(monkeypatch):
 
 @pytest.mark.parametrize("name", explore.EXPLORABLES)
 def test_a_closed_panel_leaves_no_widget_behind(name):
-    before = set(_instances)
+    before = set(LIVING)
     panel = explore.EXPLORABLES[name]()
-    assert len(set(_instances) - before) > 10
+    assert len(set(LIVING) - before) > 10
     panel.close()
-    assert set(_instances) == before
+    assert set(LIVING) == before
 
 
 def test_running_a_cell_again_and_again_fills_no_memory(monkeypatch):
@@ -274,12 +278,12 @@ def test_running_a_cell_again_and_again_fills_no_memory(monkeypatch):
         panel = make()
         notebook.run("a", panel)
         panels.append(weakref.ref(panel))
-        number = len(_instances)
+        number = len(LIVING)
     del panel
     gc.collect()
     assert [panel() is None for panel in panels] == [True, True, True, False]
     notebook.run("a", make())
-    assert len(_instances) == number
+    assert len(LIVING) == number
 
 
 def test_outside_of_a_notebook_nothing_is_closed():

@@ -132,11 +132,13 @@ def test_what_fails_is_reported_and_loses_nothing_else(folder, capsys):
         "b": Run(fail, Width(2)),
         "c": Run(plain, Width(3)),
         "d": Run(lambda settings, seeds: {"odd": object()}, Width(4)),
+        "e": Run(lambda settings, seeds: {"odd": np.array([object()])}, Width(5)),
     }
     assert train(some(folder, results)) == 1
     lines = output(capsys)
-    assert lines[-4:-2] == [f"2 of 4 results are stored in {folder}", "2 failed:"]
-    assert lines[-2] == "  b: OSError: no such data" and lines[-1].startswith("  d: AttributeError")
+    assert lines[-5:-3] == [f"2 of 5 results are stored in {folder}", "3 failed:"]
+    assert lines[-3] == "  b: OSError: no such data" and lines[-2].startswith("  d: AttributeError")
+    assert lines[-1].startswith("  e: ValueError: an array of objects")
     assert list(some(folder, results).numbers()) == ["a", "c"]
 
 
