@@ -144,8 +144,9 @@ def foot(phase: Tensor, style: Style) -> Tensor:
     return torch.stack([x, y], -1)
 
 
-def pose(left: Tensor, right: Tensor, style: Style = STROLL) -> Tensor:
-    """The angles (..., 9) of a walker whose legs are at the phases `left` and `right` (...).
+def pose(left: Tensor | float, right: Tensor | float, style: Style = STROLL) -> Tensor:
+    """The angles (..., 9) of a walker whose legs are at the phases `left` and `right` (...), each a
+    tensor or a float.
 
     Each arm swings against the leg of its side.
 
@@ -154,6 +155,7 @@ def pose(left: Tensor, right: Tensor, style: Style = STROLL) -> Tensor:
         torch.Size([50, 9])
     """
     legs, arms = [], []
+    left, right = torch.as_tensor(left) + 0.0, torch.as_tensor(right) + 0.0
     for phase in (left, right):
         legs += list(_leg_angles(foot(phase, style)))
         arms += [-style.arm * torch.cos(phase), style.bend * (1 - torch.cos(phase) / 2)]

@@ -72,7 +72,9 @@ def fitzhugh_nagumo(
 ) -> Tensor:
     """v' = v - v^3 / 3 - w + current, w' = eps (v + a - b w): a nerve cell; y = (v, w) (..., 2).
 
-    It rests for small and for large currents, and fires without end between `hopf_currents`.
+    Its rest is unstable between `hopf_currents`: there it fires without end. A little outside a
+    kicked cell fires without end, too, and one at rest rests: both are stable (currents of 0.325,
+    0.33).
     """
     v, w = y.unbind(-1)
     return torch.stack([v - v**3 / 3 - w + current, eps * (v + a - b * w)], -1)

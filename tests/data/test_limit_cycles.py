@@ -124,7 +124,17 @@ def test_the_nerve_cell_rests_where_its_slopes_vanish():
     assert fitzhugh_nagumo(0.0, rest).abs().max() < 1e-9
 
 
-def test_the_currents_between_which_it_fires():
+def test_a_kicked_nerve_cell_fires_a_little_below_these_currents_and_one_at_rest_rests():
+    current = 0.325
+    found = cycle_of(
+        partial(fitzhugh_nagumo, current=current), lambda y: 1 - y[0] ** 2 - 0.064, (1.5, 0.0), 300
+    )
+    assert current < hopf_currents()[0] and found.amplitude > 1.5 and found.log_multiplier < -1
+    y = odeint(partial(fitzhugh_nagumo, current=current), row(-0.97, -0.34), row(0, 1000), **TIGHT)
+    assert y[-1, 0] < -0.9
+
+
+def test_the_currents_at_which_its_rest_changes_its_stability():
     low, high = hopf_currents()
     assert low == pytest.approx(0.331281337, abs=1e-9)
     assert high == pytest.approx(1.418718663, abs=1e-9)

@@ -9,7 +9,7 @@ import torch
 from node_tutorial import exercises, explore, odeint
 from node_tutorial.data import motion
 from node_tutorial.data.gait import MARCH, STROLL, between, feet, pose, walk
-from node_tutorial.data.limit_cycles import lock_of
+from node_tutorial.data.limit_cycles import euler_cycle, lock_of
 from node_tutorial.lessons.motion import dials, figures, rivals, runs, trainings
 from node_tutorial.models.fields import MLP, SecondOrder, VectorField
 from node_tutorial.plotting import text_problems
@@ -63,6 +63,38 @@ def test_two_legs_end_where_they_lock():
         data = panel.evaluate(coupling=coupling, detuning=detuning).data
         off = float(data.difference[-1]) - data.lock.difference
         assert math.cos(off) == pytest.approx(1, abs=1e-6)
+
+
+def test_feet_that_stand_leave_dots_and_feet_that_slide_bars():
+    panel = explore.walking_figure()
+    for blend in ("poses", "phases"):
+        assert len(panel.evaluate(frame=20, blend=blend).data.touched) >= 10
+
+
+def test_noise_slides_and_jerks_by_the_frame_rate():
+    slides, jerks = [], []
+    for frames in (24, 60, 120):
+        t = 1.2 / frames * torch.arange(2 * frames + 1, dtype=f64)
+        shaken = torch.Generator().manual_seed(0)
+        x = walk(t, 1.2)
+        noisy = x + 0.02 * torch.randn(x.shape, generator=shaken, dtype=f64)
+        slides.append(motion.slide(t, noisy, trainings.SPEED))
+        jerks.append(motion.jerk(t, noisy) / motion.jerk(t, x))
+    assert slides == sorted(slides) and slides[0] > 0.2 and slides[2] > 1
+    assert jerks == sorted(jerks) and jerks[2] > 20 * jerks[0]
+
+
+def test_at_the_edge_the_legs_creep_and_are_not_said_to_stay():
+    for coupling, rest in ((0.5, 0.5), (-0.5, 1.5)):
+        found = explore.two_legs(coupling=coupling, detuning=1.0)
+        assert found.data.rest == pytest.approx(rest * math.pi) and found.data.lock is None
+        assert f"creep to {rest:.3f} pi" in found.text
+        assert float(found.data.difference[-1]) == pytest.approx(rest * math.pi, abs=0.06)
+    around = explore.two_legs(coupling=0.5, detuning=1.0, start=0.8).data.difference[-1]
+    assert float(around) == pytest.approx(2.5 * math.pi, abs=0.1)  # beyond, once around
+    assert "keep their difference" in explore.two_legs(coupling=0.0, detuning=0.0).text
+    assert "until touched" in explore.two_legs(coupling=-0.4, detuning=0.0, start=0.0).text
+    assert "lock at 1.000" in explore.two_legs(coupling=-0.4, detuning=0.0, start=0.05).text
 
 
 # -- models ----------------------------------------------------------------------------------------
@@ -151,6 +183,18 @@ def test_training_with_long_steps_did_not_spoil_the_model():
     assert (fine - coarse).square().mean().sqrt() < 0.02
 
 
+def test_three_seeds_said_too_much_for_the_second_order():
+    more = runs.table()["more/second order, 1 + 1"]
+    failed = [share < 0.9 for share in more["periodic"]]
+    assert len(failed) == 4 and sum(failed) == 1
+    assert more["beyond"][failed.index(True)] > 0.305  # worse than the mean pose
+
+
+def test_in_step_the_mean_of_poses_does_not_slide():
+    t = torch.linspace(0, 2.4, 289, dtype=f64)
+    assert motion.slide(t, (walk(t, 1.2) + walk(t, 1.2, MARCH)) / 2, trainings.SPEED) < 1e-9
+
+
 # -- rivals ----------------------------------------------------------------------------------------
 
 
@@ -191,6 +235,14 @@ def test_splines_go_through_or_near_the_key_frames(some):
     through = rivals.spline(some, t)
     assert np.abs(through - some.x.double().numpy())[seen].max() < 1e-6
     assert np.abs(rivals.smooth(some, t) - through).max() > 1e-3
+
+
+def test_templates_find_the_phase_and_the_style_of_each_clip():
+    walks = rivals.learned_templates(1, 1.2)
+    data, t, true = trainings.held_out()
+    found = torch.from_numpy(rivals.templates(data, t.numpy(), walks, 1.2))
+    assert trainings.error(found[:, :151], true[:, :151]) < 0.011
+    assert trainings.error(found[:, 151:], true[:, 151:]) < 0.011
 
 
 # -- dials -----------------------------------------------------------------------------------------
@@ -258,25 +310,59 @@ def blend_of_poses_in_step(a, b, one, other):
     return (pose(left, left + math.pi, one) + pose(left, left + math.pi, other)) / 2
 
 
-def period_by_the_package(t, x):
-    return motion.period(t, x)
+def blend_with_floats(a, b, one, other):
+    left = math.atan2(math.sin(a) + math.sin(b), math.cos(a) + math.cos(b))
+    return pose(left, left + math.pi, between(one, other, 0.5))
 
 
-def period_by_a_vector(t, x):
-    x = (x - x.mean()).numpy()
-    at = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0))
-    return np.float32((t.numpy()[at[-1]] - t.numpy()[at[0]]) / (len(at) - 1))
+def blend_by_the_short_way(a, b, one, other):
+    way = (b - a + math.pi) % (2 * math.pi) - math.pi
+    return pose(a + way / 2, a + way / 2 + math.pi, between(one, other, 0.5))
 
 
-def period_by_a_fit(t, x):
-    grid = torch.linspace(0.7, 1.6, 1801, dtype=f64)
-    left = []
-    for p in grid:
-        angle = 2 * math.pi * t / p
-        rows = torch.stack([torch.ones_like(t), angle.sin(), angle.cos()], -1)
-        fit = rows @ torch.linalg.lstsq(rows, x[:, None]).solution
-        left.append((x - fit[:, 0]).square().sum())
-    return grid[int(torch.stack(left).argmin())]
+def step_by_bisection(radius, omega):
+    low, high = 1e-9, 1 / omega
+    for _ in range(60):
+        h = (low + high) / 2
+        low, high = (h, high) if euler_cycle(h, omega) < radius else (low, h)
+    return torch.tensor(h)
+
+
+def step_that_keeps_the_circle(radius, omega):
+    """By Euler's steps themselves."""
+    low, high = 1e-9, 1.0
+    for _ in range(60):
+        h = (low + high) / 2
+        stays = abs(1 + h * (1 + 1j * omega - radius**2)) < 1
+        low, high = (h, high) if stays else (low, h)
+    return np.float64(h)
+
+
+def cut_at_the_first_dip(z):
+    off = np.linalg.norm((z - z[0]).numpy(), axis=1)
+    i = int(np.flatnonzero(off > 1)[0])
+    while off[i + 1] < off[i] or off[i] > 0.5:
+        i += 1
+    return i
+
+
+def cut_in_a_loop(z):
+    left, best = False, None
+    for i, off in enumerate((z - z[0]).square().sum(-1)):
+        left = left or off > 1
+        if left and off < 0.25 and (best is None or off < best[0]):
+            best = (off, i)
+        if best is not None and off > 0.3:
+            break
+    return torch.tensor(best[1])
+
+
+def cut_of_a_slice(z):
+    off = (z - z[0]).norm(dim=-1)
+    away = off > 0.7
+    changes = (away[1:] != away[:-1]).nonzero()[:, 0] + 1
+    end = changes[2] if len(changes) > 2 else len(z)
+    return np.int64(changes[1] + off[changes[1] : end].argmin())
 
 
 @pytest.mark.parametrize(
@@ -294,15 +380,17 @@ def period_by_a_fit(t, x):
         ("13.2", blend_by_complex_numbers),
         ("13.2", blend_of_poses_in_step),
         ("13.2", lambda *args: blend_by_complex_numbers(*args).tolist()),
-        ("13.3", lambda h, w: torch.tensor(1 + (1 - math.sqrt(1 - h * h * w * w)) / h).sqrt()),
-        ("13.3", lambda h, w: np.float64((1 + (1 - (1 - (h * w) ** 2) ** 0.5) / h) ** 0.5)),
-        ("13.3", lambda h, w: radius_by_steps(h, w)),
+        ("13.2", blend_with_floats),
+        ("13.2", blend_by_the_short_way),
+        ("13.3", step_by_bisection),
+        ("13.3", step_that_keeps_the_circle),
+        ("13.3", lambda r, w: np.float32(2 / ((r * r - 1) + w * w / (r * r - 1)))),
         ("13.4", lambda dw, rate: -0.5 * math.hypot(dw, rate)),
         ("13.4", lambda dw, rate: -(torch.tensor([dw, rate]).norm()) / 2),
         ("13.4", lambda dw, rate: np.array(-np.sqrt(dw**2 + rate**2) / 2)),
-        ("13.5", period_by_the_package),
-        ("13.5", period_by_a_vector),
-        ("13.5", period_by_a_fit),
+        ("13.5", cut_at_the_first_dip),
+        ("13.5", cut_in_a_loop),
+        ("13.5", cut_of_a_slice),
     ],
 )  # fmt: skip
 def test_other_right_forms_are_accepted(id, answer):
@@ -317,21 +405,34 @@ def pose_of(hip, knee):
     return angles
 
 
-def radius_by_steps(h, omega):
-    z = complex(1.5, 0)
-    for _ in range(20_000):
-        z *= 1 + h * (1 + 1j * omega - abs(z) ** 2)
-    return abs(z)
-
-
 @pytest.mark.parametrize(
     "id, answer, says",
     [
         ("13.2", lambda a, b, one, other: pose_of(0.1, 0.2), "not the pose of the walker halfway"),
-        ("13.3", lambda h, w: 2.0, "not the value"),
-        ("13.5", lambda t, x: 5.0, "more than 2 %"),
+        ("13.1", lambda hip, knee: (math.sin(hip) + math.sin(hip - knee),
+                                    -math.cos(hip) - math.cos(hip - knee)), "0.45 meters"),
+        ("13.1", lambda hip, knee: (0.45 * (math.sin(hip) + math.sin(knee - hip)),
+                                    -0.45 * (math.cos(hip) + math.cos(knee - hip))), "wrong sign"),
+        ("13.1", lambda hip, knee: (-0.45 * (math.cos(hip) + math.cos(hip - knee)),
+                                    0.45 * (math.sin(hip) + math.sin(hip - knee))), "swapped"),
+        ("13.2", lambda a, b, one, other: pose(
+            a + ((b - a) % 6.283185307) / 2, a + ((b - a) % 6.283185307) / 2 + math.pi,
+            between(one, other, 0.5)), "long way round"),
+        ("13.3", lambda r, w: euler_cycle(0.01, w), "not the value"),
+        ("13.3", lambda r, w: 2 * r**2 / (r**4 + w**2), "less 1"),
+        ("13.3", lambda r, w: 2 * (r - 1) / ((r - 1) ** 2 + w**2), "square of the radius"),
+        ("13.3", lambda r, w: 2 * (r**2 - 1) / w**2, "small steps"),
+        ("13.3", lambda r, w: (r**2 - 1) / ((r**2 - 1) ** 2 + w**2), "factor of 2"),
+        ("13.4", lambda d, r: -math.sqrt(d**2 / 4 + r**2), "rate has lost its 2"),
+        ("13.4", lambda d, r: -math.sqrt(d**2 + r**2 / 4), "detuning has lost its 2"),
+        ("13.4", lambda d, r: -(d + r) / 2, "right triangle"),
+        ("13.4", lambda d, r: r / 2, "step together"),
+        ("13.5", lambda z: (z - z[0]).norm(dim=-1).argmin(), "nearest to itself"),
+        ("13.5", lambda z: 1 + (z - z[0]).norm(dim=-1)[1:].argmin(), "not left yet"),
+        ("13.5", lambda z: 20 + (z - z[0]).norm(dim=-1)[20:].argmin(), "turns later"),
+        ("13.5", lambda z: 7.0, "first return"),
     ],
-)
+)  # fmt: skip
 def test_wrong_answers_get_an_answer(id, answer, says):
     feedback = exercises.load_all()[id].assess(answer)
     assert feedback.state == "not yet" and says in feedback.message

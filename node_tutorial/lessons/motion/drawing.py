@@ -7,7 +7,6 @@ from torch import Tensor
 from ...data.gait import BONES, FEET, POINTS, skeleton
 from ...plotting import BLUE, GRAY, ORANGE, SKY, VERMILLION
 
-_LEFT = {2, 3, 4, 5}  # in BONES: the legs; the right one is drawn behind
 _WIDTH = 0.62  # half of what is seen, in meters
 _HEAD = POINTS.index("head")
 
@@ -40,18 +39,19 @@ def standing(angles: Tensor) -> np.ndarray:
     return points
 
 
-def draw_belt(ax: Axes, passed: float, skids: list[tuple[float, float]]) -> None:
+def draw_belt(ax: Axes, passed: float, touched: list[tuple[float, float]]) -> None:
     """The ground under a walker who has passed so many meters; a mark every quarter of one.
 
-    skids: where feet slid, from x to x, as seen from the hip.
+    touched: where the lower foot was, from x to x, as seen from the hip; sliding, it
+    leaves a bar.
     """
     first = -(passed % 0.25)
     marks = first + 0.25 * np.arange(-3, 5)
     marks = marks[np.abs(marks) < _WIDTH]
     ax.axhline(0, color=GRAY, linewidth=1)
     ax.plot(marks, np.full(len(marks), -0.03), "|", color=GRAY, markersize=8)
-    for start, end in skids:
-        ax.plot([start, end], [-0.075, -0.075], color=VERMILLION, linewidth=4)
+    for start, end in touched:
+        ax.plot([start, end], [-0.075, -0.075], ".-", color=VERMILLION, linewidth=4, markersize=6)
     ax.set(xlim=(-_WIDTH, _WIDTH), ylim=(-0.12, 1.72), aspect="equal")
     ax.set_xticks([])
     ax.set_yticks([])

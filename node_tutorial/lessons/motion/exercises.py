@@ -1,4 +1,4 @@
-"""Exercises of lesson 13: a leg, a blend, Euler's cycle, a coupling, a period."""
+"""Exercises of lesson 13: a leg, a blend, Euler's cycle, a coupling, a loop."""
 
 import math
 
@@ -45,6 +45,14 @@ register(
                 "angle is smaller than the thigh's.",
             ),
             Mistake(
+                "shin at knee less hip",
+                lambda hip, knee: [
+                    0.45 * (math.sin(hip) + math.sin(knee - hip)),
+                    -0.45 * (math.cos(hip) + math.cos(knee - hip)),
+                ],
+                "The shin's angle has the wrong sign: it is that of the thigh, less the bend.",
+            ),
+            Mistake(
                 "shin alone",
                 lambda hip, knee: [0.45 * math.sin(hip - knee), -0.45 * math.cos(hip - knee)],
                 "That is the foot as seen from the knee. Add where the knee is.",
@@ -62,6 +70,27 @@ register(
                 ],
                 "At angle 0 your leg lies along the x axis. It should hang down: x goes with the "
                 "sine, y with minus the cosine.",
+            ),
+            Mistake(
+                "sine and cosine swapped",
+                lambda hip, knee: [
+                    -0.45 * (math.cos(hip) + math.cos(hip - knee)),
+                    0.45 * (math.sin(hip) + math.sin(hip - knee)),
+                ],
+                "You swapped x and y: the angles are from the vertical, so x goes with the sine.",
+            ),
+            Mistake(
+                "another sine and cosine swapped",
+                lambda hip, knee: [
+                    0.45 * (math.cos(hip) + math.cos(hip - knee)),
+                    -0.45 * (math.sin(hip) + math.sin(hip - knee)),
+                ],
+                "The angles are from the vertical: x goes with the sine, y with minus the cosine.",
+            ),
+            Mistake(
+                "lengths forgotten",
+                lambda hip, knee: [x / 0.45 for x in foot_of(hip, knee)],
+                "Your bones have a length of 1. Each bone has 0.45 meters.",
             ),
             Mistake(
                 "y upside down",
@@ -136,6 +165,22 @@ register(
                 "the circle. Average the points of the circle, not the numbers.",
             ),
             Mistake(
+                "the long way round",
+                lambda a, b, one, other: _posed(
+                    a + ((b - a) % (2 * math.pi)) / 2, between(one, other, 0.5)
+                ),
+                "From one phase to the other you always go forward, sometimes the long way round "
+                "the circle: there your walker is half a cycle off.",
+            ),
+            Mistake(
+                "the long way round, backward",
+                lambda a, b, one, other: _posed(
+                    b + ((a - b) % (2 * math.pi)) / 2, between(one, other, 0.5)
+                ),
+                "From one phase to the other you always go backward, sometimes the long way round "
+                "the circle: there your walker is half a cycle off.",
+            ),
+            Mistake(
                 "no style of its own",
                 lambda a, b, one, other: _posed(_middle(a, b), one),
                 "The phase is right. The style is still that of the first walker.",
@@ -176,63 +221,71 @@ def _middle(a, b):
     return math.atan2(math.sin(a) + math.sin(b), math.cos(a) + math.cos(b))
 
 
-def radius(h, omega):
-    return math.sqrt(1 + (1 - math.sqrt(1 - (h * omega) ** 2)) / h)
+def step(radius, omega):
+    s = radius**2 - 1
+    return 2 * s / (s**2 + omega**2)
 
 
 register(
     Exercise(
         "13.3",
-        "The radius of Euler's cycle",
-        kind=function((0.05, 2 * math.pi), (0.1, 2 * math.pi), (0.2, 3.0), (0.02, 20.0)),
-        solution=radius,
+        "The step of Euler's cycle",
+        kind=function((1.01, 2 * math.pi), (1.4, 2 * math.pi), (1.2, 3.0), (2.0, 20.0)),
+        solution=step,
         mistakes=[
             Mistake(
-                "the exact one",
-                lambda h, omega: 1.0,
-                "That is the radius of the exact cycle. Euler's steps go along tangents, outward.",
+                "by the radius",
+                lambda radius, omega: 2 * (radius - 1) / ((radius - 1) ** 2 + omega**2),
+                "You took s to be radius - 1: it is the square of the radius, less 1.",
             ),
             Mistake(
-                "half the expansion",
-                lambda h, omega: math.sqrt(1 + h * omega**2),
-                "Nearly, for small h: an expansion to first order, with a factor of 2 lost. You "
-                "need none: the absolute value of the step's factor is exactly 1.",
+                "the 1 forgotten",
+                lambda radius, omega: 2 * radius**2 / (radius**4 + omega**2),
+                "You took s to be the square of the radius: on the exact circle, of radius 1, no "
+                "step is too long then. It is the square less 1.",
             ),
             Mistake(
                 "the expansion",
-                lambda h, omega: math.sqrt(1 + h * omega**2 / 2),
-                "Right for small h: this is the first term. The equation can be solved exactly.",
+                lambda radius, omega: 2 * (radius**2 - 1) / omega**2,
+                "Right for small steps: (h s)^2 is left out. The equation can be solved exactly.",
             ),
             Mistake(
-                "a factor omega lost",
-                lambda h, omega: math.sqrt(1 + h * omega),
-                "Try h = 0.05 and omega = 2 pi in the panel: your circle is not the kept one.",
-            ),
-            Mistake(
-                "the square",
-                lambda h, omega: radius(h, omega) ** 2,
-                "That is the square of the radius.",
-            ),
-            Mistake(
-                "the other root",
-                lambda h, omega: math.sqrt(1 + (1 + math.sqrt(1 - (h * omega) ** 2)) / h),
-                "Your quadratic has two roots, and this is the larger. Steps from its circle "
-                "leave it; the other one draws them to itself.",
+                "half of it",
+                lambda radius, omega: step(radius, omega) / 2,
+                "A factor of 2 is lost: (1 - h s)^2 has the middle term 2 h s.",
             ),
             Mistake(
                 "real part only",
-                lambda h, omega: math.sqrt(1 + 2 / h),
+                lambda radius, omega: 2 / (radius**2 - 1),
                 "You left the imaginary part of the factor out: h omega.",
+            ),
+            Mistake(
+                "the sign of the square",
+                lambda radius, omega: 2 * (radius**2 - 1) / (omega**2 - (radius**2 - 1) ** 2),
+                "A sign: (h s)^2 and (h omega)^2 stand on the same side.",
+            ),
+            Mistake(
+                "divided by h, once too often",
+                lambda radius, omega: (
+                    2 * (radius**2 - 1) / math.sqrt((radius**2 - 1) ** 2 + omega**2)
+                ),
+                "No root is needed: divide the equation by h, and it is linear in h.",
+            ),
+            Mistake(
+                "no step at all",
+                lambda radius, omega: 0.0,
+                "With h = 0 every circle is kept. Divide the equation by h, and look for the other "
+                "solution.",
             ),
         ],
         hints=[
-            "One step multiplies z by 1 + h (1 + i omega - r^2). When does r stay?",
-            "(1 - h s)^2 + (h omega)^2 = 1 with s = r^2 - 1.",
-            "Solve for s, and take the smaller root.",
+            "Write (1 - h s)^2 out: 1 - 2 h s + (h s)^2. The 1 goes.",
+            "Divide by h. What is left is linear in h.",
+            "s is the square of the radius, less 1.",
         ],
         meaning=(
-            "Euler's method finds a wrong circle, and stays on it for ever. A center would have "
-            "thrown it out: attraction makes the error finite, not zero."
+            "Euler's method finds a wrong circle, and stays on it for ever. For one 1 % too "
+            "large it takes about a thousand steps a turn; a center's circles are kept by no step."
         ),
     )
 )
@@ -266,6 +319,30 @@ register(
                 "Both legs pull, so the difference obeys d' = detuning - 2 K sin d.",
             ),
             Mistake(
+                "sign of the rate",
+                lambda detuning, rate: rate / 2,
+                "With this sign both legs step together; and with a detuning they do not lock at "
+                "pi exactly.",
+            ),
+            Mistake(
+                "a quarter too much",
+                lambda detuning, rate: -math.sqrt(rate**2 + detuning**2 / 4),
+                "The rate has lost its 2: it is 2 K cos d, without a sign, as the detuning is "
+                "2 K sin d.",
+            ),
+            Mistake(
+                "another quarter too much",
+                lambda detuning, rate: -math.sqrt(rate**2 / 4 + detuning**2),
+                "The detuning has lost its 2: it is 2 K sin d, as the rate is 2 K cos d, without a "
+                "sign.",
+            ),
+            Mistake(
+                "sum with the detuning's sign",
+                lambda detuning, rate: -(rate + detuning) / 2,
+                "Rate and detuning are 2 K cos d and 2 K sin d: two sides of a right triangle. And "
+                "a leg that is slower is as far off as one that is faster.",
+            ),
+            Mistake(
                 "the edge of locking",
                 lambda detuning, rate: -abs(detuning) / 2,
                 "There they just lock, and come home at the rate 0.",
@@ -289,89 +366,116 @@ register(
 )
 
 
-def _gait(period, offset, length, phase=0.3):
-    t = torch.linspace(0, length, 1 + round(100 * length), dtype=torch.float64)
-    angle = 2 * math.pi * t / period + phase
-    return t, offset + torch.sin(angle) + 0.3 * torch.cos(2 * angle)
+def _path(frames, turns, shrink, start=0.3):
+    """A latent (T, 3) on its way to an ellipse, `frames` a turn, and a number that stays."""
+    angle = 2 * math.pi * torch.arange(round(turns * frames) + 1, dtype=torch.float64) / frames
+    size = 1 + shrink * torch.exp(-angle / 2)
+    place = [size * torch.cos(start + angle), 0.6 * size * torch.sin(start + angle)]
+    return torch.stack([*place, torch.full_like(angle, 0.5)], -1)
 
 
-def period(t, x):
-    x = x - x.mean()
-    rises = [
-        t[i] - x[i] * (t[i + 1] - t[i]) / (x[i + 1] - x[i])
-        for i in range(len(x) - 1)
-        if x[i] < 0 <= x[i + 1]
-    ]
-    return (rises[-1] - rises[0]) / (len(rises) - 1)
+def cut(z):
+    off = (z - z[0]).norm(dim=-1)
+    far = off > off.max() / 2
+    away = int(far.nonzero()[0])  # the path has left,
+    back = away + int((~far[away:]).nonzero()[0])  # and comes near again,
+    gone = far[back:].nonzero()  # until it leaves once more
+    visit = off[back : back + int(gone[0])] if len(gone) else off[back:]
+    return back + int(visit.argmin())
 
 
-def _rises(t, x):
-    return t[1:][(x[:-1] < 0) & (x[1:] >= 0)]
+def _off(z):
+    return (z - z[0]).norm(dim=-1)
 
 
-def _all_crossings(t, x):
-    return t[1:][(x[:-1] < 0) != (x[1:] < 0)]
+def _nearest_of_all(z):
+    off = _off(z)
+    away = int((off > off.max() / 2).nonzero()[0])
+    return away + int(off[away:].argmin())
 
 
-def _uneven():
-    """The first gait, at irregular times."""
-    t, x = _gait(1.2, 0.4, 5.5)
-    kept = torch.rand(len(t), generator=torch.Generator().manual_seed(3)) < 0.5
-    return t[kept], x[kept]
+def _near_enough(z):
+    """The first frame of the visit, without a look whether the next one is nearer."""
+    far = _off(z) > _off(z).max() / 2
+    away = int(far.nonzero()[0])
+    return away + int((~far[away:]).nonzero()[0])
 
 
 register(
     Exercise(
         "13.5",
-        "The period of a gait",
-        kind=function(_gait(1.2, 0.4, 5.5), _gait(0.9, -0.2, 4.3), _uneven()),
-        solution=period,
-        rtol=0.02,
+        "Where to cut",
+        kind=function(
+            (_path(48.4, 5.3, 0.03),),
+            (_path(60.0, 2.6, -0.04, start=1.0),),
+            (_path(200.0, 2.2, 0.1, start=2.5),),
+        ),
+        solution=cut,
+        rtol=1e-9,
         mistakes=[
             Mistake(
-                "half a period",
-                lambda t, x: _all_crossings(t, x - x.mean()).diff().mean(),
-                "You count crossings in both directions: a cycle has two of them.",
+                "where it began",
+                lambda z: int(_off(z).argmin()),
+                "That is the first frame, which is nearest to itself. Let the path leave first.",
             ),
             Mistake(
-                "one gap too many",
-                lambda t, x: (
-                    (_rises(t, x - x.mean())[-1] - _rises(t, x - x.mean())[0])
-                    / len(_rises(t, x - x.mean()))
-                ),
-                "Between n crossings there are n - 1 periods.",
+                "the nearest of all others",
+                lambda z: 1 + int(_off(z)[1:].argmin()),
+                "Where frames are dense, the nearest of all others is the next one: the path has "
+                "not left yet. Let it leave, and take its first visit.",
             ),
             Mistake(
-                "frequency",
-                lambda t, x: 1 / period(t, x),
-                "That is the number of cycles in a second.",
+                "the next frame",
+                lambda z: 1,
+                "The next frame is near because the path has not left yet. Let it leave first.",
             ),
             Mistake(
-                "angular frequency",
-                lambda t, x: 2 * math.pi / period(t, x),
-                "That is the angular frequency, in radians per second.",
+                "the nearest of all, after it has left",
+                _nearest_of_all,
+                "One of your returns is nearer, but comes turns later. Take the first visit.",
             ),
             Mistake(
-                "length by the number of crossings",
-                lambda t, x: (t[-1] - t[0]) / len(_rises(t, x - x.mean())),
-                "The series does not begin and end with a crossing: take the time from the first "
-                "to the last of them.",
+                "the first number alone",
+                lambda z: cut(z[:, :1]),
+                "You look at the first number alone: it has the same value on the way there and on "
+                "the way back. Compare the whole latent.",
             ),
             Mistake(
-                "in frames",
-                lambda t, x: _rises(torch.arange(len(t)), x - x.mean()).double().diff().mean(),
-                "That is in frames. A period is in seconds, and frames may be uneven.",
+                "near enough",
+                _near_enough,
+                "There it begins to be near. Wait until it is nearest.",
+            ),
+            Mistake(
+                "the farthest",
+                lambda z: int(_off(z).argmax()),
+                "That is where the path is farthest from its start: not a whole turn.",
+            ),
+            Mistake(
+                "half a turn",
+                lambda z: cut(z) // 2,
+                "That is half a turn.",
+            ),
+            Mistake(
+                "one too many",
+                lambda z: cut(z) + 1,
+                "One too many: frame 0 is where the loop begins.",
+            ),
+            Mistake(
+                "one too few",
+                lambda z: cut(z) - 1,
+                "One too few: give the frame that is nearest to frame 0, not the one before.",
             ),
         ],
         hints=[
-            "Take the mean off first: a hip's angle does not swing around 0.",
-            "Find the places where x goes from negative to positive, one direction only.",
-            "The time from the first to the last of them, by how many periods lie between.",
+            "The distance of every frame to the first one is `(z - z[0]).norm(dim=-1)`.",
+            "It begins at 0, so its smallest value says nothing. Where is it half as large as it "
+            "gets?",
+            "From the first frame that is so far away on, look for the first dip.",
         ],
-        otherwise="Off by more than 2 %. Draw the series, and mark the crossings that you count.",
+        otherwise="Not the first return. Plot `(z - z[0]).norm(dim=-1)`, and look for its dips.",
         meaning=(
-            "A period is a number that MSE does not have: a walk that is out of step has a right "
-            "period, and a standing figure none."
+            "Cut there, and the last frame is the first one again: pose and velocity meet, since "
+            "both follow from the latent."
         ),
     )
 )

@@ -30,23 +30,28 @@ from .runs import table
 from .trainings import FIELDS, FINE, NOISE, PERIOD, SPEED, Clips
 
 COLORS = dict(zip(FIELDS, (BLUE, VERMILLION, SKY, ORANGE, GRAY)))
-POSES = 8  # of a strip
+POSES = 8  # of a cycle, in a strip
+BESIDE = 0.75  # meters between two of them: more than they walk, so that none hides another
 
 
 def strip(ax: Axes, t: Tensor, angles: Tensor, color: str, title: str) -> None:
-    """A motion from left to right, as it passes: POSES poses, and where the lower foot touched.
+    """The first cycle of a motion, POSES poses and the first one again, side by side; and, on a
+    scale of its own, where the lower foot touched the ground on the whole way.
 
     t (T,) and angles (T, 9), at times so close that the dots of a sliding foot make a line.
     """
+    for k in range(POSES + 1):
+        nearest = int((t - t[0] - k * PERIOD / POSES).abs().argmin())
+        draw_figure(ax, angles[nearest], color, 2.2, at=k * BESIDE)
+    end = POSES * BESIDE
     way = SPEED * (t - t[0])
-    for k in np.linspace(0, len(t) - 1, POSES).round().astype(int):
-        draw_figure(ax, angles[k], color, 2.2, at=float(way[k]))
     place = feet(angles)
     lower = place[..., 1].argmin(-1)
     touched = way + place[torch.arange(len(t)), lower, 0]
-    ax.plot(touched, torch.full_like(touched, -0.09), ".", color=VERMILLION, markersize=4)
+    touched = touched * end / way[-1]
+    ax.plot(touched, torch.full_like(touched, -0.11), ".", color=VERMILLION, markersize=5)
     ax.axhline(0, color=GRAY, linewidth=0.8)
-    ax.set(xlim=(-0.6, float(way[-1]) + 0.6), ylim=(-0.17, 1.72), aspect="equal")
+    ax.set(xlim=(-0.45, end + 0.45), ylim=(-0.17, 1.72), aspect="equal")
     ax.set_xticks([])
     ax.set_yticks([])
     ax.grid(False)
@@ -71,8 +76,8 @@ def cycles_figure(cycles: Mapping[float, Cycle]) -> Picture:
         y = van_der_pol_exact(mu, 60.0)(20 + t)
         left.plot(*y[t < cycle.period].T, color=color)
         right.plot(t[t < 20], y[t < 20, 0], color=color)
-    right.set(xlim=(0, 20), xlabel="t", ylabel="y1")
-    left.set(xlabel="y1", ylabel="y2")
+    right.set(xlim=(0, 20), xlabel="t", ylabel="q")
+    left.set(xlabel="q", ylabel="q'")
     room_for_labels(right, 0.2)
     for line, mu in zip(right.lines, cycles):
         label_line(line, f"mu = {mu:g}")
@@ -103,24 +108,30 @@ def learned_figure(standing: float) -> Picture:
     ax.axvspan(0, 3, color="#EEEEEE", zorder=0)
     exact_line([0, 12], [standing, standing], ax=ax, label=None)
     ax.set(xlabel="t (s); gray: the clip's time", ylabel="error of the angles (rad)")
-    ax.set(xlim=(0, 12), ylim=(0, 1.8 * standing))
+    ax.set(xlim=(0, 12), ylim=(0, 2 * standing))
     room_for_labels(ax, 0.3)
-    for line, name in zip(ax.lines, FIELDS):
-        label_line(line, name)
+    ends = sorted(zip(ax.lines, FIELDS), key=lambda end: -float(end[0].get_ydata()[-1]))
+    for line, name in ends:
+        label_line(line, name, down=True)
     label_line((12.0, standing), "mean pose", ax=ax, color=EXACT)
     return fig
 
 
 def latent_figure(ways: Tensor) -> Picture:
-    """Paths (3, T, L) of the latent: its first two numbers, and the first over time."""
+    """Paths (3, T, L) of the latent, from a start, 0.7 and 1.3 times the start: its first two
+    numbers, and the first over time.
+    """
     fig, (left, right) = figure(2, size=(8.4, 3.6), width_ratios=[1, 1.6])
     t = FINE * torch.arange(ways.shape[1])
-    for way, color in zip(ways, (BLUE, ORANGE, PURPLE)):
-        left.plot(*way[:, :2].T, color=color, linewidth=1)
-        left.plot(*way[0, :2], "o", color=color, markersize=7)
+    for way, color, order in zip(ways, (BLUE, ORANGE, PURPLE), (4, 3, 2)):
+        left.plot(*way[:, :2].T, color=color, linewidth=1, zorder=order)
+        left.plot(*way[0, :2], "o", color=color, markersize=7, zorder=5)
         right.plot(t, way[:, 0], color=color, linewidth=1)
     left.set(xlabel="q", ylabel="v")
     right.set(xlim=(0, float(t[-1])), xlabel="t (s)", ylabel="q")
+    room_for_labels(right, 0.25)
+    for line, name in zip(right.lines, ("not pushed", "0.7 times", "1.3 times")):
+        label_line(line, name)
     return fig
 
 
@@ -167,11 +178,11 @@ def styles_figure(
 
 def heading() -> str:
     """Of the table whose lines are `line_of`."""
-    return f"{'':20s} error: clip  later | period ok  swing  slide  jerk | rate"
+    return f"{'':20s} error: clip  later  worst | period ok  swing  jerk  slide (least, most)"
 
 
 def line_of(name: str) -> str:
-    """A model's medians over the seeds, and the range of slide."""
+    """A model's medians over the seeds; the worst later error, and the range of slide."""
     row = table()[f"learned/{name}"]
     middle = {
         key: float(np.median(row[key]))
@@ -179,9 +190,9 @@ def line_of(name: str) -> str:
     }
     low, high = min(row["slide"]), max(row["slide"])
     return (
-        f"{name:20s} {middle['within']:11.3f} {middle['beyond']:6.3f} | "
-        f"{100 * middle['periodic']:7.0f} % {middle['swing']:6.2f} {middle['slide']:6.2f} "
-        f"{middle['jerk']:5.2f} | {row['rate']:g}, slides {low:.2f} to {high:.2f}"
+        f"{name:20s} {middle['within']:11.3f} {middle['beyond']:6.3f} {max(row['beyond']):6.3f} | "
+        f"{100 * middle['periodic']:7.0f} % {middle['swing']:6.2f} {middle['jerk']:5.2f} "
+        f"{middle['slide']:6.2f} ({low:.2f}, {high:.2f})"
     )
 
 

@@ -4,11 +4,13 @@
     smooth      scipy's smoothing spline, its stiffness by generalized cross-validation
     Fourier     a mean and HARMONICS sines and cosines by least squares, for every angle by itself
     learned     the same, with a Gaussian prior of all 9 angles' coefficients together, which is
-                learned from all training clips by EM
+                learned from half of the training clips by EM
+    templates   one walk for each of two styles, learned from 256 training clips; of a clip only
+                its style and its phase are looked for
 
-The last two have to know the period. It is found by least squares: for "Fourier, alone" from the
-clip itself, for the others from 256 training clips. The splines end where the clip ends, and say
-nothing of what comes; only the others are asked for it.
+All but the splines have to know the period. It is found by least squares: for "Fourier, alone" from
+the clip itself, for the others from 256 training clips. The splines end where the clip ends, and
+say nothing of what comes; only the others are asked for it.
 """
 
 import math
@@ -23,6 +25,10 @@ from .trainings import TRAIN, VALIDATION_SEED, Clips, clips, error
 
 HARMONICS = (1, 2, 3)  # to choose from, by validation
 OF_LEARNED = 4
+OF_TEMPLATES = 8
+ROUNDS = 4  # of walks and phases by turns
+PHASES = 240  # that are tried
+SHOULDER = 4  # of the angles: a walk's simplest one
 ITERATIONS = 15  # of EM
 PERIODS = np.arange(0.9, 1.6001, 0.005)  # where the period is looked for, seconds
 
@@ -141,6 +147,52 @@ def learned(data: Clips, t: np.ndarray, prior: Prior) -> np.ndarray:
     return design(t, OF_LEARNED, prior.period) @ weights
 
 
+def learned_templates(seed: int, period: float) -> np.ndarray:
+    """The coefficients (2, C, 9) of one walk for each of two styles: walks, and the clips' styles
+    and phases, are found by turns. They begin with the first harmonic of the left shoulder.
+    """
+    t, x = map(np.stack, zip(*_keys(clips(TRAIN, seed))[:256], strict=True))
+    arms = [
+        np.linalg.lstsq(design(at, 1, period), arm, rcond=None)[0]
+        for at, arm in zip(t, x[..., SHOULDER], strict=True)
+    ]
+    _, cos, sin = np.stack(arms, 1)
+    swing = np.hypot(cos, sin)
+    style = (swing > (swing.min() + swing.max()) / 2).astype(int)
+    shift = np.arctan2(-sin, cos) * period / (2 * math.pi)
+    for _ in range(ROUNDS):
+        walks = []
+        for k in (0, 1):
+            rows = design((t + shift[:, None])[style == k].ravel(), OF_TEMPLATES, period)
+            walks.append(np.linalg.lstsq(rows, x[style == k].reshape(len(rows), -1), rcond=None)[0])
+        style, shift = _placed(np.stack(walks), t, x, period)
+    return np.stack(walks)
+
+
+def _placed(
+    walks: np.ndarray, t: np.ndarray, x: np.ndarray, period: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of clips with key frames x (B, K, 9) at t (B, K), style and phase (B,), the phase in seconds,
+    that leave the least squares.
+    """
+    shifts = period * np.arange(PHASES) / PHASES
+    off = []
+    for shift in shifts:
+        rows = design((t + shift).ravel(), OF_TEMPLATES, period).reshape(*t.shape, -1)
+        off.append([np.square(x - rows @ walk).sum((1, 2)) for walk in walks])
+    best = np.array(off).reshape(-1, len(x)).argmin(0)
+    return best % len(walks), shifts[best // len(walks)]
+
+
+def templates(data: Clips, t: np.ndarray, walks: np.ndarray, period: float) -> np.ndarray:
+    """As `fourier`, by the nearest of `learned_templates`."""
+    keys, x = map(np.stack, zip(*_keys(data), strict=True))
+    style, shift = _placed(walks, keys, x, period)
+    return np.stack(
+        [design(t + s, OF_TEMPLATES, period) @ walks[k] for k, s in zip(style, shift, strict=True)]
+    )
+
+
 def filled(data: Clips, t: Tensor, seed: int) -> dict[str, Tensor]:
     """All of them: angles (B, T, 9) at times t (T,); of the splines, those within the clip. `seed`
     says from which training clips period and prior are.
@@ -156,6 +208,7 @@ def filled(data: Clips, t: Tensor, seed: int) -> dict[str, Tensor]:
         "Fourier, alone": fourier(data, fine, best[None], None),
         "Fourier, common period": fourier(data, fine, best[common], common),
         "learned Fourier": learned(data, fine, learned_prior(seed, common)),
+        "two walks, a phase": templates(data, fine, learned_templates(seed, common), common),
     }
     return {name: torch.from_numpy(x) for name, x in found.items()}
 

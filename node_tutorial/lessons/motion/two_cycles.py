@@ -61,19 +61,19 @@ def draw(fig: Figure, data: TwoCycles) -> None:
         ax.plot(*path[0].numpy(), "o", color=BLUE, markersize=7)
         ax.set(xlim=(-SHOWN, SHOWN), ylim=(-SHOWN, SHOWN), aspect="equal", xlabel="y1")
     if data.exact is not None:
-        _circle(right, data.exact, VERMILLION, "-")
+        _circle(right, data.exact, VERMILLION, (0, (4, 4)), order=4)
     left.set_ylabel("y2")
     cost = f"h = {data.h:g}, NFE {len(data.center) - 1}"
     left.set_title(f"center, {cost}\nends at radius {_size(data.radius[0])}")
-    kept = "no circle is kept" if data.exact is None else f"kept: {data.exact:.3f}"
-    right.set_title(f"limit cycle\nends at radius {_size(data.radius[1])}, {kept}")
+    kept = "no circle is kept" if data.exact is None else f"kept (orange): {data.exact:.3f}"
+    right.set_title(f"limit cycle (dashed: exact)\nends at radius {_size(data.radius[1])}, {kept}")
 
 
-def _circle(ax: Axes, radius: float, color: str, style: object) -> None:
+def _circle(ax: Axes, radius: float, color: str, style: object, order: float = 1.5) -> None:
     angle = torch.linspace(0, 2 * math.pi, 200)
     ax.plot(
         radius * angle.cos(), radius * angle.sin(), color=color, linestyle=style, linewidth=1.3,
-        zorder=1.5,
+        zorder=order,
     )  # fmt: skip
 
 

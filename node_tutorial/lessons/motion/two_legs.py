@@ -26,7 +26,8 @@ class TwoLegs(NamedTuple):
     difference: left less right phase, (101,), at TIMES.
     phases: of both legs at the end, (2,).
     lock: where they stay, or None.
-    drift: then, the time for one turn; None where they lock.
+    rest: the difference that they stay at, or creep to at the edge of locking; else None.
+    drift: the time for one turn, where they drift; else None.
     """
 
     detuning: float
@@ -34,6 +35,7 @@ class TwoLegs(NamedTuple):
     difference: Tensor
     phases: Tensor
     lock: Lock | None
+    rest: float | None
     drift: float | None
 
 
@@ -44,13 +46,16 @@ def compute(detuning: float, coupling: float, start: float) -> TwoLegs:
     phases = torch.tensor([start * math.pi, 0.0], dtype=torch.float64)
     path = odeint(field, phases, TIMES, method="rk4_classic")
     lock = lock_of(detuning, coupling)
-    free = abs(detuning) > 2 * abs(coupling)
+    edge = coupling != 0 and math.isclose(abs(detuning), 2 * abs(coupling))
+    free = abs(detuning) > 2 * abs(coupling) and not edge
+    at_edge = math.pi / 2 if detuning * coupling > 0 else 3 * math.pi / 2
     return TwoLegs(
         detuning=detuning,
         coupling=coupling,
         difference=path[:, 0] - path[:, 1],
         phases=path[-1],
-        lock=lock,
+        lock=None if edge else lock,
+        rest=at_edge if edge else lock.difference if lock else None,
         drift=drift_period(detuning, coupling) if free else None,
     )
 
@@ -58,9 +63,9 @@ def compute(detuning: float, coupling: float, start: float) -> TwoLegs:
 def draw(fig: Figure, data: TwoLegs) -> None:
     left, middle, right = fig.subplots(1, 3, width_ratios=[1.7, 1.3, 1])
     left.plot(TIMES, data.difference / math.pi, color=BLUE)
-    if data.lock is not None:
-        nearest = round(float(data.difference[-1] - data.lock.difference) / TURN)
-        level = (data.lock.difference + nearest * TURN) / math.pi
+    if data.rest is not None:
+        nearest = round(float(data.difference[-1] - data.rest) / TURN)
+        level = (data.rest + nearest * TURN) / math.pi
         exact_line([0, END], [level, level], ax=left, label=None)
     low, high = left.get_ylim()
     center = (low + high) / 2
@@ -83,8 +88,13 @@ def draw(fig: Figure, data: TwoLegs) -> None:
 
 
 def _verdict(data: TwoLegs) -> str:
-    if data.lock is not None:
-        return f"lock at {data.lock.difference / math.pi:.3f} pi"
+    if data.rest is not None:
+        if data.lock is None:
+            return f"creep to {data.rest / math.pi:.3f} pi: the edge"
+        start, end = float(data.difference[0]), float(data.difference[-1])
+        if abs(end - start) < 1e-9 and math.cos(end - data.rest) < 0:
+            return f"rest at {end / math.pi:.3f} pi, until touched"
+        return f"lock at {data.rest / math.pi:.3f} pi"
     if data.drift is not None and math.isfinite(data.drift):
         return f"drift, a turn in {data.drift:.2f} s"
     return "keep their difference"

@@ -38,7 +38,7 @@ class Walking(NamedTuple):
         slide: of the blend, share of the speed.
         rough: its jerk over that of the same walk without noise.
         swing: amplitude of the blend's shoulder; exact: by the formula.
-        skids: where the standing foot has slid in the last half period, from the hip.
+        touched: where the lower foot was in the last half period, from the hip, piece by piece.
     """
 
     second: str
@@ -53,7 +53,13 @@ class Walking(NamedTuple):
     rough: float
     swing: float
     exact: float
-    skids: list[tuple[float, float]]
+    touched: list[tuple[float, float]]
+
+    @property
+    def skids(self) -> list[tuple[float, float]]:
+        """The pieces along which it slid."""
+        least = 0.1 * float(self.passed[1] - self.passed[0])
+        return [(start, end) for start, end in self.touched if abs(end - start) > least]
 
 
 def blended(t: Tensor, speed: float, second: str, apart: float, blend: str, share: float) -> Tensor:
@@ -104,7 +110,7 @@ def _motion(
         rough=jerk(times, looped) / jerk(times, whole),
         swing=float(arm.max() - arm.min()) / 2,
         exact=exact,
-        skids=[],
+        touched=[],
     )
 
 
@@ -112,11 +118,11 @@ def compute(
     frame: int, blend: str, second: str, apart: float, share: float, speed: float, noise: float
 ) -> Walking:
     data = _motion(second, round(apart * math.pi, 12), blend, share, speed, noise)
-    return data._replace(frame=frame, skids=_skids(data, frame))
+    return data._replace(frame=frame, touched=_touched(data, frame))
 
 
-def _skids(data: Walking, frame: int) -> list[tuple[float, float]]:
-    """Of the frames of the last half period, the pieces along which the lower foot moved on the
+def _touched(data: Walking, frame: int) -> list[tuple[float, float]]:
+    """Of the frames of the last half period, from where to where the lower foot moved on the
     ground, as the ground lies now.
     """
     window = [i % FRAMES for i in range(frame - PER_CYCLE // 2, frame + 1)]
@@ -128,7 +134,7 @@ def _skids(data: Walking, frame: int) -> list[tuple[float, float]]:
         back = (len(window) - 1 - k) * stride_of_frame
         start = float(place[k, lower, 0]) - back
         end = float(place[k + 1, lower, 0]) - back + stride_of_frame
-        if abs(end - start) > 0.1 * stride_of_frame and -0.6 < start < 0.6:
+        if -0.6 < start < 0.6:
             pieces.append((start, end))
     return pieces
 
@@ -139,7 +145,7 @@ def draw(fig: Figure, data: Walking) -> None:
     for who, name in enumerate(("one", "other")):
         draw_figure(left, data.poses[who, k], COLORS[name], 1.6)
     draw_figure(left, data.poses[2, k])
-    draw_belt(left, float(data.passed[k]), data.skids)
+    draw_belt(left, float(data.passed[k]), data.touched)
     left.set_title(f"blend of {data.blend}\nslides by {100 * data.slide:.0f} % of its way")
     t = data.passed / float(data.passed[PER_CYCLE])
     for who, name in enumerate(("one", "other", "blend")):
@@ -153,15 +159,16 @@ def draw(fig: Figure, data: Walking) -> None:
     label_line(right.lines[2], "second")
     label_line(right.lines[4], "blend")
     right.set_title(
-        f"{data.apart:.2f} rad apart, period {data.period:.2f} s\n"
+        f"{data.apart / math.pi:.2f} pi apart, period {data.period:.2f} s\n"
         f"amplitude {data.swing:.3f}, formula {data.exact:.3f}"
     )
 
 
 def describe(data: Walking) -> str:
     return (
-        f"Frame {data.frame + 1} of {FRAMES}. A stroll and a {data.second} {data.apart:.2f} rad "
-        f"apart, blended by {data.blend} with a share of {data.share:.2f}: the blend slides by "
+        f"Frame {data.frame + 1} of {FRAMES}. A stroll and a {data.second} "
+        f"{data.apart / math.pi:.2f} pi apart, blended by {data.blend} with a share of "
+        f"{data.share:.2f}: the blend slides by "
         f"{100 * data.slide:.0f} % of its way, its arm swings by {data.swing:.3f} rad (formula "
         f"{data.exact:.3f}), its jerk is {data.rough:.2f} times that of a clean walk."
     )
