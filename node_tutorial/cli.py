@@ -3,7 +3,7 @@
     node-tutorial open 3        copy the lessons, start JupyterLab at lesson 03
     node-tutorial reset 3       lesson 03 as it was; the learner's copy is kept beside it
     node-tutorial check         is everything here that the lessons need?
-    node-tutorial run 3         execute lesson 03, write 03_adaptive_steps.html
+    node-tutorial run 3         execute lesson 03, write 03_adaptive_steps.html; its sliders move
     node-tutorial train 7       make the long runs of lesson 07 that are not stored;
                                 with --processes 2, every training in two processes
     node-tutorial collect DIR   one table of the learners' reports in a folder
@@ -134,6 +134,7 @@ def run(lesson: Path, output: Path) -> int:
         from nbconvert import HTMLExporter
         from tqdm import tqdm
 
+        from .course import player
         from .course.execute import LessonFailed, code_cells, execute, normalize
     except ModuleNotFoundError as error:
         raise _cannot("Lessons cannot be executed here", error, "lab") from None
@@ -152,6 +153,8 @@ def run(lesson: Path, output: Path) -> int:
         except LessonFailed as error:
             failure = error
     normalize(notebook, lesson.parent)
+    for problem in player.let_play(notebook.cells, lesson.stem[3:], player.player()):
+        print(problem, file=sys.stderr)
     page, _ = HTMLExporter().from_notebook_node(
         notebook, resources={"metadata": {"name": lesson.stem}}
     )

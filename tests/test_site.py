@@ -1,5 +1,6 @@
 """What docs/build.py makes of the README and the lessons. .ci/run builds the site itself."""
 
+import html
 import importlib.util
 import json
 import re
@@ -8,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from node_tutorial import explore
 from node_tutorial.course import notebooks
 from node_tutorial.course.pages import GOALS, pages, paths_table, with_table
 from node_tutorial.course.syllabus import READY
@@ -65,12 +68,54 @@ def test_a_lesson_keeps_its_cells_and_its_pictures_get_their_sentences(path):
     assert f"/{path.name})" in note["source"] and "Binder" in note["source"]
     assert [cell["id"] for cell in page["cells"]] == [cell["id"] for cell in lesson["cells"]]
     for before, after in zip(lesson["cells"], page["cells"]):
-        assert json.dumps(after.get("outputs")).replace("<br/>", "<br>") == json.dumps(
-            [joined(output) for output in before["outputs"]] if "outputs" in before else None
-        )
-        for output in before.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                assert len(after["metadata"]["mystnb"]["image"]["alt"]) > 10
+        for old, new in zip(before.get("outputs", []), after.get("outputs", [])):
+            if json.dumps(new).replace("<br/>", "<br>") == json.dumps(joined(old)):
+                if "image/png" in old.get("data", {}):
+                    assert len(after["metadata"]["mystnb"]["image"]["alt"]) > 10
+            else:  # an explorable that plays
+                sentence = html.escape("".join(old["data"]["text/plain"]))
+                assert f"<figcaption>{sentence}</figcaption>" in new["data"]["text/html"]
+                assert "".join(old["data"]["image/png"]).strip() in new["data"]["text/html"]
+                assert "image/png" not in new["data"]
+
+
+def shown(lesson):
+    """The HTML of the explorables that play on the page of a lesson."""
+    (path,) = (path for path in LESSONS if path.stem.startswith(lesson))
+    outputs = [
+        o for cell in json.loads(build.lesson_page(path))["cells"] for o in cell.get("outputs", [])
+    ]
+    found = [output.get("data", {}).get("text/html", "") for output in outputs]
+    return [text for text in found if 'class="explorable"' in text]
+
+
+def test_every_explorable_of_a_lesson_plays_and_the_player_comes_once(monkeypatch, capsys):
+    monkeypatch.setattr(build.player, "stale", lambda name, stem, versions: "")
+    pictures = shown("03")
+    assert [re.findall('data-name="(.*?)"', text) for text in pictures] == [
+        ["adaptive_loop"],
+        ["adaptive_solve"],
+        ["bouncing_ball"],
+    ]
+    assert [text.count("player.js") for text in pictures] == [1, 0, 0]
+    assert all(
+        f'data-source="{build.PLAYED}/' in text and 'data-start="0"' in text for text in pictures
+    )
+    assert capsys.readouterr().err == ""
+
+
+def test_a_recording_that_is_out_of_date_is_not_shown(monkeypatch, capsys):
+    monkeypatch.setattr(build.player, "fingerprint", lambda name, stem: "of something else")
+    assert shown("03") == []
+    said = capsys.readouterr().err
+    assert said.count("is a picture only") == 3 and "its code or its stored results" in said
+
+
+def test_the_player_and_all_recordings_are_on_the_site(tmp_path):
+    build.write_player(tmp_path / "explorables")
+    files = {file.name for file in (tmp_path / "explorables").iterdir()}
+    assert files == {"player.js", "player.css", *(f"{name}.js" for name in build.player.index())}
+    assert sum(file.stat().st_size for file in (tmp_path / "explorables").iterdir()) < 20e6
 
 
 def test_links_lead_to_pages_or_to_github(tmp_path):
@@ -89,6 +134,13 @@ def test_links_lead_to_pages_or_to_github(tmp_path):
             rf"{build.syllabus.REPOSITORY}/(blob|tree)/main/([^)#\s]+)", text
         ):
             assert (ROOT / target).is_dir() == (kind == "tree") and (ROOT / target).exists(), target
+
+
+def test_the_first_picture_moves_and_is_small():
+    (name,) = re.findall(r"!\[[^]]+\]\(([^)]+\.gif)\)", build.read("README.md"))
+    with Image.open(ROOT / name) as picture:
+        assert picture.n_frames == explore.first_flow().controls["frame"].max + 1
+    assert (ROOT / name).stat().st_size < 2e6
 
 
 def test_each_page_has_a_description_of_its_own():

@@ -70,6 +70,7 @@ class Explorable:
 
     Attributes:
         controls: the widgets by name.
+        connected: does one of them move others?
         values, data, text, png: of the current setting.
         error: None, or the exception that the last change met; data, text and png are then those of
             the last setting that worked.
@@ -91,6 +92,7 @@ class Explorable:
         self.controls = {name: make() for name, make in controls.items()}
         self.question = question
         self.size = size
+        self.connected = connect is not None
         self.defaults = self.values
         self.figure = blank(size)
         self.error: Exception | None = None
@@ -116,14 +118,19 @@ class Explorable:
 
         values: by name of control; the current ones stand in for those left out.
         """
-        values = {**self.values, **values}
+        with _DRAWING:
+            data, text = self.redraw(**values)
+            return View(data, text, self.figure.png())
+
+    def redraw(self, **values: Any) -> tuple[Any, str]:
+        """As `evaluate`, but the picture stays on `figure`, as it is before it becomes a PNG."""
         with _DRAWING, torch.no_grad():
-            data = self.compute(**values)
+            data = self.compute(**{**self.values, **values})
             text = self.describe(data)
             self.figure.clear()
             self.draw(self.figure, data)
             self._keep_axes_in_place()
-            return View(data, text, self.figure.png())
+            return data, text
 
     def _keep_axes_in_place(self) -> None:
         """Lay the axes out at the first picture only.

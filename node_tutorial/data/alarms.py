@@ -10,7 +10,8 @@ A detector gives each point of a series a score; an alarm is a score above a thr
     runs                alarms that follow each other, as one
     judge, judge_events precision, recall and F1, point by point, or event by event
     point_adjust        a benchmark's usual favor, which lets coin tosses win (`coin_tosses`)
-    precision_recall    for all thresholds at once; `average_precision` is its one number
+    precision_recall    for all thresholds at once; `average_precision` is its one number, and
+                        `chance_precision` what scores by chance attain
     best_split          where the mean of a series changes most, in hindsight
 
 The expected number of alarms is the number of points times the chance of one, also where scores
@@ -284,7 +285,9 @@ def judge_events(flags: Tensor, truth: Tensor) -> Verdict:
     """Precision and recall, event by event.
 
     Recall is the share of the anomalies (runs of truth) with an alarm in them; precision the share
-    of the runs of alarms that touch an anomaly, so that each false alarm counts.
+    of the runs of alarms that touch an anomaly, so that each false alarm counts. It has its fool,
+    too: an alarm that never stops is one run that touches all anomalies, and is perfect. So report
+    the share of the time in alarm beside it.
 
     Args and errors: as for `judge`.
 
@@ -379,7 +382,7 @@ def average_precision(scores: Tensor, truth: Tensor) -> float:
     """The area under precision over recall, in steps: the sum of precision times gain of recall.
 
     It is 1 if all anomalies have higher scores than the rest, and the share of the anomalies if
-    the scores are all equal. Chance is about that share.
+    the scores are all equal. Chance is a little above that share: see `chance_precision`.
 
     Args and errors: as for `precision_recall`.
 
@@ -389,6 +392,26 @@ def average_precision(scores: Tensor, truth: Tensor) -> float:
     curve = precision_recall(scores, truth)
     gain = curve.recall.double().diff(prepend=curve.recall.new_zeros(1))
     return float((curve.precision.double() * gain).sum())
+
+
+def chance_precision(anomalies: int, n: int) -> float:
+    """The mean `average_precision` of random scores, m anomalies among n points:
+
+        (H_n + (m - 1) / (n - 1) (n - H_n)) / n,     H_n = 1 + 1/2 + .. + 1/n
+
+    The k-th point from the top is an anomaly with chance m / n, and each of the k - 1 above it then
+    with chance (m - 1) / (n - 1).
+
+    Raises:
+        ValueError: unless there are 1 to n anomalies, and 2 points or more.
+
+        >>> round(chance_precision(25, 250), 3)
+        0.118
+    """
+    if not 1 <= anomalies <= n or n < 2:
+        raise ValueError(f"anomalies must be 1 to n, and n 2 or more, got {anomalies} and {n}")
+    harmonic = sum(1 / k for k in range(1, n + 1))
+    return (harmonic + (anomalies - 1) / (n - 1) * (n - harmonic)) / n
 
 
 def best_split(x: Tensor) -> int:

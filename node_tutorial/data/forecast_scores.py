@@ -2,7 +2,8 @@
 
 A forecast is made at an origin n, from the entries before n, for the entries n, n + 1, ..: the
 horizons h = 1, 2, .., H. With a rolling origin there are many, (O, H). A mean over origins leaves
-out what was not observed, NaN.
+out what was not observed, where y is NaN. A forecast that is NaN is refused: whoever is silent
+where it is hard would score better.
 
     MASE   mean |error| over the mean |x_t - x_(t-season)| of the past: below 1, the forecast beats
            the naive one-season-ahead forecast of the past, in any unit
@@ -45,19 +46,22 @@ def ahead(x: Tensor, origins: Sequence[int] | Tensor, horizon: int) -> Tensor:
     return x[begin[:, None] + torch.arange(horizon)]
 
 
-def mase(error: Tensor, past: Tensor, season: int = 1) -> Tensor:
-    """The mean absolute scaled error over the first dimension: (H,) for error (O, H).
+def mase(y: Tensor, mean: Tensor, past: Tensor, season: int = 1) -> Tensor:
+    """The mean absolute scaled error over the first dimension: (H,) for y and mean (O, H).
 
     Args:
-        error: truth less forecast, (O, ..), NaN where nothing was observed.
+        y: what came, (O, ..), NaN where nothing was observed.
+        mean: the forecasts of it, of the same shape.
         past: (T,), the series before the first origin; NaN where nothing was observed.
         season: of the naive forecast that makes the scale, in entries; 1: the value before.
 
     Raises:
         ValueError: for a season that is not from 1 to T - 1; for a past whose naive errors are all
-            zero (a constant series) or not observed, so that there is no scale.
+            zero (a constant series) or not observed, so that there is no scale; for a mean that is
+            NaN.
 
-        >>> mase(torch.tensor([[1.0, 4.0], [3.0, 4.0]]), torch.tensor([0.0, 2.0, 0.0])).tolist()
+        >>> y, mean = torch.tensor([[1.0, 4.0], [3.0, 4.0]]), torch.zeros(2, 2)
+        >>> mase(y, mean, past=torch.tensor([0.0, 2.0, 0.0])).tolist()
         [1.0, 2.0]
     """
     if past.dim() != 1 or not 1 <= season < len(past):
@@ -71,7 +75,8 @@ def mase(error: Tensor, past: Tensor, season: int = 1) -> Tensor:
             "the naive errors of past are all zero or not observed (is it constant?), so MASE has "
             "no scale; report the error in the units of the data"
         )
-    return error.abs().nanmean(0) / scale
+    _refuse_nan(mean=mean)
+    return (y - mean).abs().nanmean(0) / scale
 
 
 def crps_gaussian(y: Tensor, mean: Tensor | float = 0.0, std: Tensor | float = 1.0) -> Tensor:
@@ -82,7 +87,7 @@ def crps_gaussian(y: Tensor, mean: Tensor | float = 0.0, std: Tensor | float = 1
     Under the truth its mean is std / sqrt(pi).
 
     Raises:
-        ValueError: for a negative std.
+        ValueError: for a mean or a std that is NaN, or a negative std.
 
     Source: Gneiting, Raftery 2007, equation 21.
 
@@ -91,6 +96,7 @@ def crps_gaussian(y: Tensor, mean: Tensor | float = 0.0, std: Tensor | float = 1
     """
     y = torch.as_tensor(y)
     std = torch.as_tensor(std, dtype=y.dtype)
+    _refuse_nan(mean=mean, std=std)
     if (std < 0).any():
         raise ValueError(f"std must not be negative, got {float(std.min()):g}")
     away = y - mean
@@ -109,7 +115,7 @@ def crps_sample(y: Tensor, draws: Tensor) -> Tensor:
     Shapes: y (..), draws (S, ..) -> (..).
 
     Raises:
-        ValueError: for other shapes.
+        ValueError: for other shapes, or a draw that is NaN.
 
         >>> crps_sample(torch.tensor(3.0), torch.tensor([1.0, 2.0]))  # 1.5 less 1/4
         tensor(1.2500)
@@ -118,6 +124,7 @@ def crps_sample(y: Tensor, draws: Tensor) -> Tensor:
         raise ValueError(
             f"draws must be (S, ..) for y (..), got {tuple(draws.shape)} for {tuple(y.shape)}"
         )
+    _refuse_nan(draws=draws)
     count = len(draws)
     rank = torch.arange(1, count + 1, dtype=draws.dtype).reshape(-1, *[1] * y.dim())
     # E|X - X'| from the sorted draws: 2 / S^2 sum_i (2 i - S - 1) x_i.
@@ -129,12 +136,13 @@ def interval_coverage(y: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """The share of y (O, ..) from low to high, over the first dimension: by horizon.
 
     Raises:
-        ValueError: where low is above high.
+        ValueError: where low or high is NaN, or low is above high.
 
         >>> y = torch.tensor([[0.0, 0.0], [1.0, 3.0], [float("nan"), 1.0]])
         >>> interval_coverage(y, torch.tensor(-1.0), torch.tensor(2.0))
         tensor([1.0000, 0.6667])
     """
+    _refuse_nan(low=low, high=high)
     if (low > high).any():
         raise ValueError("low must not be above high")
     return _share((low <= y) & (y <= high), y)
@@ -147,7 +155,8 @@ def calibration(y: Tensor, mean: Tensor, std: Tensor, levels: Tensor) -> Tensor:
     the distribution function of the PIT.)
 
     Raises:
-        ValueError: for levels that are not between 0 and 1.
+        ValueError: for levels that are not between 0 and 1, a mean or a std that is NaN, or a std
+            that is not positive.
 
         >>> y = torch.tensor([-1.0, 0.5, 2.0])
         >>> calibration(y, torch.zeros(3), torch.ones(3), torch.tensor([0.5]))
@@ -155,6 +164,9 @@ def calibration(y: Tensor, mean: Tensor, std: Tensor, levels: Tensor) -> Tensor:
     """
     if not ((levels > 0) & (levels < 1)).all():
         raise ValueError(f"levels must be between 0 and 1, got {levels.tolist()}")
+    _refuse_nan(mean=mean, std=std)
+    if not (std > 0).all():
+        raise ValueError(f"std must be positive, got {float(std.min()):g}")
     quantiles = [mean + std * _STANDARD.icdf(level) for level in levels]
     return torch.stack([_share(y < quantile, y) for quantile in quantiles])
 
@@ -165,7 +177,7 @@ def ar1_variance(phi: float, h: int | Tensor, innovation: float = 1.0) -> Tensor
         innovation (1 + phi^2 + .. + phi^(2 (h - 1))) = innovation (1 - phi^(2 h)) / (1 - phi^2)
 
     Raises:
-        ValueError: unless -1 < phi < 1, and h is not negative.
+        ValueError: unless -1 < phi < 1, and neither h nor the innovation is negative.
 
     Source: Box, Jenkins, Time series analysis, section 5.
 
@@ -175,7 +187,19 @@ def ar1_variance(phi: float, h: int | Tensor, innovation: float = 1.0) -> Tensor
     h = torch.as_tensor(h, dtype=torch.float64)
     if not -1 < phi < 1 or (h < 0).any():
         raise ValueError(f"phi must be between -1 and 1, and h not negative, got {phi} and {h}")
+    if not innovation >= 0:
+        raise ValueError(f"innovation must be a variance, 0 or more, got {innovation}")
     return innovation * (1 - phi ** (2 * h)) / (1 - phi**2)
+
+
+def _refuse_nan(**parts: Tensor | float) -> None:
+    for name, values in parts.items():
+        missing = int(torch.as_tensor(values).isnan().sum())
+        if missing:
+            raise ValueError(
+                f"{name} must not be NaN, got {missing}: a forecaster owes a forecast at each "
+                "origin; only y may be NaN, where nothing was observed"
+            )
 
 
 def _share(inside: Tensor, y: Tensor) -> Tensor:

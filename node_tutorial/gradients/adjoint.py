@@ -29,10 +29,10 @@ from ..solvers import inputs
 from ..solvers.control import largest, rms_norm
 from ..solvers.errors import NotFinite
 from ..solvers.gradient_graph import linked_gradient, states_directly
-from ..solvers.inputs import State, unflatten
+from ..solvers.inputs import State, uncompiled, unflatten
 from ..solvers.methods.registry import find_method
 from ..solvers.odeint import odeint
-from ..solvers.options import check_names
+from ..solvers.options import check_names, take_compile
 from ..solvers.problem import Problem, prepare, run
 from ..solvers.statistics import Stats
 from .recorded import Held, find_params, held_by, put_back
@@ -66,7 +66,8 @@ def odeint_adjoint(
         adjoint_rtol, adjoint_atol, adjoint_method, adjoint_options: of the backward solve; default:
             as forward (of several tolerances the least). The option "norm" may be "seminorm" (leave
             the parameters out of the error), or a function of the tuple (dL/dt, y, a,
-            *dL/dtheta); if y0 is a tuple, y and a are spread out in it.
+            *dL/dtheta); if y0 is a tuple, y and a are spread out in it. The option "compile" as in
+            `odeint`, for each of the two solves.
         adjoint_params: the tensors that get gradients, besides y0 and t; default: func's
             parameters.
 
@@ -77,11 +78,15 @@ def odeint_adjoint(
     flat, shapes = inputs.check_state(y0)
     stats = Stats() if stats is None else stats
     forward = {"rtol": rtol, "atol": atol, "method": method, "options": options}
+    plain, as_program = take_compile(options)
+    plain = plain or (None if as_program else plain)
+    if adjoint_options is not None:
+        adjoint_options, as_program = take_compile(adjoint_options)
     params, backward = backward_solve(
         "odeint_adjoint",
         func,
         shapes,
-        forward,
+        {**forward, "options": plain},
         adjoint_rtol,
         adjoint_atol,
         adjoint_method,
@@ -90,7 +95,7 @@ def odeint_adjoint(
     )
     ans = _Adjoint.apply(
         func, held_by(func), flat, t, shapes, {**forward, "event_fn": event_fn}, backward,
-        stats, *params,
+        as_program, stats, *params,
     )  # fmt: skip
     if event_fn is None:
         return unflatten(ans, shapes)
@@ -110,6 +115,7 @@ class _Adjoint(torch.autograd.Function):
         shapes: Sequence[torch.Size] | None,
         forward: dict,
         backward: dict,
+        as_program: bool,
         stats: Stats,
         *params: Tensor,
     ) -> Any:
@@ -124,6 +130,7 @@ class _Adjoint(torch.autograd.Function):
         ctx.forward = {name: x for name, x in forward.items() if name != "event_fn"}
         ctx.is_event = event_t is not None
         ctx.backward = backward
+        ctx.as_program = as_program
         ctx.adjoint_options = backward["options"]  # where torchdiffeq has them
         ctx.stats = stats
         times = t if event_t is None else torch.stack([t[0], event_t])
@@ -138,15 +145,17 @@ class _Adjoint(torch.autograd.Function):
         of_params: Sequence[Tensor | None]
         with put_back(ctx.held, saved, linked) as params:
             if linked:
-                solve = partial(solved_directly, ctx.func, ctx.shapes, ctx.forward, ctx.stats)
+                forward = {**ctx.forward, "options": take_compile(ctx.forward["options"])[0]}
+                solve = partial(solved_directly, ctx.func, ctx.shapes, forward, ctx.stats)
                 of_y0, of_t, *of_params = linked_gradient(solve, y0, t, params, grads[-1], wants_t)
             else:
-                of_y0, of_t, of_params = pull_back(
+                back = pull_back_as_program if ctx.as_program else pull_back
+                of_y0, of_t, of_params = back(
                     ctx.func, t, y, ctx.shapes, params, grads[-1], wants_t, ctx.backward, ctx.stats
                 )
         if of_t is not None and ctx.is_event:  # the second time was found, not given
             of_t = of_t * of_t.new_tensor([1.0, 0.0])
-        return (None, None, of_y0, of_t, None, None, None, None, *of_params)
+        return (None, None, of_y0, of_t, None, None, None, None, None, *of_params)
 
 
 def solved_directly(
@@ -226,6 +235,10 @@ def _lost(found: Tensor, kept: Tensor, problem: Problem) -> float:
     if not kept.numel():
         return 0.0
     error, size = torch.stack(((found.detach() - kept).abs().max(), kept.abs().max())).tolist()
+    return _over_what_can_be(error, size, problem)
+
+
+def _over_what_can_be(error: float, size: float, problem: Problem) -> float:
     rtol, atol = (
         x if isinstance(x, float) else float(x.max()) for x in (problem.rtol, problem.atol)
     )
@@ -291,6 +304,61 @@ def pull_back(
         rest = z if y_at else z[a.numel() :]
         sums = rest[a.numel() :]
         a = rest[: a.numel()].view_as(a)
+    warn_of_loss(lost)
+    if grad_t is not None:
+        grad_t[0] = -torch.sum(a.conj() * flat_slope(func, t[0], y[0], shapes)).real
+        stats.nfe += 1
+    parts = sums.split(param_sizes)
+    return a + grad_y[0], grad_t, [_like(part, p) for part, p in zip(parts, params, strict=True)]
+
+
+def pull_back_as_program(
+    func: Callable,
+    t: Tensor,
+    y: Tensor,
+    shapes: Sequence[torch.Size] | None,
+    params: Sequence[Tensor],
+    grad_y: Tensor,
+    wants_t: bool,
+    backward: dict,
+    stats: Stats,
+) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+    """As `pull_back`, compiled if that is possible; else it warns, and solves as always."""
+    plain = partial(pull_back, func, t, y, shapes, params, grad_y, wants_t, backward, stats)
+    given = {**backward, "options": dict(backward["options"])}
+    norm = given["options"].pop("norm")
+    try:
+        problem = prepare(func, unflatten(y[-1], shapes), t.detach().flip(0), **given)
+    except NotFinite:
+        return plain()
+    try:
+        from ..solvers.compiled.adjoint import pull_back_compiled
+    except (ImportError, AttributeError) as error:
+        found: Any = f"PyTorch {torch.__version__} lacks what it needs ({error})"
+    else:
+        kind = getattr(norm, "kind", "")  # see `adjoint_norm`
+        found = "a norm of your own is not compiled"
+        if kind:
+            found = pull_back_compiled(problem, kind == "seminorm", y, grad_y, params)
+    if isinstance(found, str):  # a reason; an empty one: the solve has failed, and does so again
+        if found:
+            warnings.warn(uncompiled(found), stacklevel=2)
+        return plain()
+    stats.nfe += found.nfe
+    warn_of_loss(max(_over_what_can_be(error, size, problem) for error, size in found.lost))
+    grad_t = None
+    if wants_t:
+        at_start = -torch.sum(found.of_y * flat_slope(func, t[0], y[0], shapes))
+        grad_t = torch.tensor(
+            [float(at_start), *found.of_times[1:]], dtype=t.dtype, device=t.device
+        )
+        stats.nfe += len(t)
+    of_params = [torch.zeros_like(p) if g is None else g for p, g in zip(params, found.of_params)]
+    return found.of_y + grad_y[0], grad_t, of_params
+
+
+def warn_of_loss(lost: float) -> None:
+    """Warn if the state was lost on the way back: its error is `lost` times what can be well."""
     if lost > 1:
         warnings.warn(
             f"the adjoint's backward solve has lost the solution: the state that it comes back to "
@@ -299,13 +367,8 @@ def pull_back(
             "backwards in time errors grow. Use gradient='replay', 'checkpoint' or 'direct'; or "
             "more observation times, at which the state is restored",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    if grad_t is not None:
-        grad_t[0] = -torch.sum(a.conj() * flat_slope(func, t[0], y[0], shapes)).real
-        stats.nfe += 1
-    parts = sums.split(param_sizes)
-    return a + grad_y[0], grad_t, [_like(part, p) for part, p in zip(parts, params, strict=True)]
 
 
 def flat_slope(func: Callable, t: Tensor, y: Tensor, shapes: Sequence[torch.Size] | None) -> Tensor:
@@ -403,6 +466,9 @@ def adjoint_norm(
             scales.append(torch.tensor(inverse_roots, dtype=y.dtype.to_real(), device=y.device))
         return (torch.stack(torch._foreach_norm(together)) * scales[0]).max()
 
+    # What a compiled program does instead; a norm of one's own for the state it does not know.
+    if state_norm is None:
+        over_all.kind = norm or "norm"  # type: ignore[attr-defined]
     return over_all
 
 

@@ -10,6 +10,7 @@ from node_tutorial.data import nile
 from node_tutorial.data.alarms import (
     average_precision,
     best_split,
+    chance_precision,
     coin_tosses,
     cusum,
     cusum_interval,
@@ -190,6 +191,24 @@ def test_the_judges_agree_with_scikit_learn(seed):
     curve = precision_recall(score, truth)
     at = curve.thresholds.tolist().index(13.0)
     assert (curve.precision[at], curve.recall[at]) == pytest.approx(theirs[:2])
+
+
+def test_the_average_precision_of_chance_is_its_closed_form():
+    drawn = torch.rand(400, 250, generator=torch.Generator().manual_seed(0))
+    truth = torch.arange(250) < 25
+    found = sum(average_precision(row, truth) for row in drawn) / len(drawn)
+    assert chance_precision(25, 250) == pytest.approx(0.1184, abs=1e-4)
+    assert found == pytest.approx(0.1184, abs=0.004)
+    assert chance_precision(3, 3) == pytest.approx(1) and chance_precision(1, 2) == 0.75
+    with pytest.raises(ValueError, match="anomalies must be 1 to n"):
+        chance_precision(0, 5)
+
+
+def test_an_alarm_that_never_stops_is_perfect_event_by_event():
+    truth = torch.arange(1000) % 100 >= 95
+    always = torch.ones_like(truth)
+    assert judge_events(always, truth).f1 == 1.0
+    assert judge(always, truth).f1 == pytest.approx(0.1 / 1.05)
 
 
 def test_average_precision_is_1_at_best_and_the_share_of_the_anomalies_for_equal_scores():

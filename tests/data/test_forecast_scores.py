@@ -69,10 +69,11 @@ def test_the_naive_forecast_has_a_mase_of_one_on_its_own_past():
     past = torch.tensor([1.0, 4.0, 2.0, 2.0, 7.0], **f64)
     for season in (1, 2):
         naive = past[season:] - past[:-season]
-        assert float(mase(naive, past, season)) == pytest.approx(1.0)
-        assert float(mase(100 * naive, 100 * past, season)) == pytest.approx(1.0)
+        assert float(mase(past[season:], past[:-season], past, season)) == pytest.approx(1.0)
+        assert float(mase(100 * naive, 0 * naive, 100 * past, season)) == pytest.approx(1.0)
     gaps = torch.tensor([[1.0, math.nan], [3.0, 2.0]], **f64)
-    assert mase(gaps, torch.tensor([0.0, 2.0, math.nan, 9.0, 9.0], **f64)).tolist() == [2.0, 2.0]
+    past = torch.tensor([0.0, 2.0, math.nan, 9.0, 9.0], **f64)
+    assert mase(gaps, torch.zeros(2, 2, **f64), past).tolist() == [2.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -81,13 +82,13 @@ def test_the_naive_forecast_has_a_mase_of_one_on_its_own_past():
 )
 def test_a_constant_past_gives_mase_no_scale(past, season):
     with pytest.raises(ValueError, match="no scale"):
-        mase(torch.ones(3), torch.tensor(past), season)
+        mase(torch.ones(3), torch.zeros(3), torch.tensor(past), season)
 
 
 @pytest.mark.parametrize("season", [0, 4, -1])
 def test_a_season_that_the_past_does_not_hold_is_refused(season):
     with pytest.raises(ValueError, match="season from 1 to T - 1"):
-        mase(torch.ones(3), torch.arange(4.0), season)
+        mase(torch.ones(3), torch.zeros(3), torch.arange(4.0), season)
 
 
 def test_the_variance_of_an_ar1_grows_to_that_of_the_climate():
@@ -121,6 +122,35 @@ def test_coverage_and_calibration_of_the_true_distribution_are_nominal():
         calibration(y, y, std, torch.tensor([0.0]))
     with pytest.raises(ValueError, match="std must not be negative"):
         crps_gaussian(y, 0.0, -std)
+
+
+def test_only_what_came_may_be_missing_a_forecast_must_be_there():
+    y = torch.tensor([[1.0], [math.nan]], **f64)
+    zero = torch.zeros(2, 1, **f64)
+    one = torch.ones(2, 1, **f64)
+    silent = torch.tensor([[math.nan], [0.0]], **f64)
+    level = torch.tensor([0.5], **f64)
+    assert crps_gaussian(y, zero, one).isnan().tolist() == [[False], [True]]
+    assert mase(y, zero, torch.arange(4.0, **f64)).tolist() == [1.0]
+    assert interval_coverage(y, -one, one).tolist() == [1.0]
+    assert calibration(y, zero, one, level).tolist() == [[0.0]]
+    for name, score in {
+        "mean": lambda: crps_gaussian(y, silent, one),
+        "std": lambda: crps_gaussian(y, zero, silent),
+        "draws": lambda: crps_sample(zero, torch.stack([zero, silent])),
+        "mean ": lambda: mase(y, silent, torch.arange(4.0, **f64)),
+        "low": lambda: interval_coverage(y, silent, one),
+        "high": lambda: interval_coverage(y, zero, silent),
+        "mean  ": lambda: calibration(y, silent, one, level),
+        "std ": lambda: calibration(y, zero, silent, level),
+    }.items():
+        with pytest.raises(ValueError, match=f"{name.strip()} must not be NaN, got 1"):
+            score()
+    for std in (0 * one, -one):
+        with pytest.raises(ValueError, match="std must be positive"):
+            calibration(y, zero, std, level)
+    with pytest.raises(ValueError, match="innovation must be a variance"):
+        ar1_variance(0.5, 1, -1.0)
 
 
 def test_a_horizon_beyond_the_data_is_refused():

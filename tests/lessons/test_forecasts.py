@@ -10,7 +10,14 @@ from node_tutorial import explore
 from node_tutorial.course.exercises import EXERCISES
 from node_tutorial.data import cut, el_nino, sunspots
 from node_tutorial.data.forecast_scores import ahead, ar1_variance
-from node_tutorial.lessons.forecasts import exercises, figures, nets, runs
+from node_tutorial.lessons.forecasts import (
+    baselines,
+    exercises,
+    figures,
+    nets,
+    rolling_origin,
+    runs,
+)
 from node_tutorial.lessons.forecasts.baselines import (
     CANDIDATES,
     choose,
@@ -19,7 +26,7 @@ from node_tutorial.lessons.forecasts.baselines import (
     state_space,
 )
 from node_tutorial.lessons.forecasts.nets import NETS, Recurrent, Windows, past_origins, windows
-from node_tutorial.lessons.forecasts.tasks import TASKS, Task, rehearsal, task
+from node_tutorial.lessons.forecasts.tasks import MASKS, TASKS, Task, rehearsal, task
 from node_tutorial.plotting import text_problems
 
 f64 = {"dtype": torch.float64}
@@ -161,6 +168,47 @@ def test_the_naive_forecasts_are_the_last_values_that_were_observed():
     assert climatology(todo).mean.abs().max() == 0
 
 
+def test_the_season_of_exponential_smoothing_begins_in_phase():
+    """The rehearsal of El Nino has 366 entries, no whole number of years."""
+    trial = rehearsal(task("El Nino"))
+    made = baselines.loss(trial, CANDIDATES["ETS"]["level"](trial))
+    assert made < 1.02 * baselines.loss(trial, naive(trial, 1)) < 0.65  # out of phase: 0.70
+
+
+def test_the_width_of_a_nets_band_comes_from_the_past_alone():
+    todo = task("sunspots, thinned")
+    torch.manual_seed(0)
+    net = NETS["GRU"]["says all"](todo)
+    one, other = nets.forecast(net, todo), nets.forecast(net, spoiled(todo))
+    assert torch.equal(one.std[0], other.std[0]) and not torch.equal(one.mean, other.mean)
+    past = past_origins(todo)
+    with torch.no_grad():
+        error = net.means(windows(todo, past)) - ahead(todo.seen.x, past, todo.horizon)
+    assert torch.allclose(one.std[0], error.square().nanmean(0).sqrt())
+
+
+def test_the_interval_of_a_ratio_holds_it_and_is_that_of_equals_for_equals():
+    for name, model in (("El Nino", "latent ODE"), ("sunspots", "AR")):
+        low, high = runs.interval(name, model)
+        ratio = sum(runs.skill(name, model)) / len(runs.skill(name, model))
+        assert low < ratio < high < low + 0.4
+    assert runs.interval("sunspots", "AR", rival="AR") == (1.0, 1.0)
+
+
+def test_a_thinning_is_another_mask_of_the_same_series():
+    first, second = (task("sunspots, thinned", mask) for mask in MASKS[:2])
+    assert not torch.equal(first.seen.x.isnan(), second.seen.x.isnan())
+    for name, model in (("sunspots, thinned", "AR"), ("El Nino, thinned", "seasonal naive")):
+        ratios = runs.by_mask(name, model)
+        assert len(ratios) == len(MASKS)
+        assert ratios[0] == pytest.approx(runs.skill(name, model)[0], rel=2e-3)
+    todo = task("sunspots, thinned", MASKS[1])
+    pair = [CANDIDATES["seasonal naive"][""], CANDIDATES["damped persistence"][""]]
+    again = [baselines.loss(todo, make(todo)) for make in pair]
+    kept = runs.by_mask("sunspots, thinned", "seasonal naive")[1]
+    assert again[0] / again[1] == pytest.approx(kept, rel=5e-3)
+
+
 def test_what_is_chosen_is_best_in_the_rehearsal():
     todo = task("sunspots")
     candidates = {name: CANDIDATES["AR"][name] for name in ("p = 1", "p = 2", "p = 9")}
@@ -184,7 +232,16 @@ def test_el_nino_has_the_values_that_the_lesson_begins_with():
 
 
 def test_arma_fails_on_el_nino_by_the_mean_of_the_second_half():
-    """Its order and its moving average are good for anomalies whose mean is zero."""
+    """Its order and its moving average are good for anomalies whose mean is zero: roots of it lie
+    on the unit circle, so that no innovation is forgotten.
+    """
+    from statsmodels.tsa.api import SARIMAX
+
+    choice = runs.setting_of("El Nino", "ARMA")
+    p, q = (int(part.split("=")[1]) for part in choice.split(","))
+    x = task("El Nino").seen.x[: task("El Nino").seen.past].numpy()
+    fitted = baselines._fit(SARIMAX(x, order=(p, 0, q)))
+    assert abs(fitted.maroots).min() == pytest.approx(1, abs=0.01)
     assert runs.found("El Nino", "ARMA", "rmse")[-1] > 4 > 2 * 1.5 > 2 * runs.arma_without_shift()
 
 
@@ -257,6 +314,7 @@ RIGHT = {
         lambda history: np.exp(-np.arange(1, 13) / 8) * history[-1].numpy(),
         lambda history: (history[-1] * 0.9 ** torch.arange(1, 13)).float(),
         lambda history: history[-1] * (1 - torch.arange(1, 13) / 13),
+        lambda history: 0.892 ** np.arange(1, 13) * float(history[-1]),
     ],
 }
 
@@ -276,6 +334,9 @@ WRONG = {
         lambda history: torch.zeros(12),
         lambda history: 0.9 * history[-1] * torch.ones(12),
         lambda history: torch.full((12,), math.inf),
+        lambda history: torch.cat([history[-1].repeat(5), torch.zeros(7)]),
+        lambda history: history[-1] * 0.8 ** torch.arange(1, 13),
+        lambda history: history[-1] * 0.95 ** torch.arange(1, 13),
     ],
 }
 
@@ -294,7 +355,25 @@ def test_other_wrong_answers_are_not_accepted(number):
 
 def test_who_loses_at_some_horizons_hears_at_which():
     message = EXERCISES["23.5"].assess(lambda history: 0.5 * history[-1].repeat(12)).message
-    assert "to persistence at 1; to climatology at 12 months" in message
+    assert "to persistence at 1, 2; to climatology at 12 months" in message
+    switch = EXERCISES["23.5"].assess(
+        lambda history: torch.cat([history[-1].repeat(5), torch.zeros(7)])
+    )
+    assert "the mean ratio is 1.002" in switch.message
+
+
+def test_who_cuts_the_future_off_hears_what_to_do_instead():
+    cut_off = EXERCISES["23.4"].assess(lambda f, x, n: bool((f(x[:n], n) != f(x, n)).any()))
+    assert "keep the length of x" in cut_off.message
+
+    def slightly(f, x, n):
+        other = x.clone()
+        other[n:] += 1e-3 * torch.randn(len(x) - n)
+        return bool((f(other, n) != f(x, n)).any())
+
+    assert "too little" in EXERCISES["23.4"].assess(slightly).message
+    same = EXERCISES["23.4"].assess(lambda f, x, n: torch.equal(f(x, n), x[n : n + 12]))
+    assert "need not give that back" in same.message
 
 
 # -- the explorable and the figures ----------------------------------------------------------------
@@ -308,6 +387,9 @@ def test_the_panel_counts_bands_that_held_until_the_origin():
         truth = ahead(todo.full, todo.origins[: data.judged], 3)[:, 2]
         assert data.judged == 5 * frame + 1 and data.held == int((truth.abs() < 1.959964).sum())
     assert panel.evaluate(name="sunspots", horizon=12).data.horizon == 11
+    eve = panel.evaluate(frame=40).data
+    assert rolling_origin._date(eve) == "Mar 1997" and len(eve.seen) == 72
+    assert rolling_origin._date(panel.evaluate(name="sunspots", frame=0).data) == "1854"
 
 
 def test_figures_are_readable():

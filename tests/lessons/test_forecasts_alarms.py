@@ -244,8 +244,16 @@ def test_when_each_detector_finds_el_nino():
     assert found["level", 10].begins == ("1982-11", "1997-05") == found["surprise", 5].begins
     assert found["surprise", 10].begins == ("none", "none")
     assert found["latent distance", 10].begins == ("1983-03", "1997-09")
-    assert all(row.false_before <= 366 / 12 / row.years for row in found.values())
-    assert found["level", 10].false_after == 0 < 20 < found["latent distance", 10].false_after
+    assert found["surprise", 5].months == (1, 1)
+    assert found["level", 10].promised == pytest.approx((366 - 48) / 120)
+    assert found["level", 10].false == 0 < 20 < found["latent distance", 10].false
+
+
+def test_correlation_breaks_the_promises_of_the_detectors():
+    """One in ten years is promised, from 30 clean years; the slower a score, the less they say."""
+    come = {name: float(counts.mean()) for name, counts in alarms.clean_alarms().items()}
+    assert 1.1 < come["surprise"] < 1.6 < 2 < come["level"] < 3.5
+    assert 5.5 < come["latent distance"] < 10
 
 
 # -- pictures --------------------------------------------------------------------------------------
@@ -274,6 +282,8 @@ def test_the_planted_panel_says_who_sees_it():
     panel = explore.planted_anomaly(kind="spike", size=3)
     assert "surprise, alarm at once" in panel.text
     flat = panel.evaluate(kind="flat", size=3).data.tracks
+    nothing = panel.evaluate(kind="shift", size=0).text
+    assert "false alarm after" in nothing and ", alarm" not in nothing
     assert flat["surprise"].delay == flat["level"].delay == -1 < flat["latent distance"].delay
 
 

@@ -15,14 +15,15 @@ import pytest
 import torch
 from torch import nn
 
-from node_tutorial import SolveError, odeint, solve
+from node_tutorial import SolveError, odeint, odeint_adjoint, solve
 from node_tutorial.models import MLP, VectorField
 from node_tutorial.solvers import batched, control
-from node_tutorial.solvers.compiled import compiler, fields, forward, kernels
+from node_tutorial.solvers.compiled import adjoint, compiler, fields, forward, kernels
 from node_tutorial.solvers.compiled import solve as compiled
 from node_tutorial.solvers.methods.registry import METHODS, register_method
 from node_tutorial.solvers.options import Options
 from node_tutorial.solvers.runge_kutta import RungeKutta, interpolate
+from node_tutorial.solvers.statistics import Stats
 from node_tutorial.solvers.tableaus import Tableau, hermite_dense
 
 F64 = torch.float64
@@ -47,11 +48,12 @@ def traced(monkeypatch):
     """Programs stay graphs; the fixture counts them."""
     made = []
 
-    def keep(function, examples):
+    def keep(function, examples, **options):
         made.append(function)
         return compiler.trace(function, examples)
 
     monkeypatch.setattr(compiled, "compile_program", keep)
+    monkeypatch.setattr(adjoint, "compile_program", keep)
     monkeypatch.setattr(compiler, "_programs", type(compiler._programs)())
     return made
 
@@ -425,6 +427,16 @@ def test_what_changes_from_step_to_step_of_a_training_compiles_nothing_anew(trac
     assert len(traced) == 4  # another number of times
 
 
+def test_a_program_made_for_equal_tolerances_serves_unequal_ones(traced):
+    f = field()
+    params = tuple(f.parameters())
+    agree(f, Y0, T, params, rtol=1e-6, atol=1e-6)
+    agree(f, Y0, T, params, rtol=1e-4, atol=1e-9)
+    adjoints_agree(f, Y0, T, params, rtol=1e-6, atol=1e-6)
+    adjoints_agree(f, Y0, T, params, rtol=1e-4, atol=1e-9)
+    assert len(traced) == 3  # the adjoint's forward solve shares the first program
+
+
 def test_a_change_of_the_field_is_seen(traced):
     class Decay(nn.Module):
         rate = 1.0
@@ -609,6 +621,172 @@ def test_compile_is_true_or_false(value):
     )
 
 
+# The adjoint.
+
+
+def adjoint_of(f, y0, t, params, compile, **solver):
+    """The gradients by the adjoint of y0, t and params, and the evaluations, both ways together."""
+    parts = y0 if isinstance(y0, tuple) else (y0,)
+    start = tuple(x.clone().requires_grad_() for x in parts)
+    stats = Stats()
+    options = solver.pop("options", {}) | ({"compile": True} if compile else {})
+    if "adjoint_options" in solver:
+        solver["adjoint_options"] = solver["adjoint_options"] | {"compile": compile}
+    state = start if isinstance(y0, tuple) else start[0]
+    y = odeint_adjoint(
+        f, state, t, options=options or None, stats=stats, adjoint_params=params, **solver
+    )
+    loss = sum(
+        (part.square() * torch.linspace(0.5, 1.5, part.numel()).view_as(part)).sum()
+        for part in (y if isinstance(y, tuple) else (y,))
+    )
+    leaves = (*start, *params, *([t] if t.requires_grad else []))
+    return torch.autograd.grad(loss, leaves), stats.nfe
+
+
+def adjoints_agree(f, y0, t, params, tolerance=1e-12, **solver):
+    """The compiled adjoint is the plain one, to rounding; the evaluations are the same."""
+    plain, nfe = adjoint_of(f, y0, t, params, False, **dict(solver))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it is compiled, and says nothing
+        found, nfe_c = adjoint_of(f, y0, t, params, True, **dict(solver))
+    assert nfe == nfe_c
+    for a, b in zip(plain, found, strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        assert (a - b).abs().max() <= tolerance * a.abs().max()
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize(
+    "solver",
+    [
+        {"method": "dopri5"},
+        {"method": "dopri8", "rtol": 1e-9, "atol": 1e-9},
+        {"method": "bosh3", "rtol": 1e-5, "atol": 1e-5},
+        {"adjoint_options": {"norm": "seminorm"}},
+        {"options": {"controller": "PI"}, "adjoint_rtol": 1e-8, "adjoint_atol": 1e-9},
+        {"options": {"first_step": 2.9, "max_step": 0.4, "safety": 0.5}},
+        {"adjoint_method": "tsit5"},
+    ],
+    ids=["dopri5", "dopri8", "bosh3", "seminorm", "PI and tolerances", "limits", "other method"],
+)
+def test_the_compiled_adjoint_is_the_plain_one(traced, solver, direction):
+    f = field()
+    t = (T if direction > 0 else T.flip(0)).clone().requires_grad_()
+    solver = {"rtol": 1e-6, "atol": 1e-6, "tolerance": 1e-9} | solver  # dopri8 takes long steps
+    adjoints_agree(f, Y0, t, tuple(f.parameters()), **solver)
+    assert len(traced) == 2
+
+
+def test_the_compiled_adjoint_of_many_steps_and_of_two_observations_is_the_plain_one(
+    traced, monkeypatch
+):
+    monkeypatch.setattr(adjoint, "rows_for", lambda entries: 3)  # several calls an interval
+    f = field()
+    for t in (T[[0, -1]].clone().requires_grad_(), T.clone()):
+        adjoints_agree(f, Y0, t, tuple(f.parameters()), rtol=1e-8, atol=1e-8)
+
+
+def test_the_compiled_adjoint_of_a_tuple_and_of_a_closure_is_the_plain_one(traced):
+    rate = torch.tensor(2.0, dtype=F64, requires_grad=True)
+    unused = torch.ones(3, dtype=F64, requires_grad=True)
+    parts = Y0, torch.zeros(3, dtype=F64)
+
+    def f(t, s):
+        return -rate * s[0] * t, s[0].sum(1)
+
+    adjoints_agree(f, parts, T, (rate, unused), rtol=[1e-5, 1e-7], atol=1e-6)
+    adjoints_agree(lambda t, y: torch.cos(t) * y, Y0, T, (), rtol=1e-6, atol=1e-6)
+
+
+def test_an_adjoint_step_of_a_training_compiles_nothing_anew(traced):
+    f = field()
+    params = tuple(f.parameters())
+    for t in (T, 2 * T):
+        adjoint_of(f, Y0, t, params, True, rtol=1e-5, atol=1e-5)
+        with torch.no_grad():
+            for p in params:
+                p.mul_(0.9)
+    assert len(traced) == 2
+    first = adjoint_of(f, Y0, T, params, True)[0][1:]
+    f.net[0].weight.requires_grad_(False)
+    frozen = adjoint_of(f, Y0, T, params[1:], True)[0][1:]
+    for a, b in zip(first[1:], frozen, strict=True):
+        # Where the weight is no part of the error, the steps are others.
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-8)
+    assert len(traced) == 4  # a field with another set of tensors that need gradients
+
+
+def test_a_second_derivative_through_the_compiled_adjoint_is_that_of_the_plain_one(traced):
+    k = torch.tensor(0.5, dtype=F64, requires_grad=True)
+    found = []
+    for options in (None, {"compile": True}):
+        y0 = torch.tensor([1.0, 2.0], dtype=F64, requires_grad=True)
+        t = torch.tensor([0.0, 0.5, 1.0], dtype=F64)
+        y = odeint_adjoint(lambda t, y: -k * y * y, y0, t, adjoint_params=(k,), options=options)
+        gradients = torch.autograd.grad(y[1:].sum(), (y0, k), create_graph=True)
+        found.append(torch.autograd.grad(sum(g.square().sum() for g in gradients), (y0, k)))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+ADJOINT_REFUSED = [
+    ({"options": {"norm": lambda y: y.abs().max()}}, "a norm of your own is not compiled"),
+    ({"adjoint_options": {"norm": lambda parts: parts[1].abs().max()}}, "a norm of your own"),
+    ({"adjoint_method": "rk4", "adjoint_options": {"step_size": 0.1}}, "adaptive methods only"),
+    ({"adjoint_method": "kvaerno3", "adjoint_options": {}}, "no explicit Runge-Kutta method"),
+    ({"options": {"step_t": torch.tensor([0.6])}}, r"options\['step_t'\]"),
+]
+
+
+@pytest.mark.parametrize("solver, reason", ADJOINT_REFUSED, ids=[r for _, r in ADJOINT_REFUSED])
+def test_an_adjoint_that_is_not_compiled_warns_and_is_solved_as_always(traced, solver, reason):
+    f = field()
+    params = tuple(f.parameters())
+    solver = {"rtol": 1e-5, "atol": 1e-5} | solver
+    plain, nfe = adjoint_of(f, Y0, T, params, False, **dict(solver))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found, nfe_c = adjoint_of(f, Y0, T, params, True, **dict(solver))
+    assert any(re.search(reason, str(x.message)) for x in caught)
+    assert nfe == nfe_c
+    for a, b in zip(plain, found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_an_adjoint_through_tensors_computed_outside_of_func_is_not_compiled(traced):
+    weight = torch.tensor(0.5, dtype=F64, requires_grad=True)
+    rate = weight.square()
+    with (
+        pytest.warns(UserWarning, match="computed with a graph outside of it"),
+        pytest.raises(RuntimeError, match="a second time"),  # as uncompiled
+    ):
+        adjoint_of(lambda t, y: -rate * y, Y0, T, (weight,), True)
+
+
+def test_what_goes_wrong_in_a_compiled_adjoint_is_what_goes_wrong_in_the_plain_one(traced):
+    steep = torch.tensor(60.0, dtype=F64, requires_grad=True)
+
+    def contracting(t, y):
+        return -steep * (y - torch.cos(t))
+
+    solver = {"rtol": 1e-6, "atol": 1e-6}
+    with pytest.warns(RuntimeWarning, match="has lost the solution"):
+        adjoint_of(contracting, Y0, T, (steep,), True, **solver)
+    k = torch.tensor(1.0, dtype=F64, requires_grad=True)
+    for compile in (False, True):
+        y = odeint_adjoint(
+            lambda t, y: -k * y, Y0, T, adjoint_params=(k,), options={"compile": compile}
+        )
+        assert torch.autograd.grad(y.sum() * math.nan, k)[0].isnan()
+        y = odeint_adjoint(
+            lambda t, y: -k * y, Y0, T, adjoint_params=(k,), options={"compile": compile},
+            adjoint_options={"compile": compile, "max_num_steps": 1},
+        )  # fmt: skip
+        with pytest.raises(SolveError, match="max_num_steps exceeded"):
+            y.sum().backward()
+
+
 # With the compiler.
 
 
@@ -644,6 +822,22 @@ def test_without_a_compiler_the_warning_says_so(monkeypatch):
         with pytest.warns(UserWarning, match="no C"), monkeypatch.context() as patch:
             patch.setattr(compiled, "_prepare", None)  # it is not tried again
             odeint(f, Y0, T, options={"compile": True})
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype, tolerance", [(F64, 1e-12), (torch.float32, 2e-4)])
+def test_a_compiled_adjoint_computes_what_its_graph_does(dtype, tolerance):
+    f = field(dtype=dtype)
+    solver = {"rtol": 1e-5, "atol": 1e-5, "tolerance": tolerance}
+    adjoints_agree(f, Y0.to(dtype), T.to(dtype), tuple(f.parameters()), **solver)
+
+
+@needs_compiler
+def test_small_programs_in_single_precision_agree():
+    """Their temporaries are on the stack."""
+    f = field(dtype=torch.float32)
+    t = T.float().requires_grad_()
+    agree(f, Y0.float(), t, tuple(f.parameters()), 1e-5, rtol=1e-5, atol=1e-5)
 
 
 @needs_compiler

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from ...data import Cut, nile
-from ...data.alarms import best_split, cusum, point_adjust, runs
+from ...data.alarms import best_split, chance_precision, cusum, point_adjust, runs
 from ...plotting import (
     BLUE,
     EXACT,
@@ -35,6 +35,7 @@ from .alarms import (
 )
 
 COLORS = dict(zip(DETECTORS, (BLUE, VERMILLION, ORANGE)))
+MARKERS = dict(zip(DETECTORS, "osD"))
 
 
 def two_alarms_figure(series: Cut, scores: Mapping[str, Tensor], k: float) -> Picture:
@@ -50,6 +51,9 @@ def two_alarms_figure(series: Cut, scores: Mapping[str, Tensor], k: float) -> Pi
     for ax, (name, values) in zip(axes, scores.items()):
         flags = values.nan_to_num() > k
         ax.plot(series.t, x, color=BLUE, linewidth=0.8)
+        if name == "level":
+            for limit in (-k, k):
+                ax.axhline(limit * series.scale, color=REJECTED, linewidth=0.8, linestyle="--")
         ax.plot(series.t[flags], x[flags], "o", color=REJECTED, markersize=4)
         found = runs(flags).tolist()
         ax.set_title(f"by {name}, {k:g} sigma: {int(flags.sum())} alarms in {len(found)} runs")
@@ -116,13 +120,14 @@ def planted_figure(table: Mapping[tuple[str, int], Mapping[str, Sequence[float]]
         table: (kind, size) -> detector -> values, one for each group of seeds.
     """
     fig, axes = figure(ncols=len(KINDS), size=(8.8, 3.2), sharey=True)
+    chance = chance_precision(25, 250)  # in each group of seeds
     for ax, kind in zip(axes, KINDS):
         for shift, (name, color) in zip((-0.06, 0.0, 0.06), COLORS.items()):
             values = np.array([table[kind, size][name] for size in SIZES])
             x = np.array(SIZES) + shift
-            ax.plot(x, values.mean(1), "o-", color=color)
+            ax.plot(x, values.mean(1), "-", marker=MARKERS[name], color=color)
             ax.vlines(x, values.min(1), values.max(1), color=color, linewidth=1.2)
-        ax.axhline(0.1, color=GRAY, linewidth=0.9, linestyle=(0, (4, 3)))
+        ax.axhline(chance, color=GRAY, linewidth=0.9, linestyle=(0, (4, 3)))
         ax.set(xlim=(0.7, 3.3), ylim=(0, 1.32), xticks=SIZES, yticks=[0, 0.5, 1], xlabel="size")
         ax.set_title(kind)
     axes[0].set_ylabel("average precision")
@@ -144,6 +149,7 @@ def nile_figure(threshold: float) -> Picture:
     before, after = (float(part.mean()) for part in (y[:split], y[split:]))
     left.set_title(f"in hindsight: mean {before:.0f}, from {int(t[split])} on {after:.0f}")
     up, down = cusum(nile_scores())
+    last = 1915  # where the sum for a fall leaves the picture
     right.plot(t, up, color=GRAY)
     right.plot(t, down, color=VERMILLION)
     right.axhline(threshold, color=REJECTED, linewidth=1)
@@ -151,11 +157,11 @@ def nile_figure(threshold: float) -> Picture:
     right.text(float(t[NILE_PAST]) - 2, 19, "past", color=GRAY, ha="right")
     alarm = int((torch.maximum(up, down) > threshold).nonzero()[0])
     right.plot(t[alarm], down[alarm], "o", color=REJECTED, markersize=7, zorder=3)
-    right.text(1906, 3, f"alarm in {int(t[alarm])}", color=REJECTED)
-    right.text(1916, 16, "sum for a fall", color=VERMILLION)
-    right.text(1940, 0.8, "sum for a rise", color=GRAY)
-    right.set(xlabel="year", ylabel="sum", xlim=(1870, 1971), ylim=(-0.5, 21))
-    right.set_title("year by year: CUSUM")
+    right.text(1902.3, 3.2, f"alarm in {int(t[alarm])}", color=REJECTED)
+    right.text(1905.5, 13, "sum for a fall", color=VERMILLION, ha="right")
+    right.text(1901.6, 0.4, "sum for a rise", color=GRAY)
+    right.set(xlabel="year", ylabel="sum", xlim=(1870, last), ylim=(-0.5, 21))
+    right.set_title(f"year by year: CUSUM, until {last}")
     return fig
 
 

@@ -100,9 +100,9 @@ def draw(fig: Figure, data: AlarmThreshold) -> None:
     bottom.vlines(data.t[on], 0, data.scores[on], color=REJECTED, linewidth=1.2)
     bottom.axhline(data.k, color=REJECTED, linewidth=1)
     bottom.axvline(FIRST_HALF, color="#444444", linewidth=0.9, linestyle=(0, (4, 3)))
-    bottom.text(FIRST_HALF - 0.5, 5.3, "the past, which sets the bands", ha="right", va="center")
-    bottom.text(FIRST_HALF + 0.5, 5.3, "after it", va="center")
-    bottom.set(ylim=(0, 6), ylabel="score")
+    bottom.text(FIRST_HALF - 0.5, 6.1, "the past, which sets the bands", ha="right", va="center")
+    bottom.text(FIRST_HALF + 0.5, 6.1, "after it", va="center")
+    bottom.set(ylim=(0, 6.8), ylabel="score")
 
 
 def describe(data: AlarmThreshold) -> str:

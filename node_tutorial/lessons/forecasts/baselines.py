@@ -1,7 +1,8 @@
 """Lesson 23: forecasts without nets, each with a band of its own.
 
 climatology, persistence and the seasonal naive forecast are one line each; the others are models of
-statsmodels in state-space form, with its defaults, which know what to do where nothing is observed:
+statsmodels in state-space form, fitted by likelihood, which know what to do where nothing is
+observed:
 
     damped persistence   AR(1): phi^h times the last value; the variance grows to the climate's
     ARIMA                an ARMA(p, q), p up to 10, q up to 2
@@ -119,7 +120,8 @@ def _ets(damped_trend: bool) -> Candidate:
         if damped_trend:
             begin["initial_trend"] = 0.0
         if task.seasonal:
-            season = center[-task.period :].flip(0) - center[-task.period :].mean()
+            # The library wants the season latest first: its last number is that of the first entry.
+            season = center[: task.period].flip(0) - center[: task.period].mean()
             begin |= {"seasonal": task.period, "initial_seasonal": season.numpy()}
 
         def model(values: np.ndarray) -> Any:

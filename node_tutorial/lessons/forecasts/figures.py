@@ -136,7 +136,7 @@ def calibration_figure(name: str, models: Sequence[str], horizons: Sequence[int]
     first = axes[0]
     steps = torch.arange(1, task(name).horizon + 1)
     first.axhline(LEVEL, color=EXACT, linewidth=0.8, linestyle="--")
-    first.set(ylim=(0, 1.03), xlim=(1, 1.75 * len(steps)), xlabel="horizon h", title="coverage")
+    first.set(ylim=(0.6, 1.03), xlim=(1, 1.75 * len(steps)), xlabel="horizon h", title="coverage")
     first.set_xticks([1, 3, 6, 9, len(steps)])
     for model in models:
         color = COLORS.get(model, EXACT)
@@ -148,7 +148,7 @@ def calibration_figure(name: str, models: Sequence[str], horizons: Sequence[int]
     if "latent ODE" in models:
         own = runs.found(name, "latent ODE", "own coverage").median(0).values
         (line,) = first.plot(steps, own, ":", color=COLORS["latent ODE"])
-        label_line(line, "its own band", fontsize=9)
+        label_line(line, "latent ODE, its own", fontsize=9)
     for ax, h in zip(axes[1:], horizons, strict=True):
         ax.plot([0, 1], [0, 1], color=EXACT, linewidth=0.8, linestyle="--")
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="level", title=f"h = {h}")
@@ -170,6 +170,22 @@ def span(values: Sequence[float], digits: int = 2) -> str:
     """The least and the largest, or the only one: "1.04 to 1.10"."""
     ends = [f"{end(values):.{digits}f}" for end in (min, max)]
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+def skill_table() -> str:
+    """For each forecaster and series the mean CRPS over that of damped persistence (of nets the
+    mean of the seeds) with its interval; "=" where that contains 1, a tie.
+    """
+    lines = [f"{'':19}" + "".join(f"{name:20}" for name in TASKS)]
+    for model in runs.MODELS:
+        cells = []
+        for name in TASKS:
+            ratios = runs.skill(name, model)
+            low, high = runs.interval(name, model)
+            tie = " =" if low < 1 < high else ""
+            cells.append(f"{sum(ratios) / len(ratios):.2f} [{low:.2f}, {high:.2f}]{tie}")
+        lines.append(f"{model:19}" + "".join(f"{cell:20}" for cell in cells))
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def chosen(name: str, model: str) -> str:

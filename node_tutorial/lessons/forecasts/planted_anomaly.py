@@ -71,6 +71,19 @@ def compute(kind: str, size: int, noise: int, place: int) -> PlantedAnomaly:
     )
 
 
+def months_to_alarm(kind: str, size: int) -> dict[str, str]:
+    """By detector: in how many of ten noises it has an alarm while the anomaly lasts, and after
+    how many months in the median of these; the place is that of the panel.
+    """
+    tracks = [compute(kind, size, noise, place=8).tracks for noise in range(10)]
+    said = {}
+    for name in DETECTORS:
+        delays = sorted(track[name].delay for track in tracks if track[name].delay >= 0)
+        when = f" after {np.median(delays):g}" if delays else ""
+        said[name] = f"{len(delays)} of 10{when}"
+    return said
+
+
 def draw(fig: Figure, data: PlantedAnomaly) -> None:
     """The series, and the scores of each detector over its threshold."""
     axes = fig.subplots(4, 1, sharex=True, height_ratios=[1.5, 1, 1, 1])
@@ -89,19 +102,22 @@ def draw(fig: Figure, data: PlantedAnomaly) -> None:
         ax.vlines(month[over], 0, track.scores[over].clamp(max=8), color=REJECTED, linewidth=1.6)
         ax.axhline(track.threshold, color=REJECTED, linewidth=0.9)
         ax.set_ylim(0, 8)
-        ax.set_title(f"{name}: {_verdict(track)}, {track.false} false before", fontsize=10)
+        ax.set_title(
+            f"{name}: {_verdict(track, data.size)}, {track.false} false before", fontsize=10
+        )
     axes[-1].set_xlabel("months after the past (30 years, which set the thresholds)")
 
 
-def _verdict(track: Track) -> str:
+def _verdict(track: Track, size: int) -> str:
     if track.delay < 0:
         return "no alarm while it lasts"
-    return "alarm at once" if track.delay == 0 else f"alarm after {track.delay} months"
+    when = "at once" if track.delay == 0 else f"after {track.delay} months"
+    return f"alarm {when}" if size else f"false alarm {when}"
 
 
 def describe(data: PlantedAnomaly) -> str:
     """What was planted, and what each detector says while it lasts."""
-    said = "; ".join(f"{name}, {_verdict(track)}" for name, track in data.tracks.items())
+    said = "; ".join(f"{name}, {_verdict(track, data.size)}" for name, track in data.tracks.items())
     return f"{data.kind} of size {data.size} at month {data.first}: {said}."
 
 

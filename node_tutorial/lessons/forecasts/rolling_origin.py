@@ -2,6 +2,7 @@
 band, and how many bands have held so far.
 """
 
+from calendar import month_abbr
 from typing import NamedTuple
 
 import torch
@@ -118,8 +119,16 @@ def _draw_series(ax: Axes, data: Rolling) -> None:
     ax.margins(x=0.01)
     error = float(data.truth[ahead] - data.mean[ahead])
     ax.set_title(
-        f"{data.model}, {data.origin:.1f}: error {error:+.1f} {data.unit} at h = {data.horizon}"
+        f"{data.model}, {_date(data)}: error {error:+.1f} {data.unit} at h = {data.horizon}"
     )
+
+
+def _date(data: Rolling) -> str:
+    """Of the first value that is forecast."""
+    year = int(data.origin + 1e-6)
+    if data.unit != "°C":
+        return str(year)
+    return f"{month_abbr[int(12 * (data.origin - year)) + 1]} {year}"
 
 
 def _draw_coverage(ax: Axes, data: Rolling) -> None:

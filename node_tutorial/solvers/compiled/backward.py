@@ -136,7 +136,9 @@ def backward_program(
         # That is `steps`: the difference is zero, but a loop whose result is not used would be left
         # out of the program.
         steps = steps + output - end
-        zeros = [torch.zeros_like(x) for x, w in zip(used, wanted) if w]
+        # Not `zeros_like`: of a constant inductor makes another copy for whoever reads it, so that
+        # what a loop adds to it is lost.
+        zeros = [torch.where(steps < 0, x, 0.0) for x, w in zip(used, wanted) if w]
         used = arranged(used)
         of_y, of_f, *sums = replay(plan, pull_step, given, steps, zeros, used, wanted)
         of_t0 = torch.zeros_like(given.times[0])

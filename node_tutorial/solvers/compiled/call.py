@@ -7,7 +7,7 @@ left to Python is what happens once per solve, or once per call: statistics, err
 gradient with respect to t, which is about single numbers.
 
 All of this runs at every step of a training, and is a third of the time of a small solve: that is
-why constant vectors are remembered (`_vector`), and buffers are not filled with zeros.
+why constant vectors are remembered (`vector`), and buffers are not filled with zeros.
 """
 
 import functools
@@ -53,24 +53,27 @@ class Call(NamedTuple):
 def first_given(problem: Problem, plan: Plan, stops: list[float], y0: Tensor) -> Given:
     """What the forward program is first called with, before the used tensors."""
     y = y0.contiguous()
-    # In the order of `Settings`.
-    o = problem.options
-    limits = (o.min_step, o.max_step, o.safety, o.ifactor, o.dfactor)
-    numbers = (problem.direction, *limits, float(problem.max_steps))
     size = (problem.tol.first_step if problem.tol else None) or 0.0  # 0: it is to be found
     return Given(
         y,
         y,
         y.new_empty(len(problem.times), *y.shape),
-        *_buffers(plan, y),
-        _vector((*numbers, *stops, *problem.times)),
-        _vector(_first_clock(problem.times[0], size)),
-        _tensor(problem.rtol),
-        _tensor(problem.atol),
+        *buffers_of(plan, y),
+        vector((*limits_of(problem), *stops, *problem.times)),
+        vector(first_clock(problem.times[0], size)),
+        tensor_of(problem.rtol),
+        tensor_of(problem.atol),
     )
 
 
-def _first_clock(t: float, size: float) -> Clock:
+def limits_of(problem: Problem) -> tuple[float, ...]:
+    """The numbers of `Settings`, but for the times."""
+    o = problem.options
+    limits = (o.min_step, o.max_step, o.safety, o.ifactor, o.dfactor)
+    return (problem.direction, *limits, float(problem.max_steps))
+
+
+def first_clock(t: float, size: float) -> Clock:
     return Clock(
         accepted=0,
         steps=0,
@@ -88,7 +91,7 @@ def _first_clock(t: float, size: float) -> Clock:
 
 
 @functools.lru_cache(maxsize=256)
-def _vector(numbers: tuple[float, ...]) -> Tensor:
+def vector(numbers: tuple[float, ...]) -> Tensor:
     return torch.tensor(numbers, dtype=torch.float64)
 
 
@@ -97,16 +100,16 @@ def _number(number: float) -> Tensor:
     return torch.tensor(number, dtype=torch.float64)
 
 
-def _tensor(tolerance: float | Tensor) -> Tensor:
+def tensor_of(tolerance: float | Tensor) -> Tensor:
     return tolerance if isinstance(tolerance, Tensor) else _number(float(tolerance))
 
 
-def _buffers(plan: Plan, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def buffers_of(plan: Plan, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """states, slopes, times, coefficients; not filled, for that would take longer than a step."""
     return (
         y.new_empty(plan.rows + 1, *y.shape),
         y.new_empty(plan.rows + 1, *y.shape),
-        _vector(()).new_empty(plan.rows + 1),
+        vector(()).new_empty(plan.rows + 1),
         y.new_empty(plan.rows * plan.degree, *y.shape),
     )
 
@@ -151,7 +154,7 @@ def solve_compiled(solver: Solver, y0: Tensor, used: Sequence[Tensor]) -> tuple[
             y = given.states[steps]
             slope = given.slopes[steps] if plan.passes_slope else y
             given = Given(
-                y, slope, result.outputs, *_buffers(plan, y0), given.settings, result.clock,
+                y, slope, result.outputs, *buffers_of(plan, y0), given.settings, result.clock,
                 given.rtol, given.atol,
             )  # fmt: skip
     _count(solver, clock, call)

@@ -25,6 +25,15 @@ from .kernels import REWRITTEN
 
 KEPT = 64  # fields and programs, those used last
 
+# With cpp_wrapper a program is C++ as a whole, not Python that calls C++. inductor's reuse of
+# buffers fails on programs with loops that write ("End index out of bounds").
+ALWAYS: dict[str, Any] = {"cpp_wrapper": True, "allow_buffer_reuse": False}
+# Of small tensors a program spends most of its time in making them: of 95 us for ten steps of the
+# net 2-50-2, batch 1, two thirds. With temporaries on the stack these are 32 us. inductor does so
+# if nothing in the program is a call of a library, such as a large matrix product, and all
+# temporaries together are small (100 KB).
+ON_STACK: dict[str, Any] = {"aot_inductor.allow_stack_allocation": True}
+
 _programs: OrderedDict[Any, Any] = OrderedDict()
 
 _results: Callable[[Any], Sequence] | None = None  # what torch.compile keeps of a function
@@ -73,22 +82,31 @@ def while_loop(
     All three are tensors; the body may write into those of `written`. (A loop whose result is not
     used would be left out of the program, even if it writes.)
     """
-    # The operation knows flat tuples only; these sizes tell the three apart again.
-    sizes = (len(carried), len(written), len(read))
+    # To the operation below, all of this is `written`: in each turn the body copies its results
+    # into what is carried. The one thing that it carries itself is whether to go on. So a turn
+    # makes no new tensors, but for its temporaries, and these may be on the stack (see
+    # `compile_program`).
+    copies = [x.clone() for x in carried]
+    buffers = (*copies, *written)
 
     def parts(tensors: Sequence[Tensor]) -> list[tuple]:
+        # The operation knows flat tuples only; these sizes tell the parts apart again.
         rest = iter(tensors)
-        return [tuple(itertools.islice(rest, size)) for size in sizes]
+        return [tuple(itertools.islice(rest, n)) for n in (1, len(carried), len(written))] + [
+            tuple(rest)
+        ]
 
     def flat_going(*tensors: Tensor) -> Tensor:
-        before, _, constants = parts(tensors)
-        return going(before, constants)
+        return tensors[0][0, 0]
 
-    def flat_body(*tensors: Tensor) -> tuple[Tensor, ...]:
-        before, buffers, constants = parts(tensors)
-        after = body(before, buffers, constants)
-        # What a loop returns must not be what it was given.
-        return tuple(x.clone() if any(x is given for given in before) else x for x in after)
+    def flat_body(*tensors: Tensor) -> tuple[Tensor]:
+        _, before, others, constants = parts(tensors)
+        after = body(before, others, constants)
+        flag = _flag(going(after, constants))
+        for x, y in zip(before, after, strict=True):
+            if x is not y:
+                x.copy_(y)
+        return (flag,)
 
     # The operation behind torch.while_loop; of it, `mutated_arg_indices` is not public. The public
     # function, which finds out by itself what the body reads and writes, was tried, and dropped:
@@ -97,10 +115,18 @@ def while_loop(
     # is compiled for sizes known only when it runs. Tracing took three times as long (0.76 s
     # instead of 0.25).
     loop: Any = torch.ops.higher_order.while_loop
-    changed = ",".join(str(sizes[0] + i) for i in range(sizes[1]))
-    return loop(
-        flat_going, flat_body, tuple(carried), (*written, *read), mutated_arg_indices=changed
-    )
+    changed = ",".join(str(1 + i) for i in range(len(buffers)))
+    flag = _flag(going(tuple(copies), tuple(read)))
+    (flag,) = loop(flat_going, flat_body, (flag,), (*buffers, *read), mutated_arg_indices=changed)
+    return tuple(torch.where(flag[0, 0], x, x) for x in copies)
+
+
+def _flag(go: Tensor) -> Tensor:
+    """A truth value as a matrix that is not contiguous: such tensors inductor keeps off the stack,
+    where the result of a turn must not be.
+    """
+    like = torch.empty_strided((2, 2), (1, 2), dtype=torch.bool)
+    return torch.logical_or(torch.zeros_like(like), go)
 
 
 def trace(function: Callable, examples: Sequence[Tensor]) -> torch.fx.GraphModule:
@@ -117,8 +143,10 @@ def trace(function: Callable, examples: Sequence[Tensor]) -> torch.fx.GraphModul
         return make_fx(function, REWRITTEN, tracing_mode="fake")(*examples)
 
 
-def compile_program(function: Callable, examples: Sequence[Tensor]) -> Callable:
-    """A function of tensors as a program in C++.
+def compile_program(
+    function: Callable, examples: Sequence[Tensor], *, small: bool = False
+) -> Callable:
+    """A function of tensors as a program in C++, whose tensors are `small` or not.
 
     Raises:
         Uncompiled: if that fails, for whatever reason.
@@ -132,8 +160,8 @@ def compile_program(function: Callable, examples: Sequence[Tensor]) -> Callable:
             # guard_filter_fn=torch.compiler.skip_all_guards_unsafe (and such a graph it accepts
             # only without mutated_arg_indices). The function below is what it calls in the end;
             # going one step deeper, to `compile_fx_inner`, saves another 2 us: not worth it.
-            # With cpp_wrapper the program is C++ as a whole, not Python that calls C++.
-            return torch._inductor.compile(graph, list(examples), options={"cpp_wrapper": True})
+            options = ALWAYS | ON_STACK if small else ALWAYS
+            return torch._inductor.compile(graph, list(examples), options=options)
     except Exception as error:
         raise Uncompiled(reason(error)) from error
 

@@ -48,7 +48,8 @@ class Plan:
     tableau: Tableau
     adaptive: bool
     controller: str  # "I" or "PI"
-    parts: tuple[int, ...]  # numbers of entries of a tuple state's parts, else ()
+    parts: tuple[int, ...]  # numbers of entries of a tuple state's parts, else (); what lies behind
+    # the parts is not measured
     dense: Dense
     inside: bool  # output times may lie inside steps
     wants_t: bool  # gradients with respect to t are wanted
@@ -359,9 +360,10 @@ def serve(plan: Plan, given: Given, before: Clock, clock: Clock) -> Result:
     clock = clock._replace(served=served)
 
     # An output on the boundary of two steps belongs to the first of them. Rows beyond the last step
-    # hold whatever was in memory.
+    # hold whatever was in memory. (Counted, not looked for by `searchsorted`, which is a call of a
+    # library: there would be no temporaries on the stack.)
     ends = torch.where(torch.arange(plan.rows) < clock.steps, direction * times[1:], math.inf)
-    row = torch.searchsorted(ends, direction * output_times).clamp(max=plan.rows - 1)
+    row = (ends < (direction * output_times).unsqueeze(1)).sum(1).clamp(max=plan.rows - 1)
     h = times[row + 1] - times[row]
     theta = (output_times - times[row]) / h
 
@@ -441,7 +443,7 @@ def scale(tolerances: tuple[Tensor, Tensor], *states: Tensor) -> Tensor:
 
 def norm(plan: Plan, x: Tensor) -> Tensor:
     """As `make_norm`: root mean square; of a tuple state the largest of its parts."""
-    parts = x.split(plan.parts) if plan.parts else [x]
+    parts = x[: sum(plan.parts)].split(plan.parts) if plan.parts else [x]
     # An empty part has no error; its mean would be 0 / 0.
     norms = [p.square().sum().sqrt().double() / math.sqrt(p.numel()) for p in parts if p.numel()]
     return torch.stack(norms).amax() if len(norms) > 1 else norms[0]

@@ -41,9 +41,10 @@ from .fields import FieldGraph, examine, trace_field
 from .forward import Plan, forward_program
 
 ENTRIES = 2**20  # of the buffers that one call fills, roughly
+SMALL = 2**11  # entries of a state, for temporaries on the stack
 
-_hopeless: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # func -> why it is not compiled
-_lock = threading.RLock()  # of what is kept: fields, programs, and the reading that was caught
+hopeless: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # func -> why it is not compiled
+lock = threading.RLock()  # of what is kept: fields, programs, and the reading that was caught
 
 
 def run_compiled(func: Callable, problem: Problem, record: bool = False) -> Solution:
@@ -53,12 +54,12 @@ def run_compiled(func: Callable, problem: Problem, record: bool = False) -> Solu
     owner = getattr(func, "__self__", func)  # a bound method is made anew for every call
     # Asked in this order: what the problem wants is cheap to see, and may change; what func is,
     # does not.
-    unsuited = _refusal(problem, record)
-    refusal = unsuited or _known_refusal(owner)
+    unsuited = refusal_of(problem, record)
+    refusal = unsuited or known_refusal(owner)
     solver = None
     if refusal is None:
         try:
-            with _lock:
+            with lock:
                 solver, used = _prepare(func, problem)
         except Uncompiled as reason:
             refusal = str(reason)
@@ -67,7 +68,7 @@ def run_compiled(func: Callable, problem: Problem, record: bool = False) -> Solu
         solution = run(problem, record)  # may raise; then what is wrong is not the compilation
         if unsuited is None:  # it is func that cannot be compiled, and another problem not help
             with contextlib.suppress(TypeError):  # not all callables can be referred to weakly
-                _hopeless[owner] = str(refusal)
+                hopeless[owner] = str(refusal)
         return solution
     # Without gradients there is no need for a node in autograd's graph.
     if solver.backward is None:
@@ -77,12 +78,12 @@ def run_compiled(func: Callable, problem: Problem, record: bool = False) -> Solu
     return Solution(problem.t, unflatten(y, problem.shapes), problem.log.stats)
 
 
-def _known_refusal(owner: Any) -> str | None:
+def known_refusal(owner: Any) -> str | None:
     # Not `get`: it would hash owner, which not all callables allow, before any is known.
-    return _hopeless[owner] if owner in _hopeless else None
+    return hopeless[owner] if owner in hopeless else None
 
 
-def _refusal(problem: Problem, record: bool) -> str | None:
+def refusal_of(problem: Problem, record: bool) -> str | None:
     """What the programs do not do, if the problem asks for it."""
     method = problem.method
     y0 = problem.y0
@@ -185,10 +186,13 @@ def _plan(problem: Problem, stops: list[float]) -> Plan:
         points=len(problem.times),
         rows=1,
     )
-    # Per row a state, a slope, and `degree` coefficients. More rows would cost memory that most
-    # solves do not fill; fewer, more calls.
-    rows = ENTRIES // (problem.y0.numel() * (plan.degree + 2))
-    return replace(plan, rows=max(16, min(128, rows)))
+    return replace(plan, rows=rows_for(problem.y0.numel() * (plan.degree + 2)))
+
+
+def rows_for(entries: int) -> int:
+    """The most steps of a call, for so many entries of a state, a slope and coefficients."""
+    # More rows would cost memory that most solves do not fill; fewer, more calls.
+    return max(16, min(128, ENTRIES // entries))
 
 
 def _make_forward(
@@ -198,8 +202,10 @@ def _make_forward(
     examine(field, y0.new_zeros(()), y0, used)
     plan = _plan(problem, stops)
     examples = first_given(problem, plan, stops, y0)
-    examples = examples._replace(slope=y0.clone())  # no tensor twice: they would be taken for one
-    return plan, compile_program(forward_program(plan, field), [*examples, *used])
+    # No tensor twice: they would be taken for one, also where they differ later.
+    examples = examples._replace(slope=y0.clone(), atol=examples.atol.clone())
+    program = forward_program(plan, field)
+    return plan, compile_program(program, [*examples, *used], small=is_small(y0))
 
 
 def _make_backward(
@@ -238,4 +244,8 @@ def _make_backward(
         of_times=given.times.new_zeros(plan.rows, 2),
     )
     program = backward_program(plan, pull_step, pull_field, wanted)
-    return compile_program(program, [*examples, *used])
+    return compile_program(program, [*examples, *used], small=is_small(y0))
+
+
+def is_small(y0: Tensor) -> bool:
+    return y0.numel() <= SMALL
