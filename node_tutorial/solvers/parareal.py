@@ -78,5 +78,12 @@ def parareal_speedup(slabs: int, iterations: int, ratio: float) -> float:
 
         >>> round(parareal_speedup(10, 3, 0.01), 2)
         2.94
+
+    Raises ValueError for fewer than one slab, or for something negative.
     """
+    if slabs < 1 or iterations < 0 or ratio < 0:
+        raise ValueError(
+            "slabs must be 1 or more, iterations and ratio 0 or more, got "
+            f"{slabs}, {iterations} and {ratio}"
+        )
     return 1 / (iterations / slabs + (iterations + 1) * ratio)

@@ -9,9 +9,11 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DistributedSampler
 
 from node_tutorial import exercises
+from node_tutorial.data.densities import two_moons
 from node_tutorial.lessons.beyond_one_machine import (
     cures,
     ensembles,
+    equality,
     long_solves,
     memory,
     ranks_in_time,
@@ -22,6 +24,9 @@ from node_tutorial.lessons.beyond_one_machine import (
 )
 from node_tutorial.lessons.beyond_one_machine.exercises import ORDERS
 from node_tutorial.lessons.beyond_one_machine.laws import amdahl, gustafson, ring_bytes
+from node_tutorial.lessons.beyond_one_machine.workload import field
+from node_tutorial.models import CNF
+from node_tutorial.solvers.parareal import parareal_speedup
 
 
 def sampled(rows, ranks, epoch=0, shuffle=False):
@@ -39,12 +44,11 @@ def test_a_mean_of_means_is_no_mean():
 
 
 def test_the_sampler_pads_with_rows_from_the_start():
-    values = torch.tensor([1.0, 2.0, 3.0, 10.0, 0.0])
+    values = torch.tensor([1.0, 2.0, 3.0, 10.0, 4.0])
     dealt = sampled(5, 2)
     assert dealt == [[0, 2, 4], [1, 3, 0]]
-    padded = torch.tensor([1.0, 2.0, 3.0, 10.0, 1.0, 2.0])  # [1, 2, 3] and [10, 1, 2]
-    assert float(padded.mean()) == pytest.approx(3.166667, abs=1e-6)
-    assert sum(map(len, dealt)) == 6 > len(values)
+    assert values.mean() == 4 and values[dealt[0] + dealt[1]].mean() == 3.5
+    assert sampled(4, 2) == [[0, 2], [1, 3]]  # nothing to pad
 
 
 def test_a_masked_loss_counts_a_rank_not_its_tokens():
@@ -91,6 +95,8 @@ def test_the_laws_of_amdahl_and_gustafson():
     found = [amdahl(0.05, n) for n in (2, 4, 8, 64)]
     assert found == pytest.approx([1.9048, 3.4783, 5.9259, 15.42], rel=2e-4)
     assert amdahl(0.05, 10**9) == pytest.approx(20, rel=1e-4)
+    with pytest.raises(ValueError, match="share between 0 and 1, got 2"):
+        amdahl(2, 4)
     found = [gustafson(0.05, n) for n in (2, 4, 8, 64)]
     assert found == pytest.approx([1.95, 3.85, 7.65, 60.85])
 
@@ -115,6 +121,20 @@ def test_a_ring_sums_everything_with_these_bytes():
             sent += before[rank, part].nbytes
     assert np.allclose(held, start.sum(0))
     assert sent / ranks == ring_bytes(start[0].nbytes, ranks)
+
+
+def test_gradients_of_parts_are_the_whole_with_equal_steps_and_not_with_adaptive_ones():
+    loose = equality.apart(200, 1e-3, draws=1)
+    tight = equality.apart(200, 1e-5, draws=1)
+    assert all(0.003 < x < 0.1 for x in loose.parts)
+    assert max(tight.parts) < min(loose.parts) / 5
+    assert max(equality.apart(200, None, draws=1).parts) < 1e-13
+    assert max(equality.apart(0, 1e-3, draws=1).parts) < 1e-7  # all take the same steps
+
+
+def test_a_line_explains_what_an_update_takes():
+    start, slope = runs.line_of_points()
+    assert 0.5 < start / (64 * slope + 1e-9) and start < 4096 * slope / 10
 
 
 # -- stragglers ------------------------------------------------------------------------------------
@@ -143,6 +163,42 @@ def test_the_law_is_what_a_simulation_finds(ranks):
     found = stragglers.simulated(work, ranks, 400, seed=1)
     error = found.std() / 20 + 1e-9
     assert stragglers.largest_of(work, ranks) == pytest.approx(found.mean(), abs=5 * error + 0.1)
+
+
+@pytest.mark.parametrize("size", [1, 16, 128])
+def test_the_law_is_what_steps_of_measured_batches_find(size):
+    work = runs.measured_work(size)
+    for ranks in (2, 16, 64):
+        steps = work[: len(work) // ranks * ranks].reshape(-1, ranks)
+        law = stragglers.efficiency(stragglers.distribution(work), ranks)
+        assert steps.mean() / steps.max(1).mean() == pytest.approx(law, abs=0.01)
+
+
+def test_few_batches_say_little_of_many_ranks():
+    low, high = stragglers.plausible(runs.measured_work(128), 4096)
+    assert high - low > 0.05
+    low, high = stragglers.plausible(runs.measured_work(16), 2)
+    assert high - low < 0.01
+
+
+def test_work_is_whole_and_ranks_are_positive():
+    with pytest.raises(ValueError, match="whole numbers"):
+        stragglers.distribution([1.5, 2.7])
+    with pytest.raises(ValueError, match="ranks must be 1 or more, got 0"):
+        stragglers.efficiency(stragglers.distribution([1, 2]), 0)
+
+
+def test_in_lockstep_the_last_point_is_awaited_on_both_ways():
+    both_ways = np.array([[[14, 40], [44, 12]]])  # one rank, two points
+    assert cures.in_lockstep(both_ways).tolist() == [84] and both_ways.sum(-1).max() == 56
+
+
+def test_a_tolerance_per_batch_saves_nothing_in_the_mean_of_several_draws():
+    draws = runs.RUNS.numbers()["draws"]
+    last = {name: np.mean(row["step"]) for name, row in draws.items()}
+    assert min(last["seen just now"], last["seen before"]) > last["as dealt"] - 0.5
+    error = {name: np.mean(row["error"]) for name, row in draws.items()}
+    assert error["seen before"] > 1.3 * error["as dealt"]
 
 
 def test_equal_work_waits_for_nobody():
@@ -183,9 +239,29 @@ def test_the_panel_has_the_values_of_the_exact_solution():
 
 
 def test_chaos_takes_iterations_in_proportion_to_its_length_and_a_cycle_hardly_more():
-    lorenz = [long_solves.measure("Lorenz", length).needed for length in (4, 8)]
-    cycle = [long_solves.measure("van der Pol", length).needed for length in (5, 20)]
+    lorenz = [long_solves.measure("Lorenz", length).needed() for length in (4, 8)]
+    cycle = [long_solves.measure("van der Pol", length).needed() for length in (5, 20)]
     assert lorenz[1] >= 1.6 * lorenz[0] and cycle[1] <= cycle[0] + 2
+
+
+def test_one_worker_with_longer_steps_is_faster_than_parareal_at_the_same_error():
+    row = long_solves.measure("van der Pol", 10)
+    assert row.steps == 3 and row.alone > 1.5 * row.speedup()
+    assert row.own < 1e-5 and 1 < row.speedup(row.own) < 2  # where no longer steps will do
+    with pytest.raises(ValueError, match="do not reach an error of -1"):
+        row.needed(-1)
+
+
+def test_what_costs_iterations_of_an_oscillation_is_eulers_growth():
+    growth, phase = abs(1 + 0.5j), np.angle(1 + 0.5j)
+    assert growth == pytest.approx(1.118, abs=1e-3) and 0.5 - phase == pytest.approx(
+        0.036, abs=1e-3
+    )
+
+
+def test_a_speed_up_has_slabs_and_iterations():
+    with pytest.raises(ValueError, match="slabs must be 1 or more"):
+        parareal_speedup(10, -3, 0.1)
 
 
 def test_a_member_is_the_same_whoever_trains_it():
@@ -242,7 +318,13 @@ RIGHT = {
     "21.5": [by_rows, lambda U, coarse, fine: torch.tensor(by_rows(U, coarse, fine))],
 }
 WRONG = {
-    "21.1": [[0] * 5, [1, 0, 0, 0, 1], [False, True, False, True, False]],
+    "21.1": [
+        [0] * 5,
+        [1, 0, 0, 0, 1],
+        [0, 0, 1, 0, 1],
+        [0, 0, 1, 0, 0],
+        [False, True, False, True, False],
+    ],
     "21.2": [
         lambda g, n: g.mean(0),
         lambda g, n: g[0],
@@ -276,6 +358,19 @@ def test_a_right_answer_in_another_form_is_correct(id, answer):
 @pytest.mark.parametrize(("id", "answer"), cases(WRONG))
 def test_a_wrong_answer_is_not_yet_correct(id, answer):
     assert exercises.find(id).assess(answer).state == "not yet"
+
+
+def test_64_ranks_share_64_tolerances_more_than_8_times_faster():
+    torch.manual_seed(0)
+    func = field(runs.snapshot(600)).double()
+    x = two_moons().sample(16).double()
+    counts = []
+    for exponent in np.linspace(-8, -2, 64):
+        flow = CNF(func, rtol=10**exponent, atol=10**exponent)
+        with torch.no_grad():
+            flow.log_prob(x)
+        counts.append(flow.stats.nfe)
+    assert 15 < sum(counts) / max(counts) < 40
 
 
 def test_what_fails_in_a_process_is_said():

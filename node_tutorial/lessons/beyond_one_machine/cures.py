@@ -38,7 +38,8 @@ def measure(func: nn.Module, points: Tensor) -> dict[str, dict[str, Any]]:
     tight = CNF(double, **TIGHT)
     exact = np.stack([gradient(tight, group.flatten(0, 1).double()) for group in groups])
     alone = [work(adaptive(func), x[None]) for x in points]
-    effort = np.array([forward + backward for forward, backward, _ in alone])
+    both_ways = np.array([row[:2] for row in alone]).reshape(GROUPS, RANKS, SHARE, 2)
+    effort = both_ways.sum(-1).ravel()
     own = np.stack([found for *_, found in alone]).reshape(GROUPS, RANKS * SHARE, -1).mean(1)
 
     as_dealt = solved(groups, lambda k, rank: adaptive(func))
@@ -51,19 +52,41 @@ def measure(func: nn.Module, points: Tensor) -> dict[str, dict[str, Any]]:
     )
     of_alike = np.stack([gradient(tight, group.double()) for group in alike])
     tolerances = for_equal_work(as_dealt.work)
-    equalized = solved(groups, lambda k, rank: adaptive(func, tolerances[k, rank]))
+    equalized = with_tolerances(func, groups, tolerances)
     rows = effort.reshape(GROUPS, RANKS, SHARE)
     equal = solved(groups, lambda k, rank: fixed(func, "rk4_classic", RK4_STEPS), on_the_way_back=2)
     return {
         "as dealt": judged(as_dealt, exact, exact),
         "tolerance per batch": judged(equalized, exact, exact)
         | {"loosest": float(tolerances.max()), "tightest": float(tolerances.min())},
-        "clocks, in lockstep": judged(Dealt(rows.max(2), own), exact, exact),
+        "clocks, in lockstep": judged(Dealt(in_lockstep(both_ways), own), exact, exact),
         "clocks, the done dropped": judged(Dealt(rows.mean(2), own), exact, exact),
         "dealt like cards": judged(shared_out, exact, exact),
         "buckets": judged(bucketed, of_alike, exact),
         "RK4, equal steps": judged(equal, exact, exact),
     }
+
+
+def repeated(func: nn.Module, before: nn.Module, points: Tensor) -> dict[str, dict[str, Any]]:
+    """Whether a tolerance for each batch gains, with other points (GROUPS * RANKS * SHARE, 2): from
+    its work with the same field, and from that with the field as it was `before`.
+    """
+    groups = points.reshape(GROUPS, RANKS, SHARE, 2)
+    tight = CNF(copy.deepcopy(func).double(), **TIGHT)
+    exact = np.stack([gradient(tight, group.flatten(0, 1).double()) for group in groups])
+    as_dealt = solved(groups, lambda k, rank: adaptive(func))
+    rows = {"as dealt": as_dealt}
+    seen_before = solved(groups, lambda k, rank: adaptive(before)).work
+    for name, seen in (("seen just now", as_dealt.work), ("seen before", seen_before)):
+        rows[name] = with_tolerances(func, groups, for_equal_work(seen))
+    return {name: judged(row, exact, exact) for name, row in rows.items()}
+
+
+def in_lockstep(both_ways: np.ndarray) -> np.ndarray:
+    """What a rank waits for if each of its points has its own steps: evaluations (..., points, 2)
+    forward and backward; the last point on the way there, and the last on the way back.
+    """
+    return both_ways.max(-2).sum(-1)
 
 
 def solved(groups: Tensor, flow_of: Callable[[int, int], CNF], on_the_way_back: int = 0) -> Dealt:
@@ -82,6 +105,11 @@ def solved(groups: Tensor, flow_of: Callable[[int, int], CNF], on_the_way_back: 
             parts.append(part)
         found.append(np.mean(parts, axis=0))
     return Dealt(counts, np.stack(found))
+
+
+def with_tolerances(func: nn.Module, groups: Tensor, tolerances: np.ndarray) -> Dealt:
+    """Every rank's part, solved with its own of tolerances (S, RANKS)."""
+    return solved(groups, lambda k, rank: adaptive(func, tolerances[k, rank]))
 
 
 def dealt_like_cards(groups: Tensor, effort: np.ndarray) -> Tensor:

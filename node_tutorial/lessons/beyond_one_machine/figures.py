@@ -8,7 +8,7 @@ import numpy as np
 
 from ...plotting import (
     BLUE,
-    EXACT,
+    GRAY,
     GREEN,
     ORANGE,
     PURPLE,
@@ -22,7 +22,7 @@ from ...plotting import (
 from .ranks_in_time import timeline
 from .stragglers import Work, distribution, efficiency
 
-SUM = 4.0  # in evaluations: the width of a sum in the first picture
+SUM = 4.0  # in evaluations: the width of a sum in the first picture, which is not measured
 COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 
 
@@ -39,7 +39,7 @@ def work_figure(
 ) -> Picture:
     """How work is distributed, and the share of the time in which many ranks compute.
 
-    work: name -> distribution. dots: name -> {ranks: simulated efficiency}.
+    work: name -> distribution. dots: name -> {ranks: efficiency of measured blocks}.
     """
     fig, (left, right) = figure(2, size=(8.6, 3.6))
     for (name, row), color in zip(work.items(), COLORS):
@@ -49,7 +49,8 @@ def work_figure(
         found = dots.get(name, {})
         right.plot(list(found), [100 * x for x in found.values()], "o", color=color)
     left.set(ylim=(0, 1.03), xlabel="evaluations of a batch", ylabel="share with at most so many")
-    right.set(ylim=(0, 104), xlabel="ranks", ylabel="% of the time computing")
+    left.set_title("colors as on the right")
+    right.set(ylim=(45, 102), xlabel="ranks", ylabel="% of the time computing")
     room_for_labels(right, 0.42)
     for line, name in zip([x for x in right.lines if x.get_linestyle() == "-"], work):
         label_line(line, name)
@@ -59,23 +60,20 @@ def work_figure(
 
 
 def cures_figure(cures: Mapping[str, Mapping[str, float]]) -> Picture:
-    """What a step costs and how wrong its gradient is, for each cure."""
-    fig, ax = figure(size=(7.6, 3.8))
-    dearest = max(row["step"] for row in cures.values())
-    for row, color in zip(cures.values(), (EXACT, *COLORS)):
-        error = 100 * row["error"]
-        ax.semilogy([row["rank"], row["step"]], [error] * 2, color=color, linewidth=1.2)
-        ax.semilogy(row["step"], error, "o", color=color, markersize=8)
-    ax.set(xlim=(22, 1.3 * dearest), ylim=(0.25, 3.5), ylabel="error of the gradient, %")
-    ax.set(xlabel="evaluations of the average rank, and (dot) of the last")
-    for (name, row), color in zip(cures.items(), (EXACT, *COLORS)):
-        error = 100 * row["error"]
-        if row["step"] == dearest:
-            label_line((row["step"], error), name, ax=ax, color=color, dx=9)
-        else:
-            label_line((row["rank"], error), name, ax=ax, color=color, dx=-9, ha="right")
-    ax.set_yticks([0.3, 1, 3], ["0.3", "1", "3"])
-    ax.minorticks_off()
+    """What a step costs, how wrong its gradient is, and how far the steps lie apart, by cure."""
+    fig, axes = figure(3, size=(8.6, 3.4), sharey=True)
+    for k, row in enumerate(cures.values()):
+        axes[0].plot([row["rank"], row["step"]], [k, k], color=GRAY, linewidth=1.5)
+        axes[0].plot(row["step"], k, "o", color=BLUE, markersize=7)
+        axes[1].plot(100 * row["error"], k, "o", color=BLUE, markersize=7)
+        axes[2].plot(row["scatter"], k, "o", color=BLUE, markersize=7)
+    axes[0].set(xlabel="average to last (dot)", title="evaluations in a step")
+    axes[1].set(xlabel="% of its size", title="error of the gradient")
+    axes[2].set(xlabel="1: random points", title="scatter of the steps")
+    for ax in axes[1:]:
+        ax.set_xlim(left=0)
+    axes[0].set_yticks(range(len(cures)), list(cures))
+    axes[0].set_ylim(len(cures) - 0.5, -0.5)
     return fig
 
 
@@ -85,8 +83,9 @@ def memory_figure(
     """Megabytes over the size of the batch: kept between the two ways, and the most at one time."""
     fig, axes = figure(2, size=(8.6, 3.6), sharey=True)
     for ax, rows in zip(axes, (kept, peak)):
-        for row, color in zip(rows.values(), COLORS):
-            ax.loglog(sizes, row, ".-", color=color)
+        for (name, row), color in zip(rows.items(), COLORS):
+            dash = (0, (4, 4)) if name == "adjoint" else "solid"  # it lies on checkpoint
+            ax.loglog(sizes, row, ".", linestyle=dash, color=color)
         ax.set(xlabel="images in a batch")
         ax.set_xticks(sizes, [str(n) for n in sizes])
         ax.minorticks_off()
@@ -111,7 +110,7 @@ def _an_example_of_work() -> dict[str, Work]:
 def _examples() -> dict[str, Callable[[], Picture]]:
     names = ("as dealt", "tolerance per batch", "clocks, in lockstep", "dealt like cards")
     cures: dict[str, Any] = {
-        name: {"rank": 60.0 + 9 * k, "step": 80.0 - 5 * k, "error": 0.003 * 2.0**k}
+        name: {"rank": 60.0 - k, "step": 80.0 - 5 * k, "error": 0.003 * 2.0**k, "scatter": 1.0 + k}
         for k, name in enumerate(names)
     }
     work = _an_example_of_work()

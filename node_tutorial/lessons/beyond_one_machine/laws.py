@@ -2,11 +2,15 @@
 
 
 def amdahl(serial: float, ranks: int) -> float:
-    """The speed-up of one task, of which a share is not divided.
+    """The speed-up of one task, of which a share `serial` (0 to 1) is not divided.
+
+    Raises ValueError for another share.
 
     >>> round(amdahl(0.05, 64), 2)
     15.42
     """
+    if not 0 <= serial <= 1:
+        raise ValueError(f"serial must be a share between 0 and 1, got {serial}")
     return 1 / (serial + (1 - serial) / ranks)
 
 

@@ -1,6 +1,6 @@
 """Lesson 21: parareal on long nonlinear solves: a cycle that forgives, and chaos that does not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,6 +11,8 @@ from ...solvers.parareal import Propagator, parareal, parareal_speedup
 
 Field = Callable[[Tensor], Tensor]
 FINE = 20  # RK4 steps in a slab; the coarse solver takes one
+FINER = 60  # the fine solver's own error is its distance from so many
+FEWER = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16)  # what one worker is tried with
 ENOUGH = 0.01
 
 
@@ -35,6 +37,7 @@ PROBLEMS = {
     "van der Pol": Problem(lambda y: van_der_pol(0.0, y), (2.0, 0.0), 2),
     "Lorenz": Problem(lorenz, (1.0, 1.0, 25.0), 10),
 }
+LENGTHS = {"van der Pol": (5, 10, 20, 40), "Lorenz": (2, 4, 8, 16)}
 
 
 def runge_kutta(field: Field, steps: int) -> Propagator:
@@ -54,32 +57,81 @@ def runge_kutta(field: Field, steps: int) -> Propagator:
 
 
 class Found(NamedTuple):
-    """Largest errors by iteration, against the fine solver alone; the first iteration with an error
-    below ENOUGH; the speed-up with a worker for each slab.
+    """Parareal beside one worker.
+
+    Attributes:
+        slabs: their number, and that of parareal's workers.
+        errors: parareal's largest by iteration, against the fine solver alone.
+        own: the fine solver's own error.
+        steps: the fewest RK4 steps in a slab, of FEWER, with which one worker is within ENOUGH of
+            the fine solver; FINE if there are none.
     """
 
     slabs: int
     errors: list[float]
-    needed: int
-    speedup: float
+    own: float
+    steps: int
+
+    def needed(self, error: float = ENOUGH) -> int:
+        """The first iteration with less error. Raises ValueError if there is none."""
+        small = [k for k, found in enumerate(self.errors) if found < error]
+        if not small:
+            raise ValueError(f"{len(self.errors) - 1} iterations do not reach an error of {error}")
+        return small[0]
+
+    def speedup(self, error: float = ENOUGH) -> float:
+        """Over the fine solver alone, by the law, with a worker for each slab."""
+        return parareal_speedup(self.slabs, self.needed(error), 1 / FINE)
+
+    @property
+    def alone(self) -> float:
+        """Of one worker with `steps`, over the fine solver alone."""
+        return FINE / self.steps
 
 
 def measure(name: str, length: int, most: int = 40) -> Found:
-    """One of PROBLEMS up to a time `length`, with at most so many iterations.
-
-    Raises ValueError if they are not enough.
-    """
+    """One of PROBLEMS up to a time `length`, with at most so many iterations."""
     field, start, per_unit = PROBLEMS[name]
     slabs = per_unit * length
     t = torch.linspace(0, length, slabs + 1, dtype=torch.float64)
     y0 = torch.tensor(start, dtype=torch.float64)
     fine = runge_kutta(field, FINE)
     found = parareal(runge_kutta(field, 1), fine, y0, t, min(slabs, most))
-    alone = [y0[None]]
-    for n in range(slabs):
-        alone.append(fine(alone[n], t[n : n + 1], t[n + 1 : n + 2]))
-    errors = (found - torch.cat(alone)).abs().amax((1, 2)).tolist()
-    small = [k for k, error in enumerate(errors) if error < ENOUGH]
-    if not small:
-        raise ValueError(f"{most} iterations are not enough for {name} up to {length}")
-    return Found(slabs, errors, small[0], parareal_speedup(slabs, small[0], 1 / FINE))
+
+    def alone(steps: int) -> Tensor:
+        solver = runge_kutta(field, steps)
+        states = [y0[None]]
+        for n in range(slabs):
+            states.append(solver(states[n], t[n : n + 1], t[n + 1 : n + 2]))
+        return torch.cat(states)
+
+    usual = alone(FINE)
+    errors = (found - usual).abs().amax((1, 2)).tolist()
+    own = float((usual - alone(FINER)).abs().max())
+    near = (steps for steps in FEWER if (alone(steps) - usual).abs().max() < ENOUGH)
+    return Found(slabs, errors, own, next(near, FINE))
+
+
+def measured() -> dict[str, list[Found]]:
+    """Both problems at their LENGTHS."""
+    return {name: [measure(name, length) for length in row] for name, row in LENGTHS.items()}
+
+
+def report(long: Mapping[str, Sequence[Found]]) -> str:
+    """Parareal and one worker, in lines to print."""
+    lines = []
+    for name, rows in long.items():
+        lines += [
+            f"{name}, up to {', '.join(map(str, LENGTHS[name]))}",
+            f"  slabs, and workers:               {_row(row.slabs for row in rows)}",
+            f"  iterations to 0.01:               {_row(row.needed() for row in rows)}",
+            f"  times faster:                     {_row(row.speedup() for row in rows)}",
+            f"  one worker, longer steps:         {_row(row.alone for row in rows)}",
+            f"  fine solver's own error:          {_row(f'{row.own:.0e}' for row in rows)}",
+            f"  parareal, times faster to it:     {_row(row.speedup(row.own) for row in rows)}",
+        ]
+    return "\n".join(lines)
+
+
+def _row(values: Iterable[float | str]) -> str:
+    return "".join(f"{x:8.2f}" if isinstance(x, float) else f"{x:>8}" for x in values)

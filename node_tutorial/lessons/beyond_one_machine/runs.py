@@ -3,7 +3,7 @@
 - flow: a CNF, trained; its parameters at SNAPSHOTS;
 - batches: evaluations of many batches, of several sizes, and over the training;
 - net: an ODE-Net, trained; evaluations in each epoch, and of many batches afterwards;
-- cures: what they gain and cost;
+- cures: what they gain and cost; draws: one of them with other points;
 - late: the end of the training with other solvers;
 - price: what a step of the paper's MNIST run takes on a core;
 - same: one training in 1, 2 and 4 processes; scaling: what its updates take there, on the clock,
@@ -50,6 +50,7 @@ ENDINGS: dict[str, tuple[str, int]] = {  # method and equal steps, 0: adaptive
     "adaptive": ("dopri5", 0),
     "RK4, 8 steps": ("rk4_classic", 8),
     "Euler, 5 steps": ("euler", 5),
+    "Euler, 32 steps": ("euler", 32),
 }
 MNIST_BATCH = 128
 MNIST_CHANNELS = 64
@@ -108,6 +109,19 @@ def cures_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
     points = two_moons().sample(GROUPS * RANKS * SHARE, generator)
     found = cures.measure(field(snapshot(STEPS)), points)
     return {name: {key: _short(x) for key, x in row.items()} for name, row in found.items()}
+
+
+def draws_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """`cures.repeated` after the training, by seed of the points; "before" is LATE."""
+    found: dict[str, Any] = {}
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        points = two_moons().sample(GROUPS * RANKS * SHARE, generator)
+        rows = cures.repeated(field(snapshot(STEPS)), field(snapshot(LATE)), points)
+        for name, row in rows.items():
+            for key in ("step", "efficiency", "error"):
+                found.setdefault(name, {}).setdefault(key, []).append(_short(row[key]))
+    return found
 
 
 def late_job(ending: tuple[str, int], seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -236,6 +250,7 @@ RUNS = Runs(
         "flow": Run(flow_job, None),
         "batches": Run(batches_job, None),
         "cures": Run(cures_job, None),
+        "draws": Run(draws_job, None, (1, 2, 3, 7)),
         **{f"late/{name}": Run(late_job, row, (1, 2, 3)) for name, row in ENDINGS.items()},
         "net": Run(net_job, None),
         "price": Run(price_job, None),
@@ -249,3 +264,17 @@ RUNS = Runs(
 def measured_work(size: int = SHARE) -> np.ndarray:
     """Evaluations of stored batches of so many points, both ways together."""
     return RUNS.arrays()[f"batches/of {size}"].sum(1)
+
+
+def line_of_points() -> tuple[float, float]:
+    """(a, b): milliseconds of an update a + b (points of a rank), fitted to the processor time of
+    all SCALED trainings in PROCESSES, by least squares of the relative errors.
+    """
+    points, spent = [], []
+    for name, row in SCALED.items():
+        found = RUNS.numbers()[f"scaling/{name}"]["processor"]
+        for n in PROCESSES:
+            points.append(row.points / (1 if row.each else n))
+            spent.append(found[str(n)])
+    slope, start = np.polyfit(points, spent, 1, w=1 / np.array(spent))
+    return float(start), float(slope)
