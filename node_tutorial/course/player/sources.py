@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 __all__ = ["forget", "parts_of"]
 
-# What changes no picture: the titles of lessons, and compiled solves, which no explorable uses.
-SILENT = ("course/syllabus.py", "solvers/compiled/")
+# What changes no picture: the titles of lessons, and what no explorable uses, compiled solves and
+# trainings in several processes.
+SILENT = ("course/syllabus.py", "solvers/compiled/", "training/distributed.py")
 ACTS = ""  # in place of a name: the statements of a file that bind none
 
 
