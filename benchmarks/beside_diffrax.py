@@ -16,7 +16,6 @@ gradients, the worst.
 """
 
 import argparse
-import gc
 import os
 import statistics
 import time
@@ -28,7 +27,7 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_paralleli
 import torch
 import torchdiffeq
 from libraries import compiled, drop_in, with_diffrax
-from solvers import CASES, MODES, Case, Field, machine, relative_error, seconds, task
+from solvers import CASES, MODES, Case, Field, by_turns, machine, relative_error, task
 
 COLUMNS = (
     "case",
@@ -61,16 +60,8 @@ def measure(name: str, case: Case, mode: str, rounds: int, repeats: int) -> None
         errors[label] = relative_error(
             run.as_torch(result) if label == "diffrax" else result, exact
         )
-    gc.collect()
-    gc.freeze()
-    times: dict[str, list[float]] = {label: [] for label in runs}
-    cold: dict[str, list[float]] = {label: [] for label in runs}
-    for _ in range(rounds):
-        for label, run in runs.items():
-            # The time of the process: jax may compute in a thread of its own.
-            first, *others = (seconds(run, time.process_time) for _ in range(1 + repeats))
-            cold[label].append(first)
-            times[label].append(statistics.median(others))
+    # The time of the process: jax may compute in a thread of its own.
+    times, cold = by_turns(runs, rounds, repeats, time.process_time)
     cells = [name, mode, f"{1e3 * statistics.median(times['torchdiffeq']):.2f}"]
     cells += [f"{middle(times, 'torchdiffeq', label):.1f}" for label in ("compiled", "diffrax")]
     ratios = [a / b for a, b in zip(times["diffrax"], times["compiled"])]

@@ -14,7 +14,6 @@ it is met by the same solver in every round, for every round makes the same garb
 """
 
 import argparse
-import gc
 import statistics
 import time
 
@@ -22,7 +21,7 @@ import torch
 import torch.compiler.config
 import torchdiffeq
 from libraries import compiled, drop_in
-from solvers import CASES, Case, Field, machine, relative_error, seconds, task
+from solvers import CASES, Case, Field, by_turns, machine, relative_error, seconds, task
 
 import node_tutorial
 
@@ -58,15 +57,7 @@ def measure(name: str, case: Case, rounds: int, repeats: int) -> None:
         runs = {label: task(mode, solver, f, y0, t) for label, solver in solvers.items()}
         spent[mode] = seconds(runs["compiled"])
         error = relative_error(runs["compiled"](), runs["plain"]())
-        gc.collect()
-        gc.freeze()
-        times: dict[str, list[float]] = {label: [] for label in runs}
-        cold: dict[str, list[float]] = {label: [] for label in runs}
-        for _ in range(rounds):
-            for label, run in runs.items():
-                first, *others = (seconds(run, time.thread_time) for _ in range(1 + repeats))
-                cold[label].append(first)
-                times[label].append(statistics.median(others))
+        times, cold = by_turns(runs, rounds, repeats, time.thread_time)
         found = {label: statistics.median(values) for label, values in times.items()}
         ratios = (ratio(times, "torchdiffeq"), ratio(times, "plain"), ratio(cold, "torchdiffeq"))
         gain = found["plain"] - found["compiled"]

@@ -12,6 +12,7 @@ against a reference (dopri8 in double precision, rtol 1e-10) are measured, in ru
 """
 
 import argparse
+import gc
 import platform
 import statistics
 import time
@@ -79,6 +80,20 @@ def seconds(run, clock=time.perf_counter):
     start = clock()
     run()
     return clock() - start
+
+
+def by_turns(runs, rounds, repeats, clock):
+    """Seconds of each run, by rounds: medians of some in a row, and the first of the row."""
+    gc.collect()
+    gc.freeze()
+    times = {label: [] for label in runs}
+    cold = {label: [] for label in runs}
+    for _ in range(rounds):
+        for label, run in runs.items():
+            first, *others = (seconds(run, clock) for _ in range(1 + repeats))
+            cold[label].append(first)
+            times[label].append(statistics.median(others))
+    return times, cold
 
 
 def relative_error(result, exact):

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from ...course.runs import Check, Run, Runs
+from ...course.runs import Check, Run, Runs, short
 from ...data.densities import kl_gap, two_moons
 from ...models import CNF, ConvField, ODENet
 from . import cures, worker
@@ -108,7 +108,7 @@ def cures_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(seeds[0])
     points = two_moons().sample(GROUPS * RANKS * SHARE, generator)
     found = cures.measure(field(snapshot(STEPS)), points)
-    return {name: {key: _short(x) for key, x in row.items()} for name, row in found.items()}
+    return {name: {key: short(x) for key, x in row.items()} for name, row in found.items()}
 
 
 def draws_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def draws_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
         rows = cures.repeated(field(snapshot(STEPS)), field(snapshot(LATE)), points)
         for name, row in rows.items():
             for key in ("step", "efficiency", "error"):
-                found.setdefault(name, {}).setdefault(key, []).append(_short(row[key]))
+                found.setdefault(name, {}).setdefault(key, []).append(short(row[key]))
     return found
 
 
@@ -139,9 +139,9 @@ def late_job(ending: tuple[str, int], seeds: tuple[int, ...]) -> dict[str, Any]:
         double = func.double().requires_grad_(False)
         tight = CNF(double, rtol=1e-6, atol=1e-6)
         own = fixed(double, method, steps) if steps else CNF(double, **TOLERANCE)
-        rows["kl"].append(_short(kl_gap(density, tight.log_prob, x, batch=2000).kl))
-        rows["own"].append(_short(kl_gap(density, own.log_prob, x, batch=2000).kl))
-        rows["nfe"].append(_short(float(np.mean(history["nfe"]))))
+        rows["kl"].append(short(kl_gap(density, tight.log_prob, x, batch=2000).kl))
+        rows["own"].append(short(kl_gap(density, own.log_prob, x, batch=2000).kl))
+        rows["nfe"].append(short(float(np.mean(history["nfe"]))))
     return rows
 
 
@@ -173,7 +173,7 @@ def price_job(settings: None, seeds: tuple[int, ...]) -> dict[str, Any]:
 
     def least(f: Callable[[], None]) -> float:
         spent = timeit.repeat(f, timer=time.process_time, number=1, repeat=REPEATS)
-        return _short(1000 * min(spent))
+        return short(1000 * min(spent))
 
     return {
         "evaluation": least(evaluation),
@@ -208,17 +208,13 @@ def scaling_job(settings: Scaled, seeds: tuple[int, ...]) -> dict[str, Any]:
         rows = settings.points * (number if settings.each else 1)
         job = worker.Job("RK4", rows, settings.updates)
         found = worker.start(number, job, threads)
-        clock[name] = _short(found.fastest)
-        processor[name] = _short(found.processor)
+        clock[name] = short(found.fastest)
+        processor[name] = short(found.processor)
 
     for n in PROCESSES:
         measure(str(n), n)
     measure("1 x 2", 1, threads=2)
     return {"clock": clock, "processor": processor}
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")
 
 
 def verify() -> Iterator[Check]:

@@ -32,12 +32,6 @@ FIRST_HALF = 1980.5  # El Nino's past ends here: 366 of 732 months
 # -- detectors -------------------------------------------------------------------------------------
 
 
-def raw_level(x: Tensor, past: int) -> Tensor:
-    """|x - mean| / standard deviation, both of the past; the season is left in."""
-    known = x[:past][~x[:past].isnan()]
-    return ((x - known.mean()) / known.std(correction=0)).abs()
-
-
 def level(series: Cut) -> Tensor:
     """The distance to the season, in standard deviations of the past."""
     return series.x.abs()

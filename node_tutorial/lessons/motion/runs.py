@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from ...course.runs import Check, Run, Runs
+from ...course.runs import Check, Run, Runs, middle, short
 from ...models.latent_ode import LatentODE
 from . import trainings
 from .trainings import FIELDS, RATES, measured, precise, trained, untrained, validation
@@ -30,7 +30,7 @@ TRIAL = 300  # of one for each of RATES
 def tried_job(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     """The error on other clips after a short training with each of RATES."""
     errors = [validation(trained(name, rate, seeds[0], TRIAL)) for rate in RATES]
-    return {"error": [float(f"{error:.4g}") for error in errors]}
+    return {"error": [short(error) for error in errors]}
 
 
 def learned_job(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
@@ -60,15 +60,10 @@ def more_job(name: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     return {key: [_rounded(getattr(row, key)) for row in rows] for key in keys}
 
 
-def middle(values: list[float]) -> int:
-    """The place of the median, of an odd number of values."""
-    return int(np.argsort(values)[len(values) // 2])
-
-
 def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [_rounded(x) for x in value]
-    return float(f"{value:.4g}")
+    return short(value)
 
 
 @lru_cache(maxsize=8)

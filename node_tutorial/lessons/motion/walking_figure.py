@@ -55,12 +55,6 @@ class Walking(NamedTuple):
     exact: float
     touched: list[tuple[float, float]]
 
-    @property
-    def skids(self) -> list[tuple[float, float]]:
-        """The pieces along which it slid."""
-        least = 0.1 * float(self.passed[1] - self.passed[0])
-        return [(start, end) for start, end in self.touched if abs(end - start) > least]
-
 
 def blended(t: Tensor, speed: float, second: str, apart: float, blend: str, share: float) -> Tensor:
     """Both walkers and their blend (3, T, 9) at times t."""
