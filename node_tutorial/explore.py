@@ -105,6 +105,9 @@ burgers_front = _of("network_as_solution", "burgers_front")
 rolling_origin = _of("forecasts", "rolling_origin")
 alarm_threshold = _of("forecasts", "alarm_threshold")
 planted_anomaly = _of("forecasts", "planted_anomaly")
+path_order = _of("controlled_equations", "path_order")
+noisy_steps = _of("controlled_equations", "noisy_steps")
+reading_dial = _of("controlled_equations", "reading_dial")
 
 __all__ = [
     "EXPLORABLES",

@@ -1,0 +1,184 @@
+"""Lesson 24: its figures. They are drawn from what the lesson computed, and return it."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from ...models.control_paths import INTERPOLATIONS, with_time
+from ...plotting import BLUE, EXACT, GRAY, GREEN, ORANGE, VERMILLION, Picture, blank
+from ...plotting.ranges import draw_ranges
+from . import runs
+from .linear_control import DIAGONAL, RIGHT_UP, UP_RIGHT, exact
+from .noisy_fits import LATENT_UPDATES, SIGMA, WELL_NOISE, WELL_UPDATES, well_times, wells
+from .readers import READERS
+
+WAYS = {"right, then up": (RIGHT_UP, BLUE), "up, then right": (UP_RIGHT, VERMILLION)}
+
+
+def two_ways() -> Picture:
+    """Two paths with the same ends."""
+    fig = blank((8.4, 3.4))
+    left, right = fig.subplots(1, 2)
+    for name, (path, color) in WAYS.items():
+        _arrows(left, path, color)
+        corner = path[1].tolist()
+        above = corner[1] > 0.5
+        left.text(
+            corner[0] + (0.03 if above else -0.03),
+            corner[1] + (0.05 if above else -0.05),
+            name,
+            color=color,
+            ha="left" if above else "right",
+            va="bottom" if above else "top",
+        )
+    left.plot(0, 0, "o", color=EXACT)
+    left.set(xlim=(-0.2, 1.3), ylim=(-0.25, 1.3), xlabel="X₁", ylabel="X₂", aspect="equal")
+    left.set_title("two ways to the same corner")
+    for k, (path, color) in enumerate(WAYS.values()):
+        for channel in (0, 1):
+            values = path[:, channel] + 2.2 - 1.5 * channel - 0.03 * k
+            right.plot([0, 1, 2], values, color=color)
+    for channel, height in ((0, 2.2), (1, 0.7)):
+        right.text(-0.1, height, f"X{'₁₂'[channel]}", ha="right", va="center", color=EXACT)
+    right.set(xlim=(-0.3, 2.1), ylim=(0.4, 3.4), xticks=[0, 1, 2], yticks=[], xlabel="moves made")
+    right.set_title("each channel rises once, by 1")
+    return fig
+
+
+def _arrows(ax: Axes, path: Tensor, color: str) -> None:
+    for start, end in zip(path[:-1].tolist(), path[1:].tolist()):
+        ax.annotate(
+            "", end, start, arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 2}
+        )
+
+
+def two_ends() -> Picture:
+    """What the two ways, and the diagonal, make of z."""
+    fig = blank((4.6, 3.4))
+    ax = fig.subplots()
+    fine = torch.linspace(0, 1, 41, dtype=torch.float64)[:, None]
+    everything = {**WAYS, "diagonal": (DIAGONAL, GREEN)}
+    for name, (path, color) in everything.items():
+        legs = [start + fine * (end - start) for start, end in itertools.pairwise(path)]
+        z = exact(torch.cat(legs))
+        ax.plot(*z.T, color=color)
+        ax.plot(*z[-1], "o", color=color)
+        ax.text(z[-1, 0], z[-1, 1] + 0.07, name, color=color, ha="center", fontsize=9.5)
+    ax.plot(1, 0, "o", color=EXACT)
+    ax.set(xlim=(0.6, 2.4), ylim=(-0.1, 1.5), xlabel="z₁", ylabel="z₂")
+    ax.set_title("three ends")
+    return fig
+
+
+def looking_ahead(x: Tensor, changed: Tensor) -> Picture:
+    """Four interpolations of x (T,), and of `changed`, which differs at its end."""
+    fig = blank((8.6, 4.6))
+    t = torch.arange(len(x), dtype=x.dtype)
+    first = int((x != changed).nonzero()[0])
+    for ax, (name, make) in zip(
+        fig.subplots(2, 2, sharex=True, sharey=True).flat, INTERPOLATIONS.items()
+    ):
+        for values, color in ((changed, ORANGE), (x, BLUE)):
+            path = make(with_time(t, values[:, None]))
+            s = torch.linspace(0, float(path.knots[-1]), 1201, dtype=x.dtype)
+            along = path.at(s)
+            ax.plot(along[:, 0], along[:, 1], color=color, linewidth=1.6)
+            ax.plot(t, values, "o", color=color)
+        ax.axvline(first - 1, color=GRAY, linewidth=1, linestyle=(0, (4, 3)))
+        ax.set_title(name)
+    for ax in fig.axes[2:]:
+        ax.set_xlabel("time")
+    return fig
+
+
+def readers(right: Mapping[str, Mapping[str, Sequence[float]]]) -> Picture:
+    """The share of loops that each net has right: as in training, and moved to other series.
+
+    right: name of a group -> {net: values of the seeds}.
+    """
+    fig = blank((7.8, 4.4))
+    ax = fig.subplots()
+    ax.set(xlim=(0.58, 1.03), xlabel="share of series that are right")
+    draw_ranges(right, ax=ax)
+    return fig
+
+
+def refined(levels: Sequence[tuple[Tensor, Tensor]]) -> Picture:
+    """One Brownian path at several step sizes: (times, values) of each."""
+    fig = blank((7.4, 3.2))
+    ax = fig.subplots()
+    shades = (ORANGE, VERMILLION, BLUE, "#B8C9D9")
+    for (t, w), color in reversed(list(zip(levels, shades))):
+        coarse = len(t) < 40
+        ax.plot(t, w, "o-" if coarse else "-", color=color, linewidth=2.0 if coarse else 1.0)
+    ax.set(xlim=(0, 1), xlabel="t", ylabel="W")
+    ax.set_title("4, 16, 64 and 1024 steps of one path: finer, never moved")
+    return fig
+
+
+def ball_paths() -> Picture:
+    """Paths of the data, and of what was fitted in two ways."""
+    fig = blank((9.0, 3.3))
+    axes = fig.subplots(1, 3, sharey=True)
+    stored = runs.RUNS.arrays()
+    t = well_times()
+    shown = {
+        "data": (wells(40, 0)[..., 0], EXACT),
+        "fitted by distance": (stored["ball/by distance/paths"], VERMILLION),
+        "fitted by likelihood": (stored["ball/by likelihood/paths"], BLUE),
+    }
+    for ax, (name, (x, color)) in zip(axes, shown.items()):
+        ax.plot(t, x, color=color, linewidth=0.8, alpha=0.6)
+        ax.set(xlim=(0, 2), ylim=(-1.8, 1.8), xlabel="t")
+        ax.set_title(name)
+    axes[0].set_ylabel("X")
+    return fig
+
+
+def sigmas() -> Picture:
+    """The learned noise over the updates, of both equations and all seeds."""
+    fig = blank((8.6, 3.4))
+    stored = runs.RUNS.arrays()
+    kinds = {
+        "ball": (("by distance", "by likelihood"), WELL_UPDATES, WELL_NOISE),
+        "guided": (("no kl", "kl"), LATENT_UPDATES, SIGMA),
+    }
+    names = ("squared distance", "likelihood"), ("reconstruction alone", "with the KL")
+    titles = ("the ball, seen", "the latent path, blurred")
+    for ax, (kind, (ways, updates, truth)), labels, title in zip(
+        fig.subplots(1, 2), kinds.items(), names, titles
+    ):
+        for way, label, color in zip(ways, labels, (VERMILLION, BLUE)):
+            tracks = stored[f"{kind}/{way}/track"]
+            at = np.linspace(1, updates, tracks.shape[1])
+            for track in tracks:
+                ax.plot(at, track, color=color, linewidth=1.2)
+            ax.text(updates * 0.98, tracks[:, -1].max() + 0.03, label, color=color, ha="right")
+        ax.axhline(truth, color=EXACT, linewidth=1.2, linestyle=(0, (5, 3)))
+        ax.set(xlim=(0, updates), ylim=(0, 1.05), xlabel="updates", ylabel="σ")
+        ax.set_title(f"{title}: dashed, the true σ")
+    return fig
+
+
+def right_of(groups: Mapping[str, tuple[str, str]]) -> dict[str, dict[str, list[float]]]:
+    """For `readers`: {title: (result without the net, key)} -> {title: {net: values}}."""
+    numbers = runs.RUNS.numbers()
+    return {
+        title: {kind: numbers[where.format(kind)]["right"][key] for kind in READERS}
+        for title, (where, key) in groups.items()
+    }
+
+
+def table_line(task: str, dropped: int) -> str:
+    """A line of the table: percent dropped, and of each net the range of its seeds."""
+    numbers = runs.RUNS.numbers()
+    cells = [
+        f"{kind} {runs.spread(numbers[f'{task}/{kind}/{dropped}']['right'][str(dropped)])}"
+        for kind in READERS
+    ]
+    polygon = numbers[f"polygon/{task}"][str(dropped)]
+    return f"{task:7s} {dropped:2d} % dropped: " + ", ".join(cells) + f"; polygon {polygon:.3f}"
