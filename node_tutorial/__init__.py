@@ -23,18 +23,22 @@ from .models import (
     ContinuousVAE,
     FlowMatching,
     LatentODE,
+    NeuralCDE,
     NeuralODE,
     ODENet,
     PlanarFlow,
     RealNVP,
     ResNet,
     VectorField,
+    cdeint,
 )
+from .solvers.brownian import BrownianPath
 from .solvers.control import CONTROLLERS
 from .solvers.errors import SolveError
 from .solvers.methods.method import Method
 from .solvers.methods.registry import METHODS, register_method
 from .solvers.odeint import odeint, odeint_dense, odeint_event, solve
+from .solvers.sdeint import sdeint
 from .solvers.solution import Solution
 from .solvers.tableaus import Tableau
 from .training import History, Minibatches, fit
@@ -50,12 +54,14 @@ __all__ = [
     "ODERNN",
     "VAE",
     "AugmentedODE",
+    "BrownianPath",
     "ContinuousVAE",
     "FlowMatching",
     "History",
     "LatentODE",
     "Method",
     "Minibatches",
+    "NeuralCDE",
     "NeuralODE",
     "ODENet",
     "PlanarFlow",
@@ -65,6 +71,7 @@ __all__ = [
     "SolveError",
     "Tableau",
     "VectorField",
+    "cdeint",
     "fit",
     "odeint",
     "odeint_adjoint",
@@ -75,5 +82,6 @@ __all__ = [
     "odeint_replay",
     "odeint_reversible",
     "register_method",
+    "sdeint",
     "solve",
 ]

@@ -5,6 +5,7 @@ from .autoregressive import Autoregressive, Drawn
 from .causal_nets import CausalNet, MaskedMLP, Recurrent, Transformer, influence
 from .cnf import CNF, Path, Penalized
 from .continuous_vae import ContinuousVAE, Oscillator
+from .controlled import NeuralCDE, cdeint
 from .couplings import COUPLINGS, gaussian_map, paired_cost
 from .diffusion import Diffusion
 from .encoder_decoder import EncoderDecoder
@@ -69,6 +70,7 @@ __all__ = [
     "Marched",
     "MarginalVelocity",
     "MaskedMLP",
+    "NeuralCDE",
     "NeuralODE",
     "ODENet",
     "Oscillator",
@@ -92,6 +94,7 @@ __all__ = [
     "VectorField",
     "between",
     "bilinear",
+    "cdeint",
     "denoised",
     "derivative",
     "dirac",

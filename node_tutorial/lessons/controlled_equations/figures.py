@@ -42,9 +42,8 @@ def two_ways() -> Picture:
         for channel in (0, 1):
             values = path[:, channel] + 2.2 - 1.5 * channel - 0.03 * k
             right.plot([0, 1, 2], values, color=color)
-    for channel, height in ((0, 2.2), (1, 0.7)):
-        right.text(-0.1, height, f"X{'₁₂'[channel]}", ha="right", va="center", color=EXACT)
-    right.set(xlim=(-0.3, 2.1), ylim=(0.4, 3.4), xticks=[0, 1, 2], yticks=[], xlabel="moves made")
+    right.set(xlim=(-0.1, 2.1), ylim=(0.4, 3.4), xticks=[0, 1, 2], xlabel="moves made")
+    right.set_yticks([0.7, 2.2], ["X₂", "X₁"])
     right.set_title("each channel rises once, by 1")
     return fig
 
@@ -67,7 +66,8 @@ def two_ends() -> Picture:
         z = exact(torch.cat(legs))
         ax.plot(*z.T, color=color)
         ax.plot(*z[-1], "o", color=color)
-        ax.text(z[-1, 0], z[-1, 1] + 0.07, name, color=color, ha="center", fontsize=9.5)
+        end, height = z[-1].tolist()
+        ax.text(end, height + 0.07, name, color=color, ha="center", fontsize=9.5)
     ax.plot(1, 0, "o", color=EXACT)
     ax.set(xlim=(0.6, 2.4), ylim=(-0.1, 1.5), xlabel="z₁", ylabel="z₂")
     ax.set_title("three ends")

@@ -100,7 +100,8 @@ def course_map() -> Picture:
             ax.add_patch(arrow)
     for row, (part, name) in enumerate(PARTS.items()):
         ax.text(0.1, 0.22 + 0.23 * row, name, color=_COLORS[part], weight="bold", va="center")
-    ax.text(0.1, 0.22 + 0.23 * len(PARTS), "gray: planned", color=GRAY, va="center")
+    if len(READY) < len(SYLLABUS):
+        ax.text(0.1, 0.22 + 0.23 * len(PARTS), "gray: planned", color=GRAY, va="center")
     return fig
 
 
