@@ -14,7 +14,7 @@ from ...plotting.ranges import draw_ranges
 from . import runs
 from .linear_control import DIAGONAL, RIGHT_UP, UP_RIGHT, exact
 from .noisy_fits import LATENT_UPDATES, SIGMA, WELL_NOISE, WELL_UPDATES, well_times, wells
-from .readers import READERS
+from .readers import DROPPED, READERS, TASKS
 
 WAYS = {"right, then up": (RIGHT_UP, BLUE), "up, then right": (UP_RIGHT, VERMILLION)}
 
@@ -173,12 +173,28 @@ def right_of(groups: Mapping[str, tuple[str, str]]) -> dict[str, dict[str, list[
     }
 
 
-def table_line(task: str, dropped: int) -> str:
-    """A line of the table: percent dropped, and of each net the range of its seeds."""
+def table() -> list[str]:
+    """The settings that were chosen, and for each task and share the range of the seeds."""
     numbers = runs.RUNS.numbers()
-    cells = [
-        f"{kind} {runs.spread(numbers[f'{task}/{kind}/{dropped}']['right'][str(dropped)])}"
-        for kind in READERS
-    ]
-    polygon = numbers[f"polygon/{task}"][str(dropped)]
-    return f"{task:7s} {dropped:2d} % dropped: " + ", ".join(cells) + f"; polygon {polygon:.3f}"
+    lines = []
+    for kind in READERS:
+        best = numbers[f"tuned/{kind}"]
+        of_gru = _milliseconds(kind) / _milliseconds("GRU")
+        lines.append(
+            f"{kind:7s} rate {best['rate']}, {best['steps']} updates, each {of_gru:.1f} times one "
+            "of the GRU"
+        )
+    for task in TASKS:
+        for dropped in DROPPED:
+            right = {
+                kind: numbers[f"{task}/{kind}/{dropped}"]["right"][str(dropped)] for kind in READERS
+            }
+            found = ", ".join(f"{kind} {runs.spread(values)}" for kind, values in right.items())
+            polygon = numbers[f"polygon/{task}"][str(dropped)]
+            lines.append(f"{task:7s} {dropped:2d} % dropped: {found}; polygon {polygon:.3f}")
+    return lines
+
+
+def _milliseconds(kind: str) -> float:
+    """Of an update, the median of the seeds, with all points of the loops."""
+    return float(np.median(runs.RUNS.numbers()[f"loops/{kind}/0"]["milliseconds"]))

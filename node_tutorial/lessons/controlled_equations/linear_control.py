@@ -7,6 +7,8 @@ right adds z2 to z1; with A2 = A1^T a move up adds z1 to z2.
 import torch
 from torch import Tensor
 
+from ...models.control_paths import levy_area
+
 A = torch.tensor([[[0.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [1.0, 0.0]]], dtype=torch.float64)
 Z0 = torch.tensor([1.0, 0.0], dtype=torch.float64)
 
@@ -35,6 +37,19 @@ UP_RIGHT = corners((0, 0), (0, 1), (1, 1))
 DIAGONAL = corners((0, 0), (1, 1))
 SQUARE = corners((0, 0), (1, 0), (1, 1), (0, 1), (0, 0))
 EIGHT = corners((0, 0), (1, 0), (1, 1), (0, 1), (0, 0), (-1, 0), (-1, 1), (0, 1), (0, 0))
+
+
+def off_by(size: float, area: float) -> float:
+    """The largest error of 1 + D + D^2 / 2 + area L (A2 A1 - A1 A2) for the square of this size, at
+    Z0; L is its Levy area, D = Delta X1 A1 + Delta X2 A2.
+    """
+    path = size * SQUARE
+    d = torch.einsum("c,cij->ij", path[-1] - path[0], A)
+    turn = A[1] @ A[0] - A[0] @ A[1]
+    formula = torch.eye(2, dtype=torch.float64) + d + d @ d / 2 + area * levy_area(path) * turn
+    return float((exact(path)[-1] - formula @ Z0).abs().max())
+
+
 PATHS = {
     "right, then up": RIGHT_UP,
     "up, then right": UP_RIGHT,

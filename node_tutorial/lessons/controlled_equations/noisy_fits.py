@@ -56,8 +56,8 @@ def well_times() -> Tensor:
     return torch.linspace(0, WELL_END, WELL_STEPS + 1)
 
 
-def wells(n: int, seed: int) -> Tensor:
-    """Paths (T, n, 1) of the ball, made with 8 steps between two observations."""
+def wells(n: int, seed: int, every: int = 8) -> Tensor:
+    """Paths (T, n, 1) of the ball at every so many steps; at 8, its observations are."""
     chance = torch.Generator().manual_seed(seed)
     t = torch.linspace(0, WELL_END, 8 * WELL_STEPS + 1)
     w = white_noise(t, (n, 1), chance)
@@ -68,7 +68,15 @@ def wells(n: int, seed: int) -> Tensor:
         t,
         lambda t: w,
     )
-    return x[::8]
+    return x[::every]
+
+
+def sigma_by_steps(every: int) -> float:
+    """The most likely sigma of PATHS paths at every so many steps, where the drift is known."""
+    x = wells(PATHS, 0, every)[..., 0]
+    h = WELL_END / WELL_STEPS * every / 8
+    off = x.diff(dim=0) - 4 * (x - x**3)[:-1] * h
+    return float((off.square().mean() / h).sqrt())
 
 
 class Ball(nn.Module):
