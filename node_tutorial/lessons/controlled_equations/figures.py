@@ -198,3 +198,13 @@ def table() -> list[str]:
 def _milliseconds(kind: str) -> float:
     """Of an update, the median of the seeds, with all points of the loops."""
     return float(np.median(runs.RUNS.numbers()[f"loops/{kind}/0"]["milliseconds"]))
+
+
+def guided_line(name: str) -> str:
+    """What was learned of the latent path with or without the KL, as ranges of the seeds."""
+    found = runs.RUNS.numbers()[f"guided/{name}"]
+    return (
+        f"{name:5s} sigma {runs.spread(found['sigma'], 2)}, most likely "
+        f"{runs.spread(found['most likely'], 2)}; bound {runs.spread(found['bound'], 1)}, "
+        f"log p(y) at its sigma {runs.spread(found['evidence'], 1)}"
+    )
