@@ -11,7 +11,7 @@ from torch import Tensor
 from ...models.control_paths import INTERPOLATIONS, with_time
 from ...plotting import BLUE, EXACT, GRAY, GREEN, ORANGE, VERMILLION, Picture, blank
 from ...plotting.ranges import draw_ranges
-from . import runs
+from . import noisy_fits, runs
 from .linear_control import DIAGONAL, RIGHT_UP, UP_RIGHT, exact
 from .noisy_fits import LATENT_UPDATES, SIGMA, WELL_NOISE, WELL_UPDATES, well_times, wells
 from .readers import DROPPED, READERS, TASKS
@@ -102,7 +102,7 @@ def readers(right: Mapping[str, Mapping[str, Sequence[float]]]) -> Picture:
     """
     fig = blank((7.8, 4.4))
     ax = fig.subplots()
-    ax.set(xlim=(0.58, 1.03), xlabel="share of series that are right")
+    ax.set(xlim=(0.82, 1.0), xlabel="share of series that are right")
     draw_ranges(right, ax=ax)
     return fig
 
@@ -157,7 +157,8 @@ def sigmas() -> Picture:
             at = np.linspace(1, updates, tracks.shape[1])
             for track in tracks:
                 ax.plot(at, track, color=color, linewidth=1.2)
-            ax.text(updates * 0.98, tracks[:, -1].max() + 0.03, label, color=color, ha="right")
+            low = tracks[:, -1].min() - 0.03
+            ax.text(updates * 0.98, low, label, color=color, ha="right", va="top")
         ax.axhline(truth, color=EXACT, linewidth=1.2, linestyle=(0, (5, 3)))
         ax.set(xlim=(0, updates), ylim=(0, 1.05), xlabel="updates", ylabel="σ")
         ax.set_title(f"{title}: dashed, the true σ")
@@ -200,11 +201,27 @@ def _milliseconds(kind: str) -> float:
     return float(np.median(runs.RUNS.numbers()[f"loops/{kind}/0"]["milliseconds"]))
 
 
-def guided_line(name: str) -> str:
-    """What was learned of the latent path with or without the KL, as ranges of the seeds."""
-    found = runs.RUNS.numbers()[f"guided/{name}"]
-    return (
-        f"{name:5s} sigma {runs.spread(found['sigma'], 2)}, most likely "
-        f"{runs.spread(found['most likely'], 2)}; bound {runs.spread(found['bound'], 1)}, "
-        f"log p(y) at its sigma {runs.spread(found['evidence'], 1)}"
-    )
+def ball_lines() -> list[str]:
+    """What was learned of the ball in both ways, as ranges of the seeds, and what is true."""
+    lines = []
+    for way in ("by distance", "by likelihood"):
+        found = runs.RUNS.numbers()[f"ball/{way}"]
+        sigma, end = runs.spread(found["sigma"], 2), runs.spread(found["end"], 2)
+        lines.append(f"{way:13s} sigma {sigma}; mean |X| at the end {end}")
+    mean, near = runs.true_end()
+    lines.append(f"true: sigma 0.8; mean |X| {mean:.2f}, and {100 * near:.0f} % within 0.2 of 0")
+    by_steps = ", ".join(f"{noisy_fits.sigma_by_steps(every):.2f}" for every in (8, 4, 2))
+    return [*lines, f"most likely sigma with the true drift, steps 0.05, 0.025, 0.0125: {by_steps}"]
+
+
+def guided_lines() -> list[str]:
+    """What was learned of the latent path with and without the KL, as ranges of the seeds."""
+    lines = []
+    for name in ("kl", "no kl"):
+        found = runs.RUNS.numbers()[f"guided/{name}"]
+        sigma, best = runs.spread(found["sigma"], 2), runs.spread(found["most likely"], 2)
+        below, above = runs.spread(found["bound"], 1), runs.spread(found["evidence"], 1)
+        lines.append(
+            f"{name:5s} sigma {sigma}, most likely {best}; bound {below}, log p(y) there {above}"
+        )
+    return lines

@@ -4,6 +4,8 @@ A move of (a, b) takes z to expm(a A1 + b A2) z, exactly. With A1 = [[0, 1], [0,
 right adds z2 to z1; with A2 = A1^T a move up adds z1 to z2.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -27,9 +29,9 @@ def corners(*points: tuple[float, float]) -> Tensor:
 
 
 def circle(n: int = 200) -> Tensor:
-    """A circle of radius 1 from (0, 0), counterclockwise, as n lines."""
+    """A circle of area 1 from (0, 0), counterclockwise, as n lines."""
     angle = torch.linspace(0, 2 * torch.pi, n + 1, dtype=torch.float64)
-    return torch.stack([angle.sin(), 1 - angle.cos()], 1)
+    return torch.stack([angle.sin(), 1 - angle.cos()], 1) / math.sqrt(math.pi)
 
 
 RIGHT_UP = corners((0, 0), (1, 0), (1, 1))

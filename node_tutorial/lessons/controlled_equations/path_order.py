@@ -51,13 +51,13 @@ def draw(fig: Figure, data: PathOrder) -> None:
     left.fill(data.x[:, 0], data.x[:, 1], color=ORANGE, alpha=0.3, linewidth=0)
     left.plot(*data.whole.T, color=GRAY, linewidth=1, linestyle=(0, (4, 3)))
     _walk(left, data.x, BLUE)
-    left.set(xlim=(-1.25, 1.45), ylim=(-0.2, 2.15), xlabel="X₁", ylabel="X₂", aspect="equal")
+    left.set(xlim=(-1.25, 1.25), ylim=(-0.3, 1.45), xlabel="X₁", ylabel="X₂", aspect="equal")
     left.set_title(
         f"X = ({_plain(data.x[-1, 0])}, {_plain(data.x[-1, 1])})\nLévy area {data.area:.2f}"
     )
     _walk(right, data.z, VERMILLION)
     right.plot(*exact(RIGHT_UP)[-1], "x", color=EXACT, markersize=9)
-    right.set(xlim=(-3.7, 3.7), ylim=(-1.5, 6.6), xlabel="z₁", ylabel="z₂", aspect="equal")
+    right.set(xlim=(-1.5, 3.5), ylim=(-1.5, 2.0), xlabel="z₁", ylabel="z₂", aspect="equal")
     right.set_title(
         f"z = ({_plain(data.z[-1, 0])}, {_plain(data.z[-1, 1])})\n×: after right, then up"
     )
@@ -95,5 +95,5 @@ path_order = explorable(
         "name": choice("path", list(PATHS), "up, then right"),
         "frame": play("how far", FRAMES, value=FRAMES - 1, milliseconds=200),
     },
-    size=(8.4, 4.3),
+    size=(8.6, 3.9),
 )

@@ -138,9 +138,22 @@ def spread(values: list[float], digits: int = 3) -> str:
     return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
 
 
-def true_end() -> float:
-    """The mean distance from 0 of 4000 true paths at the end."""
-    return float(wells(4000, JUDGED)[-1].abs().mean())
+def true_end() -> tuple[float, float]:
+    """Of 4000 true paths at the end: the mean distance from 0, and the share within 0.2 of 0."""
+    end = wells(4000, JUDGED)[-1].abs()
+    return float(end.mean()), float((end < 0.2).double().mean())
+
+
+def sigma_shares(name: str) -> list[float]:
+    """The learned noise of the latent path over the most likely one, of each seed."""
+    found = RUNS.numbers()[f"guided/{name}"]
+    return [sigma / best for sigma, best in zip(found["sigma"], found["most likely"])]
+
+
+def gaps(name: str) -> list[float]:
+    """How far the bound is below log p(y) at the same noise, in nats for a series, of each seed."""
+    found = RUNS.numbers()[f"guided/{name}"]
+    return [best - bound for bound, best in zip(found["bound"], found["evidence"])]
 
 
 RUNS = Runs(
