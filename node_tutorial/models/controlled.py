@@ -49,6 +49,7 @@ def cdeint(
         ValueError: if s does not begin at the first knot or goes beyond the last one, or if
             field(z0) is no matrix that fits z0 and the path.
 
+        >>> import torch
         >>> from node_tutorial.models.control_paths import linear
         >>> corner = linear(torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]))
         >>> cdeint(lambda z: torch.eye(2), torch.zeros(2), corner)[-1]
@@ -100,6 +101,7 @@ class NeuralCDE(nn.Module):
 
     Source: Kidger et al. 2020, arXiv 2005.08926, section 3.
 
+        >>> import torch
         >>> from node_tutorial.models.control_paths import linear
         >>> NeuralCDE(3, 8, 2)(linear(torch.randn(5, 20, 3))).shape
         torch.Size([5, 2])

@@ -283,3 +283,25 @@ def test_the_known_values_of_the_exercises():
     assert exercises.stationary_variance(1.0, 0.5, 1.9) == pytest.approx(2.5)
     assert exercises.kl(2.0, 1.0, 0.5, 1.0, 1.0) == pytest.approx(0.585164544)
     assert 1 / exercises.wrong_by(0.5, 0.8, 1.0, 0.5) == pytest.approx(2.270499838 / 1.648721271)
+
+
+def test_the_best_guide_has_the_least_gap():
+    """Of a chain that is Gaussian the posterior is known: its steps, as a guide, with the noise of
+    the equation.
+    """
+    h = noisy_fits.LATENT_END / noisy_fits.LATENT_STEPS
+    a, steps, sigma = 1 - noisy_fits.THETA * h, noisy_fits.LATENT_STEPS, 0.5
+    k = torch.arange(1, steps + 1, dtype=f64)
+    first = torch.minimum(k[:, None], k)
+    apart = (k[:, None] - k).abs()
+    prior = sigma**2 * h * a**apart * (1 - a ** (2 * first)) / (1 - a**2)
+    precision = torch.linalg.inv(prior)
+    seen = torch.arange(noisy_fits.SEEN, steps + 1, noisy_fits.SEEN) - 1
+    precision[seen, seen] += 1 / noisy_fits.BLUR**2
+    posterior = torch.linalg.inv(precision)
+    # The variance of each step given the one before, from the Cholesky factor.
+    steps_of = torch.linalg.cholesky(posterior).diagonal() ** 2
+    ratio = sigma**2 * h / steps_of
+    gap = float((ratio - 1 - ratio.log()).sum() / 2)
+    assert noisy_fits.least_gap(sigma) == pytest.approx(gap, rel=1e-6)
+    assert noisy_fits.least_gap(0.1) < noisy_fits.least_gap(0.5)

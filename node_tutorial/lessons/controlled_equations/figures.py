@@ -124,12 +124,11 @@ def ball_paths() -> Picture:
     """Paths of the data, and of what was fitted in two ways."""
     fig = blank((9.0, 3.3))
     axes = fig.subplots(1, 3, sharey=True)
-    stored = runs.RUNS.arrays()
     t = well_times()
     shown = {
         "data": (wells(40, 0)[..., 0], EXACT),
-        "fitted by distance": (stored["ball/by distance/paths"], VERMILLION),
-        "fitted by likelihood": (stored["ball/by likelihood/paths"], BLUE),
+        "fitted by distance": (runs.drawn(runs.stored_ball("by distance"), 40, 0), VERMILLION),
+        "fitted by likelihood": (runs.drawn(runs.stored_ball("by likelihood"), 40, 0), BLUE),
     }
     for ax, (name, (x, color)) in zip(axes, shown.items()):
         ax.plot(t, x, color=color, linewidth=0.8, alpha=0.6)
@@ -219,9 +218,8 @@ def guided_lines() -> list[str]:
     lines = []
     for name in ("kl", "no kl"):
         found = runs.RUNS.numbers()[f"guided/{name}"]
-        sigma, best = runs.spread(found["sigma"], 2), runs.spread(found["most likely"], 2)
         below, above = runs.spread(found["bound"], 1), runs.spread(found["evidence"], 1)
-        lines.append(
-            f"{name:5s} sigma {sigma}, most likely {best}; bound {below}, log p(y) there {above}"
-        )
-    return lines
+        sigma = runs.spread(found["sigma"], 2)
+        lines.append(f"{name:5s} sigma {sigma}; bound {below}, log p(y) at this sigma {above}")
+    best, highest = (runs.spread(found[key], 2) for key in ("most likely", "of the highest bound"))
+    return [*lines, f"most likely sigma {best}; that of the highest bound {highest}"]

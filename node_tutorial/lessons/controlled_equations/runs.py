@@ -6,14 +6,28 @@ shares that are dropped. And the two stochastic fits, three seeds each.
 """
 
 import time
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from ...course.runs import Run, Runs, middle, short
+from ...course.runs import Check, Run, Runs, middle, short
 from . import noisy_fits
-from .noisy_fits import Ball, bound, evidence, fit_ball, fit_guided, most_likely_sigma, wells
+from .noisy_fits import (
+    SERIES,
+    Ball,
+    Guided,
+    best_sigmas,
+    blurred,
+    bound,
+    evidence,
+    fit_ball,
+    fit_guided,
+    wells,
+)
 from .readers import (
     BATCH,
     CLIP,
@@ -33,12 +47,18 @@ from .readers import (
 )
 
 SEEDS = (0, 1, 2)
+BALLS = ("by distance", "by likelihood")
+GUIDES = {"kl": True, "no kl": False}
+PATHS = 1000  # of a ball, to judge it
 JUDGED = 10_000  # seed of the series that judge; those that tune have the next one
 DENSE = 2 * POINTS
 PAPER = {  # Kidger et al. 2020, Table 1: percent right on CharacterTrajectories
     "dropped": (30, 50, 70),
     "neural CDE": (98.7, 98.8, 98.6),
 }
+
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class Reader(NamedTuple):
@@ -93,44 +113,84 @@ def polygons(task: str, seeds: tuple[int, ...]) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _spread(ball: Ball, seed: int) -> tuple[float, torch.Tensor]:
-    paths = ball.paths(1000, torch.Generator().manual_seed(seed + 7))[..., 0]
-    return float(paths[-1].abs().mean()), paths[:, :40]
+def drawn(ball: Ball, n: int, seed: int) -> Tensor:
+    """n paths (T, n) of a ball."""
+    return ball.paths(n, torch.Generator().manual_seed(seed))[..., 0]
+
+
+def _parameters(model: nn.Module) -> np.ndarray:
+    return parameters_to_vector(model.parameters()).detach().numpy()
 
 
 def balls(by: str, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """Sigma over the updates, and the mean distance from 0 at the end, of each seed; paths."""
-    tracks, ends, drawn = [], [], []
+    """Sigma over the updates, and the mean distance from 0 at the end, of each seed; the parameters
+    of the middle one.
+    """
+    tracks, ends, parameters = [], [], []
     for seed in seeds:
         ball, sigmas = fit_ball(by, seed)
-        end, paths = _spread(ball, seed)
         tracks.append(sigmas)
-        ends.append(short(end))
-        drawn.append(paths)
+        ends.append(short(drawn(ball, PATHS, seed).abs()[-1].mean()))
+        parameters.append(_parameters(ball))
     return {
         "sigma": [short(track[-1]) for track in tracks],
         "end": ends,
         "track": np.array(tracks, dtype=np.float32)[:, ::4],
-        "paths": drawn[middle(ends)].numpy().astype(np.float16),
+        "parameters": parameters[middle(ends)],
     }
 
 
 def guides(kl: bool, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """Of each seed sigma, the most likely one, the bound and the log evidence at sigma."""
-    tracks, best, bounds, evidences = [], [], [], []
+    """Of each seed sigma, the most likely one, and that of the highest bound; the bound and the log
+    evidence at sigma; the parameters of the middle one.
+    """
+    tracks, best, bounds, evidences, parameters = [], [], [], [], []
+    highest = []
     for seed in seeds:
         guided, data, sigmas = fit_guided(kl, seed)
         tracks.append(sigmas)
-        best.append(short(most_likely_sigma(data)))
-        bounds.append(short(bound(guided, data, seed + 7)))
+        most_likely, of_bound = best_sigmas(data)
+        best.append(short(most_likely))
+        highest.append(short(of_bound))
+        bounds.append(short(bound(guided, data, JUDGED + seed)))
+        parameters.append(_parameters(guided))
         evidences.append(short(evidence(data, guided.log_sigma.exp().detach()).mean()))
     return {
         "sigma": [short(track[-1]) for track in tracks],
         "most likely": best,
+        "of the highest bound": highest,
         "bound": bounds,
         "evidence": evidences,
         "track": np.array(tracks, dtype=np.float32)[:, ::4],
+        "parameters": parameters[middle(bounds)],
     }
+
+
+def stored_ball(by: str) -> Ball:
+    """The ball of the middle seed, as it was fitted."""
+    return _with_parameters(Ball(), f"ball/{by}")
+
+
+def verify() -> Iterator[Check]:
+    """The stored ball draws the same paths again, and the stored guides have the same bound."""
+    for by in BALLS:
+        ends = RUNS.numbers()[f"ball/{by}"]["end"]
+        seed = SEEDS[middle(ends)]
+        again = short(drawn(stored_ball(by), PATHS, seed).abs()[-1].mean())
+        yield Check(f"ball/{by}: end", again, ends[middle(ends)], 1e-3)
+    for name in GUIDES:
+        bounds = RUNS.numbers()[f"guided/{name}"]["bound"]
+        seed = SEEDS[middle(bounds)]
+        data = blurred(SERIES, seed)
+        guided = _with_parameters(Guided(data.y.shape[1]), f"guided/{name}")
+        again = short(bound(guided, data, JUDGED + seed))
+        yield Check(f"guided/{name}: bound", again, bounds[middle(bounds)], 1e-2)
+
+
+def _with_parameters(model: Model, name: str) -> Model:
+    parameters = torch.from_numpy(RUNS.arrays()[f"{name}/parameters"])
+    vector_to_parameters(parameters, model.parameters())
+    return model.requires_grad_(False)
 
 
 def spread(values: list[float], digits: int = 3) -> str:
@@ -144,10 +204,12 @@ def true_end() -> tuple[float, float]:
     return float(end.mean()), float((end < 0.2).double().mean())
 
 
-def sigma_shares(name: str) -> list[float]:
-    """The learned noise of the latent path over the most likely one, of each seed."""
+def sigma_shares(name: str, of: str = "most likely") -> list[float]:
+    """The learned noise of the latent path over the most likely one, of each seed; or over that "of
+    the highest bound".
+    """
     found = RUNS.numbers()[f"guided/{name}"]
-    return [sigma / best for sigma, best in zip(found["sigma"], found["most likely"])]
+    return [sigma / best for sigma, best in zip(found["sigma"], found[of])]
 
 
 def gaps(name: str) -> list[float]:
@@ -173,11 +235,8 @@ RUNS = Runs(
         "LATENT_RATE": noisy_fits.LATENT_RATE,
     },
     results={
-        **{f"ball/{by}": Run(balls, by, SEEDS) for by in ("by distance", "by likelihood")},
-        **{
-            f"guided/{name}": Run(guides, kl, SEEDS)
-            for name, kl in (("kl", True), ("no kl", False))
-        },
+        **{f"ball/{by}": Run(balls, by, SEEDS) for by in BALLS},
+        **{f"guided/{name}": Run(guides, kl, SEEDS) for name, kl in GUIDES.items()},
         **{f"tuned/{kind}": Run(tuned, kind) for kind in READERS},
         **{f"polygon/{task}": Run(polygons, task) for task in TASKS},
         **{
@@ -187,4 +246,5 @@ RUNS = Runs(
             for dropped in DROPPED
         },
     },
+    verify=verify,
 )
