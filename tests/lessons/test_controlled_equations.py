@@ -305,3 +305,12 @@ def test_the_best_guide_has_the_least_gap():
     gap = float((ratio - 1 - ratio.log()).sum() / 2)
     assert noisy_fits.least_gap(sigma) == pytest.approx(gap, rel=1e-6)
     assert noisy_fits.least_gap(0.1) < noisy_fits.least_gap(0.5)
+
+
+def test_the_least_gap_vanishes_in_shorter_steps(monkeypatch):
+    gaps = []
+    for finer in (1, 2, 4):
+        monkeypatch.setattr(noisy_fits, "LATENT_STEPS", 80 * finer)
+        monkeypatch.setattr(noisy_fits, "SEEN", 16 * finer)
+        gaps.append(noisy_fits.least_gap(0.5))
+    assert gaps[0] > 1.9 * gaps[1] > 3.6 * gaps[2]
