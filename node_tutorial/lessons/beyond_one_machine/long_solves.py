@@ -8,6 +8,8 @@ from torch import Tensor
 
 from ...data.systems import van_der_pol
 from ...solvers.parareal import Propagator, parareal, parareal_speedup
+from ...solvers.runge_kutta import RungeKutta
+from ...solvers.tableaus import RK4_CLASSIC
 
 Field = Callable[[Tensor], Tensor]
 FINE = 20  # RK4 steps in a slab; the coarse solver takes one
@@ -23,6 +25,9 @@ def lorenz(y: Tensor) -> Tensor:
     """
     a, b, c = y.unbind(-1)
     return torch.stack([10 * (b - a), a * (28 - c) - b, a * b - 8 / 3 * c], dim=-1)
+
+
+RK4 = RungeKutta(RK4_CLASSIC)
 
 
 class Problem(NamedTuple):
@@ -45,12 +50,10 @@ def runge_kutta(field: Field, steps: int) -> Propagator:
 
     def propagate(y: Tensor, start: Tensor, end: Tensor) -> Tensor:
         h = ((end - start) / steps)[:, None]
+        t = start[:, None]
         for _ in range(steps):
-            k1 = field(y)
-            k2 = field(y + h / 2 * k1)
-            k3 = field(y + h / 2 * k2)
-            k4 = field(y + h * k3)
-            y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+            y = RK4.step(lambda t, y: field(y), t, y, h).y1
+            t = t + h
         return y
 
     return propagate
