@@ -17,7 +17,6 @@ after; with it the graph of the loss is walked once a step before the backward p
 """
 
 import atexit
-import contextlib
 import math
 import os
 import signal
@@ -35,7 +34,6 @@ from ..solvers.errors import SolveError
 from .state import random_states, set_random_states
 
 REASON = "node_tutorial: why a rank has ended"
-LEAVING = "node_tutorial: has nothing more to say: rank"
 LARGEST = ("gradient", "nfe", "nfe_backward")  # the first is the same everywhere
 _store: Any = None  # in which a rank that ends leaves word
 
@@ -64,6 +62,10 @@ def connect() -> bool:
     if not dist.is_initialized():
         if not dist.is_torchelastic_launched() or os.environ.get("WORLD_SIZE", "1") == "1":
             return False
+        # Its functions have the group as a default argument. Imported later, as by
+        # DistributedDataParallel, they would keep it and its threads alive, see `_leave`.
+        import torch.distributed.nn.functional  # noqa: F401
+
         _store, rank, size = next(dist.rendezvous("env://"))
         _store.set_timeout(timedelta(minutes=30))
         dist.init_process_group(store=_store, rank=rank, world_size=size)
@@ -73,16 +75,10 @@ def connect() -> bool:
 
 def _leave() -> None:
     """Before the interpreter ends: a process that ends with the group's threads at work may abort
-    ("terminate called without an active exception", seen in 3 of 8 runs of a lesson). And all leave
-    together: one of some 70 runs aborted still, perhaps since the first to leave had closed what
-    another one was reading.
+    ("terminate called without an active exception", seen in 3 of 8 runs of a lesson).
     """
     global _store
     if dist.is_initialized():
-        with contextlib.suppress(RuntimeError):  # torchrun has ended, or a rank does not come
-            _store.set(f"{LEAVING} {dist.get_rank()}", "")
-            everybody = [f"{LEAVING} {rank}" for rank in range(dist.get_world_size())]
-            _store.wait(everybody, timedelta(seconds=5))
         dist.destroy_process_group()
     _store = None
 
