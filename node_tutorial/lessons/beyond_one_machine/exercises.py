@@ -263,7 +263,14 @@ register(
             Mistake(
                 "everything to everybody",
                 lambda parameters, ranks: 2 * 4 * parameters * (ranks - 1),
-                "You send the whole gradient in each round. A rank sends one part of R.",
+                "So much all R ranks send together. (Or did you send the whole gradient in each "
+                "round?) One rank sends one part of R a round.",
+            ),
+            Mistake(
+                "whole division",
+                lambda parameters, ranks: 2 * (ranks - 1) * 4 * parameters // ranks,
+                "Nearly: `//` drops what is left over. Divide by `/`: a part has parameters / R "
+                "numbers on the average.",
             ),
             Mistake(
                 "R rounds",
@@ -396,8 +403,8 @@ register(
             Mistake(
                 "no correction",
                 _swept(lambda new, old, coarse, fine: fine(old)),
-                "The slabs are solved, but what changed before them is not passed on: the coarse "
-                "solver is missing.",
+                "The slabs are solved, but what changed before them is not passed on: the first "
+                "coarse value has to be that of the new state. (Of the old one it cancels.)",
             ),
             Mistake(
                 "coarse alone",

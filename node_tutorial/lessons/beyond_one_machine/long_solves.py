@@ -44,12 +44,14 @@ LENGTHS = {"van der Pol": (5, 10, 20, 40), "Lorenz": (2, 4, 8, 16)}
 
 
 def runge_kutta(field: Field, steps: int) -> Propagator:
-    """Some steps of RK4 from start to end, for parareal; the field knows no time."""
+    """Some steps of RK4 from start to end, for parareal."""
 
     def propagate(y: Tensor, start: Tensor, end: Tensor) -> Tensor:
         h = ((end - start) / steps)[:, None]
+        t = start[:, None]
         for _ in range(steps):
-            y = RK4.step(field, 0.0, y, h).y1
+            y = RK4.step(field, t, y, h).y1
+            t = t + h
         return y
 
     return propagate

@@ -5,7 +5,7 @@ in the next period. All are trained alike, on all windows of the past, for what 
 the forecast. Each chooses one of two settings (the latent ODE, three), one of two RATES and when to
 stop in the rehearsal, in which the last quarter of the past plays the future; then it is trained on
 the whole past, from three seeds. Its band at each horizon is as wide as its errors in the past that
-it was fitted to: the bands of statsmodels know no more and no less.
+it was fitted to; a band of statsmodels has the variance that the fitted model says.
 
     GRU           it reads the gaps, then its own predictions
     ODE-RNN       its state moves between the observations

@@ -126,8 +126,3 @@ def loop(model: LatentODE, z0: Tensor, settle: float = SETTLE) -> Loop:
         frames = length * torch.linspace(0, 1, LOOP, dtype=torch.float64)
         angles = model.decode(start, frames)[0]
     return Loop(frames, angles, seam(frames, angles))
-
-
-def distance_to(points: Tensor, path: Tensor) -> Tensor:
-    """Of points (B, T, D), the distance to the nearest of the points (N, D) of a path: (B, T)."""
-    return (points[:, :, None] - path).norm(dim=-1).amin(-1)
