@@ -5,7 +5,6 @@ observed; that is the one way to say so, and the mask is made of it. A batch hol
 T, D) and mask (B, T, D), which is True where x was observed; elsewhere x is 0 and means nothing.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -178,13 +177,6 @@ def thin(t: Tensor, x: Tensor, keep: int, seed: int = 0) -> list[tuple[Tensor, T
     return [(t[places], row[places]) for places, row in zip(kept, x, strict=True)]
 
 
-def _table(source: Any) -> Any:
-    """The data frame of one of statsmodels' data sets."""
-    with warnings.catch_warnings():  # statsmodels 0.14 reads it as pandas 3 advises against
-        warnings.filterwarnings("ignore", "The 'float_precision' argument", DeprecationWarning)
-        return source.load_pandas().data
-
-
 def co2() -> tuple[Tensor, Tensor]:
     """Weekly carbon dioxide in the air at Mauna Loa, 1958 to 2001.
 
@@ -196,7 +188,7 @@ def co2() -> tuple[Tensor, Tensor]:
     """
     from statsmodels.datasets import co2 as source
 
-    table = _table(source)
+    table = source.load_pandas().data
     days = torch.tensor(table.index.day_of_year.to_list(), dtype=torch.float64) - 1
     leap = torch.tensor(table.index.is_leap_year.tolist(), dtype=torch.float64)
     year = torch.tensor(table.index.year.to_list(), dtype=torch.float64)
@@ -214,7 +206,7 @@ def sunspots() -> tuple[Tensor, Tensor]:
     """
     from statsmodels.datasets import sunspots as source
 
-    table = _table(source)
+    table = source.load_pandas().data
     t = torch.tensor(table["YEAR"].to_list(), dtype=torch.float64)
     return t, torch.tensor(table["SUNACTIVITY"].to_list(), dtype=torch.float64)
 
@@ -231,7 +223,7 @@ def el_nino() -> tuple[Tensor, Tensor]:
     """
     from statsmodels.datasets import elnino as source
 
-    table = _table(source).to_numpy()
+    table = source.load_pandas().data.to_numpy()
     month = (torch.arange(12, dtype=torch.float64) + 0.5) / 12
     year = torch.tensor(table[:, :1], dtype=torch.float64)
     return (year + month).flatten(), torch.tensor(table[:, 1:], dtype=torch.float64).flatten()
@@ -247,7 +239,7 @@ def nile() -> tuple[Tensor, Tensor]:
     """
     from statsmodels.datasets import nile as source
 
-    table = _table(source)
+    table = source.load_pandas().data
     t = torch.tensor(table["year"].to_list(), dtype=torch.float64)
     return t, torch.tensor(table["volume"].to_list(), dtype=torch.float64)
 
