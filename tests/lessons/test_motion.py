@@ -187,6 +187,11 @@ def test_training_with_long_steps_did_not_spoil_the_model():
     assert (fine - coarse).square().mean().sqrt() < 0.02
 
 
+def test_who_stands_has_no_period():
+    row = runs.table()["learned/first order, 1"]
+    assert max(row["swing"]) < 1e-4 and row["period"] == row["periodic"] == [0, 0, 0]
+
+
 def test_three_seeds_said_too_much_for_the_second_order():
     more = runs.table()["more/second order, 1 + 1"]
     failed = [share < 0.9 for share in more["periodic"]]

@@ -1,25 +1,17 @@
 """Exercises of lesson 21: what scales, gradients of unequal parts, epochs, bytes, parareal."""
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 
 from ...course.answers import array, function, one_of
 from ...course.exercises import Exercise, Mistake, register
 
-
-class _Statement(NamedTuple):
-    text: str
-    scales: bool
-
-
 STATEMENTS = (
-    _Statement("64 ranks share a batch of 4096 points of the flow", True),
-    _Statement("64 ranks share the 64 steps of one RK4 solve, as it stands", False),
-    _Statement("64 ranks each train one of 64 members of an ensemble", True),
-    _Statement("64 ranks share a net of 5000 parameters and a batch of 64 points", False),
-    _Statement("64 ranks share 64 tolerances from 1e-2 to 1e-8, for one trained net", True),
+    "64 ranks share a batch of 4096 points of the flow",
+    "64 ranks share the 64 steps of one RK4 solve, as it stands",
+    "64 ranks each train one of 64 members of an ensemble",
+    "64 ranks share a net of 5000 parameters and a batch of 64 points",
+    "64 ranks share 64 tolerances from 1e-2 to 1e-8, for one trained net",
 )
 
 
