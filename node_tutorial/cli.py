@@ -3,7 +3,8 @@
     node-tutorial open 3        copy the lessons, start JupyterLab at lesson 03
     node-tutorial reset 3       lesson 03 as it was; the learner's copy is kept beside it
     node-tutorial check         is everything here that the lessons need?
-    node-tutorial run 3         execute lesson 03, write 03_adaptive_steps.html; its sliders move
+    node-tutorial run 3         execute lesson 03, write 03_adaptive_steps.html; its sliders move,
+                                without a network
     node-tutorial train 7       make the long runs of lesson 07 that are not stored;
                                 with --processes 2, every training in two processes
     node-tutorial collect DIR   one table of the learners' reports in a folder
@@ -131,11 +132,11 @@ def run(lesson: Path, output: Path) -> int:
     """Execute ``lesson`` and write it as HTML, as far as it got; 1 if a cell failed."""
     try:
         import nbformat
-        from nbconvert import HTMLExporter
         from tqdm import tqdm
 
         from .course import player
         from .course.execute import LessonFailed, code_cells, execute, normalize
+        from .course.handout import handout
     except ModuleNotFoundError as error:
         raise _cannot("Lessons cannot be executed here", error, "lab") from None
     try:
@@ -155,11 +156,8 @@ def run(lesson: Path, output: Path) -> int:
     normalize(notebook, lesson.parent)
     for problem in player.let_play(notebook.cells, lesson.stem[3:], player.player()):
         print(problem, file=sys.stderr)
-    page, _ = HTMLExporter().from_notebook_node(
-        notebook, resources={"metadata": {"name": lesson.stem}}
-    )
     file = output / f"{lesson.stem}.html"
-    file.write_text(page, "utf-8")
+    file.write_text(handout(notebook, lesson.stem), "utf-8")
     print(f"wrote {file}")
     if failure:
         print(failure, file=sys.stderr)

@@ -15,7 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from node_tutorial import cli
-from node_tutorial.course import check_lesson, copies, execute, installation
+from node_tutorial.course import check_lesson, copies, execute, installation, player
 from node_tutorial.course.syllabus import SYLLABUS
 
 ROOT = Path(__file__).parents[1]
@@ -658,7 +658,9 @@ def test_a_new_lesson_meets_the_standard_but_for_what_is_to_be_written(copy):
 
     checked = author(copy, "lesson", "25")
     assert checked.returncode == 1, checked.stdout + checked.stderr
-    title, *lines = checked.stdout.splitlines()
+    title, *lines, missing, command = checked.stdout.splitlines()
+    assert missing == "record delays_panel: not recorded"
+    assert command.strip() == "python docs/build.py --record delays_panel"
     results = {line[:30].strip(): line[30:].split(" passed") for line in lines if line[0] != " "}
     assert title == "25 Delay equations" and len(results) == 7
     assert all(int(passed) > 0 for passed, _ in results.values())
@@ -716,9 +718,23 @@ def test_a_cell_that_fails_is_on_the_screen(shipped, monkeypatch, capsys):
     renamed = SYLLABUS["03"]._replace(stem="fails")
     (shipped.parent / "notebooks").mkdir()
     shutil.copy(shipped / "03_fails.ipynb", shipped.parent / "notebooks")
+    shutil.copy(ROOT / "constraints.txt", shipped.parent)
     assert check_lesson.check_lesson(shipped.parent, renamed, []) == 1
     screen = capsys.readouterr().out
     assert "1 failed" in screen and "cell [2] failed, ZeroDivisionError" in screen
+
+
+def test_an_author_is_told_what_to_record(monkeypatch):
+    names = ["crossing", "tunnel"]
+    monkeypatch.setattr(player, "stale", lambda name, stem, versions: "")
+    assert check_lesson.to_record(ROOT, SYLLABUS["08"], names) == ""
+    reasons = {"crossing": "", "tunnel": "its code has changed"}
+    monkeypatch.setattr(player, "stale", lambda name, stem, versions: reasons[name])
+    told = check_lesson.to_record(ROOT, SYLLABUS["08"], names)
+    assert told.splitlines() == [
+        "record tunnel: its code has changed",
+        "    python docs/build.py --record tunnel",
+    ]
 
 
 def test_a_cell_over_its_budget_is_named(shipped, monkeypatch):

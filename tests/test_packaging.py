@@ -73,13 +73,13 @@ def test_one_constraint_pins_each_requirement_within_its_bounds():
 
 
 def test_binder_installs_each_requirement_in_the_version_of_the_constraints():
-    specs = dict(re.findall(r"^  - ([\w-]+)(.*)$", read("environment.yml"), re.MULTILINE))
+    specs = dict(re.findall(r"^ +- ([\w-]+)(.*)$", read("environment.yml"), re.MULTILINE))
     wrong = []
     for requirement in requirements("dependencies") + requirements("lab"):
         spec = specs.get(CONDA_NAMES.get(requirement.name, requirement.name))
         its = [next(iter(c.specifier)).version for c in CONSTRAINTS if c.name == requirement.name]
         if spec is None or not all(
-            f"{pin}.".startswith(f"{spec.removeprefix('=')}.") for pin in its if spec
+            f"{pin}.".startswith(f"{spec.lstrip('=')}.") for pin in its if spec
         ):
             wrong.append(f"{requirement}: {spec}, pinned to {its}")
     assert not wrong, "\n".join(["environment.yml:", *wrong])

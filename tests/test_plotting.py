@@ -16,6 +16,7 @@ from node_tutorial.plotting import (
     ON_DARK,
     ON_WHITE,
     Picture,
+    blank,
     draw_image_table,
     draw_ranges,
     drawn_texts,
@@ -82,6 +83,24 @@ def test_pictures_are_light_white_and_images_keep_their_colors():
     fig, ax = figure()
     ax.imshow(np.arange(10_000).reshape(100, 100))
     assert Image.open(io.BytesIO(fig.png())).mode == "RGB"
+
+
+def test_a_figure_that_is_cleared_and_drawn_again_is_a_new_one():
+    def draw(fig, text):
+        one, two = fig.subplots(2, 1, sharex=True)
+        one.plot([0, 1], [0, 1e-6])
+        two.set(xscale="log", yscale="log", xlim=(1e-3, 1), title=text)
+        fig.set_layout_engine("none")
+
+    fig = blank()
+    draw(fig, "another $x^2$")
+    fig.png()
+    fig.clear()
+    assert fig.axes == [] and not fig.texts
+    draw(fig, "one")
+    new = blank()
+    draw(new, "one")
+    assert fig.png() == fig.png() == new.png()
 
 
 def test_figure_gives_one_axes_or_an_array_in_the_style():

@@ -559,6 +559,40 @@ def test_the_documented_script_learns_in_two_processes_what_it_does_in_one(ranks
     assert 0.1 < (mean_of_means - whole).norm() / whole.norm() < 0.16
 
 
+LAST = """
+import atexit
+import glob
+
+def threads():
+    print("threads:", *(open(name).read().strip() for name in glob.glob("/proc/self/task/*/comm")))
+
+atexit.register(threads)  # what is registered first comes last
+
+from node_tutorial.lessons.beyond_one_machine import worker
+
+worker.train(worker.Job("RK4", 64, 1))
+threads()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="where Linux lists threads")
+def test_no_thread_of_the_group_is_left_that_could_abort_the_end_of_the_interpreter(tmp_path):
+    program = tmp_path / "last.py"
+    program.write_text(LAST)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [*torchrun, "--nproc-per-node=2", str(program)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("threads:") == 4
+    assert done.stdout.count("gloo_tcp_loop") == 2  # of two processes, after the training only
+
+
 def test_one_process_is_no_distributed_training():
     assert (rank(), processes()) == (0, 1) and not dist.is_initialized()
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import nbformat
 
+from . import player
 from .execute import LessonFailed, execute, store
 from .syllabus import Lesson
 
@@ -38,7 +39,8 @@ class Result(NamedTuple):
 def check_lesson(root: Path, lesson: Lesson, explorables: list[str]) -> int:
     """Print one screen about a lesson of the checkout `root`; 1 if anything failed, else 0.
 
-    The lesson is executed and stored first, unless a cell fails.
+    The lesson is executed and stored first, unless a cell fails. Explorables to record are named
+    last; they are no failure.
 
     explorables: the names of those that belong to the lesson.
     """
@@ -47,7 +49,19 @@ def check_lesson(root: Path, lesson: Lesson, explorables: list[str]) -> int:
     print(executed, flush=True)
     results = [executed, *_tests(root, lesson, explorables)]
     print(*results[1:], sep="\n")
+    print(to_record(root, lesson, explorables), end="")
     return int(any(result.failed or not result.passed for result in results))
+
+
+def to_record(root: Path, lesson: Lesson, explorables: list[str]) -> str:
+    """Which explorables of a lesson have no recording of what they are now, and what to type."""
+    versions = player.libraries(root / "constraints.txt")
+    reasons = {name: player.stale(name, lesson.stem, versions) for name in explorables}
+    wrong = {name: reason for name, reason in reasons.items() if reason}
+    if not wrong:
+        return ""
+    lines = [f"record {name}: {reason}" for name, reason in wrong.items()]
+    return "\n".join([*lines, f"    python docs/build.py --record {' '.join(wrong)}", ""])
 
 
 def _execute(path: Path) -> Result:

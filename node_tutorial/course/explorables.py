@@ -19,9 +19,12 @@ control's last one and then sends the newest (measured in tests/browser).
 """
 
 import base64
+import contextlib
+import functools
+import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from typing import Any, NamedTuple, TypeVar
 
@@ -44,6 +47,37 @@ Values = dict[str, Any]  # a setting: the name of a control -> its value
 _DRAWING = threading.RLock()
 # So many pictures are kept per explorable, about 40 KB each: going back to a setting is instant.
 _REMEMBERED = 48
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """While a picture is made: one at a time, in one thread of torch, and no garbage is collected.
+
+    What a picture computes is small. Of two threads one would wait for the other, and where the
+    browser takes a core, for long: ten times was measured, and more.
+    """
+    with _DRAWING:
+        threads = torch.get_num_threads()
+        collects = gc.isenabled()
+        torch.set_num_threads(1)
+        gc.disable()
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            if collects:
+                gc.enable()
+
+
+@functools.cache  # before the first panel is made
+def _freeze_what_is_loaded() -> None:
+    """Let the garbage collector pass over what has been loaded until now.
+
+    A picture leaves ten thousand objects that refer to each other. So every ten pictures all
+    objects are gone through, which takes 0.2 seconds where those of torch are among them.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class _NamedImage(widgets.Image):
@@ -86,6 +120,7 @@ class Explorable:
         size: tuple[float, float] = (8, 3.6),
         connect: Callable[["Explorable"], None] | None = None,
     ) -> None:
+        _freeze_what_is_loaded()
         self.compute = compute
         self.draw = draw
         self.describe = describe
@@ -118,13 +153,13 @@ class Explorable:
 
         values: by name of control; the current ones stand in for those left out.
         """
-        with _DRAWING:
+        with _undisturbed():
             data, text = self.redraw(**values)
             return View(data, text, self.figure.png())
 
     def redraw(self, **values: Any) -> tuple[Any, str]:
         """As `evaluate`, but the picture stays on `figure`, as it is before it becomes a PNG."""
-        with _DRAWING, torch.no_grad():
+        with _undisturbed(), torch.no_grad():
             data = self.compute(**{**self.values, **values})
             text = self.describe(data)
             self.figure.clear()
@@ -153,7 +188,7 @@ class Explorable:
         """Bring picture and text up to date with the controls; the widgets call this."""
         if self._resetting:
             return
-        with _DRAWING:
+        with _undisturbed():
             values = self.values
             if values == self._shown_values:
                 return

@@ -26,6 +26,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+TAIL = 0.1  # of the past scores, to which `tail_threshold` fits its law
+
 
 class Verdict(NamedTuple):
     """Precision, recall, and F1, their harmonic mean; each 0 where it would be 0/0."""
@@ -117,25 +119,25 @@ def quantile_threshold(past: Tensor, rate: float) -> Tensor:
     return past.sort(-1, descending=True).values[..., j - 1]
 
 
-def tail_threshold(past: Tensor, rate: float, share: float = 0.1) -> Tensor:
+def tail_threshold(past: Tensor, rate: float) -> Tensor:
     """The score that is exceeded at this rate, by a generalized Pareto tail fitted to the past.
 
-    What the largest scores have above u, the largest of the others, is taken to be distributed
-    like P(excess > x) = (1 + shape x / scale)^(-1 / shape), the limit law of peaks over a high
-    threshold. Scale and shape are found by probability-weighted moments: with a0 the mean of the
-    excesses and a1 that of x (1 - F(x)), shape = 2 - a0 / (a0 - 2 a1) and
+    What a share TAIL of the scores have above u, the largest of the others, is taken to be
+    distributed like P(excess > x) = (1 + shape x / scale)^(-1 / shape), the limit law of peaks over
+    a high threshold. Scale and shape are found by probability-weighted moments: with a0 the mean of
+    the excesses and a1 that of x (1 - F(x)), shape = 2 - a0 / (a0 - 2 a1) and
     scale = 2 a0 a1 / (a0 - 2 a1); good for shapes below 1/2.
 
     Args:
         past: (..., n) scores without an anomaly.
-        rate: of false alarms, a share of all points, at most `share`.
-        share: of the past scores that make the tail; at least 10 of them.
+        rate: of false alarms, a share of all points, at most TAIL.
 
     Returns:
         (...), in the unit of the scores.
 
     Raises:
-        ValueError: for other rates and shares, a tail whose scores are all equal, or NaN.
+        ValueError: for other rates, a past of fewer than 95 scores, a tail whose scores are all
+            equal, or NaN.
 
     Source: Hosking, Wallis 1987, "Parameter and quantile estimation for the generalized Pareto
     distribution"; for alarms Siffer et al. 2017, "Anomaly detection in streams with extreme value
@@ -147,16 +149,18 @@ def tail_threshold(past: Tensor, rate: float, share: float = 0.1) -> Tensor:
     """
     past = _scores("past", past)
     _check_rate("rate", rate)
-    _check_rate("share", share)
     n = past.shape[-1]
-    m = round(share * n)
-    if m < 10 or m >= n:
+    m = round(TAIL * n)
+    if m < 10:
         raise ValueError(
-            f"share must leave 10 or more of the {n} past scores to the tail, and one below it, "
-            f"got {share:g}, which are {m}; give a longer past"
+            f"past must leave 10 or more scores to the tail, got {n} scores, of which the tail has "
+            f"{m}; give a longer past"
         )
     if rate > m / n:
-        raise ValueError(f"rate must be at most share = {m / n:.3g}, got {rate:.3g}; raise share")
+        raise ValueError(
+            f"rate must be at most {m / n:.3g}, the share of the tail, got {rate:.3g}; use "
+            "quantile_threshold"
+        )
     largest = past.sort(-1).values[..., n - m - 1 :]
     u = largest[..., :1]
     excess = largest[..., 1:] - u

@@ -5,9 +5,9 @@ horizons h = 1, 2, .., H. With a rolling origin there are many, (O, H). A mean o
 out what was not observed, where y is NaN. A forecast that is NaN is refused: whoever is silent
 where it is hard would score better.
 
-    MASE   mean |error| over the mean |x_t - x_(t-season)| of the past: below 1, the forecast beats
-           the naive one-season-ahead forecast of the past, in any unit
-    CRPS   E|X - y| - E|X - X'| / 2 for draws X, X' of the forecast: the absolute error, where the
+    MASE   mean |error| over the mean |x_t - x_(t-1)| of the past: below 1, the forecast beats the
+           naive forecast of the past, one step ahead, in any unit
+    CRPS   E|X - y| - E|X - X'| / 2 for X, X' from the forecast: the absolute error, where the
            forecast is one number; proper: on average least for the true distribution
 
 Sources: Hyndman, Koehler 2006, "Another look at measures of forecast accuracy" (MASE); Gneiting,
@@ -19,8 +19,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-
-_STANDARD = torch.distributions.Normal(0.0, 1.0)
 
 
 def ahead(x: Tensor, origins: Sequence[int] | Tensor, horizon: int) -> Tensor:
@@ -46,30 +44,28 @@ def ahead(x: Tensor, origins: Sequence[int] | Tensor, horizon: int) -> Tensor:
     return x[begin[:, None] + torch.arange(horizon)]
 
 
-def mase(y: Tensor, mean: Tensor, past: Tensor, season: int = 1) -> Tensor:
+def mase(y: Tensor, mean: Tensor, past: Tensor) -> Tensor:
     """The mean absolute scaled error over the first dimension: (H,) for y and mean (O, H).
 
     Args:
         y: what came, (O, ..), NaN where nothing was observed.
         mean: the forecasts of it, of the same shape.
         past: (T,), the series before the first origin; NaN where nothing was observed.
-        season: of the naive forecast that makes the scale, in entries; 1: the value before.
 
     Raises:
-        ValueError: for a season that is not from 1 to T - 1; for a past whose naive errors are all
-            zero (a constant series) or not observed, so that there is no scale; for a mean that is
-            NaN.
+        ValueError: for a past that is no series of two entries or more; for one whose naive errors
+            are all zero (a constant series) or not observed, so that there is no scale; for a mean
+            that is NaN.
 
         >>> y, mean = torch.tensor([[1.0, 4.0], [3.0, 4.0]]), torch.zeros(2, 2)
         >>> mase(y, mean, past=torch.tensor([0.0, 2.0, 0.0])).tolist()
         [1.0, 2.0]
     """
-    if past.dim() != 1 or not 1 <= season < len(past):
+    if past.dim() != 1 or len(past) < 2:
         raise ValueError(
-            f"past must be a series (T,) and season from 1 to T - 1, got shape "
-            f"{tuple(past.shape)} and {season}"
+            f"past must be a series (T,) of two entries or more, got shape {tuple(past.shape)}"
         )
-    scale = (past[season:] - past[:-season]).abs().nanmean()
+    scale = past.diff().abs().nanmean()
     if not scale > 0:
         raise ValueError(
             "the naive errors of past are all zero or not observed (is it constant?), so MASE has "
@@ -104,32 +100,6 @@ def crps_gaussian(y: Tensor, mean: Tensor | float = 0.0, std: Tensor | float = 1
     density = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi)
     smooth = std * (z * torch.erf(z / math.sqrt(2)) + 2 * density - 1 / math.sqrt(math.pi))
     return torch.where(std > 0, smooth, away.abs())
-
-
-def crps_sample(y: Tensor, draws: Tensor) -> Tensor:
-    """The CRPS of the distribution that gives each of S draws the chance 1/S, at y.
-
-    For few draws it is larger than that of what they were drawn from, on average by E|X - X'| over
-    2 S.
-
-    Shapes: y (..), draws (S, ..) -> (..).
-
-    Raises:
-        ValueError: for other shapes, or a draw that is NaN.
-
-        >>> crps_sample(torch.tensor(3.0), torch.tensor([1.0, 2.0]))  # 1.5 less 1/4
-        tensor(1.2500)
-    """
-    if draws.dim() == 0 or len(draws) == 0 or draws.shape[1:] != y.shape:
-        raise ValueError(
-            f"draws must be (S, ..) for y (..), got {tuple(draws.shape)} for {tuple(y.shape)}"
-        )
-    _refuse_nan(draws=draws)
-    count = len(draws)
-    rank = torch.arange(1, count + 1, dtype=draws.dtype).reshape(-1, *[1] * y.dim())
-    # E|X - X'| from the sorted draws: 2 / S^2 sum_i (2 i - S - 1) x_i.
-    spread = ((2 * rank - count - 1) * draws.sort(0).values).sum(0) * 2 / count**2
-    return (draws - y).abs().mean(0) - spread / 2
 
 
 def interval_coverage(y: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -167,7 +137,7 @@ def calibration(y: Tensor, mean: Tensor, std: Tensor, levels: Tensor) -> Tensor:
     _refuse_nan(mean=mean, std=std)
     if not (std > 0).all():
         raise ValueError(f"std must be positive, got {float(std.min()):g}")
-    quantiles = [mean + std * _STANDARD.icdf(level) for level in levels]
+    quantiles = [mean + std * torch.special.ndtri(level) for level in levels]
     return torch.stack([_share(y < quantile, y) for quantile in quantiles])
 
 

@@ -45,6 +45,8 @@ ANGLES = (
     "right elbow",
     "lean",
 )
+LEFT_HIP = ANGLES.index("left hip")
+LEFT_SHOULDER = ANGLES.index("left shoulder")
 POINTS = (
     "hip",
     "left knee",

@@ -3,8 +3,7 @@
 Van der Pol's oscillator, whose cycle has no formula, stands in `systems.py`; `cycle_of` measures
 it. As there, the last axis of y holds the components.
 
-Sources: Strogatz, "Nonlinear Dynamics and Chaos", 2nd ed., sections 7.1, 8.2, 8.6; FitzHugh 1961,
-Nagumo 1962, with the constants of Izhikevich, FitzHugh, Scholarpedia 1(9):1349.
+Source: Strogatz, "Nonlinear Dynamics and Chaos", 2nd ed., sections 7.1, 8.2, 8.6.
 """
 
 import math
@@ -34,15 +33,6 @@ def hopf(t: float | Tensor, y: Tensor, mu: float = 1.0, omega: float = TURN) -> 
     return center(t, y, omega) + (mu - y.square().sum(-1, keepdim=True)) * y
 
 
-def hopf_radius(t: Tensor, r0: float, mu: float = 1.0) -> Tensor:
-    """Its distance from 0 at times t, from r0 > 0: r^2 = mu / (1 + (mu / r0^2 - 1) exp(-2 mu t)).
-
-    >>> [round(r, 4) for r in hopf_radius(torch.tensor([1.0, 2.0, 3.0]), 0.1).tolist()]
-    [0.2635, 0.5962, 0.8961]
-    """
-    return (mu / (1 + (mu / r0**2 - 1) * torch.exp(-2 * mu * t))).sqrt()
-
-
 def euler_cycle(h: float, omega: float = TURN, mu: float = 1.0) -> float:
     """The radius of the circle on which Euler's steps of size h stay, for `hopf`.
 
@@ -60,36 +50,6 @@ def euler_cycle(h: float, omega: float = TURN, mu: float = 1.0) -> float:
             f"circle is kept; take h below {1 / omega:.3g}"
         )
     return math.sqrt(mu + (1 - math.sqrt(1 - (h * omega) ** 2)) / h)
-
-
-def fitzhugh_nagumo(
-    t: float | Tensor,
-    y: Tensor,
-    current: float = 0.5,
-    a: float = 0.7,
-    b: float = 0.8,
-    eps: float = 0.08,
-) -> Tensor:
-    """v' = v - v^3 / 3 - w + current, w' = eps (v + a - b w): a nerve cell; y = (v, w) (..., 2).
-
-    Its rest is unstable between `hopf_currents`: there it fires without end. A little outside a
-    kicked cell fires without end, too, and one at rest rests: both are stable (currents of 0.325,
-    0.33).
-    """
-    v, w = y.unbind(-1)
-    return torch.stack([v - v**3 / 3 - w + current, eps * (v + a - b * w)], -1)
-
-
-def hopf_currents(a: float = 0.7, b: float = 0.8, eps: float = 0.08) -> tuple[float, float]:
-    """The two currents at which the resting state of `fitzhugh_nagumo` loses and regains its
-    stability: where the trace 1 - v^2 - b eps of its Jacobian is 0.
-
-        >>> [round(current, 6) for current in hopf_currents()]
-        [0.331281, 1.418719]
-    """
-    v = math.sqrt(1 - b * eps)
-    low, high = (w - v + v**3 / 3 for v, w in ((-v, (a - v) / b), (v, (a + v) / b)))
-    return low, high
 
 
 class Cycle(NamedTuple):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .gait import feet
 
-LEAST_RANGE = 1e-6  # of what is said to move
+LEAST_RANGE = 1e-3  # of what is said to move: of an angle a twentieth of a degree
 DEPTH = 0.1  # of its range by which a series has to be below its mean between two crossings
 
 
@@ -49,7 +49,8 @@ def crossings(t: Tensor, x: Tensor) -> Tensor:
     noise near the mean counts once.
 
     Raises:
-        ValueError: as `check_motion`; for a series that is constant.
+        ValueError: as `check_motion`; for a series whose range is below LEAST_RANGE. What moves so
+            little stands, and what a solver's tolerance leaves of it is no gait.
     """
     check_motion(t, x, "x")
     if x.dim() != 1:
@@ -57,8 +58,8 @@ def crossings(t: Tensor, x: Tensor) -> Tensor:
     reach = float(x.max() - x.min())
     if reach < LEAST_RANGE:
         raise ValueError(
-            f"x is constant (its range is {reach:.2g}), so it has no period; take an angle that "
-            "moves, such as a hip"
+            f"x stands, its range is {reach:.2g}: there is no gait and no period; take an angle "
+            f"that moves by {LEAST_RANGE:g} or more, such as a hip"
         )
     x = x - x.mean()
     found = []

@@ -50,6 +50,19 @@ class RecurrentEncoder(nn.Module):
         return self.head(self.net.summary(t, x, mask, t0))
 
 
+class ForwardEncoder(nn.Module):
+    """As `RecurrentEncoder`, but the net reads the series from its first time to its last."""
+
+    def __init__(self, net: GRUWithGaps, latent: int) -> None:
+        super().__init__()
+        self.net = net
+        self.head = GaussianHead(net.hidden, latent)
+        net.output = nn.Identity()
+
+    def forward(self, t: Tensor, x: Tensor, mask: Tensor | None, t0: float) -> Posterior:
+        return self.head(self.net(t, x, mask).state[:, -1])
+
+
 class WithIntensity(nn.Module):
     """The field of (z, Lambda), where dLambda/dt = lambda(z): the rate of events, and its integral.
 

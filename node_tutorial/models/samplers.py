@@ -161,9 +161,7 @@ def ddim(
     for step in walk:
         parts = walk.ask(step.t)
         c = eta * step.posterior_std
-        eps_share = (step.after.sigma**2 - c**2).clamp(min=0).sqrt()
-        x = weighted(parts.x0, (step.after.alpha, parts.x0), (eps_share, parts.eps))
-        walk.go_to(kicked(x, c, generator))
+        walk.go_to(kicked(_rest(step, parts, c), c, generator))
     return walk.samples
 
 
@@ -196,8 +194,7 @@ def ancestral(
     for step in walk:
         parts = walk.ask(step.t)
         c = step.posterior_std
-        eps_share = (step.after.sigma**2 - c**2).clamp(min=0).sqrt()
-        x = weighted(parts.x0, (step.after.alpha, parts.x0), (eps_share, parts.eps))
+        x = _rest(step, parts, c)
         forward = variance == "forward" and float(step.after.sigma) > 0
         walk.go_to(kicked(x, step.forward_std if forward else c, generator))
     return walk.samples
@@ -480,6 +477,12 @@ def forward_sde(
 def _velocity(at: At, x: Tensor, parts: Denoised) -> Tensor:
     """alpha' x0 + sigma' eps, which is f x - g^2 score / 2."""
     return weighted(x, (at.alpha_slope, parts.x0), (at.sigma_slope, parts.eps))
+
+
+def _rest(step: Step, parts: Denoised, c: Tensor) -> Tensor:
+    """x_s without its noise c z: alpha_s x0 + sqrt(sigma_s^2 - c^2) eps."""
+    eps_share = (step.after.sigma**2 - c**2).clamp(min=0).sqrt()
+    return weighted(parts.x0, (step.after.alpha, parts.x0), (eps_share, parts.eps))
 
 
 def _euler_maruyama(

@@ -54,6 +54,8 @@ STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#444444",
     "axes.prop_cycle": cycler(color=PALETTE),
     "axes.grid": True,
+    # By default all tick labels are laid out once more, to find what stands above the axes.
+    "axes.titley": 1.0,
     "axes.axisbelow": True,
     "grid.color": "#E6E6E6",
     "grid.linewidth": 0.6,
@@ -83,6 +85,12 @@ class Picture(Figure):
                     locator.set_params(nbins=6)
         return ax
 
+    def clear(self, keep_observers: bool = False) -> None:
+        """As in `Figure`, but quicker: that one clears the axes, too, before it drops them."""
+        for ax in self.axes:
+            self.delaxes(ax)
+        super().clear(keep_observers)
+
     def png(self) -> bytes:
         """The picture as a PNG, always the same bytes for the same picture.
 
@@ -90,9 +98,10 @@ class Picture(Figure):
         256 colors: 4 times smaller and quicker to write; images and color meshes, which would show
         bands, in full color.
         """
-        canvas = FigureCanvasAgg(self)
+        # A canvas that is kept remembers the sizes of texts.
+        canvas = self.canvas if isinstance(self.canvas, FigureCanvasAgg) else FigureCanvasAgg(self)
         canvas.draw()
-        image = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+        image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
         if not any(map(_has_many_colors, self.axes)):
             image = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
             palette = np.array(image.getpalette() or [], dtype=int).reshape(-1, 3)

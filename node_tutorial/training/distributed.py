@@ -62,6 +62,10 @@ def connect() -> bool:
     if not dist.is_initialized():
         if not dist.is_torchelastic_launched() or os.environ.get("WORLD_SIZE", "1") == "1":
             return False
+        # Its functions have the group as a default argument. Imported later, as by
+        # DistributedDataParallel, they would keep it and its threads alive, see `_leave`.
+        import torch.distributed.nn.functional  # noqa: F401
+
         _store, rank, size = next(dist.rendezvous("env://"))
         _store.set_timeout(timedelta(minutes=30))
         dist.init_process_group(store=_store, rank=rank, world_size=size)

@@ -105,7 +105,7 @@ def test_each_slider_changes_the_picture_by_keyboard(page):
             f"\n{page.lesson}: key to picture, median {median:.0f} ms of {len(latencies)}, "
             f"slowest {max(latencies):.0f} ms"
         )
-        # 250 is the goal on a quiet machine; this is for a loaded one. The lower median: lesson 00
+        # 150 is the goal on a quiet machine; this is for a loaded one. The lower median: lesson 00
         # has four latencies.
         assert statistics.median_low(latencies) < 800
 

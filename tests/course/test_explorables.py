@@ -108,6 +108,34 @@ def test_axes_stay_in_place_when_tick_labels_grow():
     assert panel.figure.axes[0].get_position().bounds == place
 
 
+def test_a_picture_is_made_in_one_thread_and_without_collections():
+    panel = make()
+    seen = []
+
+    def compute(h, field):
+        seen.append((torch.get_num_threads(), gc.isenabled()))
+        if h > 0.8:
+            raise ValueError("h is too large")
+        return {"h": h, "field": field}
+
+    panel.compute = compute
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        panel.evaluate()
+        panel.controls["h"].value = 0.6
+        with pytest.raises(ValueError, match="too large"):
+            panel.evaluate(h=0.9)
+        assert (torch.get_num_threads(), gc.isenabled()) == (2, True)
+        gc.disable()
+        panel.evaluate(h=0.2)
+        assert not gc.isenabled()  # as it was
+        assert seen == [(1, False)] * 4
+    finally:
+        gc.enable()
+        torch.set_num_threads(threads)
+
+
 def test_reset_returns_to_the_defaults_with_one_redraw():
     panel = make()
     panel.update()

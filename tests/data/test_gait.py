@@ -98,7 +98,7 @@ def test_a_walker_four_times_as_fast_takes_strides_twice_as_long():
         (lambda: skeleton(torch.zeros(5, 8)), r"got shape \(5, 8\)"),
         (lambda: motion.slide(T, walk(T, 1.2), 0.0), "speed must be a positive"),
         (lambda: motion.slide(T.flip(0), walk(T, 1.2), 1.0), "sort the frames"),
-        (lambda: motion.period(T, torch.ones(len(T))), "x is constant"),
+        (lambda: motion.period(T, torch.ones(len(T))), "x stands, its range is 0"),
         (lambda: motion.period(T[:50], T[:50]), "takes two"),
         (lambda: motion.period(T, walk(T, 1.2)), "one series"),
         (lambda: motion.period(T[:1], T[:1]), "two times or more"),
@@ -143,6 +143,13 @@ def test_the_period_needs_no_even_times_and_no_zero_mean():
     t = (20 * torch.rand(600, generator=chance, dtype=f64)).sort().values
     x = 5 + torch.sin(2 * t) + 0.02 * torch.randn(600, generator=chance, dtype=f64)
     assert motion.period(t, x) == pytest.approx(math.pi, rel=0.01)
+
+
+def test_the_noise_of_a_solver_is_no_gait():
+    noise = 2e-6 * torch.sin(2 * T) + 0.3  # at tolerances of 1e-6
+    with pytest.raises(ValueError, match="there is no gait"):
+        motion.period(T, noise)
+    assert motion.period(T, 1e-3 * torch.sin(8 * T)) == pytest.approx(math.pi / 4, rel=1e-4)
 
 
 def test_jerk_is_the_third_derivative():

@@ -14,18 +14,6 @@ f64 = {"dtype": torch.float64}
 START = torch.tensor([2.0, 0.0], **f64)
 
 
-class Counted:
-    """A field that counts its calls."""
-
-    def __init__(self, field):
-        self.field = field
-        self.calls = 0
-
-    def __call__(self, t, y):
-        self.calls += 1
-        return self.field(t, y)
-
-
 def pendulum(t, y):
     return torch.stack([y[1], -torch.sin(y[0])])
 
@@ -113,14 +101,14 @@ def test_no_step_crosses_step_t_or_jump_t_and_times_outside_do_not_count(sign):
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_knowing_the_jumps_saves_evaluations_and_keeps_the_accuracy(sign):
+def test_knowing_the_jumps_saves_evaluations_and_keeps_the_accuracy(sign, counted):
     marks = torch.tensor([0.5, 1.2, 1.7], **f64)
 
     def field(t, y):
         return sign * (1 - 2 * ((sign * t > marks).sum() % 2)) * y
 
     t = sign * torch.tensor([0.0, 2.0], **f64)
-    blind, knowing = Counted(field), Counted(field)
+    blind, knowing = counted(field), counted(field)
     odeint(blind, START, t, rtol=1e-8, atol=1e-8)
     y = odeint(knowing, START, t, rtol=1e-8, atol=1e-8, options={"jump_t": sign * marks})
     assert knowing.calls < blind.calls / 3
@@ -223,8 +211,8 @@ def test_callbacks_that_a_method_does_not_call_are_warned_about():
 @pytest.mark.parametrize("record", [False, True])
 @pytest.mark.parametrize("points", [2, 40])
 @pytest.mark.parametrize("method", METHODS)
-def test_the_counter_equals_the_real_number_of_evaluations(method, points, record):
-    field = Counted(pendulum)
+def test_the_counter_equals_the_real_number_of_evaluations(method, points, record, counted):
+    field = counted(pendulum)
     options = {} if method in [*ADAPTIVE, "scipy_solver"] else {"step_size": 0.13}
     t = torch.linspace(0, 2, points, **f64)
     kwargs = {"rtol": 1e-4, "atol": 1e-4, "method": method, "options": options}

@@ -296,6 +296,7 @@ def test_forward_mode_by_the_times_is_refused():
         torch.func.jvp(last, (UNIT,), (UNIT,))
 
 
+@pytest.mark.filterwarnings("ignore:lsoda:UserWarning")  # of scipy 1.15, before it fails
 @pytest.mark.parametrize("solver", ["LSODA", "RK45", "BDF", "Radau"])
 @pytest.mark.parametrize("from_the_start", [True, False])
 def test_scipy_does_not_return_nan(solver, from_the_start):

@@ -12,24 +12,12 @@ f64 = {"dtype": torch.float64}
 START = torch.tensor([2.0, 0.0], **f64)
 
 
-class Counted:
-    """A field that counts its calls."""
-
-    def __init__(self, field):
-        self.field = field
-        self.calls = 0
-
-    def __call__(self, t, y):
-        self.calls += 1
-        return self.field(t, y)
-
-
 @pytest.mark.parametrize("ends", [(0.0, 2.0), (2.0, 0.0)], ids=["forward", "backward"])
 @pytest.mark.parametrize("solver", SCIPY)
-def test_every_solver_of_scipy_is_available(solver, ends):
+def test_every_solver_of_scipy_is_available(solver, ends, counted):
     t = torch.linspace(*ends, 5, **f64)
     y0 = START.reshape(1, 2)
-    field = Counted(lambda t, y: torch.stack([y[:, 1], -torch.sin(y[:, 0])], dim=1))
+    field = counted(lambda t, y: torch.stack([y[:, 1], -torch.sin(y[:, 0])], dim=1))
     options = {"solver": solver, "max_step": 0.5}
     solution = solve(field, y0, t, method="scipy_solver", options=options, rtol=1e-6, atol=1e-7)
     reference = odeint(field.field, y0, t)

@@ -116,6 +116,10 @@
 
   // -------------------------------------------------------------------------------------------------- the player
 
+  // Letters that would be smaller than SMALL pixels are drawn with READABLE ones; the picture scrolls then.
+  const [SMALL, READABLE] = [8, 9];
+  const SCROLLS = "Scroll the picture sideways, or turn the phone.";
+
   class Player {
     constructor(figure, recording) {
       this.figure = figure;
@@ -123,6 +127,7 @@
       this.start = recording.settings[+figure.dataset.start || 0].slice(1);
       this.at = this.start.slice();
       this.found = new Map(recording.settings.map((setting, n) => [setting.slice(1).join(), n]));
+      this.letters = Math.min(...recording.operations.map(([kind, ...rest]) => (kind === TEXT ? rest[4] : Infinity)));
       this.glyphs = [];
       this.drawn = []; // by operation: its path or image
       this.build(`explorable-${++made}`);
@@ -142,6 +147,8 @@
       };
       this.canvas = make("canvas", {});
       this.canvas.setAttribute("role", "img");
+      this.box = make("div", { className: "picture" }, this.canvas);
+      this.hint = make("p", { className: "note", id: `${id}-hint`, textContent: SCROLLS, hidden: true });
       this.caption = make("div", {});
       this.caption.setAttribute("role", "status");
       const asked = make("p", { className: "question", id: `${id}-question`, textContent: question });
@@ -151,7 +158,7 @@
       group.setAttribute("aria-labelledby", asked.id);
       const notes = note ? [make("p", { className: "note", textContent: note })] : [];
       const below = make("figcaption", {}, this.caption);
-      this.figure.replaceChildren(asked, group, ...notes, this.canvas, below);
+      this.figure.replaceChildren(asked, group, ...notes, this.hint, this.box, below);
     }
 
     control({ label, kind, values, milliseconds }, k, id) {
@@ -250,10 +257,23 @@
       const [width, height] = this.data.size;
       const room = (this.room = this.figure.clientWidth);
       const columns = this.data.columns;
-      if (columns.length && room < 0.7 * width) {
-        return columns.map(([axes, left, right]) => ({ axes, left, right, height, scale: Math.min(1, room / (right - left)) }));
+      const whole = [[undefined, 0, width]];
+      return (columns.length && room < 0.7 * width ? columns : whole).map(([axes, left, right]) => {
+        const fits = Math.min(1, room / (right - left));
+        const scale = fits * this.letters < SMALL ? Math.min(1, READABLE / this.letters) : fits;
+        return { axes, left, right, height, scale };
+      });
+    }
+
+    // Whoever has no pointer scrolls with the arrow keys, and hears that there is something to scroll.
+    scrolls(does) {
+      if (this.hint.hidden !== does) return;
+      this.hint.hidden = !does;
+      const attributes = { tabindex: 0, role: "region", "aria-labelledby": this.hint.id };
+      for (const [name, value] of Object.entries(attributes)) {
+        if (does) this.box.setAttribute(name, value);
+        else this.box.removeAttribute(name);
       }
-      return [{ left: 0, right: width, height, scale: Math.min(1, room / width) }];
     }
 
     draw() {
@@ -266,6 +286,7 @@
       canvas.height = Math.round(height * ratio);
       canvas.style.width = `${width}px`;
       canvas.style.height = `${height}px`;
+      this.scrolls(width > this.room + 1);
       const pen = canvas.getContext("2d");
       this.dark = isDark();
       this.background = getComputedStyle(document.body).backgroundColor; // in the dark, for white

@@ -1,25 +1,17 @@
 """Exercises of lesson 21: what scales, gradients of unequal parts, epochs, bytes, parareal."""
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 
 from ...course.answers import array, function, one_of
 from ...course.exercises import Exercise, Mistake, register
 
-
-class _Statement(NamedTuple):
-    text: str
-    scales: bool
-
-
 STATEMENTS = (
-    _Statement("64 ranks share a batch of 4096 points of the flow", True),
-    _Statement("64 ranks share the 64 steps of one RK4 solve, as it stands", False),
-    _Statement("64 ranks each train one of 64 members of an ensemble", True),
-    _Statement("64 ranks share a net of 5000 parameters and a batch of 64 points", False),
-    _Statement("64 ranks share 64 tolerances from 1e-2 to 1e-8, for one trained net", True),
+    "64 ranks share a batch of 4096 points of the flow",
+    "64 ranks share the 64 steps of one RK4 solve, as it stands",
+    "64 ranks each train one of 64 members of an ensemble",
+    "64 ranks share a net of 5000 parameters and a batch of 64 points",
+    "64 ranks share 64 tolerances from 1e-2 to 1e-8, for one trained net",
 )
 
 
@@ -271,7 +263,14 @@ register(
             Mistake(
                 "everything to everybody",
                 lambda parameters, ranks: 2 * 4 * parameters * (ranks - 1),
-                "You send the whole gradient in each round. A rank sends one part of R.",
+                "So much all R ranks send together. (Or did you send the whole gradient in each "
+                "round?) One rank sends one part of R a round.",
+            ),
+            Mistake(
+                "whole division",
+                lambda parameters, ranks: 2 * (ranks - 1) * 4 * parameters // ranks,
+                "Nearly: `//` drops what is left over. Divide by `/`: a part has parameters / R "
+                "numbers on the average.",
             ),
             Mistake(
                 "R rounds",
@@ -404,8 +403,8 @@ register(
             Mistake(
                 "no correction",
                 _swept(lambda new, old, coarse, fine: fine(old)),
-                "The slabs are solved, but what changed before them is not passed on: the coarse "
-                "solver is missing.",
+                "The slabs are solved, but what changed before them is not passed on: the first "
+                "coarse value has to be that of the new state. (Of the old one it cancels.)",
             ),
             Mistake(
                 "coarse alone",

@@ -1,6 +1,6 @@
 """Lesson 21: parareal on long nonlinear solves: a cycle that forgives, and chaos that does not."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,15 +8,18 @@ from torch import Tensor
 
 from ...data.systems import van_der_pol
 from ...solvers.parareal import Propagator, parareal, parareal_speedup
+from ...solvers.runge_kutta import Field, RungeKutta
+from ...solvers.tableaus import RK4_CLASSIC
 
-Field = Callable[[Tensor], Tensor]
+RK4 = RungeKutta(RK4_CLASSIC)
 FINE = 20  # RK4 steps in a slab; the coarse solver takes one
 FINER = 60  # the fine solver's own error is its distance from so many
 FEWER = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16)  # what one worker is tried with
 ENOUGH = 0.01
+MOST = 40  # iterations
 
 
-def lorenz(y: Tensor) -> Tensor:
+def lorenz(t: Tensor, y: Tensor) -> Tensor:
     """Lorenz's field (..., 3), at his parameters.
 
     Source: Lorenz 1963, "Deterministic nonperiodic flow".
@@ -34,7 +37,7 @@ class Problem(NamedTuple):
 
 
 PROBLEMS = {
-    "van der Pol": Problem(lambda y: van_der_pol(0.0, y), (2.0, 0.0), 2),
+    "van der Pol": Problem(van_der_pol, (2.0, 0.0), 2),
     "Lorenz": Problem(lorenz, (1.0, 1.0, 25.0), 10),
 }
 LENGTHS = {"van der Pol": (5, 10, 20, 40), "Lorenz": (2, 4, 8, 16)}
@@ -45,12 +48,10 @@ def runge_kutta(field: Field, steps: int) -> Propagator:
 
     def propagate(y: Tensor, start: Tensor, end: Tensor) -> Tensor:
         h = ((end - start) / steps)[:, None]
+        t = start[:, None]
         for _ in range(steps):
-            k1 = field(y)
-            k2 = field(y + h / 2 * k1)
-            k3 = field(y + h / 2 * k2)
-            k4 = field(y + h * k3)
-            y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+            y = RK4.step(field, t, y, h).y1
+            t = t + h
         return y
 
     return propagate
@@ -89,14 +90,14 @@ class Found(NamedTuple):
         return FINE / self.steps
 
 
-def measure(name: str, length: int, most: int = 40) -> Found:
-    """One of PROBLEMS up to a time `length`, with at most so many iterations."""
+def measure(name: str, length: int) -> Found:
+    """One of PROBLEMS up to a time `length`, with MOST iterations, or one for each slab."""
     field, start, per_unit = PROBLEMS[name]
     slabs = per_unit * length
     t = torch.linspace(0, length, slabs + 1, dtype=torch.float64)
     y0 = torch.tensor(start, dtype=torch.float64)
     fine = runge_kutta(field, FINE)
-    found = parareal(runge_kutta(field, 1), fine, y0, t, min(slabs, most))
+    found = parareal(runge_kutta(field, 1), fine, y0, t, min(slabs, MOST))
 
     def alone(steps: int) -> Tensor:
         solver = runge_kutta(field, steps)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+DRAWS = 200  # of a bootstrap
+
 
 class Work(NamedTuple):
     """A distribution of work: its distinct values (n,), increasing, and their probabilities."""
@@ -56,14 +58,13 @@ def efficiency(work: Work, ranks: int) -> float:
     return work.mean / largest_of(work, ranks)
 
 
-def plausible(work: np.ndarray, ranks: int, draws: int = 200) -> tuple[float, float]:
+def plausible(work: np.ndarray, ranks: int) -> tuple[float, float]:
     """Where the efficiency lies in 90 % of cases if the measured batches (n,) are drawn again, with
     replacement (a bootstrap). A batch that was not measured is not drawn.
     """
     generator = np.random.default_rng(0)
-    found = [
-        efficiency(distribution(generator.choice(work, len(work))), ranks) for _ in range(draws)
-    ]
+    again = (generator.choice(work, len(work)) for _ in range(DRAWS))
+    found = [efficiency(distribution(drawn), ranks) for drawn in again]
     low, high = np.quantile(found, [0.05, 0.95])
     return float(low), float(high)
 
@@ -79,12 +80,3 @@ def summed(work: Work, steps: int) -> Work:
     for _ in range(steps):
         total = np.convolve(total, one)
     return Work(steps * work.values[0] + unit * np.arange(len(total)), total / total.sum())
-
-
-def simulated(work: Work, ranks: int, steps: int, seed: int) -> np.ndarray:
-    """The largest of `ranks` draws, in each of some steps (steps,)."""
-    generator = np.random.default_rng(seed)
-    draws = [
-        generator.choice(work.values, size=ranks, p=work.probability).max() for _ in range(steps)
-    ]
-    return np.array(draws)

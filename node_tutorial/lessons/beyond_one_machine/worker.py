@@ -101,7 +101,10 @@ def start(number: int, job: Job, threads: int = 1) -> Found:
             check=False,
         )
         if done.returncode:
-            raise RuntimeError(f"{number} processes failed:\n{done.stderr[-2000:]}")
+            said = done.stderr
+            if len(said) > 3000:  # torchrun's own words, long ones, come last
+                said = f"{said[:2000]}\n...\n{said[-1000:]}"
+            raise RuntimeError(f"{number} processes failed:\n{said}")
         with np.load(out) as found:
             return Found(
                 loss=found["loss"],

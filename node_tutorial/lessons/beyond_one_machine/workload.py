@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from ...data.densities import Density, two_moons
+from ...data.densities import two_moons
 from ...data.digits import digits
 from ...models import CNF, ODENet, TimedMLP
 from ...training import History, Minibatches, cosine, fit
@@ -92,12 +92,10 @@ def work(flow: CNF, x: Tensor) -> tuple[int, int, np.ndarray]:
     return flow.stats.nfe, flow.stats.nfe_backward, found
 
 
-def batches_of(
-    func: nn.Module, size: int, number: int, seed: int, density: Density | None = None
-) -> np.ndarray:
+def batches_of(func: nn.Module, size: int, number: int, seed: int) -> np.ndarray:
     """(number, 2): evaluations forward and backward of batches with `size` new points each."""
     flow = adaptive(func)
-    density = two_moons() if density is None else density
+    density = two_moons()
     generator = torch.Generator().manual_seed(seed)
     rows = [work(flow, density.sample(size, generator))[:2] for _ in range(number)]
     return np.array(rows, dtype=np.int16)

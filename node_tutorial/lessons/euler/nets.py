@@ -48,7 +48,7 @@ def features(kind: str, theta: list[Tensor], x: Tensor, depth: int) -> Tensor:
     return torch.stack(found)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def trained(kind: str, seed: int = 0) -> list[Tensor]:
     """Weights trained at depth 16 to bring the first feature of the moons to -1 and 1: 0.4 s.
 
@@ -123,7 +123,7 @@ class Evaluation(NamedTuple):
     distance: float
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def evaluated(kind: str, seed: int = 0) -> dict[int, Evaluation]:
     """The trained net of this kind at all DEPTHS."""
     x, label = moons()

@@ -23,6 +23,7 @@ from ...data.alarms import (
     tail_threshold,
     threshold_for,
 )
+from .tasks import Forecast
 
 f64 = torch.float64
 MONTHS = 12  # of a year, the season
@@ -45,15 +46,8 @@ def persistence(series: Cut) -> float:
     return float((x[1:][pair] * before).sum() / before.square().sum())
 
 
-class Forecast(NamedTuple):
-    """Means and standard deviations (T,) of forecasts, NaN before the first; in units of scale."""
-
-    mean: Tensor
-    std: Tensor
-
-
 def damped_forecast(series: Cut, horizon: int = 1) -> Forecast:
-    """Of each value, by the last one observed at least `horizon` steps before.
+    """Of each value (T,), by the last one observed at least `horizon` steps before.
 
     x_t = phi x_(t-1) + noise, so that after h steps the mean is phi^h x and the variance
     1 - phi^(2 h): that of the season in the limit. Behind a gap the band is wider by itself.
@@ -132,6 +126,7 @@ SIZES = (1, 2, 3)
 PHI = 0.9
 PAST = 360  # months without an anomaly
 TOTAL = 840
+CLEAN = 200  # series without an anomaly, for `clean_alarms`
 WINDOWS = 9  # clean stretches beside each anomaly
 FIRST_WINDOW = PAST + 100
 LONGEST = 36  # months of an anomaly
@@ -225,7 +220,7 @@ def planted_table(
     groups: int = 4, seeds: int = 25
 ) -> dict[tuple[str, int], dict[str, list[float]]]:
     """(kind, size) -> detector -> average precisions, one for each group of seeds."""
-    parts = [range(group * seeds, (group + 1) * seeds) for group in range(groups)]
+    parts = _groups(groups, seeds)
     return {
         (kind, size): {
             name: [planted_precision(kind, size, part, detector) for part in parts]
@@ -241,19 +236,24 @@ def latent_precision(kind: str, size: int, window: int) -> float:
     seeds as in `planted_table`.
     """
     detector = partial(latent_distance, window=window)
-    parts = [range(group * 25, (group + 1) * 25) for group in range(4)]
+    parts = _groups()
     return sum(planted_precision(kind, size, part, detector) for part in parts) / len(parts)
 
 
-def clean_alarms(seeds: int = 200) -> dict[str, Tensor]:
-    """False alarms in ten years, by detector, one number for each of some series without anomaly.
+def _groups(groups: int = 4, seeds: int = 25) -> list[range]:
+    """Of seeds: what differs between them is chance."""
+    return [range(group * seeds, (group + 1) * seeds) for group in range(groups)]
+
+
+def clean_alarms() -> dict[str, Tensor]:
+    """False alarms in ten years, by detector, one number for each of CLEAN series without anomaly.
 
     The threshold is the quantile of the 30 years before them that promises one.
     """
     promise = 1 / (10 * MONTHS)
     come: dict[str, list[Tensor]] = {name: [] for name in DETECTORS}
     for name, detector in DETECTORS.items():
-        for seed in range(seeds):
+        for seed in range(CLEAN):
             scores = _clean_scores(detector, seed)
             known = scores[:PAST][~scores[:PAST].isnan()]
             over = scores[PAST:] > quantile_threshold(known, promise)

@@ -18,22 +18,14 @@ before it.
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...data.forecast_scores import ahead, crps_gaussian
-from .tasks import Task, rehearsal
-
-
-class Forecast(NamedTuple):
-    """Gaussian forecasts from each origin for each horizon: mean and std, (O, H) each."""
-
-    mean: Tensor
-    std: Tensor
-
+from .tasks import Forecast, Task, rehearsal
 
 Candidate = Callable[[Task], Forecast]
 

@@ -168,7 +168,14 @@ def _late(x, n):
 
 
 HONEST = (_last, _season, _zero, _scaled_by_the_past, _by_place)
-LEAKING = (_smooth, _interpolate, _scaled_by_all, _order, _slight, _late)
+
+
+@_ahead
+def _next(x, n):
+    return x[n - 1].repeat(12) + 0.5 * (x[n] - x[n - 1])
+
+
+LEAKING = (_smooth, _interpolate, _scaled_by_all, _order, _slight, _late, _next)
 _SERIES = torch.sin(torch.arange(60.0) / 3) + torch.cos(torch.arange(60.0) ** 2)
 
 
@@ -362,6 +369,11 @@ register(
         solution=forecast,
         check=_beats_both,
         mistakes=[
+            Mistake(
+                "horizons from 0",
+                lambda history: _factor(history) ** torch.arange(12) * history[-1],
+                "Your first forecast is not damped: the horizons are 1 to 12, not 0 to 11.",
+            ),
             Mistake(
                 "persistence",
                 lambda history: history[-1].repeat(12),

@@ -36,9 +36,6 @@ COLORS = {
     "latent ODE": VERMILLION,
 }
 _LEAST = 0.12  # distance of two names in `horizon_figure`, in units of its y axis
-_NORMAL = torch.distributions.Normal(
-    torch.tensor(0.0, dtype=torch.float64), torch.tensor(1.0, dtype=torch.float64)
-)
 
 
 def growing_figure(covered: Mapping[str, Tensor], std: Tensor) -> Picture:
@@ -71,7 +68,7 @@ def crps_figure(y: float, means: Sequence[tuple[float, float]]) -> Picture:
     fig, axes = figure(len(means), size=(8.6, 2.7), sharey=True)
     grid = torch.linspace(-4, 5, 600, dtype=torch.float64)
     for ax, (mean, std) in zip(axes, means, strict=True):
-        below = _NORMAL.cdf((grid - mean) / std)
+        below = torch.special.ndtr((grid - mean) / std)
         step = (grid >= y).double()
         ax.fill_between(grid, below, step, color=SKY, alpha=0.35, linewidth=0)
         ax.plot(grid, below, color=BLUE)
@@ -82,17 +79,17 @@ def crps_figure(y: float, means: Sequence[tuple[float, float]]) -> Picture:
     return fig
 
 
-def horizon_figure(names: Sequence[str] = TASKS, shown: Sequence[str] = tuple(COLORS)) -> Picture:
+def horizon_figure() -> Picture:
     """CRPS over that of damped persistence, by horizon; of nets a line at the median of the seeds,
     and an area over their range.
     """
     fig, axes = figure(2, 2, size=(9.0, 6.2))
-    for ax, name in zip(axes.flat, names, strict=True):
-        _draw_skill(ax, name, shown)
+    for ax, name in zip(axes.flat, TASKS, strict=True):
+        _draw_skill(ax, name)
     return fig
 
 
-def _draw_skill(ax: Axes, name: str, shown: Sequence[str]) -> None:
+def _draw_skill(ax: Axes, name: str) -> None:
     steps = torch.arange(1, task(name).horizon + 1)
     rival = runs.found(name, "damped persistence", "crps")
     ax.plot([1, len(steps)], [1, 1], color=EXACT, linewidth=0.8, linestyle="--")
@@ -101,7 +98,7 @@ def _draw_skill(ax: Axes, name: str, shown: Sequence[str]) -> None:
     ax.set_xticks([1, 3, 6, 9, len(steps)])
     ax.set_ylabel("CRPS / that of damped persistence")
     ends = {}
-    for model in shown:
+    for model in COLORS:
         rows = torch.atleast_2d(runs.found(name, model, "crps")) / rival
         middle = rows.median(0).values
         ends[model] = float(middle[-1])

@@ -5,7 +5,7 @@ in the next period. All are trained alike, on all windows of the past, for what 
 the forecast. Each chooses one of two settings (the latent ODE, three), one of two RATES and when to
 stop in the rehearsal, in which the last quarter of the past plays the future; then it is trained on
 the whole past, from three seeds. Its band at each horizon is as wide as its errors in the past that
-it was fitted to: the bands of statsmodels know no more and no less.
+it was fitted to; a band of statsmodels has the variance that the fitted model says.
 
     GRU           it reads the gaps, then its own predictions
     ODE-RNN       its state moves between the observations
@@ -23,16 +23,10 @@ from torch import Tensor, nn
 
 from ...data.forecast_scores import ahead
 from ...models import ODERNN, ContinuousVAE, GRUWithGaps, LatentODE, Oscillator
-from ...models.vae import (
-    GaussianHead,
-    Posterior,
-    gaussian_kl,
-    gaussian_log_prob,
-    reparameterize,
-)
+from ...models.latent_ode import ForwardEncoder
+from ...models.vae import Posterior, gaussian_kl, gaussian_log_prob, reparameterize
 from ...training import History, Minibatches, fit
-from .baselines import Forecast
-from .tasks import Task, rehearsal
+from .tasks import Forecast, Task, rehearsal
 
 WINDOW = 2  # periods
 HIDDEN = 25
@@ -201,19 +195,6 @@ class Oscillators(nn.Module):
     def own_band(self, data: Windows) -> Tensor:
         """The std (B, H) that the model itself claims."""
         return self.predict(data)[1]
-
-
-class ForwardEncoder(nn.Module):
-    """q(z | t, x) from a recurrent net that reads the window from its first time to its last."""
-
-    def __init__(self, net: GRUWithGaps, latent: int) -> None:
-        super().__init__()
-        self.net = net
-        self.head = GaussianHead(net.hidden, latent)
-        net.output = nn.Identity()
-
-    def forward(self, t: Tensor, x: Tensor, mask: Tensor | None, t0: float) -> Posterior:
-        return self.head(self.net(t, x, mask).state[:, -1])
 
 
 Net = Recurrent | Latent | Oscillators

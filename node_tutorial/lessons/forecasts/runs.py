@@ -17,9 +17,9 @@ from torch import Tensor
 from ...course.runs import Check, Run, Runs
 from ...data.forecast_scores import calibration, crps_gaussian, interval_coverage, mase
 from . import nets
-from .baselines import CANDIDATES, Forecast, choose
+from .baselines import CANDIDATES, choose
 from .nets import NETS, Recurrent, rehearse, train, windows
-from .tasks import GAPS, KEEP, MASKS, TASKS, Task, task
+from .tasks import GAPS, KEEP, MASKS, TASKS, Forecast, Task, task
 
 SEEDS = (0, 1, 2)
 LEVEL = 0.95  # of the bands

@@ -54,6 +54,15 @@ class Task(NamedTuple):
         return ahead(self.full, self.origins, self.horizon)
 
 
+class Forecast(NamedTuple):
+    """Gaussian forecasts in units of scale: mean and std, of one shape; for each origin and horizon
+    (O, H), or for each value of a series (T,), NaN before the first.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+
 def _task(like: Task, t: Tensor, seen: Tensor, full: Tensor, at: float) -> Task:
     """Cut at a time; center and scale are those of what was observed before it."""
     season = like.period if like.seasonal else 1

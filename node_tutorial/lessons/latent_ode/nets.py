@@ -12,13 +12,8 @@ from torch import Tensor, nn
 
 from ...data import Batch
 from ...models import ODERNN, GRUWithGaps, LatentODE
-from ...models.vae import (
-    GaussianHead,
-    Posterior,
-    gaussian_kl,
-    gaussian_log_prob,
-    reparameterize,
-)
+from ...models.latent_ode import ForwardEncoder
+from ...models.vae import Posterior, gaussian_kl, gaussian_log_prob, reparameterize
 from ...training import History, Minibatches, cosine, fit
 from .spirals import NOISE, Data
 
@@ -28,21 +23,6 @@ STEPS = 1000
 BATCH = 100
 RATE = 0.01
 CLIP = 10.0
-
-
-class ForwardEncoder(nn.Module):
-    """As `RecurrentEncoder`, but it reads the series from its first time to its last: to see what
-    that costs.
-    """
-
-    def __init__(self, net: GRUWithGaps, latent: int) -> None:
-        super().__init__()
-        self.net = net
-        self.head = GaussianHead(net.hidden, latent)
-        net.output = nn.Identity()
-
-    def forward(self, t: Tensor, x: Tensor, mask: Tensor | None, t0: float) -> Any:
-        return self.head(self.net(t, x, mask).state[:, -1])
 
 
 class Forecaster(nn.Module):
@@ -62,7 +42,7 @@ Model = LatentODE | Forecaster
 def _latent(net: GRUWithGaps, forward: bool = False) -> LatentODE:
     model = LatentODE(2, LATENT, net, noise=NOISE)
     if forward:
-        model.encoder = ForwardEncoder(net, LATENT)
+        model.encoder = ForwardEncoder(net, LATENT)  # to see what that costs
     return model
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...data.gait import feet, walk
+from ...data.gait import LEFT_HIP, LEFT_SHOULDER, feet, walk
 from ...data.motion import Seam, period, seam, slide
 from ...models.latent_ode import LatentODE
 from .trainings import FINE, FRAMES, PERIOD, SPACING, SPEED, Clips, clips, encoded, refined, truth
@@ -42,7 +42,7 @@ def settled(model: LatentODE, z0: Tensor, seconds: float = SETTLE) -> Tensor:
 def lift_and_arm(angles: Tensor) -> tuple[float, float]:
     """Of a motion (T, 9): the range of the left foot's height, half that of the left shoulder."""
     height = feet(angles)[:, 0, 1]
-    shoulder = angles[:, 4]
+    shoulder = angles[:, LEFT_SHOULDER]
     return float(height.max() - height.min()), float(shoulder.max() - shoulder.min()) / 2
 
 
@@ -63,7 +63,7 @@ def styles(model: LatentODE, pair: Tensor, shares: Sequence[float]) -> tuple[lis
         z = settled(model, (1 - share) * pair[:1] + share * pair[1:])
         with torch.no_grad():
             x = model.decode(z, t)[0]
-        rows.append((*lift_and_arm(x), slide(t, x, SPEED), period(t, x[:, 0])))
+        rows.append((*lift_and_arm(x), slide(t, x, SPEED), period(t, x[:, LEFT_HIP])))
     return tuple(map(list, zip(*rows)))
 
 
@@ -118,7 +118,7 @@ def loop(model: LatentODE, z0: Tensor, settle: float = SETTLE) -> Loop:
     start = settled(model, z0, settle) if settle else z0
     t = FINE * torch.arange(round(4 * PERIOD / FINE) + 1, dtype=torch.float64)
     with torch.no_grad():
-        length = period(t, model.decode(start, t)[0, :, 0])
+        length = period(t, model.decode(start, t)[0, :, LEFT_HIP])
         for width in (0.05, 0.001, 2e-5):
             near = torch.linspace(length * (1 - width), length * (1 + width), 41).double()
             z = model.latents(start, near)[0]
@@ -126,8 +126,3 @@ def loop(model: LatentODE, z0: Tensor, settle: float = SETTLE) -> Loop:
         frames = length * torch.linspace(0, 1, LOOP, dtype=torch.float64)
         angles = model.decode(start, frames)[0]
     return Loop(frames, angles, seam(frames, angles))
-
-
-def distance_to(points: Tensor, path: Tensor) -> Tensor:
-    """Of points (B, T, D), the distance to the nearest of the points (N, D) of a path: (B, T)."""
-    return (points[:, :, None] - path).norm(dim=-1).amin(-1)

@@ -181,6 +181,11 @@ register(
                 "the circle: there your walker is half a cycle off.",
             ),
             Mistake(
+                "the second's style",
+                lambda a, b, one, other: _posed(_middle(a, b), other),
+                "The phase is right. The style is still that of the second walker.",
+            ),
+            Mistake(
                 "no style of its own",
                 lambda a, b, one, other: _posed(_middle(a, b), one),
                 "The phase is right. The style is still that of the first walker.",
@@ -243,6 +248,12 @@ register(
                 lambda radius, omega: 2 * radius**2 / (radius**4 + omega**2),
                 "You took s to be the square of the radius: on the exact circle, of radius 1, no "
                 "step is too long then. It is the square less 1.",
+            ),
+            Mistake(
+                "the sign of s",
+                lambda radius, omega: -step(radius, omega),
+                "Your step is negative: s is the square of the radius less 1, positive outside the "
+                "circle.",
             ),
             Mistake(
                 "the expansion",

@@ -7,7 +7,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from ...data.gait import feet
+from ...data.gait import LEFT_HIP, LEFT_SHOULDER, feet
 from ...data.limit_cycles import Cycle
 from ...data.systems import van_der_pol_exact
 from ...plotting import (
@@ -141,7 +141,7 @@ def filled_figure(
     """Left hip and left shoulder of one clip: key frames, the exact walk, what fills in."""
     fig, axes = figure(nrows=2, size=(8.4, 5.4), sharex=True)
     seen = data.mask[clip, :, 0]
-    for ax, angle, what in zip(axes, (0, 4), ("left hip", "left shoulder")):
+    for ax, angle, what in zip(axes, (LEFT_HIP, LEFT_SHOULDER), ("left hip", "left shoulder")):
         exact_line(t, true[:, angle], ax=ax, label=None)
         for (_, x), color in zip(filled.items(), (ORANGE, GREEN, BLUE)):
             ax.plot(t[: len(x)], x[:, angle], color=color, linewidth=1.5)

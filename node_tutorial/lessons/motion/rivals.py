@@ -21,6 +21,7 @@ import torch
 from scipy.interpolate import CubicSpline, make_smoothing_spline
 from torch import Tensor
 
+from ...data.gait import LEFT_SHOULDER
 from .trainings import TRAIN, VALIDATION_SEED, Clips, clips, error
 
 HARMONICS = (1, 2, 3)  # to choose from, by validation
@@ -28,7 +29,6 @@ OF_LEARNED = 4
 OF_TEMPLATES = 8
 ROUNDS = 4  # of walks and phases by turns
 PHASES = 240  # that are tried
-SHOULDER = 4  # of the angles: a walk's simplest one
 ITERATIONS = 15  # of EM
 PERIODS = np.arange(0.9, 1.6001, 0.005)  # where the period is looked for, seconds
 
@@ -149,12 +149,13 @@ def learned(data: Clips, t: np.ndarray, prior: Prior) -> np.ndarray:
 
 def learned_templates(seed: int, period: float) -> np.ndarray:
     """The coefficients (2, C, 9) of one walk for each of two styles: walks, and the clips' styles
-    and phases, are found by turns. They begin with the first harmonic of the left shoulder.
+    and phases, are found by turns. They begin with the first harmonic of the left shoulder,
+    a walk's simplest angle.
     """
     t, x = map(np.stack, zip(*_keys(clips(TRAIN, seed))[:256], strict=True))
     arms = [
         np.linalg.lstsq(design(at, 1, period), arm, rcond=None)[0]
-        for at, arm in zip(t, x[..., SHOULDER], strict=True)
+        for at, arm in zip(t, x[..., LEFT_SHOULDER], strict=True)
     ]
     _, cos, sin = np.stack(arms, 1)
     swing = np.hypot(cos, sin)

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ...data.gait import ANGLES, MARCH, STROLL, walk
+from ...data.gait import ANGLES, LEFT_HIP, MARCH, STROLL, walk
 from ...data.motion import jerk, period, slide
 from ...models.fields import MLP, VectorField
 from ...models.latent_ode import LatentODE
@@ -291,12 +291,12 @@ def measured(model: LatentODE) -> Measured:
     square = (y - true).square().mean(-1)
     better = (again - true).square().mean(-1)
     later = t[end:]
-    periods = [_period(later, row[end:, 0]) for row in y]
+    periods = [_period(later, row[end:, LEFT_HIP]) for row in y]
     found = [p for p in periods if p is not None]
     near = [abs(p / PERIOD - 1) < 0.02 for p in found]
     last = slice(-round(2 * PERIOD / FINE), None)
-    swing = y[:, last, 0].amax(1) - y[:, last, 0].amin(1)
-    whole = true[:, last, 0].amax(1) - true[:, last, 0].amin(1)
+    swing = y[:, last, LEFT_HIP].amax(1) - y[:, last, LEFT_HIP].amin(1)
+    whole = true[:, last, LEFT_HIP].amax(1) - true[:, last, LEFT_HIP].amin(1)
     half = round(0.5 / FINE)
     return Measured(
         within=_root(square[:, : end + 1]),

@@ -15,10 +15,11 @@ from ...data.limit_cycles import TURN, Lock, drift_period, lock_of, two_phases
 from ...plotting import BLUE, EXACT, SKY, VERMILLION, exact_line
 from ...solvers.odeint import odeint
 from .drawing import draw_belt, draw_figure
+from .trainings import PERIOD
 
 END = 40.0
 TIMES = torch.linspace(0, END, 101, dtype=torch.float64)
-SPEED = TURN / 1.2  # mean of both clocks, radians a second
+SPEED = TURN / PERIOD  # mean of both clocks, radians a second
 
 
 class TwoLegs(NamedTuple):

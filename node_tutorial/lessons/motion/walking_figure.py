@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...course.controls import choice, play, slider
 from ...course.explorables import explorable
-from ...data.gait import MARCH, STROLL, at_speed, between, feet, walk
+from ...data.gait import LEFT_SHOULDER, MARCH, STROLL, at_speed, between, feet, walk
 from ...data.motion import jerk, slide
 from ...plotting import exact_line, label_line
 from .drawing import COLORS, draw_belt, draw_figure
@@ -19,7 +19,6 @@ from .drawing import COLORS, draw_belt, draw_figure
 PER_CYCLE = 24  # frames
 FRAMES = 2 * PER_CYCLE
 FINE = 240  # times in a cycle, for the measures
-SHOULDER = 4  # of the angles: the left one
 STYLES = {"stroll": STROLL, "march": MARCH}
 
 
@@ -86,7 +85,7 @@ def _motion(
     moving = smooth if noise == 0 else looped
     clock = fine if noise == 0 else times
     whole = blended(times, speed, second, apart, "phases", share)[2]
-    arm = smooth[:, SHOULDER]
+    arm = smooth[:, LEFT_SHOULDER]
     other = STYLES[second]
     turned = other.arm * cmath.exp(1j * apart)
     by_poses = abs((1 - share) * STROLL.arm + share * turned)
@@ -143,7 +142,7 @@ def draw(fig: Figure, data: Walking) -> None:
     left.set_title(f"blend of {data.blend}\nslides by {100 * data.slide:.0f} % of its way")
     t = data.passed / float(data.passed[PER_CYCLE])
     for who, name in enumerate(("one", "other", "blend")):
-        values = data.poses[who, :, SHOULDER]
+        values = data.poses[who, :, LEFT_SHOULDER]
         right.plot(t, values, color=COLORS[name], linewidth=2.6 if name == "blend" else 1.5)
         right.plot(t[k], values[k], "o", color=COLORS[name], markersize=7)
     for level in (data.exact, -data.exact):

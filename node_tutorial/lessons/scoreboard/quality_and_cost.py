@@ -76,7 +76,8 @@ def _curve(board: str, family: str, key: str) -> Curve:
 
 def draw(fig: Figure, data: QualityAndCost) -> None:
     """Over evaluations and over milliseconds; one family in color."""
-    axes = fig.subplots(1, 2, sharey=True)
+    # Not sharey: to clear shared logarithmic axes, matplotlib 3.10 warns.
+    axes = fig.subplots(1, 2)
     least = data.floor / 4
     for ax, axis in zip(axes, ("nfe", "milliseconds")):
         for name in sorted(data.curves, key=lambda name: name == data.family):
@@ -90,6 +91,9 @@ def draw(fig: Figure, data: QualityAndCost) -> None:
     left.set_xlabel("evaluations for a sample (NFE)")
     left.set_xticks([1, 2, 4, 8, 16, 32, 64], ["1", "2", "4", "8", "16", "32", "64"])
     left.minorticks_off()
+    right.set_ylim(left.get_ylim())
+    right.tick_params(axis="y", which="both", labelleft=False)
+    right.yaxis.minorticks_off()
     right.set_xlabel("milliseconds for a sample")
     left.annotate(
         "two sets of real data",
