@@ -3,7 +3,7 @@
 Four ways to go from one observation to the next, by how far they look ahead of the time s:
 
     linear        x_k at knot k, straight lines: to the end of the interval that s is in
-    hermite       a cubic in each interval, whose slope at a knot is the difference behind it; once
+    hermite       a cubic in each interval, at a knot with the slope of the line before it; once
                   continuously differentiable; as far as linear
     natural_cubic twice continuously differentiable, no curvature at both ends; to the last
                   observation
@@ -40,6 +40,8 @@ class ControlPath(NamedTuple):
 
     knots: (K + 1,), increasing, shared by a batch.
     coefficients: (4, ..., K, C): a, b, c, d of C channels.
+
+    Before the first knot and after the last, the first and the last of these cubics go on.
     """
 
     knots: Tensor
@@ -51,7 +53,7 @@ class ControlPath(NamedTuple):
         return a + u * (b + u * (c + u * d))
 
     def slope(self, s: float | Tensor) -> Tensor:
-        """dX/ds, shaped as `at`; at a knot that of the interval behind it, at the last its own."""
+        """dX/ds, shaped as `at`; at a knot that of the interval after it, at the last before."""
         u, (_, b, c, d) = self._within(s)
         return b + u * (2 * c + u * 3 * d)
 
@@ -205,9 +207,10 @@ def _checked(x: Tensor, knots: Tensor | None) -> Tensor:
         )
     if knots is None:
         return torch.arange(x.shape[-2], dtype=x.dtype, device=x.device)
-    if knots.shape != x.shape[-2:-1] or not (knots.diff() > 0).all():
+    fits = knots.shape == x.shape[-2:-1] and bool(knots.isfinite().all())
+    if not fits or not (knots.diff() > 0).all():
         raise ValueError(
-            f"knots must be {x.shape[-2]} increasing numbers, one for each observation, got shape "
+            f"knots must be {x.shape[-2]} finite increasing numbers, one per observation, got "
             f"{tuple(knots.shape)}; series with times of their own: with_time(t, x), knots=None"
         )
     return knots.to(x.device)

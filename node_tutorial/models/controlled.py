@@ -39,15 +39,17 @@ def cdeint(
         z0: (..., H).
         path: X, with C channels, and rows that fit z0.
         s: (S,), where to look, increasing, the first knot first; None for both ends.
-        method, tolerances: as for `odeint`.
+        method, tolerances: as for `odeint`; of the methods those whose step depends on nothing that
+            was before it. Multistep and reversible ones carry slopes across kinks.
         options: of the method, in place of the steps from knot to knot.
 
     Returns:
         (S, ..., H). Differentiable with respect to z0, the path, and what field uses.
 
     Raises:
-        ValueError: if s does not begin at the first knot or goes beyond the last one, or if
-            field(z0) is no matrix that fits z0 and the path.
+        ValueError: for a method with a memory or a loop of its own, if s does not begin at the
+            first knot or goes beyond the last one, or if field(z0) is no matrix that fits z0 and
+            the path.
 
         >>> import torch
         >>> from node_tutorial.models.control_paths import linear
@@ -71,9 +73,15 @@ def cdeint(
             f"field must map z {tuple(z0.shape)} to one column for each of {channels} channels, "
             f"{wanted}, got {got}"
         )
+    kind = find_method(method)
+    if not kind.replayable:
+        raise ValueError(
+            f"method {method!r} is not for cdeint: along a path with kinks each step must depend "
+            "on its own beginning alone, as in Runge-Kutta methods (a Method with replayable=True)"
+        )
     if options is None:
-        if find_method(method).takes_fixed_steps({}):
-            # perturb: the slope at the end of a step is that before the knot, not that behind it.
+        if kind.takes_fixed_steps({}):
+            # perturb: the slope at the end of a step is that before the knot, not that after it.
             options = {"grid_constructor": lambda func, y, t: knots, "perturb": True}
         else:
             options = {"jump_t": knots[1:-1]}

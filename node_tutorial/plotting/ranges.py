@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from .lines import axes_or_new
-from .style import BLUE, GRAY, ORANGE, VERMILLION
+from .style import BLUE, GRAY, GREEN, ORANGE, VERMILLION
 
-COLORS = (ORANGE, BLUE, VERMILLION)
+COLORS = (ORANGE, BLUE, VERMILLION, GREEN)
 
 
 def draw_ranges(
@@ -18,7 +18,7 @@ def draw_ranges(
     bar at their median. Set the scale and the limits of the axes before.
 
     Args:
-        groups: name of a group -> {name of a model: values}; the same models in each, three at
+        groups: name of a group -> {name of a model: values}; the same models in each, four at
             most. Leave room at the right, where their names stand.
     """
     ax = axes_or_new(ax)

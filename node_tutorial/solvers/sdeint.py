@@ -77,7 +77,7 @@ def sdeint(
     Args:
         drift, diffusion: f and g, (t 0-d, x) -> shaped as x. In the reading of the method: Ito's
             for "euler_maruyama" and "milstein", Stratonovich's for "heun"; `read_as` turns them.
-        x0: the state at t[0], any shape.
+        x0: the state at t[0], floats of any shape; the noise is taken in its dtype.
         t: (T,), increasing: the steps.
         noise: W(t), such as a `BrownianPath`: (T,) -> (T, *x0.shape). It is asked once for all t.
         method: one of SDE_METHODS. Milstein's needs a g whose entry i depends on entry i of x only,
@@ -86,7 +86,8 @@ def sdeint(
     Differentiable with respect to x0 and whatever f and g use, the noise being held fixed.
 
     Raises:
-        ValueError: for an unknown method, times that do not increase, or noise of another shape.
+        ValueError: for an unknown method, an x0 of integers, times that do not increase, or noise
+            of another shape.
 
         >>> from node_tutorial.solvers.brownian import BrownianPath
         >>> t = torch.linspace(0, 1, 9, dtype=torch.float64)
@@ -98,6 +99,8 @@ def sdeint(
         raise ValueError(f"method must be one of {', '.join(SDE_METHODS)}, got {method!r}")
     if t.dim() != 1 or len(t) < 2 or not (t.diff() > 0).all():
         raise ValueError(f"t must be (T,), at least two times that increase, got {tuple(t.shape)}")
+    if not (x0.is_floating_point() or x0.is_complex()):
+        raise ValueError(f"x0 must be floats, for the noise is taken in its dtype, got {x0.dtype}")
     w = noise(t)
     if w.shape != (len(t), *x0.shape):
         raise ValueError(

@@ -84,6 +84,43 @@ def test_a_fixed_step_from_knot_to_knot_keeps_its_order_at_kinks(method, order):
     assert math.log2(error(16) / error(32)) == pytest.approx(order, abs=0.2)
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        "explicit_adams",
+        "implicit_adams",
+        "fixed_adams",
+        "reversible_heun",
+        "asynchronous_leapfrog",
+        "scipy_solver",
+    ],
+)
+def test_methods_that_carry_something_across_a_kink_are_refused_by_name(method):
+    with pytest.raises(ValueError, match=f"method '{method}' is not for cdeint"):
+        cdeint(matrix, Z0, linear(SQUARE), method=method)
+    with pytest.raises(ValueError, match="is not for cdeint"):
+        NeuralCDE(3, 8, 2, method=method)(linear(torch.randn(5, 20, 3)))
+
+
+@pytest.mark.parametrize("method", ["implicit_midpoint", "gl4", "radauIIA5", "bosh3", "rk4"])
+def test_one_step_methods_go_around_the_square(method):
+    legs = [torch.linspace(0, 1, 17, dtype=f64)[1:, None] * leg for leg in SQUARE.diff(dim=0)]
+    x = torch.cat([SQUARE[:1], *(a + leg for a, leg in zip(SQUARE, legs))])
+    end = cdeint(matrix, Z0, linear(x), method=method)[-1]
+    assert torch.allclose(end, torch.tensor([0.0, 1.0], dtype=f64), atol=1e-2)
+
+
+def test_the_slope_at_a_knot_is_that_after_it_and_at_the_last_that_before():
+    path = linear(CORNER)
+    assert path.slope(1.0).tolist() == [0.0, 1.0] and path.slope(2.0).tolist() == [0.0, 1.0]
+    assert path.at(3.0).tolist() == [1.0, 2.0]  # the last line goes on
+
+
+def test_knots_are_finite():
+    with pytest.raises(ValueError, match="knots must be 3 finite increasing numbers"):
+        linear(CORNER, torch.tensor([0.0, 1.0, math.inf], dtype=f64))
+
+
 def test_one_channel_alone_counts_only_by_its_ends():
     x = random_path(9, 1)
 
@@ -222,8 +259,8 @@ def test_times_become_the_first_channel():
         (torch.zeros(1, 2), None, "at least two observations"),
         (torch.zeros(3, 2, dtype=torch.int64), None, "x must be floats"),
         (torch.tensor([[0.0], [math.nan]]), None, "x must be finite; fill in"),
-        (torch.zeros(3, 2), torch.tensor([0.0, 1.0, 1.0]), "knots must be 3 increasing"),
-        (torch.zeros(3, 2), torch.tensor([0.0, 1.0]), "knots must be 3 increasing"),
+        (torch.zeros(3, 2), torch.tensor([0.0, 1.0, 1.0]), "knots must be 3 finite increasing"),
+        (torch.zeros(3, 2), torch.tensor([0.0, 1.0]), "knots must be 3 finite increasing"),
     ],
 )
 def test_a_path_of_what_is_none_is_refused_by_name(x, knots, message):

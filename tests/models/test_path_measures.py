@@ -94,7 +94,30 @@ def test_gradients_reach_the_parameters():
 
 def test_what_does_not_fit_is_refused_by_name():
     x = torch.zeros(3, 2, 1)
-    with pytest.raises(ValueError, match=r"x must be \(T, ..., D\) and t \(T,\)"):
+    with pytest.raises(ValueError, match=r"x must be \(T, B, ..., D\) and t \(T,\)"):
         path_kl(pull(1.0), pull(2.0), constant(0.5), x, T)
-    with pytest.raises(ValueError, match="diffusion must not be 0"):
+    with pytest.raises(ValueError, match="diffusion must be finite and not 0"):
         path_kl(pull(1.0), pull(2.0), constant(0.0), x, torch.arange(3.0))
+
+
+@pytest.mark.parametrize(
+    "t, sigma, message",
+    [
+        ([0.0, 2.0, 1.0], 0.5, "t must increase"),
+        ([2.0, 1.0, 0.0], 0.5, "t must increase"),
+        ([0.0, 1.0, 1.0], 0.5, "t must increase"),
+        ([0.0, 1.0, 2.0], 0.0, "diffusion must be finite and not 0"),
+        ([0.0, 1.0, 2.0], math.nan, "diffusion must be finite and not 0"),
+    ],
+)
+def test_both_measures_refuse_what_has_no_density(t, sigma, message):
+    x, t = torch.zeros(3, 2, 1), torch.tensor(t)
+    with pytest.raises(ValueError, match=message):
+        path_kl(pull(1.0), pull(2.0), constant(sigma), x, t)
+    with pytest.raises(ValueError, match=message):
+        transition_log_prob(pull(1.0), constant(sigma), x, t)
+
+
+def test_a_batch_without_its_dimension_is_not_added_up():
+    with pytest.raises(ValueError, match=r"x must be \(T, B, \.\.\., D\)"):
+        transition_log_prob(pull(1.0), constant(0.5), torch.zeros(3, 2), torch.arange(3.0))

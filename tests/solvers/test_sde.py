@@ -211,3 +211,31 @@ def test_the_exact_values():
     assert gbm_median(1, MU, SIGMA) == pytest.approx(1.197217363)
     assert gbm_mean(1, MU, SIGMA, 0.5) == pytest.approx(2.270499838)
     assert ou_variance(50.0, 1.0, 0.5) == pytest.approx(0.125)
+
+
+def test_integers_are_no_state_to_start_from():
+    w = BrownianPath(0, 1, (5,))
+    with pytest.raises(ValueError, match=r"x0 must be floats, .* got torch\.int64"):
+        sdeint(growth, spread, torch.ones(5, dtype=torch.int64), times(8), w)
+    single = sdeint(growth, spread, torch.ones(5), times(8), w)[-1]
+    double = sdeint(growth, spread, torch.ones(5, dtype=f64), times(8), w)[-1]
+    assert torch.allclose(single.double(), double, atol=1e-5) and len(double.unique()) == 5
+
+
+@pytest.mark.parametrize("t0, t1", [(0.0, 0.3), (0.0, 1.1), (100.0, 100.3), (-0.7, 0.0)])
+def test_times_of_single_precision_end_at_the_end(t0, t1):
+    w = BrownianPath(t0, t1, (3,), seed=1)
+    t = torch.linspace(t0, t1, 4)
+    assert torch.allclose(w(t)[-1], w(t1), atol=1e-6) and torch.allclose(w(t[0]), w(t0), atol=1e-4)
+    later = t1 + 0.01 * (t1 - t0)
+    for outside in (later, torch.tensor(later), t0 - 0.01 * (t1 - t0)):
+        with pytest.raises(ValueError, match="t must be from"):
+            w(outside)
+
+
+def test_steps_have_their_variance_down_to_what_the_docstring_says():
+    w = BrownianPath(0, 1, (64,), seed=8)
+    near = 0.3 + torch.linspace(0, 64e-4, 65, dtype=f64)  # steps of 1e-4 of the whole
+    assert float(w(near).diff(dim=0).square().mean() / 1e-4) == pytest.approx(1, rel=0.07)
+    within = 0.3 + torch.linspace(0, 1e-7, 5, dtype=f64)  # within one straight line
+    assert float(w(within).diff(dim=0).square().mean() / 2.5e-8) < 0.3

@@ -44,6 +44,11 @@ def _left_corner(points):
     return (a[:, 0] * (b[:, 1] - a[:, 1])).sum()
 
 
+def _left_corner_below(points):
+    a, b = _edges(points)
+    return -(a[:, 1] * (b[:, 0] - a[:, 0])).sum()
+
+
 def _not_closed(points):
     a, b = _edges(points, closed=False)
     return (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / 2
@@ -91,6 +96,12 @@ register(
                 "its mean, or both halves, x dy and -y dx.",
             ),
             Mistake(
+                "left corner, y",
+                _left_corner_below,
+                "You add -y dx, with y at the beginning of each edge. Along an edge y changes: "
+                "take its mean, or both halves, x dy and -y dx.",
+            ),
+            Mistake(
                 "box",
                 lambda points: (
                     (points[:, 0].max() - points[:, 0].min())
@@ -106,7 +117,10 @@ register(
             "It is (a d - b c) / 2. Add these over all edges, also that from the last corner back "
             "to the first.",
         ],
-        otherwise="Try it on the unit square, (0, 0), (1, 0), (1, 1), (0, 1): its area is 1.",
+        otherwise=(
+            "Try it on the triangle (0, 0), (0, 2), (3, 2): it is walked around clockwise, so its "
+            "area is -3."
+        ),
         meaning=(
             "Surveyors call it the shoelace formula. `levy_area` is the same for a path that need "
             "not be closed: the chord home adds nothing, since it points at the start."
@@ -117,8 +131,8 @@ assert all(torch.isclose(signed_area(p), levy_area(torch.cat([p, p[:1]]))) for p
 
 
 def newest_seen():
-    linear = 4  # the line to observation 4 begins right behind observation 3
-    hermite = 4  # slopes come from behind, but the cubic ends in observation 4
+    linear = 4  # the line to observation 4 begins right after observation 3
+    hermite = 4  # slopes come from before, but the cubic ends in observation 4
     natural_cubic = 9  # one system of equations for all slopes
     rectilinear = 3  # the value waits until its time has come
     return [linear, hermite, natural_cubic, rectilinear]
@@ -140,7 +154,7 @@ register(
             Mistake(
                 "backward differences",
                 [4, 3, 9, 3],
-                "The slopes of `hermite` come from behind. But the curve has to arrive at the next "
+                "The slopes of `hermite` come from before. But the curve has to arrive at the next "
                 "observation.",
             ),
             Mistake(
@@ -153,7 +167,19 @@ register(
                 "central differences",
                 [4, 5, 9, 3],
                 "A slope from both neighbors would look one further. `hermite` here takes the "
-                "difference behind a knot.",
+                "line before a knot.",
+            ),
+            Mistake(
+                "central differences, and the jump",
+                [4, 5, 9, 4],
+                "The slopes of `hermite` here are those of the line before a knot, so it sees no "
+                "further than lines. And halfway, the rectilinear path waits at its old value.",
+            ),
+            Mistake(
+                "nothing looks ahead",
+                [3, 3, 3, 3],
+                "Halfway between two observations a straight line is at their mean. Can it be "
+                "there without the second one? And what ties the pieces of a spline together?",
             ),
             Mistake(
                 "a spline is local",
@@ -245,6 +271,16 @@ register(
                 "That is the mean that was meant. Asked is a ratio.",
             ),
             Mistake(
+                "the medians",
+                lambda mu, sigma, T, meant: math.exp((meant - 0.5) * sigma**2 * T),
+                "The 1/2 belongs to the median. A mean has none: exp((mu + lambda sigma^2) T).",
+            ),
+            Mistake(
+                "a ratio of rates",
+                lambda mu, sigma, T, meant: mu / (mu + meant * sigma**2),
+                "That is how the rates compare. The means are exp(rate T): divide those.",
+            ),
+            Mistake(
                 "the difference",
                 lambda mu, sigma, T, meant: (
                     math.exp(mu * T) - math.exp((mu + meant * sigma**2) * T)
@@ -284,7 +320,7 @@ register(
     Exercise(
         "24.4",
         "The spread that Euler and Maruyama settle at",
-        kind=function((1.0, 0.5, 0.1), (1.0, 0.5, 1.9), (2.0, 0.7, 0.5), (0.5, 1.0, 1.0)),
+        kind=function((1.0, 0.5, 0.1), (1.0, 0.5, 1.9), (2.0, 0.7, 0.25), (0.5, 1.0, 1.0)),
         solution=stationary_variance,
         mistakes=[
             Mistake(
@@ -297,6 +333,24 @@ register(
                 lambda theta, sigma, h: sigma**2 / (2 * theta + theta**2 * h),
                 "Yours is smaller than the exact one: so it would be with the drift at the end of "
                 "a step. This scheme explodes at theta h = 2, so near it the variance is large.",
+            ),
+            Mistake(
+                "the equation's decay",
+                lambda theta, sigma, h: sigma**2 * h / (1 - math.exp(-2 * theta * h)),
+                "exp(-theta h) is the factor of the equation over a step. The scheme's is "
+                "1 - theta h.",
+            ),
+            Mistake(
+                "first order",
+                lambda theta, sigma, h: sigma**2 / (2 * theta) * (1 + theta * h / 2),
+                "That is right to first order in h. Asked is the exact one: it explodes at "
+                "theta h = 2.",
+            ),
+            Mistake(
+                "V left out",
+                lambda theta, sigma, h: sigma**2 * h / (1 - theta * h) ** 2,
+                "In V = a^2 V + sigma^2 h, with a = 1 - theta h, V is on both sides: bring a^2 V "
+                "to the left before you divide.",
             ),
             Mistake(
                 "factor not squared",
@@ -344,6 +398,41 @@ def kl(a, b, sigma, x0, T):
     return (a - b) ** 2 / (2 * sigma**2) * mean_square
 
 
+def _weight(a, b, sigma):
+    return (a - b) ** 2 / (2 * sigma**2)
+
+
+def _only_the_end(a, b, sigma, x0, T):
+    decay = math.exp(-2 * a * T)
+    return _weight(a, b, sigma) * T * (x0**2 * decay + sigma**2 * (1 - decay) / (2 * a))
+
+
+def _decay_not_squared(a, b, sigma, x0, T):
+    decayed = (1 - math.exp(-a * T)) / a
+    return _weight(a, b, sigma) * (x0**2 * decayed + sigma**2 / (2 * a) * (T - decayed))
+
+
+def _start_not_squared(a, b, sigma, x0, T):
+    return kl(a, b, sigma, math.sqrt(abs(x0)), T)
+
+
+def _variance_twice(a, b, sigma, x0, T):
+    decayed = (1 - math.exp(-2 * a * T)) / (2 * a)
+    return _weight(a, b, sigma) * (x0**2 * decayed + sigma**2 / a * (T - decayed))
+
+
+def _decay_not_integrated(a, b, sigma, x0, T):
+    decayed = 1 - math.exp(-2 * a * T)
+    return _weight(a, b, sigma) * (x0**2 * decayed + sigma**2 / (2 * a) * (T - decayed))
+
+
+def _ends(a, b, sigma, x0, T):
+    means = [x0 * math.exp(-k * T) for k in (a, b)]
+    first, second = (sigma**2 * (1 - math.exp(-2 * k * T)) / (2 * k) for k in (a, b))
+    off = first + (means[0] - means[1]) ** 2
+    return math.log(second / first) / 2 + off / (2 * second) - 0.5
+
+
 _LAWS = ((2.0, 1.0, 0.5, 1.0, 1.0), (1.0, 2.0, 0.5, 1.0, 1.0), (0.5, 1.5, 0.8, 0.3, 3.0))
 
 register(
@@ -362,7 +451,7 @@ register(
             Mistake(
                 "under the other law",
                 lambda a, b, sigma, x0, T: kl(b, a, sigma, x0, T),
-                "You take the mean under the second law. KL(P || P') is a mean under P, the first.",
+                "You take the mean under the second law. KL(P || Q) is a mean under P, the first.",
             ),
             Mistake(
                 "noise forgotten",
@@ -396,14 +485,57 @@ register(
                 lambda a, b, sigma, x0, T: kl(a, b, sigma, x0, T) / (a - b),
                 "A divergence is not negative. Square the difference of the drifts.",
             ),
+            Mistake(
+                "not integrated",
+                _only_the_end,
+                "You take E X^2 at the end, times T. It changes on the way: integrate it from 0 to "
+                "T.",
+            ),
+            Mistake(
+                "only the start",
+                lambda a, b, sigma, x0, T: _weight(a, b, sigma) * x0**2 * T,
+                "Right for a very short T. Later X is not x0: integrate E X(t)^2 from 0 to T.",
+            ),
+            Mistake(
+                "decay not squared",
+                _decay_not_squared,
+                "The mean falls as exp(-a t), so its square, and the variance's approach, as "
+                "exp(-2 a t).",
+            ),
+            Mistake(
+                "start not squared",
+                _start_not_squared,
+                "E X^2 has the square of the mean, x0 exp(-a t): x0^2.",
+            ),
+            Mistake(
+                "variance twice too large",
+                _variance_twice,
+                "The variance of X tends to sigma^2 / (2 a), as in section 7.",
+            ),
+            Mistake(
+                "decay not integrated",
+                _decay_not_integrated,
+                "The integral of exp(-2 a t) from 0 to T is (1 - exp(-2 a T)) / (2 a).",
+            ),
+            Mistake(
+                "the ends alone",
+                _ends,
+                "That is the divergence of the two laws of X(T). A whole path says more than its "
+                "end: take Girsanov's formula.",
+            ),
         ],
         hints=[
             "The difference of the drifts is (b - a) X. What is the mean of X(t)^2 under the first "
             "law?",
+            "E X^2 is the square of the mean and the variance V. The mean falls as x0 exp(-a t). V "
+            "begins at 0, and dV/dt = -2 a V + sigma^2 (the step of exercise 24.4, made short).",
             "E X^2 = x0^2 exp(-2 a t) + sigma^2 (1 - exp(-2 a t)) / (2 a). Integrate it from 0 to "
             "T, and multiply by (a - b)^2 / (2 sigma^2).",
         ],
-        otherwise="Put f - f' = (b - a) X into Girsanov's formula; what is left is E X^2.",
+        otherwise=(
+            "Put the difference of the drifts, (b - a) X, into Girsanov's formula; what is left is "
+            "the integral of E X^2. For a very short T it is (a - b)^2 x0^2 T / (2 sigma^2)."
+        ),
         meaning=(
             "In nats: so much evidence one path gives, on average, against the second law. It "
             "grows with T, and refining the path does not add to it: a drift is learned from long "

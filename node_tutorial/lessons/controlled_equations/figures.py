@@ -44,7 +44,7 @@ def two_ways() -> Picture:
             right.plot([0, 1, 2], values, color=color)
     right.set(xlim=(-0.1, 2.1), ylim=(0.4, 3.4), xticks=[0, 1, 2], xlabel="moves made")
     right.set_yticks([0.7, 2.2], ["X₂", "X₁"])
-    right.set_title("each channel rises once, by 1")
+    right.set_title("each rises once, by 1 (blue drawn a little higher)")
     return fig
 
 
@@ -64,7 +64,8 @@ def two_ends() -> Picture:
     for name, (path, color) in everything.items():
         legs = [start + fine * (end - start) for start, end in itertools.pairwise(path)]
         z = exact(torch.cat(legs))
-        ax.plot(*z.T, color=color)
+        dashed = (0, (3, 3)) if color == VERMILLION else "-"  # it runs over the blue one at last
+        ax.plot(*z.T, color=color, linestyle=dashed, linewidth=2)
         ax.plot(*z[-1], "o", color=color)
         end, height = z[-1].tolist()
         ax.text(end, height + 0.07, name, color=color, ha="center", fontsize=9.5)
@@ -89,21 +90,51 @@ def looking_ahead(x: Tensor, changed: Tensor) -> Picture:
             ax.plot(along[:, 0], along[:, 1], color=color, linewidth=1.6)
             ax.plot(t, values, "o", color=color)
         ax.axvline(first - 1, color=GRAY, linewidth=1, linestyle=(0, (4, 3)))
-        ax.set_title(name)
+        s = torch.linspace(0, (first - 1) * (2 if name == "rectilinear" else 1), 601, dtype=x.dtype)
+        old, new = (make(with_time(t, values[:, None])).at(s) for values in (x, changed))
+        off = float((old - new).abs().max())
+        ax.set_title(name if off == 0 else f"{name}: left of the line moved by up to {off:.2f}")
+        if off:
+            _zoom(ax, old, new)
     for ax in fig.axes[2:]:
         ax.set_xlabel("time")
     return fig
 
 
-def readers(right: Mapping[str, Mapping[str, Sequence[float]]]) -> Picture:
+def _zoom(ax: Axes, old: Tensor, new: Tensor) -> None:
+    """An inset: two curves in their last interval, much enlarged."""
+    inset = ax.inset_axes((0.62, 0.06, 0.36, 0.34))
+    last = old[:, 0] > old[-1, 0] - 1
+    inset.plot(new[last, 0], new[last, 1], color=ORANGE)
+    inset.plot(old[last, 0], old[last, 1], color=BLUE)
+    inset.set(xticks=[], yticks=[])
+    inset.set_title("just left of the line", fontsize=8.5)
+
+
+def readers(
+    right: Mapping[str, Mapping[str, Sequence[float]]], polygons: Sequence[float]
+) -> Picture:
     """The share of loops that each net has right: as in training, and moved to other series.
 
-    right: name of a group -> {net: values of the seeds}.
+    right: name of a group -> {net: values of the seeds}. polygons: of each group, what the polygon
+    of the observed points has right.
     """
-    fig = blank((7.8, 4.4))
+    fig = blank((7.8, 5.2))
     ax = fig.subplots()
-    ax.set(xlim=(0.82, 1.0), xlabel="share of series that are right")
+    ax.set(xlim=(0.82, 1.02), xlabel="share of the loops that are right")
     draw_ranges(right, ax=ax)
+    ax.set_xticks([0.85, 0.9, 0.95, 1.0])
+    for y, polygon in zip(ax.get_yticks(), polygons):
+        ax.plot(polygon, y, "D", color=GRAY, markersize=7)
+    ax.annotate(
+        "polygon",
+        (polygons[1], ax.get_yticks()[1]),
+        xytext=(9, 0),
+        textcoords="offset points",
+        color=GRAY,
+        va="center",
+        fontsize=9.5,
+    )
     return fig
 
 
@@ -111,12 +142,15 @@ def refined(levels: Sequence[tuple[Tensor, Tensor]]) -> Picture:
     """One Brownian path at several step sizes: (times, values) of each."""
     fig = blank((7.4, 3.2))
     ax = fig.subplots()
-    shades = (ORANGE, VERMILLION, BLUE, "#B8C9D9")
+    shades = (ORANGE, VERMILLION, BLUE, "#8FA5B8")
     for (t, w), color in reversed(list(zip(levels, shades))):
         coarse = len(t) < 40
         ax.plot(t, w, "o-" if coarse else "-", color=color, linewidth=2.0 if coarse else 1.0)
-    ax.set(xlim=(0, 1), xlabel="t", ylabel="W")
-    ax.set_title("4, 16, 64 and 1024 steps of one path: finer, never moved")
+    for place, ((t, _), color) in enumerate(zip(levels, shades)):
+        text = f"{len(t) - 1} steps"
+        ax.text(1.03, 0.9 - 0.12 * place, text, color=color, transform=ax.transAxes)
+    ax.set(xlim=(0, 1.01), xlabel="t", ylabel="W")
+    ax.set_title("one path: finer, never moved")
     return fig
 
 
@@ -161,6 +195,11 @@ def sigmas() -> Picture:
         ax.axhline(truth, color=EXACT, linewidth=1.2, linestyle=(0, (5, 3)))
         ax.set(xlim=(0, updates), ylim=(0, 1.05), xlabel="updates", ylabel="σ")
         ax.set_title(f"{title}: dashed, the true σ")
+    likely = runs.RUNS.numbers()["guided/kl"]["most likely"]
+    at = [1.03 * LATENT_UPDATES] * len(likely)
+    ax.plot(at, likely, "_", color=GREEN, markersize=12, markeredgewidth=2, clip_on=False)
+    ax.text(at[0], max(likely) + 0.04, "most likely", color=GREEN, ha="right", va="bottom")
+    ax.set_xlim(0, 1.06 * LATENT_UPDATES)
     return fig
 
 
@@ -181,8 +220,8 @@ def table() -> list[str]:
         best = numbers[f"tuned/{kind}"]
         of_gru = _milliseconds(kind) / _milliseconds("GRU")
         lines.append(
-            f"{kind:7s} rate {best['rate']}, {best['steps']} updates, each {of_gru:.1f} times one "
-            "of the GRU"
+            f"{kind:8s} rate {best['rate']}, {best['steps']} updates, each about {of_gru:.0f} "
+            "times as long as one of the GRU"
         )
     for task in TASKS:
         for dropped in DROPPED:

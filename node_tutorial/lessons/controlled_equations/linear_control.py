@@ -36,16 +36,17 @@ def circle(n: int = 200) -> Tensor:
 
 RIGHT_UP = corners((0, 0), (1, 0), (1, 1))
 UP_RIGHT = corners((0, 0), (0, 1), (1, 1))
+BENT = corners((0, 0), (2, 0), (3, 1), (1, 3))
 DIAGONAL = corners((0, 0), (1, 1))
 SQUARE = corners((0, 0), (1, 0), (1, 1), (0, 1), (0, 0))
 EIGHT = corners((0, 0), (1, 0), (1, 1), (0, 1), (0, 0), (-1, 0), (-1, 1), (0, 1), (0, 0))
 
 
 def off_by(size: float, area: float) -> float:
-    """The largest error of 1 + D + D^2 / 2 + area L (A2 A1 - A1 A2) for the square of this size, at
-    Z0; L is its Levy area, D = Delta X1 A1 + Delta X2 A2.
+    """The largest error of 1 + D + D^2 / 2 + area L (A2 A1 - A1 A2) for the open path BENT of
+    this size, at Z0; L is its Levy area, D = Delta X1 A1 + Delta X2 A2.
     """
-    path = size * SQUARE
+    path = size * BENT
     d = torch.einsum("c,cij->ij", path[-1] - path[0], A)
     turn = A[1] @ A[0] - A[0] @ A[1]
     formula = torch.eye(2, dtype=torch.float64) + d + d @ d / 2 + area * levy_area(path) * turn

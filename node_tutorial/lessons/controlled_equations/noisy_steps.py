@@ -18,7 +18,7 @@ from ...solvers.brownian import BrownianPath
 from ...solvers.sdeint import SDE_METHODS, sdeint
 
 MU = 0.5
-PATHS = 10_000
+PATHS = 40_000
 MOST = 128
 STEPS = (4, 8, 16, 32, 64)
 COLORS = {"euler_maruyama": VERMILLION, "milstein": BLUE, "heun": GREEN}
@@ -29,7 +29,8 @@ class NoisySteps(NamedTuple):
     """One path, and both errors at T = 1, over the numbers of steps.
 
     t, x: the scheme's first path. fine, exact: the solution on that noise.
-    strong: mean |error| of all paths, for each of STEPS. weak: |mean error| of all paths, for each.
+    strong: mean |error| of all paths, for each of STEPS. weak: |mean error| of all paths, for each;
+    unsure: its standard error.
     biases: |mean of the scheme - mean of the solution|, by formula.
     orders: the slopes of `strong` and `biases`.
     """
@@ -43,6 +44,7 @@ class NoisySteps(NamedTuple):
     exact: np.ndarray
     strong: np.ndarray
     weak: np.ndarray
+    unsure: np.ndarray
     biases: np.ndarray
     orders: tuple[float, float]
 
@@ -72,14 +74,15 @@ def walk(method: str, sigma: float, steps: int) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def errors(method: str, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """(strong, weak) at T = 1 for each of STEPS."""
+def errors(method: str, sigma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(strong, weak, standard error of weak) at T = 1 for each of STEPS."""
     one = torch.ones(1, dtype=torch.float64)
     truth = gbm(one, _fine()[-1:], MU, sigma, SDE_METHODS[method].reading)[0]
     off = [walk(method, sigma, steps)[-1] - truth for steps in STEPS]
     strong = np.array([float(error.abs().mean()) for error in off])
     weak = np.array([abs(float(error.mean())) for error in off])
-    return strong, weak
+    unsure = np.array([float(error.std()) for error in off]) / PATHS**0.5
+    return strong, weak, unsure
 
 
 def bias(method: str, sigma: float, steps: int) -> float:
@@ -92,7 +95,7 @@ def bias(method: str, sigma: float, steps: int) -> float:
 
 
 def compute(method: str, steps: int, sigma: float) -> NoisySteps:
-    strong, weak = errors(method, sigma)
+    strong, weak, unsure = errors(method, sigma)
     biases = np.array([abs(bias(method, sigma, n)) for n in STEPS])
     t = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     fine = torch.linspace(0, 1, MOST + 1, dtype=torch.float64)
@@ -107,6 +110,7 @@ def compute(method: str, steps: int, sigma: float) -> NoisySteps:
         gbm(fine, _fine()[:, 0], MU, sigma, reading).numpy(),
         strong,
         weak,
+        unsure,
         biases,
         (-fitted_slope(STEPS, strong), -fitted_slope(STEPS, biases)),
     )
@@ -133,14 +137,15 @@ def _draw_errors(ax: Axes, data: NoisySteps) -> None:
     color = COLORS[data.method]
     ax.loglog(STEPS, data.strong, "o-", color=color)
     ax.loglog(STEPS, data.biases, "--", color=color)
-    ax.loglog(STEPS, data.weak, "s", color=color, mfc="white")
+    bars = np.array([np.minimum(data.unsure, 0.9 * data.weak), data.unsure])
+    ax.errorbar(STEPS, data.weak, bars, fmt="s", color=color, mfc="white", capsize=3, linewidth=1.2)
     ax.axvline(data.steps, color=GRAY, linewidth=1)
     ax.set(xlim=(3, 90), ylim=(3e-4, 1), xlabel="steps", ylabel="error at T = 1")
     ax.set_xticks(STEPS, [str(steps) for steps in STEPS])
     ax.minorticks_off()
     ax.set_title(
         f"solid: strong, order {data.orders[0]:.2f}\n"
-        f"squares: weak; formula: order {data.orders[1]:.2f}"
+        f"squares: weak, ± 1 standard error; formula: order {data.orders[1]:.2f}"
     )
 
 

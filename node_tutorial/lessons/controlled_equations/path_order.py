@@ -1,5 +1,6 @@
 """Lesson 24: a path in the plane, run through, and the state that it drives."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from ...course.controls import choice, play
 from ...course.explorables import explorable
 from ...models.control_paths import levy_area
-from ...plotting import BLUE, EXACT, GRAY, ORANGE, VERMILLION
+from ...plotting import BLUE, EXACT, GRAY, ORANGE, SKY, VERMILLION
 from .linear_control import PATHS, RIGHT_UP, exact
 
 FRAMES = 25
@@ -46,9 +47,13 @@ def compute(name: str, frame: int) -> PathOrder:
 
 
 def draw(fig: Figure, data: PathOrder) -> None:
-    """Left the path X with the area that it has enclosed, right the state z."""
+    """Left the path X with the area that it has enclosed, orange where it counts as positive and
+    light blue where as negative; right the state z.
+    """
     left, right = fig.subplots(1, 2)
-    left.fill(data.x[:, 0], data.x[:, 1], color=ORANGE, alpha=0.3, linewidth=0)
+    for lobe in _lobes(data.x):
+        color = ORANGE if float(levy_area(torch.from_numpy(lobe))) > 0 else SKY
+        left.fill(lobe[:, 0], lobe[:, 1], color=color, alpha=0.4, linewidth=0)
     left.plot(*data.whole.T, color=GRAY, linewidth=1, linestyle=(0, (4, 3)))
     _walk(left, data.x, BLUE)
     left.set(xlim=(-1.25, 1.25), ylim=(-0.3, 1.45), xlabel="X₁", ylabel="X₂", aspect="equal")
@@ -61,6 +66,13 @@ def draw(fig: Figure, data: PathOrder) -> None:
     right.set_title(
         f"z = ({_plain(data.z[-1, 0])}, {_plain(data.z[-1, 1])})\n×: after right, then up"
     )
+
+
+def _lobes(x: np.ndarray) -> list[np.ndarray]:
+    """The path from each visit of its start to the next: of the figure eight its two halves."""
+    at_start = np.flatnonzero(abs(x - x[0]).max(1) < 1e-9)
+    cuts = [*at_start, len(x) - 1]
+    return [x[a : b + 1] for a, b in itertools.pairwise(cuts) if b > a + 1]
 
 
 def _plain(value: float) -> str:

@@ -1,9 +1,9 @@
 """Lesson 24: nets that read a path, observed at times of its own, and say which way round it goes.
 
 Two tasks: spirals, which turn one way all the time, and loops, random smooth paths that turn both
-ways; what counts is the area. A neural CDE, a GRU and an ODE-RNN of about the same size, on the
-same series, tuned alike. What one can do without a net: add up the area of the polygon that was
-observed.
+ways; what counts is the area. A neural CDE, a GRU, a GRU that also gets the differences, and an
+ODE-RNN of about the same size, on the same series, tuned alike. What one can do without a net: add
+up the area of the polygon that was observed.
 """
 
 import math
@@ -102,6 +102,21 @@ class GRUReader(nn.Module):
         return self.out(self.net(read)[0][:, -1])[:, 0]
 
 
+class StepsGRUReader(nn.Module):
+    """The same GRU, given also the step from the value before: what drives the CDE."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.GRU(6, 15, batch_first=True)
+        self.out = nn.Linear(15, 1)
+
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        gap = t.diff(dim=1, prepend=t[:, :1])
+        step = x.diff(dim=1, prepend=x[:, :1])
+        read = torch.cat([t[..., None], gap[..., None], x, step], -1)
+        return self.out(self.net(read)[0][:, -1])[:, 0]
+
+
 class ODERNNReader(nn.Module):
     """The ODE-RNN of lesson 12, by one Euler step for each gap."""
 
@@ -118,6 +133,7 @@ class ODERNNReader(nn.Module):
 READERS: dict[str, Callable[[], nn.Module]] = {
     "CDE": CDEReader,
     "GRU": GRUReader,
+    "GRU + dX": StepsGRUReader,
     "ODE-RNN": ODERNNReader,
 }
 

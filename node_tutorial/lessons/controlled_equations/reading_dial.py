@@ -15,7 +15,7 @@ from ...plotting import BLUE, EXACT, GRAY, SKY, VERMILLION
 from ...solvers.brownian import BrownianPath
 
 MU = 0.5
-PATHS = 2000
+PATHS = 20_000
 STEPS = 128
 SHOWN = 25
 
@@ -84,7 +84,7 @@ def draw(fig: Figure, data: ReadingDial) -> None:
     ax.set(xlim=(0, 1), ylim=(0, 6), xlabel="t", ylabel="X")
     ax.set_title(
         f"λ = {data.reading:.2f}, σ = {data.sigma:.1f}. Mean at 1: {data.mean[-1]:.2f}, exact "
-        f"{data.exact:.2f} (dashed). Median {data.exact_median:.2f} (red)"
+        f"{data.exact:.2f} (dashed). Median {data.exact_median:.2f} (orange)"
     )
 
 

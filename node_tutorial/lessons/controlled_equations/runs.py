@@ -112,6 +112,11 @@ def polygons(task: str, seeds: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
+def polygon_of_loops(dropped: float, points: int = POINTS) -> float:
+    """The same, of loops, also where more points were observed than in any training."""
+    return polygon(series("loops", TEST, dropped, JUDGED, points))
+
+
 @torch.no_grad()
 def drawn(ball: Ball, n: int, seed: int) -> Tensor:
     """n paths (T, n) of a ball."""
