@@ -95,20 +95,10 @@ def looking_ahead(x: Tensor, changed: Tensor) -> Picture:
         off = float((old - new).abs().max())
         ax.set_title(name if off == 0 else f"{name}: left of the line moved by up to {off:.2f}")
         if off:
-            _zoom(ax, old, new)
+            ax.fill_between(old[:, 0], old[:, 1], new[:, 1], color=VERMILLION, linewidth=0)
     for ax in fig.axes[2:]:
         ax.set_xlabel("time")
     return fig
-
-
-def _zoom(ax: Axes, old: Tensor, new: Tensor) -> None:
-    """An inset: two curves in their last interval, much enlarged."""
-    inset = ax.inset_axes((0.62, 0.06, 0.36, 0.34))
-    last = old[:, 0] > old[-1, 0] - 1
-    inset.plot(new[last, 0], new[last, 1], color=ORANGE)
-    inset.plot(old[last, 0], old[last, 1], color=BLUE)
-    inset.set(xticks=[], yticks=[])
-    inset.set_title("just left of the line", fontsize=8.5)
 
 
 def readers(
@@ -124,15 +114,17 @@ def readers(
     ax.set(xlim=(0.82, 1.02), xlabel="share of the loops that are right")
     draw_ranges(right, ax=ax)
     ax.set_xticks([0.85, 0.9, 0.95, 1.0])
+    first = (len(READERS) - 1) / 2  # from the middle of a group up to its first row
     for y, polygon in zip(ax.get_yticks(), polygons):
-        ax.plot(polygon, y, "D", color=GRAY, markersize=7)
+        ax.plot(polygon, y - first, "D", color=GRAY, markersize=7)
     ax.annotate(
         "polygon",
-        (polygons[1], ax.get_yticks()[1]),
-        xytext=(9, 0),
+        (polygons[0], ax.get_yticks()[0] - first),
+        xytext=(0, -9),
         textcoords="offset points",
         color=GRAY,
-        va="center",
+        ha="center",
+        va="top",
         fontsize=9.5,
     )
     return fig

@@ -145,7 +145,7 @@ def _draw_errors(ax: Axes, data: NoisySteps) -> None:
     ax.minorticks_off()
     ax.set_title(
         f"solid: strong, order {data.orders[0]:.2f}\n"
-        f"squares: weak, ± 1 standard error; formula: order {data.orders[1]:.2f}"
+        f"squares: weak; formula: order {data.orders[1]:.2f}"
     )
 
 
