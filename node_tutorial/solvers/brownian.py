@@ -89,8 +89,9 @@ class BrownianPath:
 
     def _rounding(self, t: float | Tensor) -> float:
         """How far a time of this dtype may be off, as that of an end."""
-        exact = not isinstance(t, Tensor) or not t.is_floating_point()
-        dtype = torch.float64 if exact else t.dtype
+        dtype = torch.float64
+        if isinstance(t, Tensor) and t.is_floating_point():
+            dtype = t.dtype
         return 2 * torch.finfo(dtype).eps * max(abs(self.t0), abs(self.t1))
 
     def _at(self, place: int) -> np.ndarray:

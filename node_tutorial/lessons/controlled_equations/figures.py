@@ -188,9 +188,17 @@ def sigmas() -> Picture:
         ax.set(xlim=(0, updates), ylim=(0, 1.05), xlabel="updates", ylabel="σ")
         ax.set_title(f"{title}: dashed, the true σ")
     likely = runs.RUNS.numbers()["guided/kl"]["most likely"]
-    at = [1.03 * LATENT_UPDATES] * len(likely)
-    ax.plot(at, likely, "_", color=GREEN, markersize=12, markeredgewidth=2, clip_on=False)
-    ax.text(at[0], max(likely) + 0.04, "most likely", color=GREEN, ha="right", va="bottom")
+    beside = 1.03 * LATENT_UPDATES
+    ax.plot(
+        [beside] * len(likely),
+        likely,
+        "_",
+        color=GREEN,
+        markersize=12,
+        markeredgewidth=2,
+        clip_on=False,
+    )
+    ax.text(beside, max(likely) + 0.04, "most likely", color=GREEN, ha="right", va="bottom")
     ax.set_xlim(0, 1.06 * LATENT_UPDATES)
     return fig
 
