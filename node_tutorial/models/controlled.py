@@ -136,12 +136,14 @@ class NeuralCDE(nn.Module):
         """f(z): (..., H) -> (..., H, C)."""
         return self.field(z).tanh().unflatten(-1, (-1, self.channels))
 
+    def first(self, path: ControlPath) -> Tensor:
+        """z at the first knot, (B, H); in the precision of the path, whatever autocast makes."""
+        x0 = path.at(path.knots[0])
+        return self.start(x0).to(x0.dtype)
+
     def states(self, path: ControlPath) -> Tensor:
         """z at all knots, (K + 1, B, H)."""
-        return cdeint(
-            self.matrix, self.start(path.at(path.knots[0])), path, path.knots, method=self.method
-        )
+        return cdeint(self.matrix, self.first(path), path, path.knots, method=self.method)
 
     def forward(self, path: ControlPath) -> Tensor:
-        z0 = self.start(path.at(path.knots[0]))
-        return self.out(cdeint(self.matrix, z0, path, method=self.method)[-1])
+        return self.out(cdeint(self.matrix, self.first(path), path, method=self.method)[-1])

@@ -26,6 +26,7 @@ from node_tutorial.models import (
     ConvField,
     GRUWithGaps,
     LatentODE,
+    NeuralCDE,
     NeuralODE,
     ODENet,
     Oscillator,
@@ -39,6 +40,7 @@ from node_tutorial.models import (
     TimedMLP,
     VectorField,
 )
+from node_tutorial.models.control_paths import linear
 
 
 class Case(NamedTuple):
@@ -87,6 +89,17 @@ class Likelihood(nn.Module):
         return self.model.log_likelihood(mean + std, *inputs)
 
 
+class OfPoints(nn.Module):
+    """A neural CDE of the straight lines between points (B, T, C)."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, points):
+        return self.model(linear(points))
+
+
 TIGHT = {"rtol": 1e-5, "atol": 1e-5}
 CASES = {
     "MLP": Case(lambda: MLP(2, 8, 3), points(5, 2), [(5, 3)]),
@@ -129,6 +142,7 @@ CASES = {
         over_times(5, 2),
         [(4, 5, 2), (5,), (5,)],
     ),
+    "NeuralCDE": Case(lambda: OfPoints(NeuralCDE(3, 4, 2)), shares(5, 6, 3), [(5, 2)]),
     "ODENet": Case(lambda: ODENet(8, **TIGHT), points(5, 1, 8, 8), [(5, 10)]),
     "ODENet, adjoint": Case(
         lambda: ODENet(8, gradient="adjoint", **TIGHT), points(5, 1, 8, 8), [(5, 10)]
