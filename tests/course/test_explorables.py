@@ -136,6 +136,11 @@ def test_a_picture_is_made_in_one_thread_and_without_collections():
         torch.set_num_threads(threads)
 
 
+def test_what_was_loaded_before_the_first_panel_is_not_collected_again():
+    make()
+    assert gc.get_freeze_count() > 10_000  # torch alone has more objects
+
+
 def test_reset_returns_to_the_defaults_with_one_redraw():
     panel = make()
     panel.update()
